@@ -1,0 +1,380 @@
+"""The nouns: what passes between the stages, from an image to a result. No torch, no pydicom.
+
+Frames:  ``pixels`` arrays are (row, col). Regions are in the **stored** frame (the file's own
+         pixels) wherever they appear; heatmaps are in the processed frame and carry their geometry.
+Unknown: None here, null in tables, NaN in arrays; never 0.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float, Shaped
+
+from fourview.geometry import Box, Geometry, Size
+
+Side = Literal["R", "L"]
+SIDES: tuple[Side, Side] = ("R", "L")  # written R before L, as they hang
+SLOTS = ("R-CC", "L-CC", "R-MLO", "L-MLO")  # slot s is of side SIDES[s % 2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Which breast from which direction.
+
+    Attributes:
+        side: R or L.
+        position: CC, MLO, or another of the DICOM defined terms (ML, LM, LMO, XCCL, AT, ...).
+        modifiers: Words such as spot, magnification, implant_displaced; sorted.
+        source: Which attribute told side and position, for the report: "ViewCodeSequence".
+    """
+
+    side: Side
+    position: str
+    modifiers: tuple[str, ...] = ()
+    source: str = ""
+
+    @property
+    def name(self) -> str:
+        """Side and position: L-CC."""
+        return f"{self.side}-{self.position}"
+
+    @property
+    def slot(self) -> int | None:
+        """Index into SLOTS; None where the view is none of the four."""
+        return SLOTS.index(self.name) if self.name in SLOTS else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voi:
+    """How the file asks to be displayed: a window or a table (DICOM PS3.3 C.11.2).
+
+    Attributes:
+        function: LINEAR, LINEAR_EXACT, SIGMOID, or TABLE for a VOI LUT Sequence.
+        center: Window Center in modality values; NaN for TABLE.
+        width: Window Width in modality values; NaN for TABLE.
+        table: The entries of the VOI LUT, with ``first`` the modality value of entry 0.
+        table_bits: Bits of an entry: output runs from 0 to 2**bits - 1.
+        explanation: The file's word for it, such as NORMAL.
+        alternatives: How many others the file offers; the first is taken.
+    """
+
+    function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID", "TABLE"]
+    center: float = float("nan")
+    width: float = float("nan")
+    table: Shaped[np.ndarray, " entry"] | None = None
+    first: int = 0
+    table_bits: int = 0
+    explanation: str = ""
+    alternatives: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One mammogram as it is in its file: full depth, after the modality LUT, not windowed.
+
+    Attributes:
+        image_id: SOP Instance UID, or the data set's own id; never used as a file name.
+        view: Side, position and modifiers, with where they were read.
+        pixels: Modality values; integers wherever slope, intercept and table allow it.
+        stored_size: Rows and columns of the file. ``pixels`` is smaller than that, by a power of
+            two, where JPEG 2000 was decoded at a lower resolution.
+        bits: Bits that the file says its stored values have, 8 to 16 (the `bits` range of a spec).
+        value_range: Lowest and highest modality value that those bits can hold.
+        spacing_mm: Row and column distance at the detector; None where the file has none.
+        bright_is_dense: False for MONOCHROME1: small values are dense tissue.
+        voi: The file's own window or table; None where it has none.
+        padding: True where the file says a pixel is padding; None where it says nothing.
+        metadata: Header facts for tables and subgroups (manufacturer, model, age, ...), by name.
+        notes: What is odd about the file and was dealt with, one sentence each.
+    """
+
+    image_id: str
+    patient_id: str
+    exam_id: str
+    view: View
+    pixels: Shaped[np.ndarray, "row col"]
+    stored_size: Size
+    bits: int
+    value_range: tuple[float, float]
+    spacing_mm: tuple[float, float] | None
+    bright_is_dense: bool
+    voi: Voi | None = None
+    padding: Bool[np.ndarray, "row col"] | None = None
+    path: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A file that was not read, and why.
+
+    Attributes:
+        path: Relative to what the user named.
+        reason: One word for tables: not_dicom, damaged, hostile, tomosynthesis, spot, ...
+        detail: One sentence for people.
+        image_id: Where the header could be read.
+    """
+
+    path: str
+    reason: str
+    detail: str
+    image_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exam:
+    """One visit's images of both breasts; one DICOM study.
+
+    ``images`` are those that can be read; within a slot the preferred one comes first.
+    """
+
+    patient_id: str
+    exam_id: str
+    images: tuple[Image, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def in_slot(self, slot: str) -> tuple[Image, ...]:
+        """The images of one of SLOTS; none, one or more."""
+        return tuple(i for i in self.images if i.view.name == slot)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessedImage:
+    """One mammogram as models see it.
+
+    Attributes:
+        pixels: In [0, 1], the brightest the densest; 0 outside the breast; chest wall on the left.
+        mask: True inside the breast.
+        geometry: The way between the stored frame and this one.
+        spec: Name of the PixelSpec that made it.
+        fingerprint: Hash of that spec; two images may be compared only where it is equal.
+        notes: What preprocessing saw and decided: which window, a side that the header has wrong.
+    """
+
+    image_id: str
+    view: View
+    pixels: Float[np.ndarray, "row col"]
+    mask: Bool[np.ndarray, "row col"]
+    geometry: Geometry
+    spec: str
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """A box on one image, in the stored frame; ``polygon`` where the source drew one."""
+
+    image_id: str
+    box: Box
+    polygon: tuple[tuple[float, float], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One abnormality of one breast, with its regions on one or more images.
+
+    Attributes:
+        kind: mass, calcification, distortion, asymmetry, ..., or "region" where only a model spoke.
+        score: A model's suspicion in [0, 1]; None for a finding from a table.
+        malignant: What is known; None where unknown.
+        source: "proposed" by a model, or the data set or file it comes from.
+    """
+
+    finding_id: str
+    side: Side
+    regions: tuple[Region, ...]
+    kind: str = "region"
+    score: float | None = None
+    malignant: bool | None = None
+    source: str = "proposed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heatmap:
+    """Where a model looked, over one processed image.
+
+    Attributes:
+        values: In [0, 1], a coarse grid that covers the whole processed frame evenly.
+        class_name: What the values speak for, such as "malignant".
+    """
+
+    image_id: str
+    class_name: str
+    values: Float[np.ndarray, "row col"]
+    geometry: Geometry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePrediction:
+    """What a model says of one image; ``score`` is None where the model has none for images."""
+
+    image_id: str
+    view: View
+    score: float | None
+    heatmaps: tuple[Heatmap, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreastPrediction:
+    """What a model says of one breast; ``score`` is None where none of its images could be read."""
+
+    side: Side
+    score: float | None
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamPrediction:
+    """What a model says of an exam, with all that is needed to judge and repeat it.
+
+    Attributes:
+        model: Family and recipe, such as "mvccl:small".
+        model_digest: SHA-256 of the weights.
+        pixel_spec: Name and fingerprint of the pixels it read.
+        terms: What the licence of the training data asks of whoever uses the weights.
+        precision: How it was computed: "float32", "bfloat16, compiled".
+        left_out: Files that were not read, with reasons.
+    """
+
+    patient_id: str
+    exam_id: str
+    breasts: tuple[BreastPrediction, ...]
+    images: tuple[ImagePrediction, ...]
+    model: str
+    model_digest: str
+    pixel_spec: str
+    terms: str = ""
+    precision: str = "float32"
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def breast(self, side: Side) -> BreastPrediction | None:
+        """The prediction of one side; None where the exam has no image of it."""
+        return next((b for b in self.breasts if b.side == side), None)
+
+
+# ---------------------------------------------------------------------------------- tables
+# Keys and columns that every manifest has; a source may add others (subgroups use any column).
+
+_KEYS = {"patient_id": pl.String, "exam_id": pl.String}
+IMAGES_SCHEMA: Mapping[str, Any] = {
+    **_KEYS,
+    "image_id": pl.String,
+    "side": pl.String,  # R, L; null where the source does not say
+    "view": pl.String,  # CC, MLO, ML, ...; null where the source does not say
+    "path": pl.String,  # relative to the root of the data set
+    "kind": pl.String,  # ffdm, film, synthetic, tomosynthesis, cesm_low_energy, cesm_subtracted
+    "modifiers": pl.List(pl.String),
+    "rows": pl.Int32,
+    "cols": pl.Int32,
+    "spacing_mm": pl.Float64,
+    "vendor": pl.String,
+    "voi": pl.String,  # overrides the spec's for files known to be wrong: header, ignore; else null
+    "left_out": pl.String,  # reason that it is not read; null where it is
+}
+BREASTS_SCHEMA: Mapping[str, Any] = {
+    **_KEYS,
+    "side": pl.String,
+    "cancer": pl.Int8,  # 1, 0 or null, by the rule in manifest.json
+    "birads": pl.Int8,
+    "density": pl.String,  # A, B, C, D
+}
+EXAMS_SCHEMA: Mapping[str, Any] = {
+    **_KEYS,
+    "age": pl.Float64,
+    "density": pl.String,
+    "split": pl.String,  # train, validation, test; null where none is assigned
+}
+FINDINGS_SCHEMA: Mapping[str, Any] = {
+    **_KEYS,
+    "finding_id": pl.String,
+    "image_id": pl.String,  # null for a finding that no image has a region of
+    "side": pl.String,
+    "kind": pl.String,
+    "malignant": pl.Int8,
+    "x0": pl.Float64,
+    "y0": pl.Float64,
+    "x1": pl.Float64,
+    "y1": pl.Float64,
+    "polygon": pl.List(pl.Float64),  # x y x y ...
+    "frame": pl.String,  # stored; or flipped_unknown where the source's frame cannot be told
+}
+PREDICTIONS_SCHEMA: Mapping[str, Any] = {
+    "unit": pl.String,  # image, breast, exam, finding, region
+    **_KEYS,
+    "side": pl.String,
+    "image_id": pl.String,
+    "finding_id": pl.String,
+    "class": pl.String,  # cancer, A, B, ...
+    "score": pl.Float64,
+    "x0": pl.Float64,
+    "y0": pl.Float64,
+    "x1": pl.Float64,
+    "y1": pl.Float64,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The tables that a data set is turned into; read and checked by ``data.manifest``.
+
+    Attributes:
+        source: Name of the reader that made it.
+        root: Folder that ``path`` is relative to.
+        terms: Terms of use of the data, carried into checkpoints trained on them.
+        label_rules: For each label, in words, how it was made.
+        may_release_weights: False where the terms forbid to pass on weights trained on the data.
+    """
+
+    images: pl.DataFrame
+    breasts: pl.DataFrame
+    exams: pl.DataFrame
+    findings: pl.DataFrame
+    source: str
+    root: str
+    terms: str
+    label_rules: Mapping[str, str] = field(default_factory=dict)
+    may_release_weights: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One number with its interval; ``value`` is None where undefined, and ``note`` says why."""
+
+    name: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a protocol found for one predictions table.
+
+    Attributes:
+        protocol: Name with version.
+        unit: image, breast, exam or finding.
+        num_units: How many were scored and labelled.
+        num_positive: How many of them are positive.
+        interval: How the intervals were made: "bootstrap by patient, 2,000, percentile, seed 0".
+        provenance: Manifest hash, model digest, pixel spec and terms, by name.
+        notes: Rows that could not be matched, thresholds chosen on the test itself, small groups.
+    """
+
+    protocol: str
+    unit: str
+    num_units: int
+    num_positive: int
+    metrics: tuple[Metric, ...]
+    interval: str
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,76 @@
+"""Every exception that Fourview raises on purpose.
+
+Each message says where, what was found, what was needed and what to do; the command line prints it
+as one line and exits with 3. Anything else that escapes is a defect of ours.
+
+    FourviewError
+    |-- DicomError                  one file is no image that can be read
+    |   |-- NotDicomError           it is not DICOM at all, or cut off before its header ends
+    |   |-- HostileFileError        it claims sizes that no mammogram has; refused before allocation
+    |   |-- UnsupportedImageError   DICOM, but its syntax or pixel layout is none that is read here
+    |   `-- DamagedPixelsError      the header is fine, the pixel data are not
+    |-- ExamError                   files that make no exam
+    |-- PixelError                  preprocessing cannot make a ProcessedImage of an Image
+    |-- ManifestError               a table of a data set breaks its contract
+    |-- StoreError                  a store cannot be opened, or was made with another pixel spec
+    |-- RecipeError                 an unknown recipe, key or value
+    |-- TrainingError               a run that cannot start or go on
+    |-- CheckpointError             weights that do not fit the model, or have another pixel spec
+    `-- EvaluationError             a predictions table or protocol that cannot give a number
+"""
+
+
+class FourviewError(Exception):
+    """Base of all errors raised on purpose; its text is meant for the person at the keyboard."""
+
+
+class DicomError(FourviewError):
+    """One file is no image that can be read."""
+
+
+class NotDicomError(DicomError):
+    """The file is not DICOM, or is cut off before its header ends."""
+
+
+class HostileFileError(DicomError):
+    """The file claims sizes that no mammogram has; it was refused before anything was allocated."""
+
+
+class UnsupportedImageError(DicomError):
+    """The file is DICOM, but its transfer syntax or pixel layout is none that is read here."""
+
+
+class DamagedPixelsError(DicomError):
+    """The header can be read, the pixel data cannot."""
+
+
+class ExamError(FourviewError):
+    """Files that make no exam."""
+
+
+class PixelError(FourviewError):
+    """Preprocessing cannot make a ProcessedImage of an Image."""
+
+
+class ManifestError(FourviewError):
+    """A table of a data set breaks its contract."""
+
+
+class StoreError(FourviewError):
+    """A store cannot be opened, or was made with another pixel spec."""
+
+
+class RecipeError(FourviewError):
+    """An unknown recipe, key or value."""
+
+
+class TrainingError(FourviewError):
+    """A run cannot start or go on."""
+
+
+class CheckpointError(FourviewError):
+    """Weights do not fit the model, or were trained on another pixel spec."""
+
+
+class EvaluationError(FourviewError):
+    """A predictions table or a protocol cannot give a number."""

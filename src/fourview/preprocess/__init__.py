@@ -1,0 +1,1 @@
+"""Image -> ProcessedImage: window, orient, mask, crop, resize; deterministic and recorded."""

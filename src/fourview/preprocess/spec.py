@@ -1,0 +1,64 @@
+"""PixelSpec: the named, hashed contract of what models see."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from fourview.errors import PixelError
+
+FINGERPRINT_LENGTH = 16  # hex digits of SHA-256; 64 bits are plenty for names of specs
+REVISION = 1  # raised when the same spec would give other pixels than before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelSpec:
+    """What is done to every image, by name. Frozen: another value is another fingerprint.
+
+    Attributes:
+        name: Such as mvccl-1536x768.
+        rows: Height of the processed image; None keeps the native resolution.
+        cols: Width of the processed image; None keeps the native resolution.
+        voi: The header's window or table where there is one, ignore it, or ask the user's.
+        range: What becomes 0 and 1: the window, each image's own extremes, or the stored bits.
+        crop: To the breast's box, or not at all.
+        pad_to_aspect: Pad (air side; below for MLO, evenly above and below for CC) to rows:cols
+            before resizing, so that nothing is squeezed.
+        align_ap: Turn MLO views so that the pectoral line is vertical.
+    """
+
+    name: str
+    rows: int | None
+    cols: int | None
+    voi: Literal["header", "ignore", "user"] = "header"
+    range: Literal["window", "min_max", "bits"] = "window"
+    crop: Literal["breast", "none"] = "breast"
+    pad_to_aspect: bool = True
+    align_ap: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of every field and of the code's revision; travels with pixels and weights."""
+        text = json.dumps({"revision": REVISION, **asdict(self)}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_LENGTH]
+
+
+SPECS: dict[str, PixelSpec] = {
+    spec.name: spec
+    for spec in (
+        PixelSpec(name="mvccl-1536x768", rows=1536, cols=768),
+        PixelSpec(name="mvccl-384x192", rows=384, cols=192),
+        PixelSpec(name="mvccl-192x96", rows=192, cols=96),
+    )
+}
+
+
+def pixel_spec(name: str) -> PixelSpec:
+    """The spec of that name.
+
+    Raises:
+        PixelError: There is none; the message lists those there are.
+    """
+    if name not in SPECS:
+        raise PixelError(f"no pixel spec '{name}'; there are: {', '.join(sorted(SPECS))}")
+    return SPECS[name]
