@@ -1,0 +1,1 @@
+"""Data sets become manifests, stores and batches: sources, splits, checks, sampling, collating."""
