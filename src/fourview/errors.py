@@ -12,6 +12,7 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
     |-- ExamError                   files that make no exam
     |-- PixelError                  preprocessing cannot make a ProcessedImage of an Image
     |-- ManifestError               a table of a data set breaks its contract
+    |-- PhantomError                a phantom preset, vendor or output folder that cannot be used
     |-- StoreError                  a store cannot be opened, or was made with another pixel spec
     |-- RecipeError                 an unknown recipe, key or value
     |-- TrainingError               a run that cannot start or go on
@@ -54,6 +55,10 @@ class PixelError(FourviewError):
 
 class ManifestError(FourviewError):
     """A table of a data set breaks its contract."""
+
+
+class PhantomError(FourviewError):
+    """A phantom preset, vendor, transfer syntax or output folder cannot be used."""
 
 
 class StoreError(FourviewError):

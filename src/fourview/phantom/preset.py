@@ -1,0 +1,146 @@
+"""Presets: how often what occurs, how large, how hard to see.
+
+Rates are of a breast (or of a view, where named so) and independent of each other and of the
+cancer label, so that nothing but the malignant finding itself tells the classes apart.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from fourview.errors import PhantomError
+from fourview.phantom.truth import Density, Kind
+
+SizeLaw = tuple[float, float, float, float]  # lognormal median (mm) and sd, lowest, highest (mm)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """Everything that decides what a sampled exam holds.
+
+    Attributes:
+        name: Goes into identifiers and file headers.
+        rows: Height of the images, on a field of 230 x 115 mm; None takes each vendor's own matrix.
+        densities: Probability of the density classes a to d.
+        p_cancer: Probability of a malignant finding, a breast.
+        cancer_kinds: How malignant findings divide among kinds; relative weights.
+        p_cc_only: Probability that a finding is hidden in MLO by overlying tissue.
+        p_mlo_only: The same for CC. Breasts without cancer get such tissue at the same rates.
+        p_benign_mass: Probability of a benign mass, a breast.
+        p_benign_calc: Probability of a benign calcification cluster, a breast.
+        p_summation: Probability of a summation shadow in a view; drawn for CC and MLO apart.
+        malignant_size: Diameter of malignant masses and of summation shadows.
+        benign_size: Diameter of benign masses.
+        conspic: Contrast of malignant findings and summation shadows; 1 is physical, and about 2
+            makes up for pixels of 1.2 mm.
+        conspic_benign: Contrast of benign findings.
+        ap_jitter: 1 lets the AP axes of the two views disagree as in practice (scale 3 %, shift
+            3 mm, one standard deviation); 0 keeps x_ap exact.
+    """
+
+    name: str
+    rows: int | None = None
+    densities: tuple[float, float, float, float] = (0.10, 0.40, 0.40, 0.10)
+    p_cancer: float
+    cancer_kinds: Mapping[Kind, float] = field(default_factory=lambda: {"mass_malignant": 1.0})
+    p_cc_only: float
+    p_mlo_only: float
+    p_benign_mass: float
+    p_benign_calc: float
+    p_summation: float
+    malignant_size: SizeLaw = (14.0, 0.35, 6.0, 32.0)
+    benign_size: SizeLaw = (12.0, 0.35, 5.0, 30.0)
+    conspic: float = 1.0
+    conspic_benign: float = 1.0
+    ap_jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse rates and sizes that mean nothing.
+
+        Raises:
+            PhantomError: A probability outside [0, 1], or a size that is not above 0.
+        """
+        rates = {n: getattr(self, n) for n in self.__slots__ if n.startswith("p_")}
+        for name, value in rates.items():
+            if not 0 <= value <= 1:
+                raise PhantomError(f"preset '{self.name}': {name} is {value}, need 0 to 1")
+        if self.p_cc_only + self.p_mlo_only > 1:
+            raise PhantomError(f"preset '{self.name}': p_cc_only + p_mlo_only is above 1")
+        if abs(sum(self.densities) - 1) > 1e-6:
+            raise PhantomError(f"preset '{self.name}': densities {self.densities} do not sum to 1")
+        if self.rows is not None and self.rows < 64:
+            raise PhantomError(f"preset '{self.name}': rows is {self.rows}, need at least 64")
+        for name in ("conspic", "conspic_benign"):
+            if not getattr(self, name) > 0:
+                raise PhantomError(f"preset '{self.name}': {name} must be above 0")
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that change with any field; part of every identifier."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def class_of(preset: Preset, draw: float) -> Density:
+    """The density class that a uniform draw in [0, 1) falls into."""
+    classes: tuple[Density, ...] = ("a", "b", "c", "d")
+    total = 0.0
+    for name, share in zip(classes, preset.densities, strict=True):
+        total += share
+        if draw < total:
+            return name
+    return "d"
+
+
+SCREENING = Preset(
+    name="screening",
+    p_cancer=0.00255,  # 5.1 cancers in 1000 exams (BCSC benchmarks, 2017), one breast of two
+    cancer_kinds={  # boxes of the VinDr-Mammo table: 1226, 543, 119
+        "mass_malignant": 0.65,
+        "calc_malignant": 0.29,
+        "distortion": 0.06,
+    },
+    p_cc_only=0.03,  # masses marked in CC only, 3 %, and in MLO only, 14 %: VinDr-Mammo table
+    p_mlo_only=0.14,
+    p_benign_mass=0.08,  # with calcifications about VinDr-Mammo's 23 % of breasts in BI-RADS 2
+    p_benign_calc=0.15,
+    p_summation=0.007,  # 3.3 % of screens have a one-view finding, 83 % of them are summation
+)  # (Sickles 1998), over four views
+ENRICHED = Preset(
+    name="enriched",  # screening material for demonstrations: a cancer in about half of the exams
+    p_cancer=0.29,
+    cancer_kinds=SCREENING.cancer_kinds,
+    p_cc_only=0.03,
+    p_mlo_only=0.14,
+    p_benign_mass=0.2,
+    p_benign_calc=0.2,
+    p_summation=0.1,
+)
+MINIATURE = Preset(
+    name="miniature",  # small pixels, many distractors: to learn from on one core
+    rows=192,
+    p_cancer=0.49,
+    p_cc_only=0.125,
+    p_mlo_only=0.125,
+    p_benign_mass=0.3,
+    p_benign_calc=0.0,  # nearly invisible in pixels of 1.2 mm
+    p_summation=0.5,  # a star in each view at different depths is then a frequent negative
+    malignant_size=(15.0, 0.25, 9.0, 24.0),
+    conspic=2.2,
+    conspic_benign=2.2,
+)
+PRESETS: dict[str, Preset] = {p.name: p for p in (SCREENING, ENRICHED, MINIATURE)}
+
+
+def preset_of(preset: str | Preset) -> Preset:
+    """The preset itself, or the one of that name.
+
+    Raises:
+        PhantomError: There is none of that name; the message lists those there are.
+    """
+    if isinstance(preset, Preset):
+        return preset
+    if preset not in PRESETS:
+        raise PhantomError(f"no preset '{preset}'; there are: {', '.join(sorted(PRESETS))}")
+    return PRESETS[preset]
