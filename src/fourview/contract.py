@@ -1,0 +1,234 @@
+"""What training and prediction may know of a model; everything else is the model's own.
+
+An ExamBatch is ragged by index: images lie in one stack, and ``exam``, ``slot`` and ``rank`` say
+whose they are. No padding images: zero images in place of missing views would shift batch-norm
+statistics, and a second image of a view has nowhere to go in four fixed slots.
+
+Shapes:  I images, E exams, 2 breasts (right, left), 4 slots (entities.SLOTS), K classes.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
+
+from fourview.errors import RecipeError
+
+NUM_SLOTS = 4
+NUM_SIDES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a model is asked.
+
+    Attributes:
+        name: The label, a column of the manifest's breasts.
+        classes: Names of the scores. One class is a yes or no (sigmoid); several exclude each
+            other (softmax), and the target is the index of the class.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+
+    @property
+    def num_classes(self) -> int:
+        """How many scores a breast gets."""
+        return len(self.classes)
+
+    def scores(self, logits: Float[Tensor, "*many class"]) -> Float[Tensor, "*many class"]:
+        """Logits to scores in [0, 1]."""
+        return logits.sigmoid() if self.num_classes == 1 else logits.softmax(dim=-1)
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(name="cancer", classes=("cancer",)),
+        Task(name="density", classes=("A", "B", "C", "D")),
+    )
+}
+
+
+def task(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        RecipeError: There is none.
+    """
+    if name not in TASKS:
+        raise RecipeError(f"no task '{name}'; there are: {', '.join(sorted(TASKS))}")
+    return TASKS[name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamBatch:
+    """Some exams, as models get them.
+
+    Attributes:
+        pixels: Processed pixels in [0, 1], 0 outside the breast; the model normalises them itself.
+        exam: Whose image, 0 to E - 1.
+        slot: Which of SLOTS.
+        rank: 0 for the preferred image of its slot, 1 for the next, ...
+        num_exams: E; an exam may have no image at all.
+        targets: By label, what is known of each breast (right, left); NaN where unknown.
+    """
+
+    pixels: Float[Tensor, "image 1 row col"]
+    exam: Int[Tensor, " image"]
+    slot: Int[Tensor, " image"]
+    rank: Int[Tensor, " image"]
+    num_exams: int
+    targets: Mapping[str, Float[Tensor, "exam 2"]] = field(default_factory=dict)
+
+    @property
+    def num_images(self) -> int:
+        """I."""
+        return len(self.pixels)
+
+    @property
+    def mask(self) -> Bool[Tensor, "image 1 row col"]:
+        """True inside the breast: pixels are 0 outside and only there."""
+        return self.pixels > 0
+
+    def breast(self) -> Int[Tensor, " image"]:
+        """Whose breast each image is: 2 * exam + side, side 0 the right."""
+        return NUM_SIDES * self.exam + self.slot % NUM_SIDES
+
+    def partner(self) -> Int[Tensor, " image"]:
+        """The preferred image of the other view of the same breast; -1 where there is none."""
+        first = self.exam.new_full((self.num_exams * NUM_SLOTS,), -1)
+        place = self.exam * NUM_SLOTS + self.slot
+        here = torch.arange(self.num_images, device=self.exam.device)
+        preferred = self.rank == 0
+        first[place[preferred]] = here[preferred]
+        other_slot = (self.slot + NUM_SIDES) % NUM_SLOTS
+        return first[self.exam * NUM_SLOTS + other_slot]
+
+    def to_slots(
+        self, features: Float[Tensor, "image *dim"]
+    ) -> tuple[Float[Tensor, "exam 4 *dim"], Bool[Tensor, "exam 4"]]:
+        """Mean over the images of each slot, and which slots have any; 0 where none."""
+        place = self.exam * NUM_SLOTS + self.slot
+        mean, count = _mean_by(features, place, self.num_exams * NUM_SLOTS)
+        shape = (self.num_exams, NUM_SLOTS)
+        return mean.reshape(*shape, *features.shape[1:]), (count > 0).reshape(shape)
+
+    def per_breast(self, values: Float[Tensor, "image class"]) -> Float[Tensor, "exam 2 class"]:
+        """Mean over the images of each view, then over the views; NaN for a breast without any."""
+        slots, present = self.to_slots(values)
+        by_side = slots.reshape(self.num_exams, 2, NUM_SIDES, -1)  # position, side
+        here = present.reshape(self.num_exams, 2, NUM_SIDES, 1)
+        count = here.sum(dim=1)
+        mean = (by_side * here).sum(dim=1) / count.clamp(min=1)
+        return torch.where(count > 0, mean, torch.nan)
+
+    def target_of_images(self, label: str) -> Float[Tensor, " image"]:
+        """Each image's breast's target."""
+        return self.targets[label].reshape(-1)[self.breast()]
+
+    def select(self, images: Shaped[Tensor, " some"]) -> Self:
+        """The same exams with only these images (indices or a mask), in this order."""
+        return replace(
+            self,
+            pixels=self.pixels[images],
+            exam=self.exam[images],
+            slot=self.slot[images],
+            rank=self.rank[images],
+        )
+
+    def to(self, device: torch.device | str) -> Self:
+        """The batch on a device."""
+        return replace(
+            self,
+            pixels=self.pixels.to(device, non_blocking=True),
+            exam=self.exam.to(device, non_blocking=True),
+            slot=self.slot.to(device, non_blocking=True),
+            rank=self.rank.to(device, non_blocking=True),
+            targets={name: t.to(device, non_blocking=True) for name, t in self.targets.items()},
+        )
+
+
+def _mean_by(
+    values: Float[Tensor, "image *dim"], group: Int[Tensor, " image"], num_groups: int
+) -> tuple[Float[Tensor, "group *dim"], Int[Tensor, " group"]]:
+    total = values.new_zeros((num_groups, *values.shape[1:])).index_add(0, group, values)
+    count = torch.bincount(group, minlength=num_groups)
+    divisor = count.clamp(min=1).reshape(-1, *([1] * (values.ndim - 1))).to(values.dtype)
+    return total / divisor, count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOutput:
+    """What a model says. Scores are in [0, 1], not logits; None where a family has none.
+
+    Attributes:
+        breast_scores: NaN for a breast without images.
+        image_scores: By image, in the order of the batch.
+        heatmaps: In [0, 1], over a grid that covers each processed image evenly.
+    """
+
+    breast_scores: Float[Tensor, "exam 2 class"] | None = None
+    image_scores: Float[Tensor, "image class"] | None = None
+    heatmaps: Float[Tensor, "image class grid_row grid_col"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossTerms:
+    """What training minimises, and the parts it is the weighted sum of, for the log."""
+
+    total: Float[Tensor, ""]
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Objective(nn.Module, ABC):
+    """A model with the loss of one training stage; ``model`` is what is kept."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    @abstractmethod
+    def forward(self, batch: ExamBatch) -> LossTerms:
+        """The loss of a batch; finite also where every target is NaN."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One training stage: its objective, and the frozen dataclass of that objective's settings."""
+
+    objective: Callable[[Any, Any], Objective]  # (model, settings)
+    settings: type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFamily:
+    """One folder of ``models/``: all that the rest of the house knows of it.
+
+    Attributes:
+        kind: ``read`` gives a ModelOutput; ``pretrain`` gives features for others.
+        config: The frozen dataclass that decides the network; its defaults are the paper's.
+        build: A config to a network with random (or the config's own) weights.
+        stages: Training stages by name.
+        explain: Network and batch to a ModelOutput with heatmaps; None where there are none.
+        pixel_spec: Name of the PixelSpec of the paper.
+        tiny_config: Trains a step on a CPU in about a second; for tests.
+        tiny_size: Rows and columns of an image for ``tiny_config``.
+        frozen: Parameters that no stage trains, by the beginnings of their names.
+    """
+
+    name: str
+    kind: Literal["read", "pretrain"]
+    paper: str
+    config: type
+    build: Callable[[Any], nn.Module]
+    stages: Mapping[str, Stage]
+    pixel_spec: str
+    tiny_config: Any
+    tiny_size: tuple[int, int] = (64, 32)
+    explain: Callable[[Any, ExamBatch], ModelOutput] | None = None
+    frozen: tuple[str, ...] = ()
