@@ -17,6 +17,8 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
     |-- RecipeError                 an unknown recipe, key or value
     |-- TrainingError               a run that cannot start or go on
     |-- CheckpointError             weights that do not fit the model, or have another pixel spec
+    |-- LocaliseError               a heatmap or scored regions that are no numbers in [0, 1]
+    |-- ReportError                 a prediction that cannot be shown, or JSON that is none
     `-- EvaluationError             a predictions table or protocol that cannot give a number
 """
 
@@ -75,6 +77,14 @@ class TrainingError(FourviewError):
 
 class CheckpointError(FourviewError):
     """Weights do not fit the model, or were trained on another pixel spec."""
+
+
+class LocaliseError(FourviewError):
+    """A heatmap or scored regions hold values that are no scores in [0, 1]."""
+
+
+class ReportError(FourviewError):
+    """A prediction cannot be shown with these images, or a JSON document is no prediction."""
 
 
 class EvaluationError(FourviewError):
