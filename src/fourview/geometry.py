@@ -9,7 +9,7 @@ Points:  (x, y), arrays of shape (..., 2). Sizes are (rows, cols).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -83,10 +83,10 @@ class Box:
         return self.intersection(other) / min(self.area, other.area)
 
     @classmethod
-    def around(cls, points: Float[np.ndarray, "point 2"]) -> Self:
+    def around(cls, points: Float[np.ndarray, "point 2"]) -> "Box":
         """The smallest box that holds all points."""
         (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
-        return cls(float(x0), float(y0), float(x1), float(y1))
+        return Box(float(x0), float(y0), float(x1), float(y1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +190,13 @@ class Geometry:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
+    def from_json(cls, data: dict[str, Any]) -> "Geometry":
         """What ``to_json`` gave."""
         steps = tuple(
             Step(s["name"], _six(s["matrix"]), (int(s["size"][0]), int(s["size"][1])))
             for s in data["steps"]
         )
-        return cls((int(data["stored_size"][0]), int(data["stored_size"][1])), steps)
+        return Geometry((int(data["stored_size"][0]), int(data["stored_size"][1])), steps)
 
     def _then(
         self, name: str, matrix: tuple[float, float, float, float, float, float], size: Size
