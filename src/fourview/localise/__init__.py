@@ -1,0 +1,1 @@
+"""Heatmaps or scored regions in processed pixels -> findings in stored pixels. No torch."""
