@@ -1,0 +1,175 @@
+"""Label rules: which units a manifest holds and what is known of each.
+
+A rule reads the manifest's columns and gives a class number (1 is positive where there are two
+classes), or null where the rule says nothing: such units are left out and counted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from fourview.entities import Manifest
+
+Unit = Literal["image", "breast", "exam", "finding"]
+Keep = Literal["all", "standard_screening_views"]
+STANDARD_VIEWS = ("CC", "MLO")
+_LABELS = ("cancer", "birads", "density")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRule:
+    """How a label is made, for the computer and in words."""
+
+    label: pl.Expr
+    words: str
+
+
+def _birads(positive: range, negative: range) -> pl.Expr:
+    column = pl.col("birads")
+    return (
+        pl.when(column.is_between(positive.start, positive.stop - 1))
+        .then(1)
+        .when(column.is_between(negative.start, negative.stop - 1))
+        .then(0)
+        .otherwise(None)
+        .cast(pl.Int8)
+    )
+
+
+def _birads_class(first: int, last: int) -> pl.Expr:
+    column = pl.col("birads")
+    return pl.when(column.is_between(first, last)).then(column - first).otherwise(None)
+
+
+RULES: Mapping[str, LabelRule] = {
+    "cancer": LabelRule(
+        label=pl.col("cancer"), words="the manifest's cancer label of the breast, on its images too"
+    ),
+    "birads-m-vs-bn": LabelRule(
+        label=_birads(range(4, 7), range(1, 4)), words="BI-RADS 4-6 positive, 1-3 negative"
+    ),
+    "birads-mb-vs-n": LabelRule(
+        label=_birads(range(2, 7), range(1, 2)), words="BI-RADS 2-6 positive, 1 negative"
+    ),
+    "birads-0-6": LabelRule(label=_birads_class(0, 6), words="BI-RADS 0-6 as seven classes"),
+    "birads-0-2": LabelRule(
+        label=_birads_class(0, 2), words="BI-RADS 0-2 as three classes, others left out"
+    ),
+    "birads-1-5": LabelRule(label=_birads_class(1, 5), words="BI-RADS 1-5 as five classes"),
+    "density": LabelRule(
+        label=pl.col("density").replace_strict(
+            {"A": 0, "B": 1, "C": 2, "D": 3}, default=None, return_dtype=pl.Int8
+        ),
+        words="density A-D of the breast, or of the exam where the breast has none",
+    ),
+    "malignant": LabelRule(
+        label=pl.col("malignant"), words="malignant by biopsy; high-risk benign is benign"
+    ),
+}
+
+
+def labelled_units(
+    manifest: Manifest, unit: Unit, rule: str, keep: Keep = "all"
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """All units of a manifest with ``label`` (null unknown), ``split`` and ``expected``.
+
+    ``expected`` is true where a table of predictions should have the unit: images that are read,
+    breasts and exams with such an image (all, where the manifest lists no images), findings.
+
+    Returns:
+        The table, with patient_id, exam_id, side, image_id, finding_id and view, null where not of
+        the unit; and notes on what could not be applied.
+    """
+    notes: tuple[str, ...] = ()
+    images, notes = _kept(_images(manifest), keep)
+    if unit == "image":
+        frame = images.with_columns(expected=pl.lit(True))
+    elif unit == "finding":
+        frame = _findings(manifest)
+    else:
+        frame = _breasts(manifest)
+        if unit == "exam":
+            frame = _exams(frame)
+        on = ["exam_id", "side"] if unit == "breast" else ["exam_id"]
+        seen = images.select(on).unique().with_columns(expected=pl.lit(True))
+        frame = frame.join(seen, on=on, how="left", maintain_order="left").with_columns(
+            pl.col("expected").fill_null(manifest.images.is_empty())
+        )
+    splits = manifest.exams.select("exam_id", "split")
+    frame = frame.join(splits, on="exam_id", how="left", maintain_order="left")
+    keys = ("patient_id", "exam_id", "side", "image_id", "finding_id", "view")
+    return frame.select(
+        *(pl.col(k) if k in frame.columns else pl.lit(None, pl.String).alias(k) for k in keys),
+        "split",
+        "expected",
+        label=RULES[rule].label.cast(pl.Int8),
+    ), notes
+
+
+def _breasts(manifest: Manifest) -> pl.DataFrame:
+    """Breasts with cancer, birads and density; the exam's density where the breast has none."""
+    exams = manifest.exams.select("exam_id", exam_density="density")
+    return (
+        manifest.breasts.select("patient_id", "exam_id", "side", *_LABELS)
+        .join(exams, on="exam_id", how="left", maintain_order="left")
+        .with_columns(density=pl.coalesce("density", "exam_density"), malignant="cancer")
+        .drop("exam_density")
+    )
+
+
+def _images(manifest: Manifest) -> pl.DataFrame:
+    """Images that are read, with their own labels where the source has some, else the breast's."""
+    images = manifest.images.filter(pl.col("left_out").is_null())
+    breasts = _breasts(manifest).drop("patient_id", "malignant")
+    own = [c for c in _LABELS if c in images.columns]
+    exams = manifest.exams.select("exam_id", exam_density="density")
+    frame = images.join(
+        breasts, on=["exam_id", "side"], how="left", suffix="_of_breast", maintain_order="left"
+    ).join(exams, on="exam_id", how="left", maintain_order="left")
+    frame = frame.with_columns(pl.coalesce(c, f"{c}_of_breast") for c in own)
+    return frame.with_columns(
+        density=pl.coalesce("density", "exam_density"), malignant="cancer"
+    ).drop("exam_density", *(f"{c}_of_breast" for c in own))
+
+
+def _kept(images: pl.DataFrame, keep: Keep) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    if keep == "all":
+        return images, ()
+    plain = pl.col("modifiers").list.len().fill_null(0) == 0
+    images = images.filter(pl.col("view").is_in(STANDARD_VIEWS) & plain)
+    if "screening" in images.columns:
+        return images.filter(pl.col("screening")), ()
+    return images, ("the manifest's images have no column 'screening': every exam is taken as one",)
+
+
+def _exams(breasts: pl.DataFrame) -> pl.DataFrame:
+    """An exam has cancer if a breast has; none only if both are known to have none."""
+    unknown_wins = (
+        pl.when(pl.col("cancer").eq(1).any())
+        .then(1)
+        .when(pl.col("cancer").is_null().any())
+        .then(None)
+        .otherwise(0)
+    )
+    return breasts.group_by("patient_id", "exam_id", maintain_order=True).agg(
+        cancer=unknown_wins.cast(pl.Int8),
+        birads=pl.col("birads").max(),
+        density=pl.col("density").max(),
+        malignant=unknown_wins.cast(pl.Int8),
+    )
+
+
+def _findings(manifest: Manifest) -> pl.DataFrame:
+    """One row a finding, however many images show it."""
+    return (
+        manifest.findings.group_by("patient_id", "exam_id", "finding_id", maintain_order=True)
+        .agg(pl.col("side").first(), pl.col("malignant").max())
+        .with_columns(
+            expected=pl.lit(True),
+            cancer="malignant",
+            birads=pl.lit(None, pl.Int8),
+            density=pl.lit(None, pl.String),
+        )
+    )

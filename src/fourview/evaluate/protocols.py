@@ -1,0 +1,295 @@
+"""Protocols: how a result is measured, by name.
+
+A protocol is never edited once released: another rule is another name (``-v2``). The test
+``test_protocols_are_frozen`` holds a hash of each.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+from fourview.errors import EvaluationError
+from fourview.evaluate.interval import Method
+from fourview.evaluate.labels import Keep, Unit
+
+Cluster = Literal["image", "breast", "exam", "patient", "finding"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrocRule:
+    """When a mark (a scored box) finds a finding, and over which images marks are counted.
+
+    Attributes:
+        overlap: ``iom`` intersection over the smaller area, ``iou`` over the union.
+        at_least: Overlap from which a mark is a hit.
+        targets: Kinds of finding that are to be found: malignant ones, or all known.
+        images: ``all``; or ``true_positives``: positive images whose own score reaches
+            ``image_sensitivity`` over all images, as Cls-Det-RS restricts its curve.
+        recall_of: What the vertical axis counts: boxes of findings, or images with one hit or more.
+        image_sensitivity: Where ``true_positives`` cuts.
+    """
+
+    overlap: Literal["iom", "iou"] = "iou"
+    at_least: float = 0.1
+    targets: Literal["malignant", "any"] = "malignant"
+    images: Literal["all", "true_positives"] = "all"
+    recall_of: Literal["finding", "image"] = "finding"
+    image_sensitivity: float = 0.85
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How a result is measured.
+
+    Attributes:
+        name: With its version: ``screening-breast-v1``.
+        title: In words.
+        unit: What is scored and counted.
+        label: Name of a rule in ``labels.RULES``.
+        classes: Classes of the predictions; a single one is a yes-or-no question.
+        combine: ``max`` takes the largest of the classes' scores as the score.
+        aggregate: How a breast's score comes from its images where the table has no breasts:
+            ``views`` mean within each of CC and MLO, then over both; ``first_of_view`` the first
+            row of each of CC and MLO, then their mean; ``images`` mean over all its images.
+        metrics: Names, see ``docs/protocols.md``.
+        cluster: What a bootstrap replicate draws.
+        stratified: Draw clusters with and without a positive unit apart.
+        interval: How replicates become an interval.
+        stream: Random stream, see ``resample.Resampling``.
+        center: ``mean`` reports the mean of the replicates instead of the table's own value.
+        threshold: Where the yes begins: ``given`` from another table; ``argmax`` the class with the
+            highest score; ``none`` for protocols without one.
+        operating_points: Rules by which thresholds for *other* tables are chosen on this one.
+        keep: Images left out by the protocol's own rule.
+        split: Which split of the manifest is measured, where it has any.
+        froc: How marks are scored; None for none.
+        source: Where the rules are from.
+        remarks: Where we had to choose.
+    """
+
+    name: str
+    title: str
+    unit: Unit
+    label: str
+    classes: tuple[str, ...] = ("cancer",)
+    combine: Literal["none", "max"] = "none"
+    aggregate: Literal["views", "first_of_view", "images"] = "views"
+    metrics: tuple[str, ...]
+    cluster: Cluster = "patient"
+    stratified: bool = False
+    interval: Method = "percentile"
+    stream: Literal["counter", "metarepo"] = "counter"
+    center: Literal["table", "mean"] = "table"
+    threshold: Literal["given", "argmax", "none"] = "none"
+    operating_points: tuple[str, ...] = ()
+    keep: Keep = "all"
+    split: str | None = "test"
+    froc: FrocRule | None = None
+    source: str
+    remarks: str = ""
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether there is one score a unit."""
+        return len(self.classes) == 1 or self.combine != "none"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that decides numbers (not of title, source and remarks)."""
+        data = asdict(self)
+        for words in ("title", "source", "remarks"):
+            del data[words]
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+_RANKS = ("auroc", "auprc_trapezoid", "average_precision", "partial_auc")
+_AT_THRESHOLD = ("balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
+_FROC_RATES = tuple(f"froc_sensitivity_at_{r}_fp" for r in ("0.25", "0.5", "1"))
+
+_METAREPO = Protocol(
+    name="metarepo-image-v1",
+    title="Public meta-repository, image level",
+    unit="image",
+    label="cancer",
+    metrics=("auroc", "auprc_trapezoid"),
+    cluster="image",
+    interval="metarepo",
+    stream="metarepo",
+    split=None,
+    source="Stadnick et al. 2021, arXiv:2108.04800, and its scoring program",
+    remarks="2,000 unstratified replicates of images; replicates of one class are dropped.",
+)
+_CLSDET = Protocol(
+    name="clsdet-m-vs-bn-v1",
+    title="Cls-Det-RS, malignant against benign and normal",
+    unit="image",
+    label="birads-m-vs-bn",
+    metrics=("auroc", "partial_auc", "specificity_at_sensitivity_0.85", "localisation_recall"),
+    froc=FrocRule(
+        overlap="iom", at_least=0.5, targets="malignant", images="true_positives", recall_of="image"
+    ),
+    source="Bakalo, Ben-Ari, Goldberger 2019, arXiv:1904.12319",
+    remarks="The paper gives deviations over five folds; intervals here are ours, by patient.",
+)
+_EMBED = Protocol(
+    name="embed-birads7-v1",
+    title="EMBED, BI-RADS in seven classes",
+    unit="image",
+    label="birads-0-6",
+    classes=tuple(f"birads-{c}" for c in range(7)),
+    metrics=("balanced_accuracy", "macro_auroc"),
+    threshold="argmax",
+    source="Du et al. 2024 (MaMA), arXiv:2409.18119, Table 1",
+    remarks="The paper has no intervals; ours are by patient.",
+)
+_GLAM = "Du, Chen, Dvornek 2025 (GLAM)"
+_RSNA = Protocol(
+    name="rsna-cancer-v1",
+    title="RSNA, cancer, by image",
+    unit="image",
+    label="cancer",
+    metrics=(
+        *("auroc", "average_precision", *_AT_THRESHOLD, "probabilistic_f1"),
+        "specificity_near_sensitivity_0.80",
+    ),
+    threshold="argmax",
+    source="Du et al. 2024 (MaMA), Table 3; Du, Chen, Dvornek 2025 (GLAM), Table 3",
+    remarks="Yes is a score above 0.5, the argmax of two classes. The papers have no intervals.",
+)
+
+_SINGLE = (
+    _METAREPO,
+    replace(
+        _METAREPO,
+        name="metarepo-breast-v1",
+        title="Public meta-repository, breast level",
+        unit="breast",
+        aggregate="first_of_view",
+        cluster="breast",
+        remarks="Vector order: all left breasts, then all right ones. "
+        "Replicates are of breasts: the two breasts of a woman are taken as independent.",
+    ),
+    replace(
+        _METAREPO,
+        name="admani-image-v1",
+        title="ADMANI, image level",
+        metrics=("auroc", "auprc_trapezoid"),
+        interval="percentile",
+        stream="counter",
+        center="mean",
+        split="test",
+        source="Chen et al. 2022 (BRAIxMVCCL), Table 1",
+        remarks="Reports the mean of 2,000 replicates of images; each image as the main view.",
+    ),
+    _CLSDET,
+    replace(
+        _CLSDET,
+        name="clsdet-mb-vs-n-v1",
+        title="Cls-Det-RS, malignant and benign against normal",
+        label="birads-mb-vs-n",
+        classes=("cancer", "benign"),
+        combine="max",
+        froc=FrocRule(
+            overlap="iom", at_least=0.5, targets="any", images="true_positives", recall_of="image"
+        ),
+    ),
+    Protocol(
+        name="lesion-biopsy-v1",
+        title="Biopsied lesions, malignant against benign",
+        unit="finding",
+        label="malignant",
+        metrics=("auroc", *(f"tnr_at_fnr_{f}" for f in ("0", "0.01", "0.02", "0.03", "0.05"))),
+        source="Wu et al. 2020, Tables 2 and 3",
+        remarks="Resampled by patient; how the paper made its intervals is unstated.",
+    ),
+    _EMBED,
+    replace(
+        _EMBED,
+        name="embed-birads3-v1",
+        title="EMBED screening, BI-RADS in three classes",
+        label="birads-0-2",
+        classes=tuple(f"birads-{c}" for c in range(3)),
+        keep="standard_screening_views",
+        source=f"{_GLAM}, Table 1",
+    ),
+    replace(
+        _EMBED,
+        name="embed-density-v1",
+        title="EMBED, density",
+        label="density",
+        classes=("A", "B", "C", "D"),
+        source="Du et al. 2024 (MaMA), Table 2",
+    ),
+    replace(
+        _EMBED,
+        name="vindr-birads-v1",
+        title="VinDr-Mammo, BI-RADS",
+        label="birads-1-5",
+        classes=tuple(f"birads-{c}" for c in range(1, 6)),
+        source=f"{_GLAM}, Table 3; the data set's own test split",
+    ),
+    replace(
+        _EMBED,
+        name="vindr-density-v1",
+        title="VinDr-Mammo, density",
+        label="density",
+        classes=("A", "B", "C", "D"),
+        source=f"{_GLAM}, Table 3; the data set's own test split",
+    ),
+    _RSNA,
+    Protocol(
+        name="screening-breast-v1",
+        title="Screening, by breast (recommended)",
+        unit="breast",
+        label="cancer",
+        metrics=(
+            *_RANKS,
+            *("specificity_at_sensitivity_0.80", "specificity_at_sensitivity_0.90"),
+            *("tnr_at_fnr_0", "tnr_at_fnr_0.01", "tnr_at_fnr_0.02", "tnr_at_fnr_0.05"),
+            *("brier", "calibration_error", "probabilistic_f1"),
+            *_AT_THRESHOLD,
+            *("recall_rate_per_1000", "cancers_found_per_1000"),
+            *_FROC_RATES,
+        ),
+        threshold="given",
+        operating_points=("sensitivity-0.80", "sensitivity-0.90", "specificity-0.90"),
+        froc=FrocRule(),
+        source="this project",
+        remarks="Replicates are of patients: all exams and both breasts of a woman together.",
+    ),
+)
+
+
+def _multiview(protocol: Protocol) -> Protocol:
+    """The mean of the class scores over all images of a breast, measured by breast."""
+    stem, version = protocol.name.rsplit("-", 1)
+    return replace(
+        protocol,
+        name=f"{stem}-multiview-{version}",
+        title=f"{protocol.title}; mean over the images of a breast",
+        unit="breast",
+        aggregate="images",
+        source=f"{protocol.source}; averaging: {_GLAM}, Table 4",
+        remarks=f"Probabilities are averaged, not logits. {protocol.remarks}",
+    )
+
+
+_AVERAGED = ("embed-birads7", "embed-birads3", "embed-density", "vindr-birads", "vindr-density")
+PROTOCOLS: Mapping[str, Protocol] = {p.name: p for p in _SINGLE} | {
+    _multiview(p).name: _multiview(p)
+    for p in _SINGLE
+    if p.name.rsplit("-", 1)[0] in (*_AVERAGED, "rsna-cancer")
+}
+
+
+def find_protocol(name: str) -> Protocol:
+    """The protocol of that name.
+
+    Raises:
+        EvaluationError: There is none; the message lists those there are.
+    """
+    if name not in PROTOCOLS:
+        raise EvaluationError(f"no protocol '{name}'; there are: {', '.join(sorted(PROTOCOLS))}")
+    return PROTOCOLS[name]

@@ -1,0 +1,216 @@
+"""Predictions tables: read from Parquet or CSV, checked, written.
+
+Reads:   Parquet or CSV with the columns of ``PREDICTIONS_SCHEMA`` (those that a unit does not need
+         may be absent), or one of the two CSV forms of the public meta-repository.
+Extras:  ``label``, where the file brings labels of its own; ``row``, the position of an exam where
+         the file names none. Both are checked against the manifest by ``units``.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from fourview.entities import PREDICTIONS_SCHEMA
+from fourview.errors import EvaluationError
+
+UNITS = ("image", "breast", "exam", "finding", "region")
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "image": ("image_id",),
+    "breast": ("exam_id", "side"),
+    "exam": ("exam_id",),
+    "finding": ("finding_id",),
+    "region": ("image_id", "x0", "y0", "x1", "y1"),
+}
+CLASS_NAMES = {"malignant": "cancer"}  # other names of a class, as in the meta-repository
+BOX = ("x0", "y0", "x1", "y1")
+_EXTRAS = {"label": pl.Float64, "row": pl.UInt32}
+_SHOWN = 3  # rows named in an error; the count says how many more there are
+
+
+def read_predictions(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Read a predictions table and what its file says about itself.
+
+    Returns:
+        The table with every column of ``PREDICTIONS_SCHEMA``, in the file's order, and the
+        metadata: ``model_digest``, ``pixel_spec``, ``manifest_hash``, ``terms`` and others of a
+        Parquet file; ``format`` of any.
+
+    Raises:
+        EvaluationError: The file cannot be read, or has none of the known forms.
+    """
+    try:
+        if path.suffix == ".csv":
+            raw, metadata = pl.read_csv(path, infer_schema=False), {}
+        else:
+            raw, metadata = pl.read_parquet(path), dict(pl.read_parquet_metadata(path))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0]
+        raise EvaluationError(f"{path}: is no CSV or Parquet table ({reason})") from None
+    metadata.pop("ARROW:schema", None)
+    columns = set(raw.columns)
+    if {"left_malignant", "right_malignant"} <= columns:
+        return _from_metarepo_breasts(raw, path), metadata | {"format": "metarepo breast"}
+    if {"image_index", "malignant_pred"} <= columns:
+        return _from_metarepo_images(raw, path), metadata | {"format": "metarepo image"}
+    if "score" in columns and columns & {"image_id", "exam_id", "finding_id"}:
+        return completed(raw, where=str(path)), metadata | {"format": "fourview"}
+    raise EvaluationError(
+        f"{path}: columns {', '.join(raw.columns)} are no predictions; need 'score' with 'image_id',"
+        " 'exam_id' and 'side', or 'finding_id'; or the meta-repository's 'image_index',"
+        " 'malignant_pred' or 'left_malignant', 'right_malignant'"
+    )
+
+
+def write_predictions(frame: pl.DataFrame, path: Path, metadata: Mapping[str, str]) -> None:
+    """Write a predictions table as Parquet, whole or not at all.
+
+    Raises:
+        EvaluationError: A column is missing or has a type that cannot be a prediction's.
+    """
+    table = completed(frame, where=str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        draft = Path(folder) / path.name
+        table.write_parquet(draft, metadata=dict(metadata))
+        draft.replace(path)
+
+
+def completed(frame: pl.DataFrame, *, where: str = "predictions") -> pl.DataFrame:
+    """The table with every column of the schema, typed; ``unit`` and ``class`` filled in.
+
+    Where ``unit`` is absent it is the finest that the ids name (a box makes a region); where
+    ``class`` is absent it is ``cancer``.
+
+    Raises:
+        EvaluationError: ``score`` or all ids are absent, or a value cannot be read as its type.
+    """
+    if "score" not in frame.columns:
+        raise EvaluationError(f"{where}: no column 'score'; have {', '.join(frame.columns)}")
+    if "class" not in frame.columns:
+        frame = frame.with_columns(pl.lit("cancer").alias("class"))
+    schema = dict(PREDICTIONS_SCHEMA) | {k: v for k, v in _EXTRAS.items() if k in frame.columns}
+    columns = [
+        _typed(frame, name, dtype, where)
+        if name in frame.columns
+        else pl.Series(name, [None], dtype=dtype).new_from_index(0, len(frame))
+        for name, dtype in schema.items()
+    ]
+    table = pl.DataFrame(columns)
+    if "unit" not in frame.columns:
+        table = table.with_columns(unit=_finest_unit())
+    return table.with_columns(pl.col("class").replace(CLASS_NAMES))
+
+
+def check_rows(table: pl.DataFrame) -> None:
+    """Pass a table whose every row is a score of one thing, given once.
+
+    Raises:
+        EvaluationError: An unknown unit, an id that is missing, a score that is null, NaN or
+            infinite, an empty box, or two rows for one thing; the message names the rows.
+    """
+    table = table.with_row_index("line", offset=1)
+    _refuse(table, ~pl.col("unit").is_in(UNITS) | pl.col("unit").is_null(), "unit", UNITS)
+    for unit, keys in KEYS.items():
+        rows = table.filter(pl.col("unit") == unit)
+        if len(rows) == 0:
+            continue
+        ids = [k for k in keys if not (unit == "breast" and "row" in table.columns)]
+        absent = pl.any_horizontal(pl.col(k).is_null() for k in ids) if ids else pl.lit(False)
+        _refuse(rows, absent, f"{' or '.join(keys)} of unit {unit}", ("a value",))
+        _refuse(rows, ~pl.col("score").is_finite().fill_null(False), "score", ("a finite number",))
+        if unit == "region":
+            empty = (pl.col("x0") >= pl.col("x1")) | (pl.col("y0") >= pl.col("y1"))
+            _refuse(rows, empty, "box", ("x0 < x1 and y0 < y1",))
+        else:
+            _refuse_twice(rows, unit, keys)
+
+
+def name_rows(rows: pl.DataFrame, columns: Sequence[str]) -> str:
+    """Rows for a message: the first few by their ids, and how many others there are."""
+    shown = [
+        ", ".join(f"{c} {row[c]!r}" for c in columns if row.get(c) is not None)
+        for row in rows.head(_SHOWN).iter_rows(named=True)
+    ]
+    more = f"; and {len(rows) - _SHOWN:,} more" if len(rows) > _SHOWN else ""
+    return "; ".join(shown) + more
+
+
+def _refuse(rows: pl.DataFrame, bad: pl.Expr, what: str, need: Sequence[str]) -> None:
+    found = rows.filter(bad)
+    if len(found):
+        ids = ("line", "unit", "exam_id", "side", "image_id", "finding_id", "score")
+        raise EvaluationError(
+            f"predictions: {len(found):,} rows with a bad {what}: {name_rows(found, ids)};"
+            f" need {' or '.join(need)}; correct or remove them"
+        )
+
+
+def _refuse_twice(rows: pl.DataFrame, unit: str, keys: Sequence[str]) -> None:
+    by = [*keys, "class"] + (["image_id"] if unit == "finding" else [])
+    by += ["row"] if "row" in rows.columns and unit == "breast" else []
+    twice = rows.filter(pl.struct(by).is_duplicated()).sort(by, maintain_order=True)
+    if len(twice):
+        raise EvaluationError(
+            f"predictions: {len(twice):,} rows are scores of the same {unit}:"
+            f" {name_rows(twice, ['line', *by])}; keep one of each"
+        )
+
+
+def _finest_unit() -> pl.Expr:
+    has = {c: pl.col(c).is_not_null() for c in ("x0", "finding_id", "image_id", "side")}
+    return (
+        pl.when(has["finding_id"])
+        .then(pl.lit("finding"))
+        .when(has["x0"])
+        .then(pl.lit("region"))
+        .when(has["image_id"])
+        .then(pl.lit("image"))
+        .when(has["side"])
+        .then(pl.lit("breast"))
+        .otherwise(pl.lit("exam"))
+    )
+
+
+def _typed(frame: pl.DataFrame, name: str, dtype: pl.DataType, where: str) -> pl.Series:
+    values = frame[name]
+    if dtype == pl.String and values.dtype.is_float():
+        raise EvaluationError(f"{where}: column '{name}' is {values.dtype}; need text or integers")
+    if values.dtype == pl.String and dtype != pl.String:
+        values = values.replace({"": None})
+    try:
+        return values.cast(dtype)
+    except pl.exceptions.PolarsError:
+        bad = values.filter(values.is_not_null() & values.cast(dtype, strict=False).is_null())
+        found = f" such as {bad[0]!r}" if len(bad) else ""
+        raise EvaluationError(
+            f"{where}: column '{name}' has {values.dtype} values{found}; need {dtype}"
+        ) from None
+
+
+def _from_metarepo_images(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """``image_index, malignant_pred, malignant_label``; benign and unnamed columns are ignored."""
+    frame = raw.select(
+        image_id="image_index",
+        score="malignant_pred",
+        unit=pl.lit("image"),
+        **({"label": pl.col("malignant_label")} if "malignant_label" in raw.columns else {}),
+    )
+    return completed(frame, where=str(path))
+
+
+def _from_metarepo_breasts(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """``left_malignant, right_malignant``: row i is exam i of a list that the file does not name."""
+    ids = ["exam_id"] if "exam_id" in raw.columns else []
+    numbered = raw.with_row_index("row")
+    sides: tuple[tuple[Literal["L", "R"], str], ...] = (
+        ("L", "left_malignant"),
+        ("R", "right_malignant"),
+    )
+    frame = pl.concat(
+        numbered.select("row", *ids, unit=pl.lit("breast"), side=pl.lit(side), score=pl.col(column))
+        for side, column in sides
+    )
+    return completed(frame, where=str(path))
