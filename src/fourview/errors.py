@@ -5,7 +5,8 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
 
     FourviewError
     |-- DicomError                  one file is no image that can be read
-    |   |-- NotDicomError           it is not DICOM at all, or cut off before its header ends
+    |   |-- NotDicomError           it is not DICOM at all
+    |   |   `-- DamagedHeaderError  it starts as DICOM, but its header is cut off or garbled
     |   |-- HostileFileError        it claims sizes that no mammogram has; refused before allocation
     |   |-- UnsupportedImageError   DICOM, but its syntax or pixel layout is none that is read here
     |   `-- DamagedPixelsError      the header is fine, the pixel data are not
@@ -33,6 +34,10 @@ class DicomError(FourviewError):
 
 class NotDicomError(DicomError):
     """The file is not DICOM, or is cut off before its header ends."""
+
+
+class DamagedHeaderError(NotDicomError):
+    """The file starts as DICOM, but its header is cut off or makes no sense."""
 
 
 class HostileFileError(DicomError):
