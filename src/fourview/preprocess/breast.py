@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
+from scipy.ndimage import minimum_filter1d
 
 from fourview.entities import Image
 from fourview.errors import PixelError
@@ -26,8 +27,9 @@ OPENING = 0.045  # of the long side: diameter of what an opening removes
 SKIN = 0.15  # of the way from air to Otsu's threshold: where the skin line is looked for
 LEAST_AREA = 0.01  # of the image: a component smaller than this is no breast
 STRAIGHT = 0.02  # of the mask's width: a chest wall deviates no more than this
-NARROW = 0.15  # of the breast's width: rows that are narrower may be haze along the chest wall
-HAZE_LENGTH = 1.5  # a run of narrow rows that is longer than this times its width is haze
+NARROW = 0.35  # of the breast's width: rows that are narrower may be haze along the chest wall
+HAZE_LENGTH = 1.0  # a run of narrow rows that is longer than this times its width may be haze
+HAZE_LEVEL = 0.8  # of the breast's level on the root scale: haze is darker
 
 Mask = Bool[np.ndarray, "row col"]
 
@@ -123,9 +125,9 @@ def _small_mask(shown: UInt8[np.ndarray, "row col"]) -> UInt8[np.ndarray, "row c
     grown = _rounded(_regrown(breast, kept, max(shown.shape)))
     side = chest_wall_side(grown > 0)
     if side == "right":
-        grown = _to_the_wall(grown[:, ::-1])[:, ::-1]
+        grown = _to_the_wall(grown[:, ::-1], inner[:, ::-1])[:, ::-1]
     elif side == "left":
-        grown = _to_the_wall(grown)
+        grown = _to_the_wall(grown, inner)
     whole = np.zeros_like(shown)
     whole[top:bottom, left:right] = grown
     return whole
@@ -149,10 +151,9 @@ def _threshold(inner: UInt8[np.ndarray, "row col"]) -> float:
     """Otsu's threshold, lowered towards the level of air as far as its noise allows."""
     smooth = cv2.GaussianBlur(inner, (0, 0), 1.0)
     otsu, _ = cv2.threshold(smooth, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    air = smooth[smooth <= otsu]
-    level = float(np.median(air))
-    noise = 1.4826 * float(np.median(np.abs(air - level)))
-    return min(otsu, max(level + SKIN * (otsu - level), level + 4 * noise))
+    darkest, level = np.percentile(smooth[smooth <= otsu], (5, 30))
+    noise = (level - darkest) / 1.12  # the distance of these percentiles in a normal distribution
+    return float(min(otsu, level + max(SKIN * (otsu - level), 5 * noise)))
 
 
 def _disc(diameter: float) -> UInt8[np.ndarray, "row col"]:
@@ -192,10 +193,11 @@ def _markers(
     marker = (inside < 0.5 * area) & (area < MARKER_AREA * core.sum())
     marker[0] = False
     columns = np.flatnonzero(core.any(axis=0))
+    near = 1 + STRAIGHT * len(columns)
     if wall == "left":
-        marker &= stats[:, cv2.CC_STAT_LEFT] > columns[0] + 2
+        marker &= stats[:, cv2.CC_STAT_LEFT] > columns[0] + near
     elif wall == "right":
-        marker &= stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] < columns[-1] - 1
+        marker &= stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] < columns[-1] + 1 - near
     blobs = marker[labels].astype(np.uint8)
     return np.asarray(cv2.dilate(blobs, _disc(5)) > 0)
 
@@ -222,23 +224,31 @@ def _rounded(mask: UInt8[np.ndarray, "row col"]) -> UInt8[np.ndarray, "row col"]
     return np.asarray(smooth[reach:-reach, reach:-reach])
 
 
-def _to_the_wall(mask: UInt8[np.ndarray, "row col"]) -> UInt8[np.ndarray, "row col"]:
+def _to_the_wall(
+    mask: UInt8[np.ndarray, "row col"], shown: UInt8[np.ndarray, "row col"]
+) -> UInt8[np.ndarray, "row col"]:
     """Fill dark tissue up to the chest wall on the left; drop haze above and below the breast.
 
     Whatever lies between the chest wall and the skin is breast, however dark a narrow window made
-    it. A scanned film has a bright strip all along the chest wall; it is told from the breast by
-    being narrow for longer than any breast tapers.
+    it. A scanned film has a grey strip all along the chest wall: it is darker than the breast, and
+    narrow for longer than a breast tapers.
     """
     rows = np.flatnonzero(mask.any(axis=1))
-    wall = int(mask[rows].argmax(axis=1).min())
+    first = mask[rows].argmax(axis=1)
     last = mask.shape[1] - mask[rows, ::-1].argmax(axis=1)
-    width = last - wall
-    start = _haze(width)
-    stop = len(rows) - _haze(width[::-1])
+    wall = int(first.min())
+    level = np.array([shown[row, wall:stop].mean() for row, stop in zip(rows, last, strict=True)])
+    start = _haze(last - wall, level)
+    stop = len(rows) - _haze((last - wall)[::-1], level[::-1])
     whole = mask.copy()
     whole[rows[:start]] = 0
     whole[rows[stop:]] = 0
-    first = mask[rows].argmax(axis=1)
+    reach = 1 + len(rows) // 40  # what is wide only in the first or last rows is a film's edge
+    if start == 0:
+        whole[rows[:reach], last[reach : 2 * reach].max() + 2 :] = 0
+    if stop == len(rows):
+        whole[rows[-reach:], last[-2 * reach : -reach].max() + 2 :] = 0
+    last = np.minimum(last, mask.shape[1] - whole[rows, ::-1].argmax(axis=1))
     touching = start + np.flatnonzero(first[start:stop] <= wall + 2)
     if len(touching):
         for index in range(touching[0], touching[-1] + 1):
@@ -246,14 +256,17 @@ def _to_the_wall(mask: UInt8[np.ndarray, "row col"]) -> UInt8[np.ndarray, "row c
     return whole
 
 
-def _haze(width: Int[np.ndarray, " row"]) -> int:
-    """How many rows from the first are a narrow strip of even width, and no breast."""
-    wide = np.flatnonzero(width > NARROW * width.max())
-    run = int(wide[0])
-    if run <= HAZE_LENGTH * width[: run + 1].max():
+def _haze(width: Int[np.ndarray, " row"], level: Float[np.ndarray, " row"]) -> int:
+    """How many rows from the first are a narrow grey strip of even width, and no breast."""
+    reach = len(width) // 40
+    lasting = minimum_filter1d(width, 2 * reach + 1)  # a film's edge is soon over
+    wide = np.flatnonzero(lasting > NARROW * width.max())
+    run = int(wide[0]) if len(wide) else 0
+    strip = float(np.median(lasting[: run // 2 + 1]))
+    grey = np.median(level[: run // 2 + 1]) < HAZE_LEVEL * np.median(level)
+    if not grey or run <= HAZE_LENGTH * strip:
         return 0
-    strip = float(np.median(width[: max(1, run // 2)]))
-    return int(np.flatnonzero(width > strip + 3)[0])
+    return max(0, int(np.flatnonzero(lasting[:run] <= strip + 3)[-1]) + 1 - reach)
 
 
 def chest_wall_side(mask: Mask) -> str | None:
