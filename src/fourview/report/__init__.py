@@ -1,0 +1,1 @@
+"""ExamPrediction or Result -> JSON, HTML and pictures. No torch, no model."""
