@@ -1,7 +1,50 @@
 """Sample an exam: two breasts, four views, findings and distractors by a preset's rates."""
 
-from fourview.phantom.preset import Preset
-from fourview.phantom.truth import PhantomExam
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fourview.entities import SIDES, Side
+from fourview.phantom.anatomy import Breast, draw_breast, draw_patient
+from fourview.phantom.lesions import COVERED, Contents, Cover, Lesion, make_cover, make_lesion
+from fourview.phantom.lesions import make_summation as summation
+from fourview.phantom.place import Survey, find_site, survey
+from fourview.phantom.preset import Preset, SizeLaw, class_of, preset_of
+from fourview.phantom.render import render_view
+from fourview.phantom.streams import clipped_lognormal, stream
+from fourview.phantom.truth import (
+    POSITIONS,
+    Kind,
+    Mode,
+    PhantomBreast,
+    PhantomExam,
+    PhantomImage,
+    Position,
+)
+from fourview.phantom.vendor import Vendor, detector_of, vendor_of, voi_of
+
+CLUSTER_RADIUS_MM = 4.0  # assumed of calcification clusters when a site is looked for
+HIDDEN_IN: dict[Mode, Position | None] = {"both": None, "cc_only": "MLO", "mlo_only": "CC"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one breast is to hold, drawn before anything is placed.
+
+    Attributes:
+        cancer: Kind of the malignant finding; None for none.
+        cancer_mode: How the malignant finding, or the empty site in its stead, is covered.
+        benign_mass: Mode of the benign mass; None for none.
+        benign_calc: Whether there is a benign cluster.
+        shadows: Views with a summation shadow.
+    """
+
+    cancer: Kind | None
+    cancer_mode: Mode
+    benign_mass: Mode | None
+    benign_calc: bool
+    shadows: tuple[Position, ...]
 
 
 def make_exam(
@@ -27,4 +70,208 @@ def make_exam(
     Raises:
         PhantomError: No such preset or vendor, or rows below 64.
     """
-    raise NotImplementedError
+    chosen, maker = preset_of(preset), vendor_of(vendor)
+    rows = chosen.rows if rows is None else rows
+    detector_of(maker, rows)
+    density = class_of(chosen, float(stream(seed, "density").random()))
+    patient = draw_patient(seed, density)
+    patient_id = f"phantom-{seed}" if patient_id is None else patient_id
+    root = f"{patient_id}/{seed}/{chosen.digest}/{vendor}/{rows}/{acquisition_seed}"
+    images: dict[str, PhantomImage] = {}
+    breasts = []
+    for side in SIDES:
+        breast = draw_breast(patient, side)
+        contents = fill_breast(breast, chosen)
+        breasts.append(_breast_truth(breast, contents))
+        for position in POSITIONS:
+            images[f"{side}-{position}"] = _image(
+                breast,
+                contents,
+                position,
+                vendor=maker,
+                rows=rows,
+                acquisition_seed=acquisition_seed,
+                ap_jitter=chosen.ap_jitter,
+                root=root,
+            )
+    return PhantomExam(
+        patient_id=patient_id,
+        exam_id=uid(root),
+        seed=seed,
+        age=patient.age,
+        density=density,
+        vendor=vendor,
+        images=tuple(images[name] for name in ("R-CC", "L-CC", "R-MLO", "L-MLO")),
+        breasts=tuple(breasts),
+    )
+
+
+def plan_breast(seed: int, side: Side, preset: Preset) -> Plan:
+    """Draw what a breast is to hold; every item has its own stream, so none depends on another."""
+
+    def draw(*names: str) -> float:
+        return float(stream(seed, "plan", side, *names).random())
+
+    kinds = list(preset.cancer_kinds)
+    weights = np.cumsum(list(preset.cancer_kinds.values()))
+    kind = kinds[int(np.searchsorted(weights, draw("kind") * weights[-1], side="right"))]
+    has_mass = draw("mass") < preset.p_benign_mass
+    return Plan(
+        cancer=kind if draw("cancer") < preset.p_cancer else None,
+        cancer_mode=_mode(draw("cancer", "mode"), preset),
+        benign_mass=_mode(draw("mass", "mode"), preset) if has_mass else None,
+        benign_calc=draw("calc") < preset.p_benign_calc,
+        shadows=tuple(p for p in POSITIONS if draw("shadow", p) < preset.p_summation),
+    )
+
+
+def fill_breast(breast: Breast, preset: Preset) -> Contents:
+    """Put a plan's findings into a breast.
+
+    The site of the cancer is looked for in every breast, and stays empty (or under a cover with
+    nothing below) in those without: with or without it all else is the same, to the bit.
+    """
+    plan = plan_breast(breast.patient.seed, breast.side, preset)
+    filler = _Filler(breast, survey(breast))
+    filler.add_cancer(plan, preset)
+    if plan.benign_mass is not None:
+        size = filler.size("mass", preset.benign_size)
+        filler.add("mass", "mass_benign", plan.benign_mass, size, preset.conspic_benign)
+    if plan.benign_calc:
+        filler.add("calc", "calc_benign", "both", None, preset.conspic_benign)
+    for position in plan.shadows:
+        filler.add_shadow(position, preset)
+    return Contents(tuple(filler.lesions), tuple(filler.covers))
+
+
+class _Filler:
+    """Findings of one breast as they are put in, with the AP depths that are taken."""
+
+    def __init__(self, breast: Breast, surveyed: Survey) -> None:
+        self.breast = breast
+        self.surveyed = surveyed
+        self.lesions: list[Lesion] = []
+        self.covers: list[Cover] = []
+        self.taken: tuple[float, ...] = ()
+
+    def rng(self, name: str, purpose: str) -> np.random.Generator:
+        """The stream of one purpose of one finding."""
+        return stream(self.breast.patient.seed, "contents", self.breast.side, name, purpose)
+
+    def size(self, name: str, law: SizeLaw) -> float:
+        """A diameter, mm."""
+        return clipped_lognormal(self.rng(name, "size"), *law)
+
+    def add_cancer(self, plan: Plan, preset: Preset) -> None:
+        """The malignant finding, or its empty site with the same cover."""
+        size = self.size("cancer", preset.malignant_size)
+        kind = plan.cancer
+        self.add("cancer", kind, plan.cancer_mode, size, preset.conspic)
+
+    def add(
+        self, name: str, kind: Kind | None, mode: Mode, diameter: float | None, contrast: float
+    ) -> None:
+        """A finding of a kind with its cover; without a kind, the cover alone."""
+        radius = CLUSTER_RADIUS_MM if diameter is None else diameter / 2
+        site = find_site(
+            self.rng(name, "site"), self.surveyed, radius=radius, mode=mode, avoid=self.taken
+        )
+        if site is None:
+            return
+        self.taken += (site[0],)
+        hidden = HIDDEN_IN[mode]
+        if hidden is not None:
+            view = self.surveyed.views[hidden]
+            self.covers.append(make_cover(self.rng(name, "cover"), view, site, 2 * radius))
+        if kind is None:
+            return
+        lesion = make_lesion(
+            self.rng(name, "shape"),
+            self.breast,
+            kind,
+            site,
+            name=name,
+            contrast=contrast,
+            diameter=diameter if kind.startswith("mass") else None,
+        )
+        gains: dict[str, float] = {} if hidden is None else {hidden: COVERED}
+        self.lesions.append(replace(lesion, mode=mode, gains=gains))
+
+    def add_shadow(self, position: Position, preset: Preset) -> None:
+        """A summation shadow in one view."""
+        name = f"shadow_{position.lower()}"
+        size = self.size(name, preset.malignant_size)
+        rng = self.rng(name, "site")
+        site = find_site(rng, self.surveyed, radius=size / 2, avoid=self.taken)
+        if site is None:
+            return
+        self.taken += (site[0],)
+        view = self.surveyed.views[position]
+        shape = self.rng(name, "shape")
+        self.lesions.append(
+            summation(shape, view, site, name=name, contrast=preset.conspic, diameter=size)
+        )
+
+
+def _mode(draw: float, preset: Preset) -> Mode:
+    """In which views a finding can be seen, of a uniform draw."""
+    if draw < preset.p_cc_only:
+        return "cc_only"
+    return "mlo_only" if draw < preset.p_cc_only + preset.p_mlo_only else "both"
+
+
+def _image(
+    breast: Breast,
+    contents: Contents,
+    position: Position,
+    *,
+    vendor: Vendor,
+    rows: int | None,
+    acquisition_seed: int,
+    ap_jitter: float,
+    root: str,
+) -> PhantomImage:
+    """Render one view and give it its identity."""
+    detector = detector_of(vendor, rows)
+    display = vendor.display(breast.patient.seed)
+    rendered = render_view(
+        breast,
+        position,
+        contents=contents,
+        detector=detector,
+        vendor=vendor,
+        display=display,
+        acquisition_seed=acquisition_seed,
+        ap_jitter=ap_jitter,
+    )
+    return PhantomImage(
+        image_id=uid(f"{root}/{breast.side}-{position}"),
+        side=breast.side,
+        position=position,
+        pixels=rendered.pixels,
+        bits=vendor.bits,
+        spacing_mm=detector.px,
+        photometric=vendor.photometric,
+        vendor=vendor.name,
+        voi=voi_of(vendor, display),
+        truth=rendered.truth,
+    )
+
+
+def _breast_truth(breast: Breast, contents: Contents) -> PhantomBreast:
+    """Labels of one breast, from what is in it."""
+    cancer = any(lesion.is_malignant for lesion in contents.lesions)
+    benign = any(lesion.kind in ("mass_benign", "calc_benign") for lesion in contents.lesions)
+    return PhantomBreast(
+        side=breast.side,
+        cancer=cancer,
+        pathology="cancer" if cancer else "benign" if benign else "normal",
+        density=breast.patient.density,
+        volumetric_density=breast.patient.volumetric_density,
+        length_mm=breast.length,
+    )
+
+
+def uid(text: str) -> str:
+    """A DICOM UID made of a text, the same each time (2.25 and 128 bits; PS3.5 B.2)."""
+    return f"2.25.{int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], 'big')}"

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -17,14 +17,15 @@ def kernel(function: Function) -> Function:
     change of a function it calls in *another* module: keep callees in the kernel's own module.
     """
     plain = inspect.unwrap(function)  # the tests' type checks wrap functions; numba needs the body
+    compiled: Any
     try:
-        compiled: Function = numba.njit(fastmath=True, cache=True)(plain)
+        compiled = numba.njit(fastmath=True, cache=True)(plain)
     except RuntimeError:  # numba found no writable place for its cache
         compiled = numba.njit(fastmath=True)(plain)
-    return compiled
+    return cast(Function, compiled)
 
 
 def inlined(function: Function) -> Function:
     """A part of kernels of the same module, pasted into them when they are compiled."""
-    compiled: Function = numba.njit(fastmath=True, inline="always")(inspect.unwrap(function))
-    return compiled
+    compiled: Any = numba.njit(fastmath=True, inline="always")(inspect.unwrap(function))
+    return cast(Function, compiled)

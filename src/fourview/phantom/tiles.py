@@ -38,7 +38,7 @@ def tile(kind: Kind, variant: int) -> Float32[np.ndarray, "64 64 64"]:
     amplitude[0, 0, 0] = 0
     white = stream(_SEED, "tile", kind, variant).standard_normal((SIDE, SIDE, SIDE))
     values = np.fft.irfftn(np.fft.rfftn(white) * amplitude, s=white.shape, axes=(0, 1, 2))
-    result = (values / values.std()).astype(np.float32)
+    result: np.ndarray = (values / values.std()).astype(np.float32)
     result.setflags(write=False)
     return result
 
