@@ -179,10 +179,17 @@ class ModelOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossTerms:
-    """What training minimises, and the parts it is the weighted sum of, for the log."""
+    """What training minimises.
+
+    Attributes:
+        total: The loss.
+        parts: What it is the weighted sum of, for the log.
+        output: What the model said meanwhile; None where it only pre-trains.
+    """
 
     total: Float[Tensor, ""]
     parts: Mapping[str, Tensor] = field(default_factory=dict)
+    output: ModelOutput | None = None
 
 
 class Objective(nn.Module, ABC):

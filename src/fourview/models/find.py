@@ -1,0 +1,29 @@
+"""Families by the name of their folder."""
+
+import importlib
+import pkgutil
+from difflib import get_close_matches
+
+from fourview import models
+from fourview.contract import ModelFamily
+from fourview.errors import RecipeError
+
+
+def family_names() -> list[str]:
+    """All families there are, sorted."""
+    return sorted(m.name for m in pkgutil.iter_modules(models.__path__) if m.ispkg)
+
+
+def find_family(name: str) -> ModelFamily:
+    """The family of that name.
+
+    Raises:
+        RecipeError: There is none; the message names the nearest.
+    """
+    names = family_names()
+    if name not in names:
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise RecipeError(f"no model family '{name}'; {hint}there are: {', '.join(names)}")
+    family: ModelFamily = importlib.import_module(f"{models.__name__}.{name}").FAMILY
+    return family

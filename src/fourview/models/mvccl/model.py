@@ -1,0 +1,175 @@
+"""BRAIxMVCCL: the two views of a breast read together.
+
+Paper:    Chen et al. 2022, Multi-view Local Co-occurrence and Global Consistency Learning Improve
+          Mammogram Classification Generalisation, MICCAI.
+Reads:    ExamBatch.pixels. Every image is read once as main view, with the preferred image of the
+          breast's other view as auxiliary; where that view is missing the image is its own
+          auxiliary, and ``alone`` says so.
+Returns:  image_scores (the image as main), breast_scores (mean over the images of a view, then
+          over the views), and what the loss needs.
+Shapes:   I images, D features of a cell, K classes.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from fourview.contract import ExamBatch, ModelOutput, task
+from fourview.models.mvccl.modules import (
+    GlobalConsistency,
+    GlobalConsistencyConfig,
+    JointSelfAttention,
+    LocalCoOccurrence,
+)
+from fourview.nn.activation_map import with_activation_maps
+from fourview.nn.attention import AttentionConfig
+from fourview.nn.encoder import Encoder, EncoderConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MvcclConfig:
+    """Defaults are the paper's values where it gives them, else the choices of the README.
+
+    Attributes:
+        task: What is asked: cancer, density.
+        encoder: The backbone that both views share.
+        views: ``two``, or ``one`` for the single-view row of the ablation.
+        local: Which local features are joined: ``lcm`` (the paper's), ``sa`` (self-attention over
+            both views), ``none``.
+        gcm: Global consistency, with its loss.
+        attention: Sizes of the attention block of ``lcm`` and ``sa``.
+        consistency: Choices within ``gcm``.
+        sa_on: Tokens of ``sa``: all cells, or each view's max pooled features.
+        head_dim: Width of the classifier's hidden layer.
+        dropout: In the classifier.
+    """
+
+    task: str = "cancer"
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    views: Literal["two", "one"] = "two"
+    local: Literal["lcm", "sa", "none"] = "lcm"
+    gcm: bool = True
+    attention: AttentionConfig = field(default_factory=AttentionConfig)
+    consistency: GlobalConsistencyConfig = field(default_factory=GlobalConsistencyConfig)
+    sa_on: Literal["tokens", "global"] = "tokens"
+    head_dim: int = 512
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.views == "one" and (self.local != "none" or self.gcm):
+            raise ValueError("views='one' has no other view: set local='none' and gcm=False")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MvcclOutput(ModelOutput):
+    """Adds what the loss needs.
+
+    Attributes:
+        logits: Of each image as main view.
+        similarity_loss: l_sim of each image's pair; None without gcm. NaN where the view is alone.
+        alone: Images whose breast has no other view.
+    """
+
+    logits: Float[Tensor, "image class"]
+    similarity_loss: Float[Tensor, " image"] | None
+    alone: Bool[Tensor, " image"]
+
+
+class Mvccl(nn.Module):
+    """See the module docstring."""
+
+    def __init__(self, config: MvcclConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.task = task(config.task)
+        self.encoder = Encoder(config.encoder)
+        dim = self.encoder.dim
+        self.consistency = GlobalConsistency(dim, config.consistency) if config.gcm else None
+        self.local: LocalCoOccurrence | JointSelfAttention | None = None
+        if config.local == "lcm":
+            self.local = LocalCoOccurrence(dim, config.attention)
+        elif config.local == "sa":
+            self.local = JointSelfAttention(dim, config.attention, config.sa_on)
+        self.head = _classifier(self._joined_dim(dim), self.task.num_classes, config)
+
+    def forward(self, batch: ExamBatch) -> MvcclOutput:
+        """Score every image as main view, and both breasts of every exam."""
+        return self.read(self.encoder(batch.pixels), batch)
+
+    def read(
+        self, features: Float[Tensor, "image dim grid_row grid_col"], batch: ExamBatch
+    ) -> MvcclOutput:
+        """What comes after the backbone."""
+        partner = batch.partner()
+        alone = partner < 0
+        aux = torch.where(alone, torch.arange(len(partner), device=partner.device), partner)
+        parts: list[Tensor] = []
+        similarity_loss = None
+        if self.consistency is not None:
+            pooled = features.amax(dim=(2, 3))
+            joined, loss = self.consistency(pooled, pooled[aux])
+            parts.append(joined)
+            similarity_loss = loss.masked_fill(alone, torch.nan)
+        if self.local is not None:
+            parts += self._local(features.flatten(2).transpose(1, 2), aux)
+        if not parts:
+            mean = features.mean(dim=(2, 3))
+            parts = [mean] if self.config.views == "one" else [mean, mean[aux]]
+        logits = self.head(torch.cat(parts, dim=1)).float()
+        image_scores = self.task.scores(logits)
+        return MvcclOutput(
+            logits=logits,
+            similarity_loss=similarity_loss,
+            alone=alone,
+            image_scores=image_scores,
+            breast_scores=batch.per_breast(image_scores),
+        )
+
+    def explain(self, batch: ExamBatch) -> ModelOutput:
+        """The same output with a class-activation heatmap of every image."""
+        with torch.no_grad():
+            features = self.encoder(batch.pixels)
+
+        def read(grid: Tensor) -> tuple[Tensor, ModelOutput]:
+            output = self.read(grid, batch)
+            return output.logits, output
+
+        return with_activation_maps(features, read)
+
+    def _local(self, tokens: Tensor, aux: Int[Tensor, " image"]) -> list[Tensor]:
+        """z_m and z_a of every image; each ordered pair of views goes through the block once."""
+        main = torch.arange(len(aux), device=aux.device)
+        if isinstance(self.local, JointSelfAttention):
+            own, other = self.local(tokens, tokens[aux])
+            return [own, other]
+        assert isinstance(self.local, LocalCoOccurrence)
+        both_ways = torch.cat([torch.stack([main, aux]), torch.stack([aux, main])], dim=1)
+        pairs, where = torch.unique(both_ways, dim=1, return_inverse=True)
+        z = self.local(tokens[pairs[0]], tokens[pairs[1]])
+        return [z[where[: len(aux)]], z[where[len(aux) :]]]
+
+    def _joined_dim(self, dim: int) -> int:
+        total = dim if self.consistency is not None else 0
+        total += 2 * self.local.dim if self.local is not None else 0
+        return total or (dim if self.config.views == "one" else 2 * dim)
+
+
+def _classifier(dim: int, num_classes: int, config: MvcclConfig) -> nn.Sequential:
+    return nn.Sequential(
+        nn.LayerNorm(dim),
+        nn.Linear(dim, config.head_dim),
+        nn.GELU(),
+        nn.Dropout(config.dropout),
+        nn.Linear(config.head_dim, num_classes),
+    )
+
+
+TINY = MvcclConfig(
+    encoder=EncoderConfig(name="small", weights="none", widths=(4, 4, 8, 8, 8)),
+    attention=AttentionConfig(dim=8, heads=2),
+    head_dim=8,
+    dropout=0.0,
+)

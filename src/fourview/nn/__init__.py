@@ -1,0 +1,1 @@
+"""Parts that two families use: encoders, attention, heads, activation maps."""

@@ -1,0 +1,46 @@
+"""Class-activation heatmaps of any network that reads a grid of features.
+
+The map of an image and class is feature times gradient, summed over channels and rectified
+(element-wise Grad-CAM: Selvaraju et al. 2017, ICCV, with the gradient kept at its place as in
+HiResCAM, Draelos and Carin 2020, arXiv:2011.08891, Eq. 4). It is scaled so that its highest cell
+is the image's own score: a map of a low score stays faint.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fourview.contract import ModelOutput
+
+
+def with_activation_maps(
+    features: Float[Tensor, "image dim grid_row grid_col"],
+    read: Callable[[Tensor], tuple[Float[Tensor, "image class"], ModelOutput]],
+) -> ModelOutput:
+    """Read the features and add heatmaps to what comes out.
+
+    Args:
+        features: The grid that the network's head reads.
+        read: Features to logits by image, and the output to add heatmaps to; its image scores
+            must be there.
+
+    Returns:
+        The same output with ``heatmaps`` in [0, 1]; all are 0 where nothing speaks for a class.
+    """
+    with torch.enable_grad():
+        grid = features.detach().clone().requires_grad_()
+        logits, output = read(grid)
+        maps = [
+            (torch.autograd.grad(logit.sum(), grid, retain_graph=True)[0] * grid).sum(dim=1).relu()
+            for logit in logits.unbind(dim=1)
+        ]
+    heat = torch.stack(maps, dim=1).detach().float()
+    peak = heat.amax(dim=(2, 3), keepdim=True)
+    scores = output.image_scores
+    if scores is None:
+        raise ValueError("the output has no image_scores to scale the heatmaps by")
+    scaled = heat / peak.clamp(min=torch.finfo(heat.dtype).tiny) * scores.detach()[..., None, None]
+    return replace(output, heatmaps=scaled)

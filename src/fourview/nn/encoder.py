@@ -1,0 +1,187 @@
+"""Image encoders: any timm network, or the small one of our own, behind one interface.
+
+An encoder maps processed pixels in [0, 1] to a grid of features. It does the normalisation that its
+weights expect itself, so that no caller can feed the wrong scale.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+import timm
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fourview.errors import CheckpointError, RecipeError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of torchvision's and timm's ImageNet weights
+IMAGENET_STD = (0.229, 0.224, 0.225)
+SMALL = "small"
+SMALL_WIDTHS = (16, 24, 24, 40, 40)  # phantom study: stride 8 with 33,000 weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderConfig:
+    """Which encoder, and where its weights start.
+
+    Attributes:
+        name: ``small``, or the name of a timm model such as efficientnet_b0.
+        weights: ``none`` (random), ``imagenet`` (timm's, from its hub or its local cache), or the
+            path of a safetensors file or state dict with the encoder's own names.
+        mean: Subtracted from each of three equal channels; ImageNet's unless the weights differ.
+        std: Divides each channel after that.
+        widths: Channels of the five layers of ``small``; others ignore it.
+    """
+
+    name: str = "efficientnet_b0"
+    weights: str = "imagenet"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    widths: tuple[int, ...] = SMALL_WIDTHS
+
+
+class Encoder(nn.Module):
+    """Processed pixels to a grid of features; ``dim`` says how many, ``stride`` how coarse."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.body, self.dim, self.stride = _build_body(config)
+        self.register_buffer("mean", torch.tensor(config.mean).reshape(1, 3, 1, 1), False)
+        self.register_buffer("std", torch.tensor(config.std).reshape(1, 3, 1, 1), False)
+
+    def forward(
+        self, pixels: Float[Tensor, "image 1 row col"]
+    ) -> Float[Tensor, "image dim grid_row grid_col"]:
+        """Features over a grid of cells of ``stride`` pixels."""
+        rgb = (pixels - self.mean) / self.std  # broadcasts to three channels
+        return cast("Tensor", self.body(rgb.contiguous(memory_format=torch.channels_last)))
+
+
+class _Small(nn.Sequential):
+    """Five 3 x 3 convolutions with batch normalisation; for phantoms and tests."""
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        layers: list[nn.Module] = []
+        before = 3
+        for index, width in enumerate(widths):
+            stride = 2 if index < 3 else 1
+            layers += [
+                nn.Conv2d(before, width, 3, stride=stride, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+            ]
+            before = width
+        super().__init__(*layers)
+
+
+class _TimmModel(Protocol):
+    num_features: int
+
+    def forward_features(self, pixels: Tensor) -> Tensor: ...
+
+
+class _TimmBody(nn.Module):
+    """A timm network up to its last feature grid (with a head convolution, after it)."""
+
+    def __init__(self, name: str, *, pretrained: bool) -> None:
+        super().__init__()
+        self.network = timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
+
+    def forward(self, rgb: Float[Tensor, "image 3 row col"]) -> Tensor:
+        return cast("_TimmModel", self.network).forward_features(rgb)
+
+
+def _build_body(config: EncoderConfig) -> tuple[nn.Module, int, int]:
+    if config.name == SMALL:
+        if config.weights != "none":
+            raise RecipeError(f"encoder 'small' has no weights '{config.weights}'; set it to none")
+        return _Small(config.widths), config.widths[-1], 8
+    if not timm.is_model(config.name):
+        near = ", ".join(timm.list_models(f"*{config.name.split('_')[0]}*")[:8])
+        raise RecipeError(f"timm has no model '{config.name}'; near ones: {near or 'none'}")
+    body = _TimmBody(config.name, pretrained=False)
+    if config.weights == "imagenet":
+        body = _pretrained(config.name)
+    elif config.weights != "none":
+        load_encoder_weights(body.network, Path(config.weights))
+    grid = _probe(body)
+    return body, grid[0], grid[1]
+
+
+def _pretrained(name: str) -> _TimmBody:
+    try:
+        return _TimmBody(name, pretrained=True)
+    except (OSError, RuntimeError) as error:  # no network, no cache, or no such weights
+        raise CheckpointError(
+            f"ImageNet weights of '{name}' cannot be fetched ({type(error).__name__}); "
+            "set encoder.weights to none or to a file"
+        ) from error
+
+
+def _probe(body: _TimmBody) -> tuple[int, int]:
+    """Feature count and stride, by looking: timm's own figures differ between families."""
+    was_training = body.training
+    body.eval()
+    with torch.no_grad():
+        grid = body(torch.zeros(1, 3, 64, 64))
+    body.train(was_training)
+    if grid.ndim != 4:
+        raise RecipeError(
+            f"'{type(body.network).__name__}' gives features of shape {tuple(grid.shape)}; "
+            "need a grid (image, dim, row, col): take a convolutional network"
+        )
+    return int(grid.shape[1]), 64 // int(grid.shape[2])
+
+
+def load_encoder_weights(network: nn.Module, path: Path) -> None:
+    """Fill a network from a safetensors file or a plain state dict.
+
+    Names must agree; where only a prefix differs (``network.``) or only the names do and order and
+    shapes are equal, they are mapped. Classifier weights are the only ones that may be left over.
+
+    Raises:
+        CheckpointError: A weight is missing or has another shape; the message names it.
+    """
+    state = _read_state(path)
+    wanted = network.state_dict()
+    known = {k: v for k, v in state.items() if k in wanted}
+    if len(known) < len(wanted):
+        known = _by_order(state, wanted, path)
+    for name, value in known.items():
+        if value.shape != wanted[name].shape:
+            raise CheckpointError(
+                f"{path}: '{name}' has shape {tuple(value.shape)}, need {tuple(wanted[name].shape)}"
+            )
+    network.load_state_dict(known, strict=True)
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read as weights: {error}") from error
+    return {str(k): v for k, v in dict(state).items() if isinstance(v, Tensor)}
+
+
+def _by_order(state: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Pair tensors by order and shape: the same network under other names."""
+    counters = "num_batches_tracked"  # absent from old files; timm's order is otherwise kept
+    need = [(k, v) for k, v in wanted.items() if not k.endswith(counters)]
+    have = [(k, v) for k, v in state.items() if not k.endswith(counters)]
+    matches = len(have) >= len(need) and all(
+        v.shape == w.shape for (_, v), (_, w) in zip(have, need, strict=False)
+    )
+    if not matches:
+        missing = sorted(set(wanted) - set(state))[:3]
+        raise CheckpointError(
+            f"{path}: not the weights of this encoder; missing for example {', '.join(missing)}"
+        )
+    mapped = {name: value for (name, _), (_, value) in zip(need, have, strict=False)}
+    return {k: mapped.get(k, v) for k, v in wanted.items()}

@@ -1,0 +1,1 @@
+"""Exam -> ExamPrediction: joins preprocess, model and localise, for one exam or many."""

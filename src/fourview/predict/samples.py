@@ -1,0 +1,106 @@
+"""Score the samples of a store with a network: what training validates with and predict writes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import polars as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from fourview.contract import ExamBatch, ModelOutput
+from fourview.data.collate import ReadSample, collate
+from fourview.data.dataset import SampleDataset
+from fourview.data.samples import Sample
+from fourview.entities import PREDICTIONS_SCHEMA, SIDES, SLOTS
+
+Progress = Callable[[int, int], None]
+
+
+def batches(
+    dataset: SampleDataset, batch_size: int, *, workers: int = 0
+) -> Iterator[tuple[list[Sample], ExamBatch]]:
+    """The samples in their order, each batch with the samples that it holds."""
+    loader: DataLoader[Any] = DataLoader(
+        dataset,
+        batch_size=batch_size,
+        num_workers=workers,
+        collate_fn=_with_samples,
+    )
+    yield from loader
+
+
+def _with_samples(items: Sequence[ReadSample]) -> tuple[list[Sample], ExamBatch]:
+    return [item.sample for item in items], collate(items)
+
+
+def score_samples(
+    model: nn.Module,
+    dataset: SampleDataset,
+    classes: Sequence[str],
+    *,
+    batch_size: int = 8,
+    device: torch.device | str = "cpu",
+    workers: int = 0,
+    autocast: bool = False,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Predictions of images and breasts, with the columns of PREDICTIONS_SCHEMA.
+
+    Args:
+        model: In evaluation mode.
+        dataset: What to score.
+        classes: Names of the model's scores.
+        batch_size: Samples at a time.
+        device: Where the model is.
+        workers: Processes that read the store.
+        autocast: Compute in bfloat16 where that is safe.
+        progress: Called with samples done and samples in all.
+    """
+    rows: list[dict[str, Any]] = []
+    done = 0
+    device = torch.device(device)
+    for samples, batch in batches(dataset, batch_size, workers=workers):
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, torch.bfloat16, enabled=autocast),
+        ):
+            output = model(batch.to(device))
+        rows += prediction_rows(samples, output, classes)
+        done += len(samples)
+        if progress is not None:
+            progress(done, len(dataset))
+    return pl.DataFrame(rows, schema=PREDICTIONS_SCHEMA)
+
+
+def prediction_rows(
+    samples: Sequence[Sample], output: ModelOutput, classes: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """The rows that a batch's output makes; a breast without images makes none."""
+    if output.image_scores is not None:
+        scores = iter(output.image_scores.float().tolist())
+        for sample in samples:
+            for image, slot in zip(sample.images, sample.slots, strict=True):
+                known = {"unit": "image", "image_id": image, "side": SLOTS[slot][0]}
+                yield from _class_rows(sample, known, next(scores), classes)
+    if output.breast_scores is not None:
+        for sample, sides in zip(samples, output.breast_scores.float().tolist(), strict=True):
+            present = {SLOTS[slot][0] for slot in sample.slots}
+            for side, values in zip(SIDES, sides, strict=True):
+                if side in present:
+                    yield from _class_rows(
+                        sample, {"unit": "breast", "side": side}, values, classes
+                    )
+
+
+def _class_rows(
+    sample: Sample, known: dict[str, str], scores: Sequence[float], classes: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    for name, score in zip(classes, scores, strict=True):
+        yield {
+            "patient_id": sample.patient_id,
+            "exam_id": sample.exam_id,
+            "class": name,
+            "score": score,
+            **known,
+        }

@@ -1,0 +1,1 @@
+"""The one training loop: optimisers, schedules, checkpoints, the run folder."""

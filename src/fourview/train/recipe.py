@@ -1,0 +1,196 @@
+"""Recipe: everything that decides a run, frozen, typed and written beside its weights."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from difflib import get_close_matches
+from typing import Any, Literal, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from fourview.data.augment import AugmentConfig
+from fourview.data.samples import Unit
+from fourview.errors import RecipeError
+from fourview.models.find import find_family
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerConfig:
+    """How weights move.
+
+    Attributes:
+        name: ``adam`` adds weight decay to the gradient (L2), ``adamw`` to the weights.
+        lr: Learning rate; the highest one of a schedule.
+        weight_decay: 0 or more.
+        clip_norm: Gradients longer than this are scaled down to it; None leaves them.
+    """
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = 1e-4
+    weight_decay: float = 1e-6
+    clip_norm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleConfig:
+    """How the learning rate changes.
+
+    Attributes:
+        name: ``plateau`` multiplies it by ``factor`` when the validation loss has not fallen for
+            more than ``patience`` epochs; ``one_cycle`` rises for ``warmup`` of the steps and falls
+            as a cosine; ``constant`` leaves it.
+        factor: Of ``plateau``.
+        patience: Of ``plateau``, in epochs.
+        warmup: Of ``one_cycle``, as a part of all steps.
+    """
+
+    name: Literal["plateau", "one_cycle", "constant"] = "plateau"
+    factor: float = 0.1
+    patience: int = 2
+    warmup: float = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitConfig:
+    """How patients are split where the manifest has no split of its own.
+
+    Attributes:
+        train: Part of the patients that is trained on.
+        validation: Part that chooses the checkpoint and the operating points.
+        test: Part that is only ever measured.
+        seed: Of the split, not of the run: all seeds of a recipe share one split.
+    """
+
+    train: float = 0.8
+    validation: float = 0.1
+    test: float = 0.1
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One stage of training.
+
+    Attributes:
+        name: FAMILY:RECIPE.
+        family: A folder of ``models/``.
+        model: The family's config.
+        pixel_spec: Name of the PixelSpec of the store.
+        stage: One of the family's stages.
+        objective: Settings of that stage's objective.
+        unit: A sample is a whole exam, or one breast of it.
+        batch: Samples a step, over all processes.
+        epochs: Passes over the training part.
+        precision: ``float32``, or ``bfloat16`` for forward passes (weights stay float32).
+        seed: Of weights, order, augmentation and dropout.
+        select: The checkpoint kept as best has the lowest validation loss, or highest AUC.
+        split: Used where the manifest has none.
+        starts_from: Recipe whose best checkpoint this one begins with.
+    """
+
+    name: str
+    family: str
+    model: Any
+    pixel_spec: str
+    stage: str = "train"
+    objective: Any = None
+    unit: Unit = "breast"
+    batch: int = 4
+    epochs: int = 20
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+    select: Literal["loss", "auc"] = "loss"
+    split: SplitConfig = field(default_factory=SplitConfig)
+    starts_from: str | None = None
+
+    def __post_init__(self) -> None:
+        stages = find_family(self.family).stages
+        if self.stage not in stages:
+            raise RecipeError(
+                f"family '{self.family}' has no stage '{self.stage}'; "
+                f"there are: {', '.join(stages)}"
+            )
+        if self.objective is None:
+            object.__setattr__(self, "objective", stages[self.stage].settings())
+
+    @property
+    def task(self) -> str:
+        """The label that is trained."""
+        return str(self.model.task)
+
+    def to_json(self) -> str:
+        """Text that ``recipe_from_json`` reads back to an equal recipe."""
+        return json.dumps(asdict(self), indent=2)
+
+
+def recipe_from_json(text: str) -> Recipe:
+    """What ``Recipe.to_json`` wrote.
+
+    Raises:
+        RecipeError: A key or value is none that this version knows.
+    """
+    data = json.loads(text)
+    family = find_family(str(data.get("family")))
+    try:
+        data["model"] = TypeAdapter(family.config).validate_python(data["model"])
+        settings = family.stages[data["stage"]].settings
+        data["objective"] = TypeAdapter(settings).validate_python(data["objective"])
+        return TypeAdapter(Recipe).validate_python(data)
+    except (KeyError, ValidationError) as error:
+        raise RecipeError(f"recipe '{data.get('name')}' cannot be read: {error}") from error
+
+
+def override(recipe: Recipe, assignments: list[str]) -> Recipe:
+    """The recipe with some fields changed, as ``--set optimizer.lr=3e-5`` asks.
+
+    Raises:
+        RecipeError: A key that is no field (the nearest is named) or a value of another type.
+    """
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {assignment}: need key=value, such as optimizer.lr=3e-5")
+        recipe = _replaced(recipe, key.split("."), value, key)
+    return recipe
+
+
+def _replaced(holder: Any, path: list[str], text: str, whole: str) -> Any:
+    names = [f.name for f in fields(holder)]
+    name = path[0]
+    if name not in names:
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise RecipeError(f"--set {whole}: no key '{name}'; {hint}there are: {', '.join(names)}")
+    current = getattr(holder, name)
+    if len(path) > 1:
+        if not is_dataclass(current):
+            raise RecipeError(f"--set {whole}: '{name}' has no keys below it")
+        value = _replaced(current, path[1:], text, whole)
+    else:
+        value = _typed(holder, name, text, whole)
+    try:
+        return replace(holder, **{name: value})
+    except ValueError as error:
+        raise RecipeError(f"--set {whole}={text}: {error}") from error
+
+
+def _typed(holder: Any, name: str, text: str, whole: str) -> Any:
+    hint = get_type_hints(type(holder))[name]
+    if is_dataclass(getattr(holder, name)):
+        raise RecipeError(f"--set {whole}: name one of its keys, such as {whole}.KEY=VALUE")
+    adapter = TypeAdapter(hint)
+    for candidate in (text, _json(text)):
+        try:
+            return adapter.validate_python(candidate, strict=False)
+        except ValidationError:
+            continue
+    raise RecipeError(f"--set {whole}={text}: need {getattr(hint, '__name__', hint)}")
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads({"none": "null", "True": "true", "False": "false"}.get(text, text))
+    except ValueError:
+        return text

@@ -1,0 +1,90 @@
+"""A run's folder: what decided it, what happened, what came out.
+
+recipe.json            the recipe with every value
+environment.json       versions, device, processes, threads
+split.json             patients by part, where the manifest had no split
+log.jsonl              a line a step (loss and its parts) and a line an epoch (validation)
+checkpoints/last       to go on from
+checkpoints/best       model.safetensors, model.json
+predictions.parquet    scores of the validation and test parts by the best checkpoint
+operating_points.json  thresholds chosen on the validation part
+results.json           figures of the test part
+"""
+
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fourview import __version__
+from fourview.predict.checkpoint import write_text_whole
+
+LOG = "log.jsonl"
+BEST = Path("checkpoints") / "best"
+LAST = Path("checkpoints") / "last"
+PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "pydicom", "imagecodecs", "zarr")
+
+
+class RunLog:
+    """Appends JSON lines; on resume, what came after the saved position is cut off first."""
+
+    def __init__(self, path: Path, *, keep_steps: int, keep_epochs: int) -> None:
+        self.path = path
+        kept = [
+            line
+            for line in _lines(path)
+            if (line["kind"] == "step" and line["total_steps"] <= keep_steps)
+            or (line["kind"] == "epoch" and line["epoch"] < keep_epochs)
+        ]
+        write_text_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._file = path.open("a", buffering=1)
+
+    def write(self, kind: str, **values: Any) -> None:
+        """Add a line."""
+        self._file.write(json.dumps({"kind": kind, **values}) + "\n")
+
+    def close(self) -> None:
+        """No more lines."""
+        self._file.close()
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """All lines of a run's log."""
+    return _lines(run / LOG)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:  # the line that a killed run was writing
+            continue
+    return lines
+
+
+def environment(device: torch.device, processes: int) -> dict[str, Any]:
+    """What a run ran on."""
+    return {
+        "fourview": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "processes": processes,
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

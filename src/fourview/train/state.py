@@ -1,0 +1,118 @@
+"""What a run must keep to go on exactly where it was: weights, optimiser, schedule, position.
+
+    FOLDER/state.json           position, schedule, best so far, plain values of the optimiser
+    FOLDER/state.safetensors    weights and the optimiser's tensors
+
+A folder is written beside the old one and then takes its place, so that a run killed at any moment
+leaves a whole one.
+"""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fourview.errors import TrainingError
+
+TENSORS = "state.safetensors"
+PLAIN = "state.json"
+MODEL, OPTIMIZER = "model.", "optimizer."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where a run is.
+
+    Attributes:
+        epoch: The epoch to go on with.
+        step: Steps done in that epoch.
+        total_steps: Steps done in all.
+        best_epoch: Epoch of the best checkpoint; -1 where there is none yet.
+        best_value: Its validation loss or AUC.
+        digest: Of the recipe and the manifest, to refuse to go on with others.
+    """
+
+    epoch: int
+    step: int
+    total_steps: int
+    best_epoch: int
+    best_value: float
+    digest: str
+
+
+def save_state(
+    folder: Path,
+    position: Position,
+    schedule: dict[str, float],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Write everything; the old state is replaced only when the new one is whole."""
+    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    plain, tensors = _split(optimizer.state_dict())
+    weights = {MODEL + k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    save_file({**weights, **tensors}, fresh / TENSORS)
+    description = {"position": asdict(position), "schedule": schedule, "optimizer": plain}
+    (fresh / PLAIN).write_text(json.dumps(description))
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load_state(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[Position, dict[str, float]] | None:
+    """Fill model and optimiser, and say where to go on; None where nothing was saved yet.
+
+    Raises:
+        TrainingError: The files are damaged.
+    """
+    for candidate in (folder, folder.with_name(folder.name + ".old")):  # killed between renames
+        if (candidate / PLAIN).exists():
+            break
+    else:
+        return None
+    try:
+        description = json.loads((candidate / PLAIN).read_text())
+        tensors = load_file(candidate / TENSORS)
+        weights = {k.removeprefix(MODEL): v for k, v in tensors.items() if k.startswith(MODEL)}
+        model.load_state_dict(weights, strict=True)
+        optimizer.load_state_dict(_join(description["optimizer"], tensors))
+        return Position(**description["position"]), description["schedule"]
+    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise TrainingError(
+            f"{candidate}: cannot be resumed from ({error}); delete it to begin again"
+        ) from error
+
+
+def _split(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """An optimiser's state as plain values, and its tensors by name."""
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, dict[str, Any]] = {}
+    for index, values in state["state"].items():
+        plain[str(index)] = {}
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"{OPTIMIZER}{index}.{name}"] = value.detach().cpu().contiguous()
+            else:
+                plain[str(index)][name] = value
+    return {"state": plain, "param_groups": state["param_groups"]}, tensors
+
+
+def _join(plain: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
+    state: dict[int, dict[str, Any]] = {int(k): dict(v) for k, v in plain["state"].items()}
+    for key, value in tensors.items():
+        if key.startswith(OPTIMIZER):
+            index, _, name = key.removeprefix(OPTIMIZER).partition(".")
+            state.setdefault(int(index), {})[name] = value
+    return {"state": state, "param_groups": plain["param_groups"]}
