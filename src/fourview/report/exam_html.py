@@ -157,7 +157,7 @@ def _view(display: Display) -> dict[str, Any]:
     view: dict[str, Any] = {
         "key": panel.key,
         "slot": panel.view.name,
-        "name": " ".join((panel.view.name, *panel.view.modifiers)).replace("_", " "),
+        "name": " ".join((panel.key, *panel.view.modifiers)).replace("_", " "),
         "source": panel.view.source,
         "image_id": panel.image_id,
         "wall": "right" if panel.view.side == "R" else "left",
