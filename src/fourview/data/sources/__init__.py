@@ -1,0 +1,5 @@
+"""One file a data set, one function: its published files in, a Manifest out.
+
+``NAME.py`` holds ``read_NAME(root)`` and is found by its name; a file that begins with ``_`` is
+shared by sources and is none itself.
+"""
