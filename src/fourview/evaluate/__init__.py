@@ -1,1 +1,1 @@
-"""From a predictions table, a manifest and a protocol's name to numbers with intervals. No torch."""
+"""Predictions table, manifest and protocol in; numbers with intervals out. No torch."""

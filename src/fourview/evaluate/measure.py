@@ -33,12 +33,12 @@ _AREAS = {
     "average_precision": AVERAGE_PRECISION,
     "partial_auc": PARTIAL_AUC,
 }
-_POINTS = ("specificity_at_sensitivity_", "tnr_at_fnr_", "specificity_near_sensitivity_")
+OWN_POINTS = ("specificity_at_sensitivity_", "tnr_at_fnr_", "specificity_near_sensitivity_")
 AT_THRESHOLD = (
     *("balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1"),
-    *("recall_rate_per_1000", "cancers_found_per_1000"),
+    *("recall_rate_per_1000", "cancers_found_per_1000", "localisation_recall"),
 )
-_OF_PROBABILITIES = ("brier", "calibration_error", "probabilistic_f1")
+OF_PROBABILITIES = ("brier", "calibration_error", "probabilistic_f1")
 
 
 def columns_of(
@@ -48,7 +48,7 @@ def columns_of(
     if not protocol.is_binary:
         return multiclass_columns(units, protocol.metrics, resampling)
     out = rank_columns(units, protocol.metrics, resampling)
-    if any(m in _OF_PROBABILITIES for m in protocol.metrics):
+    if any(m in OF_PROBABILITIES for m in protocol.metrics):
         out |= probability_columns(units, resampling)
     if any(m in AT_THRESHOLD for m in protocol.metrics) and thresholds:
         out |= threshold_columns(units, thresholds, resampling)
@@ -57,7 +57,7 @@ def columns_of(
 
 def rank_columns(units: Units, metrics: tuple[str, ...], resampling: Resampling) -> Columns:
     """Areas, and specificities at operating points that the protocol reads off the curve itself."""
-    names: list[list[str]] = [[m for m in metrics if m.startswith(p)] for p in _POINTS]
+    names: list[list[str]] = [[m for m in metrics if m.startswith(p)] for p in OWN_POINTS]
     values = [tuple(float(m.rsplit("_", 1)[1]) for m in found) for found in names]
     statistic = RankStatistic.of(
         units.scores,
@@ -104,7 +104,7 @@ def threshold_columns(
     """Confusion figures at each threshold, and what they mean for 1,000 exams.
 
     An exam is recalled if a breast of it is; a cancer is found if its own breast is recalled. The
-    names are ``METRIC (THRESHOLD)``.
+    names are ``METRIC (THRESHOLD)``, or the metric alone for a threshold without a name.
     """
     cuts = np.array(list(thresholds.values()), dtype=np.float64)
     statistic = GroupCounts.above_thresholds(units.scores, units.positive, resampling.cluster, cuts)
@@ -112,10 +112,15 @@ def threshold_columns(
     found = confusion(counted[1], counted[0], totals[1], totals[0])
     found |= _per_thousand_exams(units, cuts, resampling)
     return {
-        f"{metric} ({name})": values[:, i]
+        at_threshold(metric, name): values[:, i]
         for i, name in enumerate(thresholds)
         for metric, values in found.items()
     }
+
+
+def at_threshold(metric: str, name: str) -> str:
+    """The metric's name at a threshold of that name."""
+    return f"{metric} ({name})" if name else metric
 
 
 def confusion(

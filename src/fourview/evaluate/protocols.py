@@ -107,6 +107,7 @@ class Protocol:
 _RANKS = ("auroc", "auprc_trapezoid", "average_precision", "partial_auc")
 _AT_THRESHOLD = ("balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
 _FROC_RATES = tuple(f"froc_sensitivity_at_{r}_fp" for r in ("0.25", "0.5", "1"))
+_CLSDET_RATES = tuple(f"froc_sensitivity_at_{r}_fp" for r in ("0.5", "1", "2"))
 
 _METAREPO = Protocol(
     name="metarepo-image-v1",
@@ -126,7 +127,7 @@ _CLSDET = Protocol(
     title="Cls-Det-RS, malignant against benign and normal",
     unit="image",
     label="birads-m-vs-bn",
-    metrics=("auroc", "partial_auc", "specificity_at_sensitivity_0.85", "localisation_recall"),
+    metrics=("auroc", "partial_auc", "specificity_at_sensitivity_0.85", *_CLSDET_RATES),
     froc=FrocRule(
         overlap="iom", at_least=0.5, targets="malignant", images="true_positives", recall_of="image"
     ),
@@ -141,7 +142,7 @@ _EMBED = Protocol(
     classes=tuple(f"birads-{c}" for c in range(7)),
     metrics=("balanced_accuracy", "macro_auroc"),
     threshold="argmax",
-    source="Du et al. 2024 (MaMA), arXiv:2409.18119, Table 1",
+    source="Du, Onofrey, Dvornek 2025 (MaMA), arXiv:2409.18119, Table 1",
     remarks="The paper has no intervals; ours are by patient.",
 )
 _GLAM = "Du, Chen, Dvornek 2025 (GLAM)"
@@ -155,7 +156,7 @@ _RSNA = Protocol(
         "specificity_near_sensitivity_0.80",
     ),
     threshold="argmax",
-    source="Du et al. 2024 (MaMA), Table 3; Du, Chen, Dvornek 2025 (GLAM), Table 3",
+    source="Du, Onofrey, Dvornek 2025 (MaMA), Table 3; Du, Chen, Dvornek 2025 (GLAM), Table 3",
     remarks="Yes is a score above 0.5, the argmax of two classes. The papers have no intervals.",
 )
 
@@ -220,7 +221,7 @@ _SINGLE = (
         title="EMBED, density",
         label="density",
         classes=("A", "B", "C", "D"),
-        source="Du et al. 2024 (MaMA), Table 2",
+        source="Du, Onofrey, Dvornek 2025 (MaMA), Table 2",
     ),
     replace(
         _EMBED,
@@ -252,6 +253,7 @@ _SINGLE = (
             *_AT_THRESHOLD,
             *("recall_rate_per_1000", "cancers_found_per_1000"),
             *_FROC_RATES,
+            "localisation_recall",
         ),
         threshold="given",
         operating_points=("sensitivity-0.80", "sensitivity-0.90", "specificity-0.90"),

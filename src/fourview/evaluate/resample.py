@@ -36,8 +36,9 @@ class Resampling:
         replicates: How many.
         seed: Of the stream, 0 or more.
         workers: Threads; the result does not depend on it.
-        stream: ``counter``, our own; or ``metarepo``: one call of numpy's legacy
-            ``randint(0, n, n)`` a replicate, as the public meta-repository draws.
+        stream: ``counter``, our own; ``metarepo``: one call of numpy's legacy
+            ``randint(0, n, n)`` a replicate, as the public meta-repository draws; ``jackknife``:
+            replicate r is the table without every cluster whose number modulo ``replicates`` is r.
     """
 
     cluster: Int[np.ndarray, " unit"]
@@ -45,7 +46,7 @@ class Resampling:
     replicates: int
     seed: int = 0
     workers: int = 1
-    stream: Literal["counter", "metarepo"] = "counter"
+    stream: Literal["counter", "metarepo", "jackknife"] = "counter"
 
     @property
     def num_clusters(self) -> int:
@@ -122,10 +123,13 @@ def tally(indices: Int[np.ndarray, " draw"], counts: UInt16[np.ndarray, " cluste
 def replicate_counts(resampling: Resampling) -> Iterator[UInt16[np.ndarray, " cluster"]]:
     """The counts of every replicate, in order; one array is reused, so copy what you keep."""
     counts = np.zeros(resampling.num_clusters, dtype=np.uint16)
-    stream = np.random.RandomState(resampling.seed)  # noqa: NPY002 - the published stream
+    stream = np.random.RandomState(resampling.seed)
     for r in range(resampling.replicates):
         if resampling.stream == "metarepo":
             tally(stream.randint(0, len(counts), size=len(counts)), counts)
+        elif resampling.stream == "jackknife":
+            counts[:] = 1
+            counts[r :: resampling.replicates] = 0
         else:
             draw(np.uint64(resampling.seed), np.uint64(r), resampling.strata, counts)
         yield counts
@@ -139,7 +143,7 @@ def bootstrap(statistic: Statistic, resampling: Resampling) -> Float[np.ndarray,
     out = np.full((resampling.replicates + 1, statistic.width), np.nan)
     ones = np.ones(resampling.num_clusters, dtype=np.uint16)
     statistic.one(ones, out[0])
-    if resampling.stream == "metarepo":
+    if resampling.stream != "counter":
         for r, counts in enumerate(replicate_counts(resampling)):
             statistic.one(counts, out[r + 1])
         return out

@@ -1,20 +1,61 @@
 """``evaluate``: predictions, a manifest and a protocol in; a result with its protocol out."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from fourview.data.manifest import manifest_hash
 from fourview.entities import Manifest, Metric, Result
 from fourview.errors import EvaluationError
+from fourview.evaluate.curves import curves_of
+from fourview.evaluate.groups import DEFAULT_GROUPS, group_results
 from fourview.evaluate.interval import interval
-from fourview.evaluate.measure import ARGMAX, AT_THRESHOLD, columns_of
+from fourview.evaluate.marks import marks_and_columns
+from fourview.evaluate.measure import (
+    ARGMAX,
+    AT_THRESHOLD,
+    OF_PROBABILITIES,
+    OWN_POINTS,
+    Columns,
+    at_threshold,
+    columns_of,
+)
+from fourview.evaluate.operating import choose_threshold
 from fourview.evaluate.protocols import Protocol, find_protocol
+from fourview.evaluate.published import published_numbers
 from fourview.evaluate.resample import Resampling
+from fourview.evaluate.table import completed
 from fourview.evaluate.units import Units, gather_units
 
-METAREPO_MINIMUM = 8  # units below which the meta-repository gives no intervals
+METAREPO_MINIMUM = 8  # units below which the meta-repository prints no figure
+JACKKNIFE_GROUPS = 1000  # more clusters than this are left out in groups, for BCa
+OF_PROTOCOL = "of the protocol"  # the split to measure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """How intervals are made: what is not the protocol's business.
+
+    Attributes:
+        replicates: Of the bootstrap; 0 gives no intervals.
+        seed: Of the bootstrap, 0 or more.
+        workers: Threads; the numbers do not depend on it.
+    """
+
+    replicates: int
+    seed: int
+    workers: int
+
+    def __post_init__(self) -> None:
+        if self.replicates < 0 or self.seed < 0 or self.workers < 1:
+            raise EvaluationError(
+                f"replicates {self.replicates}, seed {self.seed}, workers {self.workers}: need 0 or"
+                " more replicates, a seed of 0 or more and at least 1 worker"
+            )
 
 
 def evaluate(
@@ -26,14 +67,14 @@ def evaluate(
     seed: int = 0,
     workers: int = 1,
     thresholds: Mapping[str, float] | None = None,
-    split: str | None = "",
-    metadata: Mapping[str, str] | None = None,
+    split: str | None = OF_PROTOCOL,
+    groups: Sequence[str] = DEFAULT_GROUPS,
 ) -> Result:
     """Measure a predictions table.
 
     Args:
-        predictions: As ``read_predictions`` gives it; only the ids of the protocol's unit, ``class``
-            and ``score`` are needed.
+        predictions: As ``read_predictions`` gives it; only the ids of the protocol's unit,
+            ``class`` and ``score`` are needed.
         manifest: The data set's tables; labels come from here.
         protocol: A name out of ``PROTOCOLS``, or one of your own.
         replicates: Of the bootstrap; 0 gives no intervals.
@@ -41,7 +82,7 @@ def evaluate(
         workers: Threads; the numbers do not depend on it.
         thresholds: Operating points by name, chosen on another table.
         split: Measure this split instead of the protocol's; None for all of the manifest.
-        metadata: What the predictions' file says of itself, for the provenance.
+        groups: Manifest columns to make subgroups by; unknown ones of the default are skipped.
 
     Raises:
         EvaluationError: An unknown protocol, or a table that gives no number; the message names the
@@ -49,34 +90,45 @@ def evaluate(
             value and with a note instead.
     """
     rules = find_protocol(protocol) if isinstance(protocol, str) else protocol
-    if replicates < 0 or seed < 0 or workers < 1:
-        raise EvaluationError(
-            f"replicates {replicates}, seed {seed}, workers {workers}: need 0 or more replicates,"
-            " a seed of 0 or more and at least 1 worker"
-        )
-    units = gather_units(predictions, manifest, rules, rules.split if split == "" else split)
-    resampling = resampling_of(units, rules, replicates=replicates, seed=seed, workers=workers)
+    draws = Draws(replicates=replicates, seed=seed, workers=workers)
+    table = completed(predictions)
+    measured_split = rules.split if split == OF_PROTOCOL else split
+    units = gather_units(table, manifest, rules, measured_split)
+    resampling = resampling_of(units, rules, draws)
     at = {"": ARGMAX} if rules.threshold == "argmax" else dict(thresholds or {})
     columns = columns_of(units, rules, at, resampling)
-    metrics = tuple(
-        metric_of(name, columns[name], rules) if name in columns else _undefined(name, units)
-        for name in _names(rules, at)
-    )
+    found, froc, froc_notes = marks_and_columns(table, manifest, units, rules, at, resampling)
+    columns |= found
+    drawn, group_notes = group_results(units, manifest, rules, groups, resampling)
     return Result(
         protocol=rules.name,
         unit=rules.unit,
         num_units=len(units.frame),
-        num_positive=int(units.positive.sum()),
-        metrics=metrics,
-        interval="none",
-        provenance=dict(metadata or {}),
-        notes=units.notes,
+        num_positive=int(units.positive.sum()) if rules.is_binary else 0,
+        metrics=metrics_of(columns, units, rules, at, resampling),
+        interval=_interval_words(rules, draws),
+        provenance=_provenance(units, manifest, rules, measured_split),
+        notes=(*_notes(units, rules), *units.notes, *froc_notes, *group_notes),
+        curves=(*curves_of(units, rules), *froc),
+        groups=drawn,
+        published=published_numbers(rules.name),
+        thresholds={k: v for k, v in at.items() if k},
+        chosen=_chosen(units, rules),
+        unmatched=units.unmatched,
     )
 
 
-def resampling_of(
-    units: Units, protocol: Protocol, *, replicates: int, seed: int, workers: int
-) -> Resampling:
+def with_file_facts(result: Result, metadata: Mapping[str, str]) -> Result:
+    """Add what a predictions file says of itself; note it if it names another manifest."""
+    facts = {k: v for k, v in metadata.items() if k not in result.provenance}
+    made_from = metadata.get("manifest_hash", "")
+    notes = result.notes
+    if made_from and made_from != result.provenance["manifest_hash"]:
+        notes = (*notes, "the predictions were made from another manifest than this one")
+    return replace(result, provenance={**facts, **result.provenance}, notes=notes)
+
+
+def resampling_of(units: Units, protocol: Protocol, draws: Draws) -> Resampling:
     """How this protocol draws replicates of these units."""
     cluster = units.codes(protocol.cluster)
     num_clusters = int(cluster.max()) + 1 if len(cluster) else 0
@@ -87,34 +139,141 @@ def resampling_of(
         rank = np.argsort(np.argsort(with_positive, kind="stable"), kind="stable")
         cluster = rank[cluster].astype(np.int32)
         strata = np.array([0, int((~with_positive).sum()), num_clusters])
+    few = protocol.stream == "metarepo" and len(cluster) < METAREPO_MINIMUM
     return Resampling(
         cluster=cluster,
         strata=strata,
-        replicates=replicates,
-        seed=seed,
-        workers=workers,
+        replicates=0 if few or num_clusters == 0 else draws.replicates,
+        seed=draws.seed,
+        workers=draws.workers,
         stream=protocol.stream,
     )
 
 
-def metric_of(name: str, column: Float[np.ndarray, " row"], protocol: Protocol) -> Metric:
-    """A column of values as a metric with its interval."""
-    ends = interval(column[1:], protocol.interval)
-    value = column[0] if protocol.center == "table" else np.nanmean(column[1:])
-    return Metric(name=name, value=float(value), low=ends.low, high=ends.high)
-
-
-def _names(protocol: Protocol, at: Mapping[str, float]) -> list[str]:
+def metrics_of(
+    columns: Columns,
+    units: Units,
+    protocol: Protocol,
+    at: Mapping[str, float],
+    resampling: Resampling,
+) -> tuple[Metric, ...]:
+    """The protocol's metrics in its order, each with its interval or with why it has no value."""
+    left_out: Columns = {}
+    if protocol.interval == "bca" and resampling.replicates:
+        groups = min(resampling.num_clusters, JACKKNIFE_GROUPS)
+        drop = replace(resampling, stream="jackknife", replicates=groups)
+        left_out = columns_of(units, protocol, at, drop)
     names: list[str] = []
     for metric in protocol.metrics:
-        if metric in AT_THRESHOLD and protocol.is_binary and protocol.threshold == "given":
-            names += [f"{metric} ({name})" for name in at] or [metric]
-        elif metric in AT_THRESHOLD and protocol.is_binary:
-            names.append(f"{metric} ()")
-        else:
-            names.append(metric)
-    return names
+        by_threshold = metric in AT_THRESHOLD and protocol.is_binary
+        names += [at_threshold(metric, name) for name in at] if by_threshold and at else [metric]
+    return tuple(
+        metric_of(name, columns[name], protocol, units, left_out.get(name))
+        if name in columns
+        else Metric(name=name, value=None, note=_why_absent(name, units, at))
+        for name in names
+    )
 
 
-def _undefined(name: str, units: Units) -> Metric:
-    return Metric(name=name, value=None, note="undefined")
+def metric_of(
+    name: str,
+    column: Float[np.ndarray, " row"],
+    protocol: Protocol,
+    units: Units,
+    left_out: Float[np.ndarray, " row"] | None = None,
+) -> Metric:
+    """A column of values as a metric with its interval."""
+    if not np.isfinite(column[0]):
+        return Metric(name=name, value=None, note=_why_undefined(units, protocol))
+    replicates = column[1:]
+    method, note = protocol.interval, ""
+    if method == "bca" and left_out is None:
+        method, note = "percentile", "percentile interval: no jackknife of marks"
+    jackknife = None if left_out is None else left_out[1:]
+    ends = interval(replicates, method, point=float(column[0]), jackknife=jackknife)
+    if ends.num_used < len(replicates):
+        note = f"undefined in {len(replicates) - ends.num_used:,} of {len(replicates):,} replicates"
+    use_mean = protocol.center == "mean" and ends.num_used
+    value = np.nanmean(replicates) if use_mean else column[0]
+    return Metric(name=name, value=float(value), low=ends.low, high=ends.high, note=note)
+
+
+def _why_undefined(units: Units, protocol: Protocol) -> str:
+    if not protocol.is_binary:
+        sizes = np.bincount(units.labels, minlength=units.num_classes)
+        absent = [c for c, size in zip(protocol.classes, sizes, strict=True) if size == 0]
+        return f"no unit of class {', '.join(absent)}" if absent else "a share of nothing"
+    if not units.positive.any():
+        return "no positive unit"
+    return "a share of nothing" if not units.positive.all() else "no negative unit"
+
+
+def _why_absent(name: str, units: Units, at: Mapping[str, float]) -> str:
+    if len(units.frame) == 0:
+        return "no unit with a known label"
+    if name in OF_PROBABILITIES:
+        return "scores are outside [0, 1]"
+    if name in AT_THRESHOLD and not at:
+        return "no threshold: give one that was chosen on another table"
+    return "no boxes to compare"
+
+
+def _interval_words(protocol: Protocol, draws: Draws) -> str:
+    if draws.replicates == 0:
+        return "none"
+    stratified = "stratified " if protocol.stratified else ""
+    return (
+        f"{stratified}bootstrap by {protocol.cluster}, {draws.replicates:,} replicates,"
+        f" {protocol.interval} 95 %, seed {draws.seed}"
+    )
+
+
+def _provenance(
+    units: Units,
+    manifest: Manifest,
+    protocol: Protocol,
+    split: str | None,
+) -> dict[str, str]:
+    scores = [c for c in units.frame.columns if c.startswith("score")]
+    digest = hashlib.sha256()
+    for name in scores:
+        digest.update(np.sort(units.frame[name].to_numpy()).tobytes())
+    return {
+        "protocol": protocol.fingerprint,
+        "split": split or "all",
+        "data": manifest.source,
+        "data_terms": manifest.terms,
+        "manifest_hash": manifest_hash(manifest),
+        "scores_digest": digest.hexdigest()[:16],
+    }
+
+
+def _notes(units: Units, protocol: Protocol) -> tuple[str, ...]:
+    notes = []
+    if any(m.startswith(OWN_POINTS) for m in protocol.metrics):
+        notes.append(
+            "specificities and true-negative rates at a given sensitivity or miss rate read their"
+            " threshold off this very table, as the protocol says"
+        )
+    if protocol.stream == "metarepo" and len(units.frame) < METAREPO_MINIMUM:
+        notes.append(f"no intervals below {METAREPO_MINIMUM} units, as in the meta-repository")
+    if protocol.cluster in ("image", "breast"):
+        notes.append(
+            f"replicates are of {protocol.cluster}s, as the protocol says: images of one woman are"
+            " taken as independent, so intervals are too narrow"
+        )
+    if not protocol.is_binary:
+        sizes = np.bincount(units.labels, minlength=units.num_classes)
+        by_class = ", ".join(f"{c} {n:,}" for c, n in zip(protocol.classes, sizes, strict=True))
+        notes.append(f"units by class: {by_class}")
+    return tuple(notes)
+
+
+def _chosen(units: Units, protocol: Protocol) -> dict[str, float]:
+    if not protocol.is_binary or len(units.frame) == 0:
+        return {}
+    found = {
+        rule: choose_threshold(units.scores, units.positive, rule)
+        for rule in protocol.operating_points
+    }
+    return {rule: cut for rule, cut in found.items() if cut is not None}

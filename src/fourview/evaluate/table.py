@@ -58,8 +58,8 @@ def read_predictions(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
     if "score" in columns and columns & {"image_id", "exam_id", "finding_id"}:
         return completed(raw, where=str(path)), metadata | {"format": "fourview"}
     raise EvaluationError(
-        f"{path}: columns {', '.join(raw.columns)} are no predictions; need 'score' with 'image_id',"
-        " 'exam_id' and 'side', or 'finding_id'; or the meta-repository's 'image_index',"
+        f"{path}: columns {', '.join(raw.columns)} are no predictions; need 'score'"
+        " with 'image_id', 'exam_id' and 'side', or 'finding_id'; or the meta-repository's 'image_index',"
         " 'malignant_pred' or 'left_malignant', 'right_malignant'"
     )
 
@@ -202,7 +202,7 @@ def _from_metarepo_images(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
 
 
 def _from_metarepo_breasts(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """``left_malignant, right_malignant``: row i is exam i of a list that the file does not name."""
+    """``left_malignant, right_malignant``: row i is exam i of a list that is not in the file."""
     ids = ["exam_id"] if "exam_id" in raw.columns else []
     numbered = raw.with_row_index("row")
     sides: tuple[tuple[Literal["L", "R"], str], ...] = (

@@ -42,17 +42,18 @@ class Units:
     @property
     def scores(self) -> Float[np.ndarray, " unit"]:
         """Of a yes-or-no question."""
-        return self.frame["score"].to_numpy()
+        return np.asarray(self.frame["score"].to_numpy())
 
     @property
     def class_scores(self) -> Float[np.ndarray, "unit class"]:
         """Of several classes."""
-        return self.frame.select(f"score_{c}" for c in range(self.num_classes)).to_numpy()
+        names = [f"score_{c}" for c in range(self.num_classes)]
+        return np.asarray(self.frame.select(names).to_numpy())
 
     @property
     def labels(self) -> Int[np.ndarray, " unit"]:
         """Class numbers; 1 is positive."""
-        return self.frame["label"].to_numpy()
+        return np.asarray(self.frame["label"].to_numpy())
 
     @property
     def positive(self) -> Bool[np.ndarray, " unit"]:
@@ -79,7 +80,7 @@ def cluster_codes(frame: pl.DataFrame, cluster: Cluster) -> Int[np.ndarray, " un
         )
     groups = frame.select(keys).unique(maintain_order=True).with_row_index("code")
     joined = frame.select(keys).join(groups, on=list(keys), how="left", maintain_order="left")
-    return joined["code"].to_numpy().astype(np.int32)
+    return np.asarray(joined["code"].to_numpy(), dtype=np.int32)
 
 
 def gather_units(

@@ -1,0 +1,93 @@
+"""The ROC curve, its area and points on it. Higher scores mean more suspicion; ties count half.
+
+Each number is NaN where one class is absent. Intervals are made by ``run``; these functions are for
+a single value.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from fourview.evaluate.ranks import AUROC, FIXED_COLUMNS, PARTIAL_AUC, RankStatistic
+
+Scores = Float[np.ndarray, " unit"]
+Truth = Bool[np.ndarray, " unit"]
+
+
+def roc_curve(
+    scores: Scores, positive: Truth
+) -> tuple[Float[np.ndarray, " vertex"], Float[np.ndarray, " vertex"]]:
+    """All vertices: false-positive rate and sensitivity, from (0, 0) to (1, 1).
+
+    Raises:
+        ValueError: One class is absent.
+    """
+    fp, tp = counts_above(scores, positive)
+    if tp[-1] == 0 or fp[-1] == 0:
+        raise ValueError("a ROC curve needs positive and negative units")
+    return fp / fp[-1], tp / tp[-1]
+
+
+def counts_above(
+    scores: Scores, positive: Truth
+) -> tuple[Float[np.ndarray, " vertex"], Float[np.ndarray, " vertex"]]:
+    """False and true positives at every distinct threshold, the first above all scores."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    tp = np.cumsum(positive[order])[last]
+    zero = np.zeros(1)
+    return np.append(zero, last + 1 - tp), np.append(zero, tp)
+
+
+def auroc(scores: Scores, positive: Truth) -> float:
+    """The area under the ROC curve: how often a positive unit outranks a negative one."""
+    return float(_row(scores, positive)[AUROC])
+
+
+def partial_auc(scores: Scores, positive: Truth, *, min_sensitivity: float = 0.8) -> float:
+    """Mean specificity over sensitivities from ``min_sensitivity`` to 1 (0.1 by chance for 0.8).
+
+    References:
+        Jiang, Metz, Nishikawa 1996, Radiology 201:745.
+    """
+    return float(_row(scores, positive, partial_from=min_sensitivity)[PARTIAL_AUC])
+
+
+def specificity_at_sensitivity(scores: Scores, positive: Truth, sensitivity: float) -> float:
+    """Specificity at the first ROC vertex whose sensitivity is at least the given one."""
+    return float(_row(scores, positive, min_sensitivity=(sensitivity,))[FIXED_COLUMNS])
+
+
+def specificity_near_sensitivity(scores: Scores, positive: Truth, sensitivity: float) -> float:
+    """Specificity at the ROC vertex nearest in sensitivity, the first of several."""
+    return float(_row(scores, positive, nearest_sensitivity=(sensitivity,))[FIXED_COLUMNS])
+
+
+def tnr_at_fnr(scores: Scores, positive: Truth, fnr: float) -> float:
+    """Share of negatives strictly below the highest threshold that misses at most ``fnr``.
+
+    Of P positives floor(fnr P) may be missed: the threshold is the next-lowest positive score.
+    """
+    return float(_row(scores, positive, max_fnr=(fnr,))[FIXED_COLUMNS])
+
+
+def _row(
+    scores: Scores,
+    positive: Truth,
+    *,
+    partial_from: float = 1.0,
+    min_sensitivity: tuple[float, ...] = (),
+    max_fnr: tuple[float, ...] = (),
+    nearest_sensitivity: tuple[float, ...] = (),
+) -> Float[np.ndarray, " number"]:
+    statistic = RankStatistic.of(
+        scores,
+        positive,
+        np.zeros(len(scores), dtype=np.int32),
+        partial_from=partial_from,
+        min_sensitivity=min_sensitivity,
+        max_fnr=max_fnr,
+        nearest_sensitivity=nearest_sensitivity,
+    )
+    out = np.full(statistic.width, np.nan)
+    statistic.one(np.ones(1, dtype=np.uint16), out)
+    return out

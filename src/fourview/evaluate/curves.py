@@ -1,0 +1,55 @@
+"""The curves of a result, thinned to what a page can show."""
+
+import numpy as np
+from jaxtyping import Float
+
+from fourview.entities import Curve
+from fourview.evaluate.auc import Scores, Truth, roc_curve
+from fourview.evaluate.calibration import calibration_curve
+from fourview.evaluate.decision import decision_curves
+from fourview.evaluate.pr import pr_curve
+from fourview.evaluate.protocols import Protocol
+from fourview.evaluate.units import Units
+
+MAX_POINTS = 1000
+
+
+def curves_of(units: Units, protocol: Protocol) -> tuple[Curve, ...]:
+    """ROC, precision-recall, calibration and decision curves; one ROC a class for several classes.
+
+    Curves that a table does not define are left out: of one class, of scores outside [0, 1].
+    """
+    if not protocol.is_binary:
+        return tuple(
+            _roc(units.class_scores[:, c], units.labels == c, f"roc {name}")
+            for c, name in enumerate(protocol.classes)
+            if 0 < np.sum(units.labels == c) < len(units.labels)
+        )
+    scores, positive = units.scores, units.positive
+    if not 0 < positive.sum() < len(positive):
+        return ()
+    recall, precision = thinned(*pr_curve(scores, positive))
+    out = (
+        _roc(scores, positive, "roc"),
+        Curve(name="pr", x_label="recall", y_label="precision", x=recall, y=precision),
+    )
+    if scores.min() < 0 or scores.max() > 1:
+        return out
+    return (*out, calibration_curve(scores, positive), *decision_curves(scores, positive))
+
+
+def thinned(
+    x: Float[np.ndarray, " vertex"], y: Float[np.ndarray, " vertex"]
+) -> tuple[Float[np.ndarray, " point"], Float[np.ndarray, " point"]]:
+    """At most MAX_POINTS of the vertices, about evenly along the curve, with both ends."""
+    if len(x) <= MAX_POINTS:
+        return x, y
+    length = np.append(0.0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y))))
+    wanted = np.linspace(0, length[-1], MAX_POINTS - 1)
+    at = np.unique(np.append(np.searchsorted(length, wanted).clip(0, len(x) - 1), len(x) - 1))
+    return x[at], y[at]
+
+
+def _roc(scores: Scores, positive: Truth, name: str) -> Curve:
+    x, y = thinned(*roc_curve(scores, positive))
+    return Curve(name=name, x_label="1 - specificity", y_label="sensitivity", x=x, y=y)

@@ -1,0 +1,81 @@
+"""Thresholds: chosen on one table by a rule, kept in a file, applied to another table."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from fourview.errors import EvaluationError
+from fourview.evaluate.auc import counts_above
+from fourview.evaluate.ranks import ROUNDING
+
+
+def choose_threshold(
+    scores: Float[np.ndarray, " unit"], positive: Bool[np.ndarray, " unit"], rule: str
+) -> float | None:
+    """The threshold that a rule picks; a score equal to it counts as yes.
+
+    Args:
+        scores: Higher means more suspicion.
+        positive: The truth.
+        rule: ``sensitivity-0.90``: the highest threshold with at least that sensitivity.
+            ``specificity-0.90``: the lowest with at least that specificity. ``youden``: the highest
+            with the largest sum of both.
+
+    Returns:
+        One of the scores; None where a class is absent or no score meets the rule.
+
+    Raises:
+        EvaluationError: No such rule.
+    """
+    kind, _, number = rule.partition("-")
+    fp, tp = counts_above(scores, positive)
+    if tp[-1] == 0 or fp[-1] == 0:
+        return None
+    cuts = np.append(np.inf, np.sort(np.unique(scores))[::-1])
+    if kind == "sensitivity" and number:
+        at = int(np.argmax(tp >= np.ceil(float(number) * tp[-1] - ROUNDING)))
+    elif kind == "specificity" and number:
+        at = int(np.flatnonzero(fp <= np.floor((1 - float(number)) * fp[-1] + ROUNDING))[-1])
+    elif rule == "youden":
+        at = int(np.argmax(tp / tp[-1] - fp / fp[-1]))
+    else:
+        raise EvaluationError(
+            f"no rule '{rule}' for a threshold; there are sensitivity-X, specificity-X, youden"
+        )
+    return float(cuts[at]) if at else None  # 0 is above all scores: no for everyone
+
+
+def write_thresholds(path: Path, thresholds: Mapping[str, float], about: Mapping[str, str]) -> None:
+    """Write thresholds with where they were chosen, as ``read_thresholds`` reads them."""
+    data = {"thresholds": dict(thresholds), "chosen_on": dict(about)}
+    path.write_text(json.dumps(data, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_thresholds(path: Path) -> tuple[dict[str, float], dict[str, str]]:
+    """Read thresholds by name, and what is known of the table they were chosen on.
+
+    A plain object of names and numbers is read too.
+
+    Raises:
+        EvaluationError: The file is no such JSON.
+    """
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{path}: cannot be read as JSON ({error})") from None
+    about: Any = {}
+    if isinstance(data, dict) and "thresholds" in data:
+        data, about = data["thresholds"], data.get("chosen_on", {})
+    if not isinstance(data, dict) or not data or not all(map(_is_number, data.values())):
+        raise EvaluationError(
+            f'{path}: holds no thresholds; need {{"thresholds": {{"sensitivity-0.90": 0.13}}}}'
+        )
+    return {k: float(v) for k, v in data.items()}, {str(k): str(v) for k, v in about.items()}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not np.isnan(value)

@@ -1,0 +1,44 @@
+"""The precision-recall curve and its two areas, which differ and are never named alike.
+
+Joining the curve's points by straight lines (``auprc_trapezoid``, what the public meta-repository
+calls AUPRC) is optimistic; the step sum (``average_precision``) is not.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from fourview.evaluate.auc import Scores, Truth, counts_above
+from fourview.evaluate.ranks import AUPRC_TRAPEZOID, AVERAGE_PRECISION, RankStatistic
+
+
+def pr_curve(
+    scores: Scores, positive: Truth
+) -> tuple[Float[np.ndarray, " vertex"], Float[np.ndarray, " vertex"]]:
+    """Recall and precision at every distinct threshold, from (0, 1) to (1, prevalence).
+
+    Raises:
+        ValueError: There is no positive unit.
+    """
+    fp, tp = counts_above(scores, positive)
+    if tp[-1] == 0:
+        raise ValueError("a precision-recall curve needs positive units")
+    called = tp + fp
+    return tp / tp[-1], np.where(called > 0, tp / np.maximum(called, 1), 1.0)
+
+
+def auprc_trapezoid(scores: Scores, positive: Truth) -> float:
+    """The area under straight lines between the points; NaN where one class is absent."""
+    return float(_row(scores, positive)[AUPRC_TRAPEZOID])
+
+
+def average_precision(scores: Scores, positive: Truth) -> float:
+    """The sum of precision times gain in recall; NaN where one class is absent."""
+    return float(_row(scores, positive)[AVERAGE_PRECISION])
+
+
+def _row(scores: Scores, positive: Truth) -> Float[np.ndarray, " number"]:
+    cluster = np.zeros(len(scores), dtype=np.int32)
+    statistic = RankStatistic.of(scores, positive, cluster, partial_from=1.0)
+    out = np.full(statistic.width, np.nan)
+    statistic.one(np.ones(1, dtype=np.uint16), out)
+    return out
