@@ -169,6 +169,7 @@ def truth_of(
         return found[((found >= 0) & (found < size)).all(axis=1)]
 
     across = np.linspace(-200, 260, 461)
+    across = across[view.outline.inside(across)]
     up = np.linspace(220, 0, 111) if view.position == "MLO" else np.zeros(0)
     nipple, chest = (view.to_image(x, 0.0) for x in (view.length, 0.0))
     return ViewTruth(
