@@ -1,0 +1,151 @@
+"""What a compressed frame says of itself, checked before any codec allocates for it.
+
+References:
+    JPEG: ITU-T T.81 annex B. JPEG-LS: T.87 annex C. JPEG 2000: T.800 annex A; HTJ2K: T.814.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from fourview.errors import DamagedPixelsError, HostileFileError, UnsupportedImageError
+from fourview.geometry import Size
+
+MAX_TILES = 4096  # tiles of one JPEG 2000 frame; scanners write one, archives some hundred
+MAX_BLOCKS = 1 << 20  # code blocks of one frame: 64 megapixels in blocks of 8 x 8
+MAX_PACKETS = 1 << 22  # layers x precincts, each of which a decoder keeps a record of
+SOI, SOC = b"\xff\xd8", b"\xff\x4f\xff\x51"
+JP2 = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
+_END = b"\xff\xd9"
+_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+_ALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
+
+
+@dataclass(frozen=True, slots=True)
+class Codestream:
+    """The facts of one compressed frame.
+
+    Attributes:
+        size: Rows and columns.
+        components: Samples per pixel.
+        precision: Bits of a sample.
+        signed: Whether samples are signed (JPEG 2000 only).
+        levels: How often a JPEG 2000 frame can be halved while decoding.
+        process: JPEG's frame marker (0xC3 is lossless, 0xF7 JPEG-LS); 0 for JPEG 2000.
+    """
+
+    size: Size
+    components: int
+    precision: int
+    signed: bool = False
+    levels: int = 0
+    process: int = 0
+
+
+def read_codestream(data: bytes) -> Codestream:
+    """Read the header of a JPEG, JPEG-LS or JPEG 2000 frame.
+
+    Raises:
+        DamagedPixelsError: It is none of them, or cut off.
+        UnsupportedImageError: It is JPEG 2000 inside a JP2 file, which DICOM forbids.
+        HostileFileError: Its structure would cost more than any mammogram's.
+    """
+    try:
+        if data.startswith(SOC):
+            return _jpeg_2000(data)
+        if data.startswith(SOI):
+            return _jpeg(data)
+    except (struct.error, IndexError) as error:
+        raise DamagedPixelsError(
+            "the compressed frame is cut off in its header; fetch the file again"
+        ) from error
+    if data.startswith(JP2):
+        raise UnsupportedImageError(
+            "the frame is a JP2 file, need a bare codestream (PS3.5 A.4.4); convert the file"
+        )
+    raise DamagedPixelsError(
+        f"the compressed frame starts with {data[:4].hex()}, need ffd8 (JPEG) or ff4fff51 "
+        "(JPEG 2000); fetch the file again"
+    )
+
+
+def require_end(data: bytes) -> None:
+    """Refuse a frame whose end marker is missing; a codec would fill the rest with anything.
+
+    Raises:
+        DamagedPixelsError: No end marker among the last 64 bytes.
+    """
+    if _END not in data[-64:]:
+        raise DamagedPixelsError(
+            "the compressed frame has no end marker (ffd9): it is cut off; fetch the file again"
+        )
+
+
+def _jpeg(data: bytes) -> Codestream:
+    pos = 2
+    while True:
+        if data[pos] != 0xFF:
+            raise DamagedPixelsError(
+                f"byte {pos} of the JPEG frame is {data[pos]:02x} in place of a marker; "
+                "fetch the file again"
+            )
+        marker = data[pos + 1]
+        if marker == 0xFF or marker in _ALONE:
+            pos += 1 if marker == 0xFF else 2
+            continue
+        if marker in (0xD9, 0xDA):
+            raise DamagedPixelsError("the JPEG frame has no header; fetch the file again")
+        (length,) = struct.unpack_from(">H", data, pos + 2)
+        if marker in _FRAME_MARKERS:
+            precision, rows, cols, components = struct.unpack_from(">BHHB", data, pos + 4)
+            return Codestream((rows, cols), components, precision, process=marker)
+        pos += 2 + max(length, 2)
+
+
+def _jpeg_2000(data: bytes) -> Codestream:
+    siz = struct.unpack_from(">HH8IH", data, 4)
+    _, _, x1, y1, x0, y0, tile_x, tile_y, tile_x0, tile_y0, components = siz
+    depth, dx, dy = struct.unpack_from(">3B", data, 42)
+    cols, rows = x1 - x0, y1 - y0
+    if min(cols, rows, tile_x, tile_y, dx, dy) < 1 or (dx, dy) != (1, 1):
+        raise DamagedPixelsError(
+            f"the JPEG 2000 frame has {rows} x {cols} pixels in tiles of {tile_y} x {tile_x}, "
+            f"sampled by {dy} x {dx}; need sizes above 0 and no subsampling"
+        )
+    tiles = -(-(x1 - tile_x0) // tile_x) * -(-(y1 - tile_y0) // tile_y)
+    if tiles > MAX_TILES:
+        raise HostileFileError(f"the JPEG 2000 frame has {tiles:,} tiles; refused")
+    levels = _coding_style(data, (rows, cols), tiles)
+    return Codestream((rows, cols), components, (depth & 127) + 1, depth > 127, levels)
+
+
+def _coding_style(data: bytes, size: Size, tiles: int) -> int:
+    """Number of decompositions, from COD in the main header; refuses costly structures."""
+    pos = 2
+    while True:
+        marker, length = struct.unpack_from(">HH", data, pos)
+        if marker == 0xFF52:
+            break
+        if marker in (0xFF90, 0xFF93, 0xFFD9) or length < 2:
+            raise DamagedPixelsError(
+                "the JPEG 2000 frame has no coding style (COD); fetch the file again"
+            )
+        pos += 2 + length
+    style, _, layers, _, levels, block_x, block_y = struct.unpack_from(">BBHBBBB", data, pos + 4)
+    if levels > 32 or block_x > 8 or block_y > 8:
+        raise DamagedPixelsError(
+            f"the JPEG 2000 frame has {levels} levels, blocks of 2^{block_y + 2} x "
+            f"2^{block_x + 2}; need at most 32 and 2^10; fetch the file again"
+        )
+    rows, cols = size
+    blocks = max(1, rows >> block_y + 2) * max(1, cols >> block_x + 2)
+    precincts = tiles * (levels + 1)
+    if style & 1:
+        sizes = struct.unpack_from(f">{levels + 1}B", data, pos + 14)
+        for level, code in enumerate(reversed(sizes)):
+            across, down = cols >> level >> (code & 15), rows >> level >> (code >> 4)
+            precincts += (across + 1) * (down + 1)
+    if blocks > MAX_BLOCKS or precincts * layers > MAX_PACKETS:
+        raise HostileFileError(
+            f"the JPEG 2000 frame has {blocks:,} blocks and {precincts * layers:,} packets; refused"
+        )
+    return int(levels)

@@ -1,0 +1,257 @@
+"""All facts of one file that a row of a manifest needs; no pixels are read."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fourview.dicom import tags
+from fourview.dicom.codes import SECONDARY_CAPTURE
+from fourview.dicom.elements import Elements
+from fourview.dicom.part10 import OpenFile, open_dicom
+from fourview.dicom.triage import Facts, why_left_out
+from fourview.dicom.views import functional_groups, patient_of_film, read_view
+from fourview.entities import Side, View
+from fourview.errors import DamagedHeaderError, DicomError
+
+_METADATA = {
+    "modality": tags.MODALITY,
+    "manufacturer": tags.MANUFACTURER,
+    "model": tags.MODEL,
+    "device": tags.DEVICE_SERIAL,
+    "software": tags.SOFTWARE,
+    "sop_class": tags.SOP_CLASS,
+    "photometric": tags.PHOTOMETRIC,
+    "presentation_intent": tags.PRESENTATION_INTENT,
+    "series_description": tags.SERIES_DESCRIPTION,
+    "body_part": tags.BODY_PART,
+    "study_date": tags.STUDY_DATE,
+    "age": tags.PATIENT_AGE,
+    "sex": tags.PATIENT_SEX,
+    "kvp": tags.KVP,
+    "filter": tags.FILTER,
+    "thickness_mm": tags.BODY_THICKNESS,
+    "force_n": tags.COMPRESSION_FORCE,
+    "paddle": tags.PADDLE,
+    "implant": tags.BREAST_IMPLANT,
+    "partial_view": tags.PARTIAL_VIEW,
+    "magnification_factor": tags.MAGNIFICATION,
+    "field_of_view_flip": tags.FIELD_OF_VIEW_FLIP,
+    "patient_orientation": tags.PATIENT_ORIENTATION,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What one file says of itself.
+
+    Attributes:
+        path: As the caller named it.
+        file_size: In bytes.
+        image_id: SOP Instance UID.
+        patient_id: Patient ID; of a film named after its view, the part before the view.
+        exam_id: Study Instance UID; of such a film, the patient id.
+        series_id: Series Instance UID; None where missing.
+        side: R or L; None where the file does not say.
+        position: CC, MLO, ...; None where the file does not say.
+        modifiers: Words such as spot, implant_displaced; sorted.
+        view_source: Which attributes told side and position.
+        kind: ffdm, film, synthetic, tomosynthesis, cesm_low_energy or cesm_subtracted; None where
+            the file does not say.
+        rows: Of the stored image; None where the file has no pixels.
+        cols: Of the stored image; None where the file has no pixels.
+        frames: Number of Frames; 1 where it is missing.
+        bits: Bits Stored; None where missing.
+        spacing_mm: Row and column distance at the detector; None where the file has none.
+        acquired: Date and time as YYYYMMDDHHMMSS; "" where missing.
+        is_for_presentation: Whether the image is meant to be looked at.
+        transfer_syntax: UID.
+        left_out: One word why it is no mammogram to read; None where it is one.
+        detail: The same as a sentence; "" where it is one.
+        metadata: Further facts as the file writes them, by name; absent ones are missing.
+        notes: What is odd, one sentence each.
+    """
+
+    path: str
+    file_size: int
+    image_id: str
+    patient_id: str
+    exam_id: str
+    series_id: str | None
+    side: Side | None
+    position: str | None
+    modifiers: tuple[str, ...]
+    view_source: str
+    kind: str | None
+    rows: int | None
+    cols: int | None
+    frames: int
+    bits: int | None
+    spacing_mm: tuple[float, float] | None
+    acquired: str
+    is_for_presentation: bool
+    transfer_syntax: str
+    left_out: str | None = None
+    detail: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def view(self) -> View | None:
+        """Side, position and modifiers; None where side or position is unknown."""
+        if self.side is None or self.position is None:
+            return None
+        return View(
+            side=self.side,
+            position=self.position,
+            modifiers=self.modifiers,
+            source=self.view_source,
+        )
+
+
+def read_header(path: Path | str, *, for_processing: bool = False) -> Header:
+    """Read one file up to its pixel data.
+
+    A file that is DICOM but no mammogram to read has its reason in ``left_out``.
+
+    Args:
+        path: The file.
+        for_processing: Whether images For Processing count as mammograms to read.
+
+    Raises:
+        DicomError: The file is not DICOM, damaged, or hostile.
+    """
+    try:
+        with open_dicom(path) as file:
+            return header_of(file, str(path), for_processing=for_processing)
+    except DicomError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def header_of(file: OpenFile, path: str, *, for_processing: bool = False) -> Header:
+    """The facts of a file that is open.
+
+    Raises:
+        DamagedHeaderError: It has no SOP Instance UID.
+    """
+    elements = file.elements
+    notes = list(file.notes)
+    image_id = elements.text(tags.SOP_INSTANCE)
+    facts = _facts(file)
+    if image_id is None:
+        if facts.sop_class != "1.2.840.10008.1.3.10":
+            raise DamagedHeaderError(
+                "SOP Instance UID (0008,0018) is missing, so the image has no name; "
+                "correct the header"
+            )
+        image_id = "DICOMDIR"
+    if not _is_uid(image_id):
+        notes.append(f"SOP Instance UID '{image_id[:70]}' is no valid UID")
+    patient_id, exam_id = _whose(elements, image_id, facts.sop_class, notes)
+    view = read_view(elements)
+    reason, detail = why_left_out(facts, view, for_processing=for_processing) or (None, "")
+    return Header(
+        path=path,
+        file_size=file.size,
+        image_id=image_id,
+        patient_id=patient_id,
+        exam_id=exam_id,
+        series_id=elements.text(tags.SERIES_INSTANCE),
+        side=view.side,
+        position=view.position,
+        modifiers=view.modifiers,
+        view_source=view.source,
+        kind=facts.kind,
+        rows=elements.integer(tags.ROWS),
+        cols=elements.integer(tags.COLUMNS),
+        frames=facts.frames,
+        bits=elements.integer(tags.BITS_STORED),
+        spacing_mm=read_spacing(elements, notes),
+        acquired=_acquired(elements),
+        is_for_presentation=not facts.is_for_processing,
+        transfer_syntax=file.transfer_syntax,
+        left_out=reason,
+        detail=detail,
+        metadata=_metadata(elements),
+        notes=(*notes, *view.notes),
+    )
+
+
+def read_spacing(elements: Elements, notes: list[str]) -> tuple[float, float] | None:
+    """Row and column distance at the detector in mm; adds a note where it is unusable.
+
+    Imager Pixel Spacing is at the detector; Pixel Spacing, taken where that is missing, may have
+    been corrected for magnification (PS3.3 10.7.1.3).
+    """
+    for word, tag in (
+        ("ImagerPixelSpacing", tags.IMAGER_SPACING),
+        ("PixelSpacing", tags.PIXEL_SPACING),
+        ("NominalScannedPixelSpacing", tags.NOMINAL_SPACING),
+    ):
+        values = elements.numbers(tag)
+        if not values:
+            for item in functional_groups(elements, tags.PIXEL_MEASURES):
+                values = values or item.numbers(tag)
+        if len(values) >= 2 and all(math.isfinite(v) and 0 < v < 10 for v in values[:2]):
+            return values[0], values[1]
+        if values:
+            notes.append(f"{word} is {values[:2]}, which is no distance in mm; taken as unknown")
+    return None
+
+
+def _facts(file: OpenFile) -> Facts:
+    elements = file.elements
+    image_type = tuple(word.upper() for word in elements.texts(tags.IMAGE_TYPE))
+    sop_class = elements.text(tags.SOP_CLASS) or ""
+    words = (elements.text(tag) for tag in (tags.SERIES_DESCRIPTION, tags.MANUFACTURER, tags.MODEL))
+    return Facts(
+        sop_class=sop_class,
+        modality=elements.text(tags.MODALITY),
+        image_type=image_type,
+        intent=(elements.text(tags.PRESENTATION_INTENT) or "").upper(),
+        frames=elements.integer(tags.FRAMES) or 1,
+        samples=elements.integer(tags.SAMPLES) or 1,
+        photometric=(elements.text(tags.PHOTOMETRIC) or "").upper(),
+        has_pixels=elements.pixels is not None,
+        words=" ".join(word for word in words if word),
+        is_film=sop_class.startswith(SECONDARY_CAPTURE),
+    )
+
+
+def _whose(elements: Elements, image_id: str, sop_class: str, notes: list[str]) -> tuple[str, str]:
+    """Patient and exam; where one is missing the other stands in, and a note tells."""
+    patient_id, exam_id = elements.text(tags.PATIENT_ID), elements.text(tags.STUDY_INSTANCE)
+    if patient_id and sop_class.startswith(SECONDARY_CAPTURE):
+        patient = patient_of_film(patient_id)
+        if patient is not None:
+            notes.append(f"PatientID '{patient_id}' names one film; patient and exam are {patient}")
+            return patient, patient
+    if not patient_id:
+        notes.append("PatientID is missing; the exam or image stands for the patient")
+    if not exam_id:
+        notes.append("StudyInstanceUID is missing; the patient or image stands for the exam")
+    return patient_id or exam_id or image_id, exam_id or patient_id or image_id
+
+
+def _acquired(elements: Elements) -> str:
+    """When the image was taken, as digits that sort; the study's date where no more is known."""
+    moment = elements.text(tags.ACQUISITION_DATETIME) or ""
+    for date, time in (
+        (tags.ACQUISITION_DATE, tags.ACQUISITION_TIME),
+        (tags.CONTENT_DATE, tags.CONTENT_TIME),
+        (tags.STUDY_DATE, tags.ACQUISITION_TIME),
+    ):
+        day = elements.text(date)
+        if not moment and day:
+            moment = day + (elements.text(time) or "")
+    return "".join(c for c in moment.split(".")[0] if c.isdigit())
+
+
+def _metadata(elements: Elements) -> dict[str, str]:
+    found = {word: "\\".join(elements.texts(tag)) for word, tag in _METADATA.items()}
+    found["image_type"] = "\\".join(elements.texts(tags.IMAGE_TYPE))
+    return {word: text for word, text in found.items() if text}
+
+
+def _is_uid(text: str) -> bool:
+    return len(text) <= 64 and all(part.isdigit() for part in text.split("."))

@@ -1,0 +1,289 @@
+"""From stored bits to modality values: sign, padding, and the modality LUT.
+
+References:
+    DICOM PS3.3 C.7.6.3.1 (pixel description), C.7.5.1.1.2 (padding), C.11.1 (modality LUT).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+
+from fourview.dicom import tags
+from fourview.dicom.elements import Elements
+from fourview.dicom.views import functional_groups
+from fourview.errors import HostileFileError, UnsupportedImageError
+from fourview.geometry import Size
+
+MAX_SIDE = 30_000  # rows or columns: a film of 30 x 40 cm at 13 micrometres
+MAX_PIXELS = 128_000_000  # of an image; as 32-bit numbers that is half a gigabyte
+
+Pixels = Shaped[np.ndarray, "row col"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelFormat:
+    """How stored values are laid out.
+
+    Attributes:
+        size: Rows and columns.
+        allocated: 8 or 16, bits from one value to the next.
+        stored: 8 to 16, bits that carry the value.
+        shift: Position of the lowest bit that does; 0 unless High Bit is odd.
+        signed: Two's complement.
+    """
+
+    size: Size
+    allocated: int
+    stored: int
+    shift: int
+    signed: bool
+
+    @property
+    def num_bytes(self) -> int:
+        """Of one frame that is not compressed."""
+        return self.size[0] * self.size[1] * self.allocated // 8
+
+    @property
+    def lowest(self) -> int:
+        """Smallest value that can be stored."""
+        return -(1 << self.stored - 1) if self.signed else 0
+
+    @property
+    def highest(self) -> int:
+        """Largest value that can be stored."""
+        return (1 << self.stored - self.signed) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescale:
+    """The modality LUT: a line, or a table.
+
+    Attributes:
+        slope: Rescale Slope.
+        intercept: Rescale Intercept.
+        table: Modality values by stored value from ``first`` on; None for a line.
+        first: Stored value of entry 0.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    table: Shaped[np.ndarray, " entry"] | None = None
+    first: int = 0
+
+    def apply(self, values: Any) -> Any:
+        """Modality values; integers stay integers wherever slope, intercept and table allow."""
+        if self.table is not None:
+            index = np.clip(np.asarray(values, dtype=np.int64) - self.first, 0, len(self.table) - 1)
+            return self.table[index]
+        if self.slope == 1 and self.intercept == 0:
+            return values
+        if self.slope.is_integer() and self.intercept.is_integer():
+            return np.asarray(values, dtype=np.int64) * int(self.slope) + int(self.intercept)
+        return np.asarray(values, dtype=np.float64) * self.slope + self.intercept
+
+
+def read_format(elements: Elements, notes: list[str]) -> PixelFormat:
+    """Read and check the pixel description.
+
+    Raises:
+        UnsupportedImageError: An element is missing, or a layout that no mammogram has.
+        HostileFileError: The image is larger than any mammogram.
+    """
+    rows, cols = (
+        _required(elements, tags.ROWS, "Rows"),
+        _required(elements, tags.COLUMNS, "Columns"),
+    )
+    if not (0 < rows <= MAX_SIDE and 0 < cols <= MAX_SIDE) or rows * cols > MAX_PIXELS:
+        kind = UnsupportedImageError if rows < 1 or cols < 1 else HostileFileError
+        raise kind(
+            f"the image has {rows} rows and {cols} columns, need 1 to {MAX_SIDE:,} each and at "
+            f"most {MAX_PIXELS:,} pixels; refused"
+        )
+    allocated = _required(elements, tags.BITS_ALLOCATED, "Bits Allocated")
+    stored = elements.integer(tags.BITS_STORED)
+    if stored is None:
+        stored = allocated
+        notes.append("Bits Stored is missing; taken to be Bits Allocated")
+    high = elements.integer(tags.HIGH_BIT)
+    high = stored - 1 if high is None else high
+    if allocated not in (8, 16) or not 8 <= stored <= allocated:
+        raise UnsupportedImageError(
+            f"the pixels have {stored} bits stored in {allocated}, need 8 to 16 in 8 or 16"
+        )
+    if not stored - 1 <= high < allocated:
+        raise UnsupportedImageError(
+            f"High Bit (0028,0102) is {high}, need {stored - 1} to {allocated - 1} for {stored} "
+            "bits stored"
+        )
+    sign = elements.integer(tags.PIXEL_REPRESENTATION)
+    if sign not in (0, 1):
+        notes.append(f"Pixel Representation is {sign}, need 0 or 1; taken as unsigned")
+    return PixelFormat(
+        size=(rows, cols),
+        allocated=allocated,
+        stored=stored,
+        shift=high - stored + 1,
+        signed=sign == 1,
+    )
+
+
+def _required(elements: Elements, tag: int, word: str) -> int:
+    value = elements.integer(tag)
+    if value is None:
+        raise UnsupportedImageError(f"{word} is missing or no number; correct the header")
+    return value
+
+
+def stored_values(raw: Pixels, pixel_format: PixelFormat, *, shifted: bool) -> Pixels:
+    """Cut off the bits above the value and extend its sign; works in place where it can.
+
+    Args:
+        raw: Values as they were coded, of any sign.
+        pixel_format: What the header says of them.
+        shifted: Whether the value may start above bit 0; False for what a codec gave.
+
+    Returns:
+        uint8, uint16, int8 or int16, the type that Bits Allocated and the sign ask for.
+    """
+    width = 8 if pixel_format.allocated == 8 else 16
+    unsigned = np.dtype(f"u{width // 8}")
+    values = np.ascontiguousarray(raw)
+    if values.dtype.itemsize == unsigned.itemsize:
+        values = values.view(unsigned)
+    else:
+        values = values.astype(unsigned)
+    left = width - pixel_format.stored
+    up = left - pixel_format.shift if shifted else left
+    if pixel_format.signed:  # up to the top bit, and back down with the sign
+        values = values if up == 0 else values << np.array(up, dtype=unsigned)
+        signed = values.view(f"i{width // 8}")
+        return signed if left == 0 else np.asarray(signed >> np.array(left, dtype=signed.dtype))
+    if left == 0:
+        return values
+    if up != left:
+        values = values >> np.array(pixel_format.shift, dtype=unsigned)
+    mask = np.array(pixel_format.highest, dtype=unsigned)
+    return values if int(values.max()) <= int(mask) else values & mask
+
+
+def find_padding(
+    stored: Pixels, elements: Elements, pixel_format: PixelFormat, notes: list[str]
+) -> Bool[np.ndarray, "row col"] | None:
+    """Where the file says that a pixel is padding; None where it says nothing.
+
+    Padding is told in stored values, before the modality LUT (PS3.3 C.7.5.1.1.2), as one value or,
+    with Pixel Padding Range Limit, as a range in either order.
+    """
+    value = elements.integer(tags.PADDING_VALUE, signed=pixel_format.signed)
+    if value is None:
+        return None
+    limit = elements.integer(tags.PADDING_LIMIT, signed=pixel_format.signed)
+    low, high = (value, value) if limit is None else (min(value, limit), max(value, limit))
+    if high < pixel_format.lowest or low > pixel_format.highest:
+        notes.append(
+            f"Pixel Padding Value is {low}, which {pixel_format.stored} bits cannot hold; ignored"
+        )
+        return None
+    if low == high:
+        return np.asarray(stored == low)
+    return np.asarray((stored >= low) & (stored <= high))
+
+
+def read_rescale(elements: Elements, pixel_format: PixelFormat, notes: list[str]) -> Rescale:
+    """Read the modality LUT; a table goes before a line.
+
+    Raises:
+        UnsupportedImageError: The slope is 0 or no number, or the table is incomplete.
+    """
+    tables = elements.items.get(tags.MODALITY_LUTS, [])
+    if tables:
+        if len(tables) > 1:
+            notes.append(f"there are {len(tables)} modality LUTs; the first was taken")
+        table, first, _ = read_table(tables[0], signed=pixel_format.signed)
+        return Rescale(table=table, first=first)
+    slope, intercept = _line(elements)
+    for item in functional_groups(elements, tags.FRAME_TRANSFORMATION):
+        if slope is None and intercept is None:
+            slope, intercept = _line(item)
+    slope = 1.0 if slope is None else slope
+    intercept = 0.0 if intercept is None else intercept
+    if slope == 0 or not (math.isfinite(slope) and math.isfinite(intercept)):
+        raise UnsupportedImageError(
+            f"Rescale Slope is {slope:g} and Rescale Intercept {intercept:g}, need numbers and a "
+            "slope other than 0; correct the header"
+        )
+    return Rescale(slope=slope, intercept=intercept)
+
+
+def _line(elements: Elements) -> tuple[float | None, float | None]:
+    return elements.number(tags.RESCALE_SLOPE), elements.number(tags.RESCALE_INTERCEPT)
+
+
+def read_table(item: Elements, *, signed: bool) -> tuple[Shaped[np.ndarray, " entry"], int, int]:
+    """Entries of a LUT, the input value of the first, and bits of an entry.
+
+    Args:
+        item: One item of a Modality or VOI LUT Sequence.
+        signed: Whether the values that are looked up can be negative.
+
+    Raises:
+        UnsupportedImageError: Descriptor or data are missing, or do not fit each other.
+    """
+    descriptor = item.integers(tags.LUT_DESCRIPTOR, signed=False)
+    _, raw = item.values.get(tags.LUT_DATA, ("", b""))
+    if len(descriptor) != 3:
+        raise UnsupportedImageError(
+            f"LUT Descriptor (0028,3002) has {len(descriptor)} values, need 3; correct the header"
+        )
+    count, first, bits = descriptor
+    count = count or 65536
+    first = first - 65536 if signed and first > 32767 else first
+    order = "<" if item.little else ">"
+    if bits == 8 and count <= len(raw) < 2 * count:  # packed, one byte an entry
+        entries = np.frombuffer(raw, dtype="u1", count=count)
+    else:
+        entries = np.frombuffer(raw, dtype=order + "u2", count=min(count, len(raw) // 2))
+    if len(entries) != count or not 1 <= bits <= 16:
+        raise UnsupportedImageError(
+            f"the LUT has {len(raw)} bytes of data, need {count} entries of {bits} bits, "
+            "1 to 16 each; correct the header"
+        )
+    return entries.astype(np.uint16), first, bits
+
+
+def to_modality(
+    stored: Pixels, rescale: Rescale, pixel_format: PixelFormat
+) -> tuple[Pixels, tuple[float, float]]:
+    """Apply the modality LUT, and say which values could come out of it.
+
+    Returns:
+        Modality values in the smallest of the stored type, uint16, int16, int32 and float32 that
+        holds every value possible; lowest and highest of these.
+    """
+    ends = np.array([pixel_format.lowest, pixel_format.highest], dtype=np.int64)
+    if rescale.table is not None:
+        low, high = float(rescale.table.min()), float(rescale.table.max())
+    else:
+        low, high = (float(v) for v in np.sort(rescale.apply(ends)))
+    if rescale.table is None and rescale.slope == 1 and rescale.intercept == 0:
+        return stored, (low, high)
+    every = np.arange(pixel_format.lowest, pixel_format.highest + 1, dtype=np.int64)
+    table = np.asarray(rescale.apply(every)).astype(_smallest_type(rescale, low, high))
+    unsigned = np.dtype(f"u{stored.dtype.itemsize}")
+    by_pattern = np.zeros(1 << 8 * unsigned.itemsize, dtype=table.dtype)
+    by_pattern[every.astype(stored.dtype).view(unsigned)] = table
+    return by_pattern[stored.view(unsigned)], (low, high)
+
+
+def _smallest_type(rescale: Rescale, low: float, high: float) -> np.dtype[Any]:
+    exact = rescale.table is not None or (
+        rescale.slope.is_integer() and rescale.intercept.is_integer()
+    )
+    if exact:
+        for kind in (np.uint16, np.int16, np.int32):
+            if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+                return np.dtype(kind)
+    return np.dtype(np.float32)
