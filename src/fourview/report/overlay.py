@@ -3,7 +3,7 @@
 Colour:  the upper part of matplotlib's inferno, violet to yellow: its lightness rises steadily, so
          the order of values is seen without colour vision, and none of it is grey. Boxes are cyan,
          which the colour ramp has nowhere.
-Opacity: is the value, so that a value near 0 leaves the image as it is.
+Opacity: rises with the value up to SOLID, so that a value near 0 leaves the image as it is.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from fourview.entities import Finding, Heatmap
-from fourview.geometry import Box, Geometry
+from fourview.geometry import Box, Geometry, Size
 from fourview.report.display import Shown
 
+SOLID = 0.6  # value from which a layer hides what is under it; below, bright tissue shines through
 RAMP_START, RAMP_END = 70, 245  # of inferno's 256: below 70 it is as dark as the image's air
 SHADOW = ((-1, -1), (-1, 1), (1, -1), (1, 1), (0, 2), (2, 0))  # around a label, in pixels
 BOX_BGR = (230, 225, 92)  # cyan
@@ -56,7 +57,8 @@ def ramp() -> UInt8[np.ndarray, "256 4"]:
     """Colour (BGR) and opacity of the values 0 to 1 in 256 steps."""
     index = np.linspace(RAMP_START, RAMP_END, 256).round().astype(np.uint8)
     bgr = cv2.applyColorMap(index[:, None], cv2.COLORMAP_INFERNO)[:, 0]
-    return np.column_stack([bgr, np.arange(256, dtype=np.uint8)])
+    opacity = np.minimum(np.linspace(0, 1, 256) / SOLID, 1) * 255
+    return np.column_stack([bgr, opacity.round().astype(np.uint8)])
 
 
 def heat_layer(heatmap: Heatmap, shown: Geometry) -> UInt8[np.ndarray, "row col 4"]:
@@ -80,16 +82,13 @@ def warp(heatmap: Heatmap, shown: Geometry) -> Float[np.ndarray, "row col"]:
     """The heatmap's values in the displayed frame, in [0, 1]; NaN where it has none."""
     rows, cols = shown.processed_size
     matrix = grid_to_shown(heatmap, shown)
-    inside = np.zeros((rows, cols), dtype=np.uint8)
-    outline = _corners(heatmap) @ matrix[:, :2].T + matrix[:, 2]
-    cv2.fillConvexPoly(inside, np.rint(outline - 0.5).astype(np.int32), 1)
     centred = matrix.copy()  # OpenCV puts (0, 0) on the centre of the first pixel
     centred[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
     grid = np.clip(heatmap.values.astype(np.float32), 0, 1)
     values = cv2.warpAffine(  # NaN spreads over the cells beside it: unknown stays unknown
         grid, centred, (cols, rows), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    return np.asarray(np.where(inside == 1, values, np.float32("nan")))
+    return np.asarray(np.where(_covered(heatmap, matrix, (rows, cols)), values, np.float32("nan")))
 
 
 def grid_to_shown(heatmap: Heatmap, shown: Geometry) -> Float[np.ndarray, "2 3"]:
@@ -127,9 +126,16 @@ def _write(picture: UInt8[np.ndarray, "row col 3"], text: str, place: tuple[int,
     cv2.putText(picture, text, place, font, 0.6, BOX_BGR, 1, line)
 
 
-def _corners(heatmap: Heatmap) -> Float[np.ndarray, "4 2"]:
+def _covered(
+    heatmap: Heatmap, matrix: Float[np.ndarray, "2 3"], size: Size
+) -> Bool[np.ndarray, "row col"]:
+    """Where the centre of a displayed pixel lies on the heatmap's grid."""
     rows, cols = heatmap.values.shape
-    return Box(0.0, 0.0, float(cols), float(rows)).corners()
+    back = np.linalg.inv(matrix[:, :2])
+    x, y = np.arange(size[1]) + 0.5 - matrix[0, 2], np.arange(size[0]) + 0.5 - matrix[1, 2]
+    grid_x = back[0, 0] * x + back[0, 1] * y[:, None]
+    grid_y = back[1, 0] * x + back[1, 1] * y[:, None]
+    return np.asarray((grid_x >= 0) & (grid_x < cols) & (grid_y >= 0) & (grid_y < rows))
 
 
 def _point(x: float, y: float) -> tuple[int, int]:
