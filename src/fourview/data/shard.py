@@ -1,0 +1,157 @@
+"""One image's shard of a Zarr v3 array: encoded, decoded, and read one chunk at a time.
+
+Format:  the chunks of one image one after another, each Blosc (Zstandard, bit shuffle), then an
+         index of offset and length for each chunk in row-major order, then the index's CRC-32C:
+         the Zarr v3 sharding codec with its index at the end. Any Zarr library reads it.
+Why:     written here, a shard has the same bytes whoever writes it, and is one file to rename;
+         read here, a patch costs two `pread` calls, without threads or event loops that would not
+         survive the fork of a data loader's worker.
+Source:  Zarr specification v3, sharding-indexed codec 1.0.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import google_crc32c
+import imagecodecs
+import numpy as np
+from jaxtyping import UInt16, UInt64
+
+from fourview.errors import StoreError
+from fourview.geometry import Size
+
+CHUNK = 256  # pixels a side; 128 KiB decoded, a quarter of a millisecond
+LEVEL = 3  # of Zstandard; 5 takes two thirds more time for 0.5 % fewer bytes
+EMPTY = (1 << 64) - 1  # offset and length of a chunk that holds nothing but zeros
+CODECS = {"name": "blosc", "cname": "zstd", "clevel": LEVEL, "shuffle": "bitshuffle"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How a canvas is cut into chunks.
+
+    Attributes:
+        canvas: Rows and columns of every image's place in the array.
+        chunk: Rows and columns of a chunk.
+    """
+
+    canvas: Size
+    chunk: Size
+
+    @classmethod
+    def of(cls, canvas: Size) -> "Tiling":
+        """Chunks of CHUNK x CHUNK, or of the canvas where that is smaller."""
+        return cls(canvas, (min(CHUNK, canvas[0]), min(CHUNK, canvas[1])))
+
+    @property
+    def grid(self) -> Size:
+        """How many chunks there are below and beside each other."""
+        return -(-self.canvas[0] // self.chunk[0]), -(-self.canvas[1] // self.chunk[1])
+
+    @property
+    def shard(self) -> Size:
+        """Rows and columns of a shard: whole chunks that cover the canvas."""
+        return self.grid[0] * self.chunk[0], self.grid[1] * self.chunk[1]
+
+    @property
+    def index_bytes(self) -> int:
+        """Length of the index with its checksum, at the end of a shard."""
+        return 16 * self.grid[0] * self.grid[1] + 4
+
+    def over(self, y0: int, x0: int, y1: int, x1: int) -> Iterator[tuple[int, int]]:
+        """Chunks that share a pixel with [y0, y1) x [x0, x1)."""
+        for row in range(y0 // self.chunk[0], -(-y1 // self.chunk[0])):
+            for col in range(x0 // self.chunk[1], -(-x1 // self.chunk[1])):
+                yield row, col
+
+
+def encode_shard(levels: UInt16[np.ndarray, "row col"], tiling: Tiling) -> bytes:
+    """The bytes of one image's shard; chunks of zeros are left out.
+
+    Raises:
+        StoreError: The image is larger than the canvas.
+    """
+    rows, cols = levels.shape
+    if rows > tiling.canvas[0] or cols > tiling.canvas[1]:
+        raise StoreError(
+            f"image of {rows} x {cols} does not fit the store's canvas of {tiling.canvas[0]} x "
+            f"{tiling.canvas[1]}; use a pixel spec with a fixed size"
+        )
+    index = np.full((*tiling.grid, 2), EMPTY, dtype="<u8")
+    parts: list[bytes] = []
+    offset = 0
+    for row, col in tiling.over(0, 0, rows, cols):
+        y, x = row * tiling.chunk[0], col * tiling.chunk[1]
+        piece = levels[y : y + tiling.chunk[0], x : x + tiling.chunk[1]]
+        if not piece.any():
+            continue
+        chunk = np.zeros(tiling.chunk, dtype="<u2")
+        chunk[: piece.shape[0], : piece.shape[1]] = piece
+        parts.append(_encode(chunk))
+        index[row, col] = offset, len(parts[-1])
+        offset += len(parts[-1])
+    table = index.tobytes()
+    return b"".join((*parts, table, int(google_crc32c.value(table)).to_bytes(4, "little")))
+
+
+def read_shard(
+    path: Path, tiling: Tiling, y0: int, x0: int, out: UInt16[np.ndarray, "row col"]
+) -> None:
+    """Fill ``out`` with the pixels from row ``y0`` and column ``x0`` on; thread-safe.
+
+    What lies beyond the canvas stays as it is.
+
+    Raises:
+        StoreError: The shard is missing, cut off or damaged.
+    """
+    y1 = min(y0 + out.shape[0], tiling.canvas[0])
+    x1 = min(x0 + out.shape[1], tiling.canvas[1])
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise StoreError(f"{path}: the image's shard is missing; run `prepare` again") from None
+    try:
+        index = _read_index(handle, path, tiling)
+        for row, col in tiling.over(max(y0, 0), max(x0, 0), y1, x1):
+            offset, length = (int(value) for value in index[row, col])
+            top, left = row * tiling.chunk[0], col * tiling.chunk[1]
+            rows = slice(max(y0, top), min(y1, top + tiling.chunk[0]))
+            cols = slice(max(x0, left), min(x1, left + tiling.chunk[1]))
+            target = out[rows.start - y0 : rows.stop - y0, cols.start - x0 : cols.stop - x0]
+            if length == EMPTY:
+                target[...] = 0
+                continue
+            chunk = _decode(os.pread(handle, length, offset), path, tiling)
+            target[...] = chunk[
+                rows.start - top : rows.stop - top, cols.start - left : cols.stop - left
+            ]
+    finally:
+        os.close(handle)
+
+
+def _read_index(handle: int, path: Path, tiling: Tiling) -> UInt64[np.ndarray, "row col 2"]:
+    start = os.fstat(handle).st_size - tiling.index_bytes
+    data = os.pread(handle, tiling.index_bytes, start) if start >= 0 else b""
+    if len(data) != tiling.index_bytes:
+        raise StoreError(f"{path}: the image's shard is cut off; delete it and run `prepare` again")
+    return np.frombuffer(data[:-4], dtype="<u8").reshape(*tiling.grid, 2)
+
+
+def _encode(chunk: UInt16[np.ndarray, "row col"]) -> bytes:
+    data = chunk.tobytes()
+    packed = imagecodecs.blosc_encode(
+        data, level=LEVEL, compressor="zstd", shuffle="bitshuffle", typesize=2, numthreads=1
+    )
+    return bytes(packed)
+
+
+def _decode(data: bytes, path: Path, tiling: Tiling) -> UInt16[np.ndarray, "row col"]:
+    try:
+        raw = imagecodecs.blosc_decode(data, numthreads=1)
+        return np.frombuffer(raw, dtype="<u2").reshape(tiling.chunk)
+    except (imagecodecs.BloscError, ValueError) as error:
+        raise StoreError(
+            f"{path}: a chunk cannot be decoded ({error}); delete it and run `prepare` again"
+        ) from error
