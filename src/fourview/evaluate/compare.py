@@ -123,8 +123,7 @@ def _bootstrapped(
     if not np.isfinite(gap[0]):
         undefined = Metric(name=name, value=None, note="undefined for one of the two")
         return Difference(name=name, a=_known(a[0]), b=_known(b[0]), difference=undefined, p=None)
-    method = "metarepo" if protocol.interval == "metarepo" else "percentile"
-    ends = interval(gap[1:], method)
+    ends = interval(gap[1:], "metarepo" if protocol.interval == "metarepo" else "percentile")
     kept = gap[1:][~np.isnan(gap[1:])]
     p = None
     if len(kept):  # one replicate more on either side, so that p is never 0

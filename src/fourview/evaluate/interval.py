@@ -8,7 +8,7 @@ from jaxtyping import Float
 from scipy.stats import norm
 
 Method = Literal["percentile", "metarepo", "bca"]
-LEVEL = 0.95  # of every interval here
+TAILS = (0.025, 0.975)  # of every interval here: 95 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,10 @@ def interval(
     kept = np.sort(values[~np.isnan(values)])
     if len(kept) == 0:
         return Interval(None, None, 0)
-    tail = (1 - LEVEL) / 2
     if method == "metarepo":
-        low, high = kept[int(tail * len(kept))], kept[int((1 - tail) * len(kept))]
+        low, high = kept[int(TAILS[0] * len(kept))], kept[int(TAILS[1] * len(kept))]
     else:
-        tails = (tail, 1 - tail)
+        tails = TAILS
         if method == "bca":
             if jackknife is None:
                 raise ValueError("bca needs the jackknife values of the statistic")
@@ -64,14 +63,13 @@ def bca_tails(
     Ties with the point count by half, since replicates of counts are discrete. Where every
     replicate is on one side of the point the correction is undefined, and the plain tails return.
     """
-    tail = (1 - LEVEL) / 2
     share = float(np.mean(values < point) + 0.5 * np.mean(values == point))
     deviation = np.nanmean(jackknife) - jackknife[~np.isnan(jackknife)]
     spread = float(np.sum(deviation**2))
     if not 0 < share < 1 or spread == 0:
-        return tail, 1 - tail
+        return TAILS
     bias = norm.ppf(share)
     acceleration = float(np.sum(deviation**3)) / (6 * spread**1.5)
-    shifted = bias + norm.ppf([tail, 1 - tail])
+    shifted = bias + norm.ppf(TAILS)
     low, high = norm.cdf(bias + shifted / (1 - acceleration * shifted))
     return float(low), float(high)

@@ -8,7 +8,7 @@ replicates, and two models of one table see the same ones.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int, UInt16
@@ -54,6 +54,7 @@ class Resampling:
         return int(self.strata[-1])
 
 
+@runtime_checkable
 class Statistic(Protocol):
     """Numbers of one weighted table, computed for a whole replicate at once."""
 

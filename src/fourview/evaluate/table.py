@@ -59,8 +59,8 @@ def read_predictions(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
         return completed(raw, where=str(path)), metadata | {"format": "fourview"}
     raise EvaluationError(
         f"{path}: columns {', '.join(raw.columns)} are no predictions; need 'score'"
-        " with 'image_id', 'exam_id' and 'side', or 'finding_id'; or the meta-repository's 'image_index',"
-        " 'malignant_pred' or 'left_malignant', 'right_malignant'"
+        " with 'image_id', 'exam_id' and 'side', or 'finding_id'; or the meta-repository's"
+        " 'image_index', 'malignant_pred' or 'left_malignant', 'right_malignant'"
     )
 
 

@@ -58,7 +58,7 @@ class Units:
     @property
     def positive(self) -> Bool[np.ndarray, " unit"]:
         """Whether the label is 1."""
-        return self.labels == 1
+        return np.asarray(self.labels == 1)
 
     def codes(self, cluster: Cluster) -> Int[np.ndarray, " unit"]:
         """Numbers of the clusters, in the order of the frame."""
