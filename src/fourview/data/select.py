@@ -50,7 +50,7 @@ def exam_table(manifest: Manifest) -> pl.DataFrame:
         ``num_left_out`` images; ``num_views`` of the four; ``num_duplicates``, images beyond the
         first of their view; ``other_views``, names such as L-ML, sorted; ``reasons`` for which
         images were left out; ``implant``; ``mixed_sides``, true where one breast has only its CC
-        and the other only its MLO; ``num_breasts`` with both views; and ``line``, all that in words.
+        and the other only its MLO; ``num_breasts`` with both views; ``line``, all that in words.
     """
     read = with_slots(images_to_read(manifest))
     preferred = [
@@ -121,7 +121,7 @@ def _mixed() -> pl.Expr:
 
 
 def _line() -> pl.Expr:
-    """The exam in words: "3 of 4 views, lacks L-MLO; 1 duplicate; also L-ML; left out: 2 (spot)"."""
+    """The exam in words: "3 of 4 views, lacks L-MLO; 1 duplicate; also L-ML; implant"."""
     absent = pl.concat_list(
         pl.when(pl.col(slot).is_null()).then(pl.lit(slot)) for slot in SLOTS
     ).list.drop_nulls()

@@ -75,7 +75,7 @@ def read_cdd_cesm(root: Path) -> Manifest:
     images = table.select(
         *("patient_id", "exam_id", "image_id", "side", "kind", "tags", "text", "machine"),
         view="View",
-        left_out=pl.when(pl.col("kind") == "cesm_subtracted").then(pl.lit("cesm_subtracted")),
+        left_out=pl.when(pl.col("kind") == "cesm_subtracted").then(pl.lit("subtracted")),
     ).join(_files(root, table), on="image_id", how="left")
     breasts = (
         table.explode("birads")

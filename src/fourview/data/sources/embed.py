@@ -128,10 +128,8 @@ def _read_images(root: Path) -> pl.DataFrame:
         .then(kind)
         .when(is_spot)
         .then(pl.lit("spot_or_magnification"))
-        .when(pl.col("ImageLateralityFinal").is_null())
-        .then(pl.lit("no_side"))
-        .when(pl.col("ViewPosition").is_null())
-        .then(pl.lit("no_view")),
+        .when(pl.any_horizontal(pl.col("ImageLateralityFinal", "ViewPosition").is_null()))
+        .then(pl.lit("view")),
         procedure="StudyDescription",
         series="SeriesDescription",
         screening=pl.when(study.str.contains("screen"))
