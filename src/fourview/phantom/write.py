@@ -1,12 +1,41 @@
-"""Write phantom exams as DICOM files with their truth tables; parallel and resumable."""
+"""Write phantom exams as DICOM files with their truth tables; parallel and resumable.
 
+Writes: OUT/phantom.json                    what the exams are made of, so that a run can go on
+        OUT/dicom/PATIENT/R-CC.dcm ...      four files an exam
+        OUT/truth/parts/000012.json         one exam's truth, written after its files
+        OUT/truth/{exams,breasts,images,findings}.parquet   all of them together, at the end
+Every exam depends on the run's seed and its own number only: any number of workers, and any number
+of interruptions, give the same bytes.
+"""
+
+import json
+import multiprocessing
+import os
+import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from fourview.phantom.preset import Preset
+from fourview.errors import PhantomError
+from fourview.phantom.encode import syntax_of
+from fourview.phantom.exam import make_exam
+from fourview.phantom.preset import Preset, preset_of
+from fourview.phantom.streams import stream
+from fourview.phantom.tables import SCHEMAS, frame_of, rows_of
+from fourview.phantom.to_dicom import dicom_bytes
+from fourview.phantom.vendor import detector_of, vendor_of
 
-SYNTAXES = ("1.2.840.10008.1.2.1",)
+DEFAULT_SYNTAXES = (
+    "1.2.840.10008.1.2.1",  # explicit little endian
+    "1.2.840.10008.1.2.5",  # RLE
+    "1.2.840.10008.1.2.4.70",  # JPEG Lossless
+    "1.2.840.10008.1.2.4.80",  # JPEG-LS
+    "1.2.840.10008.1.2.4.90",  # JPEG 2000 lossless
+    "1.2.840.10008.1.2.4.201",  # HTJ2K lossless
+)
+FORMAT = 1  # raised when the same settings would give other exams than before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +57,33 @@ class PhantomSummary:
     num_cancers: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What decides the bytes of a run."""
+
+    out: Path
+    seed: int
+    preset: Preset
+    rows: int | None
+    vendors: tuple[str, ...]
+    syntaxes: tuple[str, ...]
+
+    def settings(self) -> dict[str, Any]:
+        """As written to phantom.json."""
+        return {
+            "format": FORMAT,
+            "seed": self.seed,
+            "preset": json.loads(json.dumps(asdict(self.preset))),
+            "rows": self.rows,
+            "vendors": list(self.vendors),
+            "syntaxes": list(self.syntaxes),
+        }
+
+    def part(self, index: int) -> Path:
+        """The file of one exam's truth."""
+        return self.out / "truth" / "parts" / f"{index:06d}.json"
+
+
 def write_phantom(
     out: Path,
     *,
@@ -36,9 +92,150 @@ def write_phantom(
     preset: str | Preset = "screening",
     rows: int | None = None,
     vendors: Sequence[str] = ("A", "B", "C"),
-    syntaxes: Sequence[str] = SYNTAXES,
+    syntaxes: Sequence[str] = DEFAULT_SYNTAXES,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> PhantomSummary:
-    """Write exams 0 to ``num_exams - 1`` of a seed below ``out``."""
-    raise NotImplementedError
+    """Write exams 0 to ``num_exams - 1`` of a seed below ``out``.
+
+    Exams that are there already are kept; asking for more adds to them.
+
+    Args:
+        out: Folder; made where it is missing.
+        num_exams: How many there shall be.
+        seed: Of the run, at least 0; each exam has a seed of its own made of it.
+        preset: Or the name of one.
+        rows: See ``make_exam``.
+        vendors: Fictional vendors, taken in turn.
+        syntaxes: Transfer Syntax UIDs, taken in turn; all of ``encode.SYNTAXES`` can be written.
+        workers: Processes; 1 works in this one.
+        progress: Called with exams done and exams wanted, whenever one is done.
+
+    Raises:
+        PhantomError: An unknown preset, vendor or syntax, or a folder with exams of another kind.
+    """
+    run = _Run(
+        out=out,
+        seed=seed,
+        preset=preset_of(preset),
+        rows=rows,
+        vendors=tuple(vendors),
+        syntaxes=tuple(syntaxes),
+    )
+    _check(run, num_exams)
+    _claim_folder(run)
+    missing = [i for i in range(num_exams) if not run.part(i).exists()]
+    done = num_exams - len(missing)
+    if progress is not None:
+        progress(done, num_exams)
+    for _ in _written(run, missing, workers):
+        done += 1
+        if progress is not None:
+            progress(done, num_exams)
+    return _join_tables(run, len(missing))
+
+
+def exam_seed(seed: int, index: int) -> int:
+    """The seed of one exam of a run."""
+    return int(stream(seed, "exam", index).integers(2**62))
+
+
+def _check(run: _Run, num_exams: int) -> None:
+    """Refuse what cannot be written before anything is."""
+    if num_exams < 1:
+        raise PhantomError(f"num_exams is {num_exams}, need at least 1")
+    if run.seed < 0:
+        raise PhantomError(f"seed is {run.seed}, need at least 0")
+    if not run.vendors or not run.syntaxes:
+        raise PhantomError("need at least one vendor and one transfer syntax")
+    for name in run.vendors:
+        detector_of(vendor_of(name), run.rows)
+    for uid in run.syntaxes:
+        syntax_of(uid)
+
+
+def _claim_folder(run: _Run) -> None:
+    """Make the folder, or see that it holds exams of the same settings."""
+    path = run.out / "phantom.json"
+    if path.exists():
+        found = json.loads(path.read_text())
+        other = [k for k, v in run.settings().items() if found.get(k) != v]
+        if other:
+            raise PhantomError(
+                f"{run.out}: holds phantom exams with another {', '.join(other)}; "
+                "give the same settings to go on, or another folder"
+            )
+    (run.out / "truth" / "parts").mkdir(parents=True, exist_ok=True)
+    _write_atomic(path, json.dumps(run.settings(), indent=1).encode())
+
+
+def _written(run: _Run, indices: Sequence[int], workers: int) -> Any:
+    """Write exams, one after another or in processes, and yield as they are done."""
+    if workers <= 1 or len(indices) <= 1:
+        for index in indices:
+            yield _write_exam(run, index)
+        return
+    context = multiprocessing.get_context("spawn")  # forking a process with threads may hang it
+    pool = ProcessPoolExecutor(min(workers, len(indices)), mp_context=context)
+    try:
+        futures = [pool.submit(_write_exam, run, index) for index in indices]
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _write_exam(run: _Run, index: int) -> int:
+    """Make one exam, write its files, then its truth."""
+    num_syntaxes = len(run.syntaxes)
+    syntax = run.syntaxes[index % num_syntaxes]
+    vendor = run.vendors[(index + index // num_syntaxes) % len(run.vendors)]  # all pairs in turn
+    exam = make_exam(
+        exam_seed(run.seed, index),
+        run.preset,
+        vendor=vendor,
+        rows=run.rows,
+        patient_id=f"phantom-{run.seed}-{index:06d}",
+    )
+    folder = run.out / "dicom" / exam.patient_id
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {}
+    for image in exam.images:
+        path = folder / f"{image.name}.dcm"
+        _write_atomic(path, dicom_bytes(exam, image, syntax))
+        paths[image.image_id] = path.relative_to(run.out).as_posix()
+    tables = rows_of(exam, syntax=syntax, bits=syntax_of(syntax).bits, paths=paths)
+    _write_atomic(run.part(index), json.dumps(tables).encode())
+    return index
+
+
+def _join_tables(run: _Run, num_written: int) -> PhantomSummary:
+    """Put all exams' truth, also of earlier and larger runs, into the four tables."""
+    parts = [
+        json.loads(p.read_text()) for p in sorted((run.out / "truth" / "parts").glob("*.json"))
+    ]
+    frames = {t: frame_of(t, [row for part in parts for row in part[t]]) for t in SCHEMAS}
+    for table, frame in frames.items():
+        path = run.out / "truth" / f"{table}.parquet"
+        temporary = path.with_suffix(".tmp")
+        frame.write_parquet(temporary)
+        temporary.replace(path)
+    return PhantomSummary(
+        out=run.out,
+        num_exams=len(parts),
+        num_written=num_written,
+        num_images=frames["images"].height,
+        num_cancers=int(frames["breasts"]["cancer"].sum()),
+    )
+
+
+def _write_atomic(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
