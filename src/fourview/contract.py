@@ -10,7 +10,7 @@ Shapes:  I images, E exams, 2 breasts (right, left), 4 slots (entities.SLOTS), K
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -131,7 +131,7 @@ class ExamBatch:
         """Each image's breast's target."""
         return self.targets[label].reshape(-1)[self.breast()]
 
-    def select(self, images: Shaped[Tensor, " some"]) -> Self:
+    def select(self, images: Shaped[Tensor, " some"]) -> "ExamBatch":
         """The same exams with only these images (indices or a mask), in this order."""
         return replace(
             self,
@@ -141,7 +141,7 @@ class ExamBatch:
             rank=self.rank[images],
         )
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "ExamBatch":
         """The batch on a device."""
         return replace(
             self,

@@ -59,9 +59,8 @@ class GlobalConsistency(nn.Module):
 
 def cosine(a: Float[Tensor, "pair dim"], b: Float[Tensor, "pair dim"]) -> Float[Tensor, " pair"]:
     """<a, b> / max(|a| |b|, eps), the paper's form: the product of the norms is what is clamped."""
-    norms = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
-    dots: Tensor = (a * b).sum(dim=1)
-    return dots / norms.clamp(min=COSINE_EPS)
+    norms: Tensor = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
+    return (a * b).sum(dim=1) / norms.clamp(min=COSINE_EPS)
 
 
 def _feature_map(dim: int, kind: str) -> nn.Module:

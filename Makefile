@@ -1,0 +1,43 @@
+# The first two commands: `make demo` and `make test`. Both make the environment themselves, on a
+# machine that has Python 3.11 or newer with pip, and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+
+.PHONY: demo test check tests test-slow bench lock clean
+
+demo: $(VENV)/.ready
+	$(BIN)/fourview demo -o demo
+
+test: check tests
+
+check: $(VENV)/.ready
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.ready
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not slow"
+
+test-slow: $(VENV)/.ready
+	$(BIN)/pytest -q -m slow
+
+bench: $(VENV)/.ready
+	$(BIN)/python -m benchmarks
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Fourview needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install -q uv==$(UV_VERSION)
+	$(BIN)/uv pip install -q --python $(BIN)/python -r requirements.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
+
+lock: $(VENV)/.ready  # pins every package with its hashes; run after changing dependencies
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --group dev pyproject.toml -o requirements.txt
+
+clean:
+	rm -rf $(VENV) demo

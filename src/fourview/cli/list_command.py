@@ -1,0 +1,68 @@
+"""``fourview list``: what there is."""
+
+import json as jsonlib
+from collections.abc import Callable
+from typing import Literal
+
+Kind = Literal["sources", "specs", "families", "recipes", "protocols"]
+
+
+def list_(what: Kind, *, json: bool = False) -> None:
+    """Show what there is, with a line on each.
+
+    Parameters
+    ----------
+    what: sources, specs, families, recipes or protocols.
+    json: Print as JSON.
+    """
+    kinds: dict[Kind, Callable[[], dict[str, str]]] = {
+        "sources": _sources,
+        "specs": _specs,
+        "families": _families,
+        "recipes": _recipes,
+        "protocols": _protocols,
+    }
+    found = kinds[what]()
+    if json:
+        print(jsonlib.dumps(found, indent=2))
+        return
+    width = max(map(len, found), default=0)
+    for name, about in found.items():
+        print(f"{name:<{width}}  {about}")
+
+
+def _sources() -> dict[str, str]:
+    from fourview.data.sources.find import find_source, source_names
+
+    return {name: _first_line(find_source(name)) for name in source_names()}
+
+
+def _specs() -> dict[str, str]:
+    from fourview.preprocess.spec import SPECS
+
+    return {
+        name: f"{spec.rows or 'native'} x {spec.cols or 'native'}, {spec.fingerprint}"
+        for name, spec in sorted(SPECS.items())
+    }
+
+
+def _families() -> dict[str, str]:
+    from fourview.models.find import family_names, find_family
+
+    return {name: find_family(name).paper for name in family_names()}
+
+
+def _recipes() -> dict[str, str]:
+    from fourview.recipes.find import recipe_names, recipe_purpose
+
+    return {name: recipe_purpose(name) for name in recipe_names()}
+
+
+def _protocols() -> dict[str, str]:
+    from fourview.evaluate.protocols import PROTOCOLS
+
+    return {name: protocol.title for name, protocol in sorted(PROTOCOLS.items())}
+
+
+def _first_line(thing: object) -> str:
+    return (thing.__doc__ or "").strip().splitlines()[0]

@@ -1,0 +1,65 @@
+"""``fourview train``: a recipe, a manifest and a store to a run folder."""
+
+import json as jsonlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fourview.cli.progress import progress_bar
+from fourview.data.manifest import read_manifest
+from fourview.data.store import Store
+from fourview.recipes.chain import train_chain
+from fourview.recipes.find import find_recipe
+from fourview.train.loop import Machine
+from fourview.train.recipe import override
+
+GIBIBYTE = 2**30
+
+
+def train(
+    recipe: str,
+    *,
+    manifest: Path,
+    store: Path,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    resume: bool = False,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
+    seed: int | None = None,
+    workers: int = 0,
+    save_every: int = 500,
+    cache_gb: float = 4.0,
+    json: bool = False,
+) -> None:
+    """Train a recipe, and measure it on the parts it was not trained on.
+
+    Parameters
+    ----------
+    recipe: FAMILY:RECIPE, as ``fourview list recipes`` shows.
+    manifest: Folder written by ``fourview index``.
+    store: Folder written by ``fourview prepare``, with the recipe's pixel spec.
+    out: The run's folder.
+    resume: Go on with a run that was stopped; the losses are those of one that was not.
+    set_: Change a value of the recipe: --set optimizer.lr=3e-5; may be repeated.
+    seed: Short for --set seed=SEED.
+    workers: Processes that read the store.
+    save_every: Steps between saved states.
+    cache_gb: Keep the pixels in memory where they take no more than this.
+    json: Print where the run is as JSON.
+    """
+    changed = override(find_recipe(recipe), set_ or [])
+    if seed is not None:
+        changed = replace(changed, seed=seed)
+    with progress_bar(quiet=json) as update:
+        best = train_chain(
+            changed,
+            read_manifest(manifest),
+            Store.open(store),
+            out,
+            resume=resume,
+            machine=Machine(workers=workers, save_every=save_every),
+            cache_bytes=int(cache_gb * GIBIBYTE),
+            progress=update,
+        )
+    print(jsonlib.dumps({"run": str(out), "checkpoint": str(best)}) if json else f"run: {out}")

@@ -1,0 +1,225 @@
+"""One run from a recipe to a folder with weights, predictions, operating points and results."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import torch
+from torch import nn
+
+from fourview.contract import Task, task
+from fourview.data.dataset import SampleDataset
+from fourview.data.manifest import manifest_hash
+from fourview.data.samples import Sample, known_values, make_samples
+from fourview.data.split import assign_split
+from fourview.data.store import Store
+from fourview.entities import Manifest
+from fourview.errors import TrainingError
+from fourview.evaluate.operating import choose_threshold, write_thresholds
+from fourview.evaluate.table import write_predictions
+from fourview.models.find import find_family
+from fourview.predict.checkpoint import load_checkpoint, write_text_whole
+from fourview.predict.samples import score_samples
+from fourview.train.loop import Loop, Machine, Progress, Provenance
+from fourview.train.recipe import Recipe
+from fourview.train.run_folder import BEST, LOG, environment
+
+OPERATING_RULES = ("sensitivity-0.95", "sensitivity-0.90", "specificity-0.90", "youden")
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+
+def train(
+    recipe: Recipe,
+    manifest: Manifest,
+    store: Store,
+    out: Path,
+    *,
+    resume: bool = False,
+    start: Path | None = None,
+    machine: Machine | None = None,
+    cache_bytes: int = 0,
+    progress: Progress | None = None,
+) -> Path:
+    """Train, and measure on the parts that were not trained on.
+
+    Args:
+        recipe: What to do.
+        manifest: Whose images; its split is used where it has one, else the recipe's.
+        store: Their pixels, of the recipe's spec.
+        out: The run's folder.
+        resume: Go on where the folder says; without it the folder must be new or empty.
+        start: Checkpoint folder to begin with, of ``recipe.starts_from``.
+        machine: What belongs to the machine.
+        cache_bytes: Keep a part's pixels in memory where they take no more than this.
+        progress: Called with what is done, how much, and of how much.
+
+    Returns:
+        The folder of the best checkpoint.
+
+    Raises:
+        TrainingError: The labels cannot be trained on, or the folder holds another run.
+    """
+    if not resume and (out / LOG).exists():
+        raise TrainingError(f"{out}: holds a run already; add --resume to go on, or take another")
+    machine = machine or Machine()
+    manifest = _with_split(manifest, recipe, store)
+    parts = {part: _samples(manifest, store, recipe, part) for part in (TRAIN, VALIDATION, TEST)}
+    _require_labels(recipe, task(recipe.task), parts)
+    out.mkdir(parents=True, exist_ok=True)
+    _write_plan(out, recipe, manifest)
+    sets = {p: SampleDataset(s, store, cache_bytes=cache_bytes) for p, s in parts.items()}
+    family = find_family(recipe.family)
+    torch.manual_seed(recipe.seed)  # initial weights
+    model = family.build(recipe.model)
+    if start is not None:
+        _begin_with(model, start)
+    loop = Loop(
+        recipe,
+        family.stages[recipe.stage].objective(model, recipe.objective),
+        training=sets[TRAIN],
+        validation=sets[VALIDATION],
+        out=out,
+        provenance=Provenance(
+            digest=_digest(recipe, manifest, store, start),
+            trained_on=f"{manifest.source} {manifest_hash(manifest)}",
+            terms=manifest.terms,
+            may_release=manifest.may_release_weights,
+        ),
+        machine=machine,
+        progress=progress,
+    )
+    environment_text = json.dumps(
+        environment(loop.accelerator.device, loop.accelerator.num_processes), indent=2
+    )
+    write_text_whole(out / "environment.json", environment_text + "\n")
+    loop.fit()
+    if loop.accelerator.is_main_process:
+        _measure(out, recipe, sets, manifest, loop, machine)
+    return out / BEST
+
+
+def _with_split(manifest: Manifest, recipe: Recipe, store: Store) -> Manifest:
+    if store.spec.name != recipe.pixel_spec:
+        raise TrainingError(
+            f"the store holds {store.spec.name}, recipe '{recipe.name}' needs {recipe.pixel_spec}; "
+            f"run: fourview prepare MANIFEST --spec {recipe.pixel_spec} -o STORE"
+        )
+    if manifest.exams["split"].is_not_null().any():
+        if (manifest.exams["split"] == VALIDATION).any():
+            return manifest
+        rest = 1 - recipe.split.validation
+        return assign_split(
+            manifest,
+            {TRAIN: rest, VALIDATION: recipe.split.validation},
+            recipe.split.seed,
+            within=TRAIN,
+        )
+    split = recipe.split
+    shares = {TRAIN: split.train, VALIDATION: split.validation, TEST: split.test}
+    return assign_split(manifest, shares, split.seed)
+
+
+def _samples(manifest: Manifest, store: Store, recipe: Recipe, part: str) -> list[Sample]:
+    return make_samples(
+        manifest,
+        classes={recipe.task: task(recipe.task).classes},
+        unit=recipe.unit if part == TRAIN else "exam",
+        splits=[part],
+        in_store=store.table["image_id"].to_list(),
+    )
+
+
+def _require_labels(recipe: Recipe, asked: Task, parts: dict[str, list[Sample]]) -> None:
+    values = list(known_values(parts[TRAIN], asked.name))
+    if len(parts[TRAIN]) < recipe.batch:
+        raise TrainingError(
+            f"the training part has {len(parts[TRAIN])} samples with images in the store, a batch "
+            f"needs {recipe.batch}; prepare more images or lower batch"
+        )
+    if len(set(values)) < 2:
+        names = asked.classes if asked.num_classes > 1 else (f"no {asked.name}", asked.name)
+        found = f"all {len(values)} known are '{names[int(values[0])]}'" if values else "none known"
+        raise TrainingError(
+            f"label '{asked.name}' cannot be trained on: {found} in the training part, need at "
+            "least two classes; train another label (--set model.task=density) or add exams"
+        )
+
+
+def _begin_with(model: nn.Module, start: Path) -> None:
+    other, card, _ = load_checkpoint(start)
+    fit = model.load_state_dict(other.state_dict(), strict=False)
+    if fit.missing_keys and len(fit.missing_keys) == len(model.state_dict()):
+        raise TrainingError(f"{start}: no weight of {card.recipe} has a place in this model")
+
+
+def _digest(recipe: Recipe, manifest: Manifest, store: Store, start: Path | None) -> str:
+    begin = load_checkpoint(start)[1].digest if start is not None else ""
+    text = "\n".join([recipe.to_json(), manifest_hash(manifest), store.fingerprint, begin])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write_plan(out: Path, recipe: Recipe, manifest: Manifest) -> None:
+    patients = manifest.exams.select("patient_id", "split").unique().sort("patient_id")
+    split = {
+        part: patients.filter(pl.col("split") == part)["patient_id"].to_list()
+        for part in (TRAIN, VALIDATION, TEST)
+    }
+    write_text_whole(out / "recipe.json", recipe.to_json() + "\n")
+    write_text_whole(out / "split.json", json.dumps(split, indent=1) + "\n")
+
+
+def _measure(
+    out: Path,
+    recipe: Recipe,
+    sets: dict[str, SampleDataset],
+    manifest: Manifest,
+    loop: Loop,
+    machine: Machine,
+) -> None:
+    """Score validation and test with the best checkpoint; choose thresholds on validation."""
+    model, card, _ = load_checkpoint(out / BEST)
+    device = loop.accelerator.device
+    classes = task(recipe.task).classes
+    tables = {
+        part: score_samples(
+            model.to(device),
+            sets[part],
+            classes,
+            batch_size=machine.eval_batch,
+            device=device,
+            workers=machine.workers,
+            progress=lambda done, of, part=part: loop.progress(f"scoring {part}", done, of),  # type: ignore[misc]
+        )
+        for part in (VALIDATION, TEST)
+    }
+    about = {
+        "model_digest": card.digest,
+        "pixel_spec": f"{card.pixel_spec} {card.fingerprint}",
+        "manifest_hash": manifest_hash(manifest),
+        "terms": card.terms,
+        "recipe": recipe.name,
+    }
+    write_predictions(pl.concat(tables.values()), out / "predictions.parquet", about)
+    if len(classes) == 1:
+        thresholds = _operating_points(tables[VALIDATION], sets[VALIDATION].samples, classes[0])
+        write_thresholds(out / "operating_points.json", thresholds, about | {"part": VALIDATION})
+
+
+def _operating_points(
+    predictions: pl.DataFrame, samples: Sequence[Sample], label: str
+) -> dict[str, float]:
+    known = {
+        (s.exam_id, side): value
+        for s in samples
+        for side, value in zip("RL", s.targets[label], strict=True)
+        if value in (0.0, 1.0)
+    }
+    breasts = predictions.filter(pl.col("unit") == "breast")
+    keys = list(zip(breasts["exam_id"], breasts["side"], strict=True))
+    rows = [i for i, key in enumerate(keys) if key in known]
+    scores = breasts["score"].to_numpy()[rows]
+    positive = pl.Series([known[keys[i]] == 1 for i in rows], dtype=pl.Boolean).to_numpy()
+    chosen = {rule: choose_threshold(scores, positive, rule) for rule in OPERATING_RULES}
+    return {rule: value for rule, value in chosen.items() if value is not None}

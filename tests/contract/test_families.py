@@ -1,0 +1,181 @@
+"""What every family keeps, without a test of its own."""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import fourview
+from factory import exam_batch
+from fourview.contract import ExamBatch, ModelFamily, ModelOutput
+from fourview.models.find import family_names, find_family
+from fourview.predict.checkpoint import load_checkpoint, save_checkpoint
+from fourview.preprocess.spec import pixel_spec
+
+FAMILIES = [find_family(name) for name in family_names()]
+READERS = [family for family in FAMILIES if family.kind == "read"]
+every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
+every_reader = pytest.mark.parametrize("family", READERS, ids=lambda f: f.name)
+# float32 sums in another order, through batch norm and attention of a tiny network
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+def built(family: ModelFamily) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return family.build(family.tiny_config).eval()
+
+
+def read(family: ModelFamily, batch: ExamBatch) -> ModelOutput:
+    with torch.no_grad():
+        output: ModelOutput = built(family)(batch)
+    return output
+
+
+def batch_for(family: ModelFamily, *exams: str, seed: int = 0) -> ExamBatch:
+    return exam_batch(*exams, size=family.tiny_size, seed=seed)
+
+
+@every_family
+def test_names_itself_and_its_pixels(family):
+    assert family.name in family_names()
+    assert pixel_spec(family.pixel_spec)
+    assert isinstance(family.tiny_config, family.config)
+
+
+@every_family
+def test_a_step_is_finite_with_unknown_targets(family):
+    batch = batch_for(family, "0123", "02", "13")
+    unknown = {k: torch.full_like(v, torch.nan) for k, v in batch.targets.items()}
+    for targets in (batch.targets, unknown):
+        for stage in family.stages.values():
+            torch.manual_seed(0)
+            objective = stage.objective(family.build(family.tiny_config), stage.settings())
+            terms = objective(replace(batch, targets=targets))
+            terms.total.backward()
+            assert terms.total.isfinite()
+            for name, weight in objective.named_parameters():
+                assert weight.grad is None or weight.grad.isfinite().all(), name
+
+
+@every_family
+def test_every_weight_learns_unless_it_is_listed_as_frozen(family):
+    moved: set[str] = set()
+    names: set[str] = set()
+    for stage in family.stages.values():
+        torch.manual_seed(0)
+        objective = stage.objective(family.build(family.tiny_config), stage.settings())
+        objective.train()
+        before = {k: v.detach().clone() for k, v in objective.model.named_parameters()}
+        optimizer = torch.optim.SGD(objective.parameters(), lr=0.1)
+        for seed in range(3):
+            optimizer.zero_grad()
+            objective(batch_for(family, "0123", "0123", "0022", seed=seed)).total.backward()
+            optimizer.step()
+        after = dict(objective.model.named_parameters())
+        names |= set(after)
+        moved |= {k for k, v in after.items() if not torch.equal(v.detach(), before[k])}
+    frozen = {name for name in names if name.startswith(family.frozen)} if family.frozen else set()
+    assert names - moved == frozen
+
+
+@every_reader
+def test_scores_are_in_the_unit_interval(family):
+    output = read(family, batch_for(family, "0123", "02", "0133"))
+    assert output.breast_scores is not None or output.image_scores is not None
+    for scores in (output.breast_scores, output.image_scores, output.heatmaps):
+        if scores is not None:
+            known = scores[~scores.isnan()]
+            assert len(known) and known.min() >= 0 and known.max() <= 1
+
+
+@every_reader
+def test_the_order_of_images_does_not_matter(family):
+    batch = batch_for(family, "0123", "00213", "13")
+    order = torch.randperm(batch.num_images, generator=torch.Generator().manual_seed(1))
+    one, other = read(family, batch), read(family, batch.select(order))
+    if one.image_scores is not None:
+        torch.testing.assert_close(one.image_scores[order], other.image_scores, **CLOSE)
+    if one.breast_scores is not None:
+        torch.testing.assert_close(one.breast_scores, other.breast_scores, equal_nan=True, **CLOSE)
+
+
+@every_reader
+def test_an_exam_is_read_without_regard_to_the_others(family):
+    both = batch_for(family, "0123", "02")
+    alone = replace(
+        both.select(both.exam == 0),
+        num_exams=1,
+        targets={k: v[:1] for k, v in both.targets.items()},
+    )
+    together, single = read(family, both), read(family, alone)
+    for name in ("image_scores", "heatmaps"):
+        values = getattr(together, name)
+        if values is not None:
+            torch.testing.assert_close(values[both.exam == 0], getattr(single, name), **CLOSE)
+    if together.breast_scores is not None:
+        torch.testing.assert_close(together.breast_scores[:1], single.breast_scores, **CLOSE)
+
+
+@every_reader
+def test_a_missing_view_still_scores_and_a_missing_breast_is_nan(family):
+    scores = read(family, batch_for(family, "0", "2", "13", "")).breast_scores
+    if scores is None:
+        pytest.skip("scores no breasts")
+    known = ~scores.isnan().any(dim=2)
+    assert known.tolist() == [[True, False], [True, False], [False, True], [False, False]]
+
+
+@every_family
+def test_weights_survive_a_strict_round_trip(family, tmp_path: Path):
+    model = built(family)
+    save_checkpoint(
+        tmp_path,
+        model,
+        recipe=f"{family.name}:tiny",
+        family=family.name,
+        config=family.tiny_config,
+        spec=pixel_spec(family.pixel_spec),
+    )
+    again, card, _ = load_checkpoint(tmp_path)
+    assert card.family == family.name
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
+@every_reader
+def test_heatmaps_cover_every_image(family):
+    if family.explain is None:
+        pytest.skip("has no heatmaps")
+    batch = batch_for(family, "0123", "02")
+    output = family.explain(built(family), batch)
+    assert output.heatmaps is not None and output.image_scores is not None
+    assert output.heatmaps.shape[:2] == output.image_scores.shape
+    peaks = output.heatmaps.amax(dim=(2, 3))
+    spoke = peaks > 0
+    torch.testing.assert_close(peaks[spoke], output.image_scores[spoke], **CLOSE)
+    plain = read(family, batch)
+    torch.testing.assert_close(output.image_scores, plain.image_scores, **CLOSE)
+
+
+def _all_fields(config: Any, path: str = "") -> Iterator[str]:
+    for field in fields(config):
+        here = f"{path}.{field.name}" if path else field.name
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            yield from _all_fields(value, here)
+        else:
+            yield here
+
+
+@every_family
+def test_every_config_field_is_mentioned_by_the_code(family):
+    """A field that no line of the family or of nn/ reads is a knob that does nothing."""
+    root = Path(fourview.__file__).parent
+    places = [*(root / "models" / family.name).glob("*.py"), *(root / "nn").glob("*.py")]
+    code = "\n".join(place.read_text() for place in places)
+    for name in _all_fields(family.tiny_config):
+        last = name.rpartition(".")[2]
+        assert f".{last}" in code, f"{family.name}: nothing reads {name}"

@@ -1,0 +1,195 @@
+"""BRAIxMVCCL against slow loops written from the paper's formulas, in float64."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from factory import exam_batch
+from fourview.models.mvccl.model import TINY, Mvccl
+from fourview.models.mvccl.modules import GlobalConsistencyConfig, LocalCoOccurrence, cosine
+from fourview.models.mvccl.objective import MvcclObjective, MvcclObjectiveConfig
+from fourview.nn.attention import AttentionConfig
+
+EXACT = 1e-10  # float64 against a loop: only the order of sums differs
+
+
+def model(**changes) -> Mvccl:
+    torch.manual_seed(0)
+    return Mvccl(replace(TINY, **changes)).double().eval()
+
+
+def features(count: int) -> torch.Tensor:
+    return torch.randn(count, 8, 4, 2, generator=torch.Generator().manual_seed(3)).double()
+
+
+def attention_by_loop(block, queries, context, scale):
+    """Softmax of scaled dot products, one head and one query cell at a time."""
+    q_in, c_in = block.norm(queries), block.norm(context)
+    heads, width = block.heads, block.query.out_features // block.heads
+    rows = []
+    for token in range(len(queries)):
+        parts = []
+        for head in range(heads):
+            cut = slice(head * width, (head + 1) * width)
+            q = block.query(q_in[token])[cut]
+            keys = [block.key(c)[cut] for c in c_in]
+            values = [block.value(c)[cut] for c in c_in]
+            weights = [math.exp(float(q @ k) * scale) for k in keys]
+            parts.append(sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights))
+        rows.append(block.out(torch.cat(parts)))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize(("scale", "factor"), [("paper", 8**-0.5), ("head", 4**-0.5)])
+def test_local_co_occurrence_agrees_with_a_loop_over_cells(scale, factor):
+    torch.manual_seed(0)
+    local = LocalCoOccurrence(8, AttentionConfig(dim=8, heads=2, scale=scale)).double().eval()
+    own, other = torch.randn(2, 5, 8, dtype=torch.float64)
+    with torch.no_grad():
+        got = local(own[None], other[None])[0]
+        want = attention_by_loop(local.attend, own, other, factor).mean(dim=0)
+    torch.testing.assert_close(got, want, rtol=EXACT, atol=EXACT)
+
+
+def test_keys_and_values_come_from_the_other_view():
+    """A published re-implementation takes its values from the view itself."""
+    grid = features(2).requires_grad_()
+    net = model(gcm=False)
+    local = net.local
+    tokens = grid.flatten(2).transpose(1, 2)
+    z_main = local(tokens[:1], tokens[1:])
+    constant = torch.ones_like(tokens[1:])  # every cell alike: attention cannot matter
+    with torch.no_grad():
+        blind = local(tokens[:1], constant)
+        other_blind = local(torch.randn_like(tokens[:1]), constant)
+    torch.testing.assert_close(blind, other_blind, rtol=EXACT, atol=EXACT)
+    (gradient,) = torch.autograd.grad(z_main.sum(), grid)
+    assert gradient[1].abs().sum() > 0
+
+
+def test_the_pair_agrees_with_the_formulas_written_out():
+    net, batch = model(), exam_batch("02")
+    grid = features(2)
+    with torch.no_grad():
+        got = net.read(grid, batch)
+        g = grid.amax(dim=(2, 3))
+        to_main, to_aux = net.consistency.aux_to_main, net.consistency.main_to_aux
+        tokens = grid.flatten(2).transpose(1, 2)
+        z = [net.local(tokens[i : i + 1], tokens[1 - i : 2 - i])[0] for i in (0, 1)]
+        for main, aux in ((0, 1), (1, 0)):
+            z_g = g[main] + to_main(g[aux])
+            logit = net.head(torch.cat([z_g, z[main], z[aux]]))
+            torch.testing.assert_close(got.logits[main].double(), logit, rtol=1e-6, atol=1e-6)
+            cos = [
+                float(a @ b) / (float(a.norm()) * float(b.norm()))
+                for a, b in ((to_main(g[aux]), g[main]), (to_aux(g[main]), g[aux]))
+            ]
+            assert float(got.similarity_loss[main]) == pytest.approx(-sum(cos) / 2, abs=EXACT)
+
+
+def test_swapping_the_two_maps_changes_the_result():
+    net, batch, grid = model(), exam_batch("02"), features(2)
+    with torch.no_grad():
+        before = net.read(grid, batch).logits
+        maps = net.consistency
+        maps.aux_to_main, maps.main_to_aux = maps.main_to_aux, maps.aux_to_main
+        after = net.read(grid, batch).logits
+    assert not torch.allclose(before, after)
+
+
+def test_a_breast_scores_the_mean_of_both_orders():
+    net, batch, grid = model(), exam_batch("02"), features(2)
+    with torch.no_grad():
+        output = net.read(grid, batch)
+    assert output.image_scores[0] != output.image_scores[1]  # the network is not symmetric
+    torch.testing.assert_close(output.breast_scores[0, 0], output.image_scores.mean(dim=0))
+
+
+def test_every_extra_image_is_read_with_the_preferred_one_of_the_other_view():
+    net, grid = model(), features(3)
+    with torch.no_grad():
+        three = net.read(grid, exam_batch("022")).image_scores
+        with_second = net.read(grid[[0, 2]], exam_batch("02")).image_scores
+        with_first = net.read(grid[[0, 1]], exam_batch("02")).image_scores
+    torch.testing.assert_close(three[2], with_second[1], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(three[:2], with_first, rtol=1e-6, atol=1e-6)
+
+
+def test_a_lone_view_is_its_own_auxiliary_and_has_no_similarity_loss():
+    net, grid = model(), features(2)
+    with torch.no_grad():
+        alone = net.read(grid[:1], exam_batch("0"))
+        doubled = net.read(grid[[0, 0]], exam_batch("02"))
+    assert alone.alone.tolist() == [True] and alone.similarity_loss.isnan().all()
+    torch.testing.assert_close(alone.logits[0], doubled.logits[0], rtol=1e-6, atol=1e-6)
+
+
+def test_the_loss_is_cross_entropy_plus_similarity_over_ordered_pairs():
+    batch = exam_batch("0123", "02")
+    net = model().float()
+    objective = MvcclObjective(net, MvcclObjectiveConfig(similarity_weight=0.5))
+    with torch.no_grad():
+        terms, output = objective(batch), net(batch)
+    bce, similar = 0.0, 0.0
+    y = batch.target_of_images("cancer").tolist()
+    for i in range(6):
+        p = float(output.image_scores[i, 0])
+        bce -= math.log(p if y[i] == 1 else 1 - p) / 6
+        similar += float(output.similarity_loss[i]) / 6
+    assert float(terms.total) == pytest.approx(bce + 0.5 * similar, rel=1e-5)  # float32
+
+
+@pytest.mark.parametrize(
+    ("changes", "width"),
+    [
+        ({"views": "one", "local": "none", "gcm": False}, 8),
+        ({"local": "none", "gcm": False}, 16),
+        ({"local": "sa", "gcm": False}, 16),
+        ({"local": "lcm", "gcm": False}, 16),
+        ({"local": "none"}, 8),
+        ({"local": "sa"}, 24),
+        ({"local": "sa", "sa_on": "global"}, 24),
+        ({}, 24),
+    ],
+)
+def test_the_ablation_joins_what_the_table_says(changes, width):
+    net = model(**changes)
+    assert net.head[0].normalized_shape == (width,)
+    with torch.no_grad():
+        assert net.float()(exam_batch("0123", "1")).breast_scores.shape == (2, 2, 1)
+
+
+def test_without_the_other_view_a_single_view_network_says_the_same():
+    net, grid = model(views="one", local="none", gcm=False), features(2)
+    with torch.no_grad():
+        both = net.read(grid, exam_batch("02")).logits
+        alone = net.read(grid[:1], exam_batch("0")).logits
+    torch.testing.assert_close(both[:1], alone)
+
+
+def test_the_cosine_is_clamped_by_the_product_of_the_norms():
+    tiny = torch.full((1, 4), 1e-7, dtype=torch.float64)
+    want = 4 * 1e-14 / 1e-8  # the product of the norms, 4e-14, is below eps
+    assert float(cosine(tiny, tiny)) == pytest.approx(want)
+
+
+def test_targets_of_the_consistency_loss_can_be_kept_from_learning():
+    grid = features(2).requires_grad_()
+    free, held = (
+        model(consistency=GlobalConsistencyConfig(stop_gradient=stop)) for stop in (False, True)
+    )
+    gradients = [
+        torch.autograd.grad(net.read(grid, exam_batch("02")).similarity_loss.sum(), grid)[0]
+        for net in (free, held)
+    ]
+    assert not torch.allclose(*gradients)
+
+
+def test_density_has_four_scores_that_sum_to_one():
+    net = model(task="density").float()
+    with torch.no_grad():
+        scores = net(exam_batch("0123", label="density")).breast_scores
+    assert scores.shape == (1, 2, 4)
+    torch.testing.assert_close(scores.sum(dim=2), torch.ones(1, 2))
