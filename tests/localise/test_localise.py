@@ -107,6 +107,15 @@ def test_a_weak_peak_has_its_own_box_and_a_shoulder_has_none():
     ]
 
 
+def test_a_hill_on_the_slope_of_a_higher_one_is_no_peak_of_its_own():
+    values = np.zeros((8, 8))
+    values[4] = [0.0, 1.0, 0.4, 0.6, 0.0, 0.0, 0.0, 0.0]  # from 0.6 down to 0.3 one meets the 1.0
+    (only,) = heatmap_regions(heatmap(values, Geometry((8, 8))), PeakRule())
+    assert (only.score, only.box) == (1.0, Box(1, 4, 2, 5))
+    values[4, 2] = 0.2  # a deeper valley
+    assert len(heatmap_regions(heatmap(values, Geometry((8, 8))), PeakRule())) == 2
+
+
 def test_mean_scores_are_the_mean_of_the_cells_of_the_region():
     values = np.zeros((4, 4))
     values[1, 1:3] = 1.0, 0.5

@@ -73,9 +73,8 @@ def heat_layer(heatmap: Heatmap, shown: Geometry) -> UInt8[np.ndarray, "row col 
         shown: The way from the stored frame to the displayed one.
     """
     values = warp(heatmap, shown)
-    colours = np.asarray(ramp()[np.rint(np.nan_to_num(values) * 255).astype(np.uint8)])
-    colours[np.isnan(values), 3] = 0
-    return colours
+    levels = np.rint(np.nan_to_num(values) * 255).astype(np.uint8)  # unknown is as clear as 0
+    return np.asarray(ramp()[levels])
 
 
 def warp(heatmap: Heatmap, shown: Geometry) -> Float[np.ndarray, "row col"]:

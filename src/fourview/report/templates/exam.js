@@ -60,6 +60,9 @@
     const y = event ? (event.clientY - before.top) / before.height : 0.5;
     zoom = newZoom;
     copy.style.setProperty("--zoom", zoom);
+    for (const text of copy.querySelectorAll("text")) {
+      text.style.fontSize = `${Number(text.getAttribute("font-size")) / zoom}px`; // labels do not grow
+    }
     copy.style.cursor = zoom > 1 ? "zoom-out" : "zoom-in";
     near.scrollLeft = x * copy.offsetWidth - near.clientWidth / 2;
     near.scrollTop = y * copy.offsetHeight - near.clientHeight / 2;
