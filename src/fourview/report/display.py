@@ -93,7 +93,10 @@ def encode(pixels: UInt8[np.ndarray, "..."], kind: str) -> bytes:
     """
     options = {
         "jpeg": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]),
-        "png": (".png", [cv2.IMWRITE_PNG_COMPRESSION, 4]),  # twice as fast as 6, 3 % larger
+        "png": (
+            ".png",
+            [],
+        ),  # OpenCV's own choice: a third of the time of zlib's level 4, 30 % larger
         "webp": (".webp", [cv2.IMWRITE_WEBP_QUALITY, 85]),
     }
     extension, settings = options[kind]

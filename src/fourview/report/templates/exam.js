@@ -37,6 +37,17 @@
     apply();
   });
 
+  // Labels keep one size on the screen, however large the image is shown.
+  function label(layers) {
+    const scale = Math.max(
+      layers.dataset.cols / layers.clientWidth, layers.dataset.rows / layers.clientHeight);
+    for (const text of layers.querySelectorAll("text")) text.style.fontSize = `${15 * scale}px`;
+  }
+  function labelAll() {
+    for (const layers of document.querySelectorAll(".panel .layers")) label(layers);
+  }
+  window.addEventListener("resize", labelAll);
+
   // A finding's row lights its boxes up.
   function light(name, on) {
     for (const mark of document.querySelectorAll(".marks g")) {
@@ -60,9 +71,7 @@
     const y = event ? (event.clientY - before.top) / before.height : 0.5;
     zoom = newZoom;
     copy.style.setProperty("--zoom", zoom);
-    for (const text of copy.querySelectorAll("text")) {
-      text.style.fontSize = `${Number(text.getAttribute("font-size")) / zoom}px`; // labels do not grow
-    }
+    label(copy);
     copy.style.cursor = zoom > 1 ? "zoom-out" : "zoom-in";
     near.scrollLeft = x * copy.offsetWidth - near.clientWidth / 2;
     near.scrollTop = y * copy.offsetHeight - near.clientHeight / 2;
@@ -90,4 +99,5 @@
   byId("closer").addEventListener("click", () => dialog.close());
   near.tabIndex = 0;
   apply();
+  labelAll();
 })();

@@ -1,0 +1,129 @@
+"""Result -> result.json, metrics.csv, unmatched.csv, operating_points.json and report.html."""
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+import fourview
+from fourview.entities import Curve, Metric, Result
+from fourview.evaluate.operating import write_thresholds
+from fourview.evaluate.protocols import PROTOCOLS
+from fourview.report.exam_json import RESEARCH_USE
+from fourview.report.result_html import result_to_html
+
+_TABLE = {
+    "protocol": pl.String,
+    "group": pl.String,
+    "value_of_group": pl.String,
+    "metric": pl.String,
+    "value": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "num_units": pl.Int64,
+    "num_positive": pl.Int64,
+    "note": pl.String,
+}
+
+
+def write_result(result: Result, out: Path) -> tuple[Path, ...]:
+    """Write everything about a result into the folder ``out``; files of the same names go.
+
+    ``operating_points.json`` holds the thresholds that this table suggests for other tables; it is
+    written only where the protocol chooses some.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(result_to_json(result), indent=2, ensure_ascii=False, allow_nan=False)
+    (out / "result.json").write_text(text + "\n", encoding="utf-8")
+    result_to_table(result).write_csv(out / "metrics.csv")
+    written = ["result.json", "metrics.csv", "report.html"]
+    (out / "report.html").write_text(result_to_html(result), encoding="utf-8")
+    if result.unmatched is not None:
+        result.unmatched.write_csv(out / "unmatched.csv")
+        written.append("unmatched.csv")
+    if result.chosen:
+        about = {"protocol": result.protocol} | {
+            k: result.provenance[k]
+            for k in ("split", "manifest_hash", "scores_digest", "model_digest")
+            if k in result.provenance
+        }
+        write_thresholds(out / "operating_points.json", result.chosen, about)
+        written.append("operating_points.json")
+    return tuple(out / name for name in written)
+
+
+def result_to_table(result: Result) -> pl.DataFrame:
+    """One row a metric, of the whole table first and then of every group."""
+    rows = [_row(result, m, "", "", result.num_units, result.num_positive) for m in result.metrics]
+    for group in result.groups:
+        for m in group.metrics:
+            row = _row(result, m, group.column, group.value, group.num_units, group.num_positive)
+            row["note"] = "; ".join(n for n in (m.note, group.note) if n)
+            rows.append(row)
+    return pl.DataFrame(rows, schema=_TABLE)
+
+
+def result_to_json(result: Result) -> dict[str, Any]:
+    """Plain containers; what is undefined or infinite is null. Unmatched rows are counted only."""
+    protocol = PROTOCOLS.get(result.protocol)
+    unmatched = 0 if result.unmatched is None else len(result.unmatched)
+    return {
+        "software": f"fourview {fourview.__version__}",
+        "use": RESEARCH_USE,
+        "protocol": {"name": result.protocol} if protocol is None else asdict(protocol),
+        "unit": result.unit,
+        "num_units": result.num_units,
+        "num_positive": result.num_positive,
+        "num_unmatched": unmatched,
+        "interval": result.interval,
+        "metrics": [_metric(m) for m in result.metrics],
+        "groups": [
+            asdict(group) | {"metrics": [_metric(m) for m in group.metrics]}
+            for group in result.groups
+        ],
+        "thresholds": dict(result.thresholds),
+        "chosen_for_other_tables": dict(result.chosen),
+        "notes": list(result.notes),
+        "provenance": dict(result.provenance),
+        "published": [asdict(number) for number in result.published],
+        "curves": [_curve(curve) for curve in result.curves],
+    }
+
+
+def _row(
+    result: Result, metric: Metric, group: str, value: str, num_units: int, num_positive: int
+) -> dict[str, Any]:
+    return {
+        "protocol": result.protocol,
+        "group": group,
+        "value_of_group": value,
+        "metric": metric.name,
+        "value": metric.value,
+        "low": metric.low,
+        "high": metric.high,
+        "num_units": num_units,
+        "num_positive": num_positive,
+        "note": metric.note,
+    }
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    return {k: _finite(v) for k, v in asdict(metric).items()}
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    plain = {"name": curve.name, "x_label": curve.x_label, "y_label": curve.y_label}
+    arrays = {"x": curve.x, "y": curve.y, "low": curve.low, "high": curve.high}
+    return plain | {k: _numbers(v) for k, v in arrays.items() if v is not None}
+
+
+def _numbers(values: np.ndarray[Any, Any]) -> list[float | None]:
+    return [_finite(round(float(v), 6)) for v in values]
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
