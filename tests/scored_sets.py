@@ -29,7 +29,8 @@ def scored_set(
                 image = f"{exam}-{side}-{view}"
                 images.append(
                     keys
-                    | {"image_id": image, "side": side, "view": view, "spacing_mm": 0.1}
+                    | {"image_id": image, "side": side, "view": view}
+                    | {"path": f"{image}.dcm", "spacing_mm": 0.1}
                     | {"vendor": ("Asterra", "Borealis")[p % 2]}
                 )
                 x, y = rng.integers(0, 800, size=2)

@@ -51,7 +51,8 @@ def group_results(
                     f" {', '.join(manifest.exams.columns)}"
                 )
             continue
-        found = sorted(values["value"].drop_nulls().unique().to_list())
+        names = values["value"].drop_nulls().unique().to_list()
+        found = sorted(names, key=lambda name: (not name.startswith("below "), name))
         if len(found) > MAX_VALUES:
             notes.append(f"no groups by {column}: it has {len(found)} values")
             continue
@@ -141,7 +142,10 @@ def _binned(values: pl.Expr, cuts: Sequence[int], unit: str) -> pl.Expr:
     labels = [f"below {cuts[0]}{unit}"]
     labels += [f"{a} to {b - 1 if not unit else b}{unit}" for a, b in pairwise(cuts)]
     labels += [f"{cuts[-1]}{unit} and more"]
-    return values.cut(list(cuts), labels=labels, left_closed=True).cast(pl.String)
+    text = pl.lit(labels[-1])
+    for cut, label in zip(reversed(cuts), reversed(labels[:-1]), strict=True):
+        text = pl.when(values < cut).then(pl.lit(label)).otherwise(text)
+    return pl.when(values.is_not_null()).then(text)
 
 
 def _of_findings(ids: pl.DataFrame, manifest: Manifest, column: str) -> pl.DataFrame | None:

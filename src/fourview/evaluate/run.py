@@ -180,7 +180,7 @@ def metric_of(
     column: Float[np.ndarray, " row"],
     protocol: Protocol,
     units: Units,
-    left_out: Float[np.ndarray, " row"] | None = None,
+    left_out: Float[np.ndarray, " group"] | None = None,
 ) -> Metric:
     """A column of values as a metric with its interval."""
     if not np.isfinite(column[0]):

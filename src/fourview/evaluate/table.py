@@ -9,7 +9,7 @@ Extras:  ``label``, where the file brings labels of its own; ``row``, the positi
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -174,7 +174,7 @@ def _finest_unit() -> pl.Expr:
     )
 
 
-def _typed(frame: pl.DataFrame, name: str, dtype: pl.DataType, where: str) -> pl.Series:
+def _typed(frame: pl.DataFrame, name: str, dtype: Any, where: str) -> pl.Series:
     values = frame[name]
     if dtype == pl.String and values.dtype.is_float():
         raise EvaluationError(f"{where}: column '{name}' is {values.dtype}; need text or integers")

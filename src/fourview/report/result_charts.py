@@ -66,8 +66,8 @@ class Axes:
 
     def reference(self, x: tuple[float, float], y: tuple[float, float]) -> None:
         """A dashed line to compare with."""
-        ends = [self.column(x[0]), self.row(y[0]), self.column(x[1]), self.row(y[1])]
-        self._line(*ends, "reference")
+        start, end = (self.column(x[0]), self.row(y[0])), (self.column(x[1]), self.row(y[1]))
+        self._line(*start, *end, "reference")
 
     def bars(self, curve: Curve, color: str) -> None:
         """Points with their intervals."""

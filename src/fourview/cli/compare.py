@@ -1,0 +1,75 @@
+"""``fourview compare``: two predictions tables on the same units."""
+
+import json as jsonlib
+from dataclasses import asdict
+from pathlib import Path
+
+from fourview.data.manifest import read_manifest
+from fourview.evaluate.compare import Comparison
+from fourview.evaluate.compare import compare as run_compare
+from fourview.evaluate.protocols import find_protocol
+from fourview.evaluate.run import OF_PROTOCOL
+from fourview.evaluate.table import read_predictions
+from fourview.report.result_html import metric_name
+
+
+def compare(
+    a: Path,
+    b: Path,
+    *,
+    manifest: Path,
+    protocol: str,
+    replicates: int = 2000,
+    seed: int = 0,
+    workers: int = 1,
+    split: str = OF_PROTOCOL,
+    json: bool = False,
+) -> None:
+    """Compare two predictions tables unit by unit: differences with paired intervals.
+
+    Parameters
+    ----------
+    a: Predictions of the first model.
+    b: Predictions of the second model, for the same units.
+    manifest: Folder written by ``fourview index``.
+    protocol: Its name, as ``fourview list protocols`` shows.
+    replicates: Of the paired bootstrap; 0 leaves DeLong's test.
+    seed: Of the bootstrap.
+    workers: Threads; the numbers do not depend on it.
+    split: Measure this split instead of the protocol's; ``all`` for the whole manifest.
+    json: Print the comparison as JSON.
+    """
+    find_protocol(protocol)
+    found = run_compare(
+        read_predictions(a)[0],
+        read_predictions(b)[0],
+        read_manifest(manifest),
+        protocol,
+        replicates=replicates,
+        seed=seed,
+        workers=workers,
+        split=None if split == "all" else split,
+    )
+    if json:
+        print(jsonlib.dumps(asdict(found), ensure_ascii=False, allow_nan=False))
+    else:
+        _show(found)
+
+
+def _show(found: Comparison) -> None:
+    print(f"{found.protocol}: {found.num_units:,} {found.unit} units scored by both")
+    print(f"intervals: {found.interval}")
+    width = max(len(metric_name(d.name)) for d in found.differences)
+    print(f"  {'':{width}}  {'A':>7}  {'B':>7}  {'A - B':>7}  95 % interval     p")
+    for d in found.differences:
+        gap = d.difference
+        ends = "" if gap.low is None or gap.high is None else f"{gap.low:+.3f} to {gap.high:+.3f}"
+        numbers = "  ".join(f"{_text(v):>7}" for v in (d.a, d.b, gap.value))
+        p = "" if d.p is None else f"{d.p:.4f}"
+        print(f"  {metric_name(d.name):{width}}  {numbers}  {ends:16}  {p:6}  {gap.note}")
+    for note in found.notes:
+        print(f"note: {note}")
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

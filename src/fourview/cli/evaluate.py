@@ -1,0 +1,109 @@
+"""``fourview evaluate``: numbers with intervals for a predictions table."""
+
+import json as jsonlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fourview.data.manifest import read_manifest
+from fourview.entities import Result
+from fourview.errors import EvaluationError
+from fourview.evaluate.groups import DEFAULT_GROUPS
+from fourview.evaluate.operating import read_thresholds
+from fourview.evaluate.protocols import find_protocol
+from fourview.evaluate.run import OF_PROTOCOL, with_file_facts
+from fourview.evaluate.run import evaluate as run_evaluate
+from fourview.evaluate.table import read_predictions
+from fourview.report.result_files import result_to_json, write_result
+from fourview.report.result_html import metric_name, metric_text
+
+
+def evaluate(
+    predictions: Path,
+    *,
+    manifest: Path,
+    protocol: str,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    thresholds: Path | None = None,
+    replicates: int = 2000,
+    seed: int = 0,
+    workers: int = 1,
+    split: str = OF_PROTOCOL,
+    group: tuple[str, ...] = (),
+    json: bool = False,
+) -> None:
+    """Measure a predictions table by a named protocol.
+
+    Parameters
+    ----------
+    predictions: Parquet or CSV: ours, or one of the meta-repository's two forms.
+    manifest: Folder written by ``fourview index``.
+    protocol: Its name, as ``fourview list protocols`` shows.
+    out: Folder for result.json, metrics.csv, unmatched.csv, operating_points.json, report.html.
+    thresholds: operating_points.json of another table, such as the validation split's.
+    replicates: Of the bootstrap; 0 gives no intervals.
+    seed: Of the bootstrap.
+    workers: Threads; the numbers do not depend on it.
+    split: Measure this split instead of the protocol's; ``all`` for the whole manifest.
+    group: Manifest column to make subgroups by, beside the usual ones; may be repeated.
+    json: Print the result as JSON.
+    """
+    find_protocol(protocol)  # before a large table is read
+    table, metadata = read_predictions(predictions)
+    cuts, chosen_on = read_thresholds(thresholds) if thresholds else ({}, {})
+    result = run_evaluate(
+        table,
+        read_manifest(manifest),
+        protocol,
+        replicates=replicates,
+        seed=seed,
+        workers=workers,
+        thresholds=cuts,
+        split=None if split == "all" else split,
+        groups=(*DEFAULT_GROUPS, *group),
+    )
+    result = _with_thresholds_checked(with_file_facts(result, metadata), chosen_on, thresholds)
+    if out is not None:
+        write_result(result, out)
+    if json:
+        print(jsonlib.dumps(result_to_json(result), ensure_ascii=False, allow_nan=False))
+    else:
+        _show(result, out)
+
+
+def _with_thresholds_checked(
+    result: Result, chosen_on: dict[str, str], path: Path | None
+) -> Result:
+    """Refuse thresholds of this very table; note those of an unknown one or another model."""
+    if path is None:
+        return result
+    if chosen_on.get("scores_digest") == result.provenance["scores_digest"]:
+        raise EvaluationError(
+            f"{path}: these thresholds were chosen on this very table; choose them on another one,"
+            " such as the validation split's"
+        )
+    notes = []
+    if not chosen_on:
+        notes.append(f"{path.name} does not say on which table its thresholds were chosen")
+    models = {chosen_on.get("model_digest"), result.provenance.get("model_digest")} - {None}
+    if len(models) == 2:
+        notes.append("the thresholds were chosen for another model's scores")
+    return replace(result, notes=(*result.notes, *notes))
+
+
+def _show(result: Result, out: Path | None) -> None:
+    unit = result.unit if result.num_units == 1 else f"{result.unit}s"
+    print(f"{result.protocol}: {result.num_units:,} {unit}, {result.num_positive:,} positive")
+    print(f"intervals: {result.interval}")
+    width = max(len(metric_name(m.name)) for m in result.metrics)
+    for metric in result.metrics:
+        value, interval = metric_text(metric)
+        between = f"  ({interval})" if interval else ""
+        note = f"  {metric.note}" if metric.note else ""
+        print(f"  {metric_name(metric.name):{width}}  {value}{between}{note}")
+    for note in result.notes:
+        print(f"note: {note}")
+    if out is not None:
+        print(f"report: {out / 'report.html'}")
