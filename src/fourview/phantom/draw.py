@@ -287,7 +287,9 @@ def _within(mask: Mask, distance_mm: float, px: float) -> Mask:
     return np.asarray(distance <= max(distance_mm / px, 1.0))
 
 
-def _boxed(core: Mask, row0: int, col0: int) -> tuple[Box | None, Mask | None]:
+def _boxed(
+    core: Mask, row0: int, col0: int
+) -> tuple[Box | None, Bool[np.ndarray, "box_row box_col"] | None]:
     """The mask's box in the whole image, and the mask cut to it."""
     rows, cols = np.flatnonzero(core.any(axis=1)), np.flatnonzero(core.any(axis=0))
     if not len(rows):

@@ -5,7 +5,7 @@ in CC, superior and lateral in MLO). ``skin(t)`` is where the breast ends; ``hal
 of the breast proper, at most the silhouette's: in MLO it leaves out the axilla.
 """
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -14,25 +14,25 @@ from fourview.phantom.anatomy import Breast
 from fourview.phantom.truth import Position
 
 
-class Outline(Protocol):
+class Outline(ABC):
     """What both views' silhouettes can be asked."""
 
+    @abstractmethod
     def skin(self, t: Float[np.ndarray, "*many"]) -> Float[np.ndarray, "*many"]:
         """AP position (mm) of the skin at t, without the nipple; 0 beyond the breast."""
-        ...
 
+    @abstractmethod
     def half_width(
         self, x: Float[np.ndarray, "*many"], up: Bool[np.ndarray, "*many"]
     ) -> Float[np.ndarray, "*many"]:
         """Half-width (mm) of the breast proper at x, above or below the AP axis."""
-        ...
 
+    @abstractmethod
     def inside(self, t: Float[np.ndarray, "*many"]) -> Bool[np.ndarray, "*many"]:
         """Whether any of the breast lies at that t."""
-        ...
 
 
-class CraniocaudalOutline:
+class CraniocaudalOutline(Outline):
     """CC: x = L (1 - (|t| / H)^p)^(1/q), with H a little different above and below."""
 
     def __init__(self, breast: Breast) -> None:
@@ -62,7 +62,7 @@ class CraniocaudalOutline:
         return np.asarray((t < self.half_up) & (t > -self.half_down))
 
 
-class ObliqueOutline:
+class ObliqueOutline(Outline):
     """MLO: closed below like CC; above a bell that never closes, for the axilla goes on."""
 
     def __init__(self, breast: Breast) -> None:

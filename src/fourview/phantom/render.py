@@ -232,7 +232,9 @@ def _extent(
     return (top, bottom), (0, min(detector.shape[1], int((cols[-1] + 1) * factor) + margin))
 
 
-def _fine(values: Plane, factor: float, rows: tuple[int, int], cols: tuple[int, int]) -> Plane:
+def _fine(
+    values: Plane, factor: float, rows: tuple[int, int], cols: tuple[int, int]
+) -> Float32[np.ndarray, "fine_row fine_col"]:
     """A tissue map on the image's own grid."""
     if factor == 1:
         return np.array(values[rows[0] : rows[1], cols[0] : cols[1]], np.float32)

@@ -263,9 +263,7 @@ def _fraction(
     drive, sheet, depth, envelope = _field(x, eta, zeta, at, p, noise)
     u = (drive - p.threshold) / p.softness
     gland = 0.0
-    if u > 6.0:
-        gland = 0.5 + 0.5 * u / (1.0 + u)
-    elif u > -8.0:
+    if u > -8.0:
         gland = 1.0 / (1.0 + math.exp(-u))
     fibrous = (p.sheet_in_fat + (p.sheet_in_gland - p.sheet_in_fat) * envelope) * sheet
     if depth < 2.0:

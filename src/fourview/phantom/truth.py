@@ -88,8 +88,8 @@ class ViewTruth:
     gantry_rad: float
     length_mm: float
     thickness_mm: float
-    pectoral: Float[np.ndarray, "point 2"]
-    skin: Float[np.ndarray, "point 2"]
+    pectoral: Float[np.ndarray, "muscle 2"]
+    skin: Float[np.ndarray, "skin 2"]
     findings: tuple[FindingTruth, ...]
 
     @property

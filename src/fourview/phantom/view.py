@@ -17,7 +17,7 @@ from fourview.phantom.outline import Outline, outline_of
 from fourview.phantom.streams import clipped_normal, stream
 from fourview.phantom.truth import Position
 
-Floats = Float[np.ndarray, "*many"]
+Floats = Float[np.ndarray, "..."]
 KNEE = 0.8  # share of the half-width from which the mapping is squeezed towards the skin
 ATANH_MAX = 0.9
 
