@@ -35,6 +35,7 @@ NATIVE = frozenset(f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2"
 JPEG = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 57, 70))
 JPEG_LS = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (80, 81))
 JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (90, 91))
+LOSSY = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 81, 91, 203))
 HTJ2K = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (201, 202, 203))
 SUPPORTED = NATIVE | JPEG | JPEG_LS | JPEG_2000 | HTJ2K | {RLE}
 _PROCESSES = {**dict.fromkeys(JPEG, (0xC0, 0xC1, 0xC3)), **dict.fromkeys(JPEG_LS, (0xF7,))}
@@ -127,10 +128,10 @@ def _guarded(run: Callable[[], Samples]) -> Samples:
 
 
 def _decoded(data: bytes, syntax: str, stream: Codestream, halvings: int) -> Samples:
-    if syntax in HTJ2K:
-        out = imagecodecs.htj2k_decode(data, skipres=halvings or None)
-    elif syntax in JPEG_2000:
-        out = _jpeg_2000_reduced(data, stream, halvings)
+    if syntax in HTJ2K and stream.reversible and not halvings:
+        out = imagecodecs.htj2k_decode(data)  # where values overshoot, OpenJPH lets them wrap
+    elif syntax in JPEG_2000 | HTJ2K:
+        out = _jpeg_2000(data, stream, halvings)
     elif syntax in JPEG_LS:
         out = imagecodecs.jpegls_decode(data)
     else:
@@ -141,8 +142,8 @@ def _decoded(data: bytes, syntax: str, stream: Codestream, halvings: int) -> Sam
     return np.asarray(out)
 
 
-def _jpeg_2000_reduced(data: bytes, stream: Codestream, halvings: int) -> Samples:
-    """Decode at a lower resolution by Pillow; in full imagecodecs saves a copy.
+def _jpeg_2000(data: bytes, stream: Codestream, halvings: int) -> Samples:
+    """Decode by OpenJPEG: at a lower resolution through Pillow, in full with a copy less.
 
     Pillow returns the samples shifted up to 8 or 16 bits and made unsigned; both are undone here.
     The tile is set up by hand because Pillow rounds the reduced size to nearest, while the

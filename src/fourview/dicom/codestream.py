@@ -30,6 +30,7 @@ class Codestream:
         precision: Bits of a sample.
         signed: Whether samples are signed (JPEG 2000 only).
         levels: How often a JPEG 2000 frame can be halved while decoding.
+        reversible: Whether JPEG 2000 used its integer transform, which gives back what went in.
         process: JPEG's frame marker (0xC3 is lossless, 0xF7 JPEG-LS); 0 for JPEG 2000.
     """
 
@@ -38,6 +39,7 @@ class Codestream:
     precision: int
     signed: bool = False
     levels: int = 0
+    reversible: bool = True
     process: int = 0
 
 
@@ -114,12 +116,13 @@ def _jpeg_2000(data: bytes) -> Codestream:
     tiles = -(-(x1 - tile_x0) // tile_x) * -(-(y1 - tile_y0) // tile_y)
     if tiles > MAX_TILES:
         raise HostileFileError(f"the JPEG 2000 frame has {tiles:,} tiles; refused")
-    levels = _coding_style(data, (rows, cols), tiles)
-    return Codestream((rows, cols), components, (depth & 127) + 1, depth > 127, levels)
+    levels, reversible = _coding_style(data, (rows, cols), tiles)
+    precision = (depth & 127) + 1
+    return Codestream((rows, cols), components, precision, depth > 127, levels, reversible)
 
 
-def _coding_style(data: bytes, size: Size, tiles: int) -> int:
-    """Number of decompositions, from COD in the main header; refuses costly structures."""
+def _coding_style(data: bytes, size: Size, tiles: int) -> tuple[int, bool]:
+    """Decompositions and kind of transform, from the main header; refuses costly structures."""
     pos = 2
     while True:
         marker, length = struct.unpack_from(">HH", data, pos)
@@ -148,4 +151,4 @@ def _coding_style(data: bytes, size: Size, tiles: int) -> int:
         raise HostileFileError(
             f"the JPEG 2000 frame has {blocks:,} blocks and {precincts * layers:,} packets; refused"
         )
-    return int(levels)
+    return int(levels), data[pos + 13] == 1

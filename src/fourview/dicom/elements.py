@@ -13,7 +13,6 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from pydicom.charset import python_encoding
 
@@ -30,17 +29,6 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXEL_TAGS = (tags.FLOAT_PIXELS, tags.DOUBLE_PIXELS, tags.PIXELS)
 _SHORT = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split())
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "OV": "Q"}
-
-
-class Source(Protocol):
-    """Bytes that can be read anywhere."""
-
-    @property
-    def size(self) -> int:
-        """How many bytes there are."""
-
-    def read(self, pos: int, count: int) -> bytes:
-        """Up to ``count`` bytes from ``pos``; fewer only at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +57,9 @@ class MemorySource:
     def read(self, pos: int, count: int) -> bytes:
         """Up to ``count`` bytes from ``pos``; fewer only at the end."""
         return bytes(self.data[pos : pos + count])
+
+
+Source = FileSource | MemorySource
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fourview.dicom import tags
-from fourview.dicom.codecs import NATIVE, SUPPORTED, decode
+from fourview.dicom.codecs import LOSSY, NATIVE, SUPPORTED, decode
 from fourview.dicom.elements import PixelElement
 from fourview.dicom.frames import encapsulated_frame, native_frame
 from fourview.dicom.header import Header, header_of
@@ -97,7 +97,7 @@ def _image(file: OpenFile, header: Header, view: View | None, at_least: Size | N
         value_range=value_range,
         spacing_mm=header.spacing_mm,
         bright_is_dense=photometric.upper() != "MONOCHROME1",
-        voi=read_voi(file.elements, signed=value_range[0] < 0, notes=notes),
+        voi=read_voi(file.elements, ends=value_range, notes=notes),
         padding=padding,
         path=header.path,
         metadata={**header.metadata, **{word: text for word, text in facts.items() if text}},
@@ -152,7 +152,7 @@ def _stored(
         notes.append(
             f"the codestream has {stream.precision} bits, the header says {pixel_format.stored}"
         )
-    return stored_values(samples, pixel_format, shifted=False)
+    return stored_values(samples, pixel_format, shifted=False, clipped=syntax in LOSSY)
 
 
 def _native(

@@ -137,13 +137,17 @@ def _required(elements: Elements, tag: int, word: str) -> int:
     return value
 
 
-def stored_values(raw: Pixels, pixel_format: PixelFormat, *, shifted: bool) -> Pixels:
-    """Cut off the bits above the value and extend its sign; works in place where it can.
+def stored_values(
+    raw: Pixels, pixel_format: PixelFormat, *, shifted: bool, clipped: bool = False
+) -> Pixels:
+    """Cut off the bits above the value and extend its sign.
 
     Args:
         raw: Values as they were coded, of any sign.
         pixel_format: What the header says of them.
         shifted: Whether the value may start above bit 0; False for what a codec gave.
+        clipped: Whether values above the highest become the highest, as lossy coding overshoots;
+            else the bits above are something else, such as an overlay, and are cut off.
 
     Returns:
         uint8, uint16, int8 or int16, the type that Bits Allocated and the sign ask for.
@@ -165,8 +169,10 @@ def stored_values(raw: Pixels, pixel_format: PixelFormat, *, shifted: bool) -> P
         return values
     if up != left:
         values = values >> np.array(pixel_format.shift, dtype=unsigned)
-    mask = np.array(pixel_format.highest, dtype=unsigned)
-    return values if int(values.max()) <= int(mask) else values & mask
+    highest = np.array(pixel_format.highest, dtype=unsigned)
+    if int(values.max()) <= int(highest):
+        return values
+    return np.asarray(np.minimum(values, highest) if clipped else values & highest)
 
 
 def find_padding(
@@ -202,7 +208,7 @@ def read_rescale(elements: Elements, pixel_format: PixelFormat, notes: list[str]
     if tables:
         if len(tables) > 1:
             notes.append(f"there are {len(tables)} modality LUTs; the first was taken")
-        table, first, _ = read_table(tables[0], signed=pixel_format.signed)
+        table, first, _ = read_table(tables[0], ends=(pixel_format.lowest, pixel_format.highest))
         return Rescale(table=table, first=first)
     slope, intercept = _line(elements)
     for item in functional_groups(elements, tags.FRAME_TRANSFORMATION):
@@ -222,12 +228,15 @@ def _line(elements: Elements) -> tuple[float | None, float | None]:
     return elements.number(tags.RESCALE_SLOPE), elements.number(tags.RESCALE_INTERCEPT)
 
 
-def read_table(item: Elements, *, signed: bool) -> tuple[Shaped[np.ndarray, " entry"], int, int]:
+def read_table(
+    item: Elements, *, ends: tuple[float, float]
+) -> tuple[Shaped[np.ndarray, " entry"], int, int]:
     """Entries of a LUT, the input value of the first, and bits of an entry.
 
     Args:
         item: One item of a Modality or VOI LUT Sequence.
-        signed: Whether the values that are looked up can be negative.
+        ends: Lowest and highest value that can be looked up. Where they can be negative, a first
+            value above the highest was meant as a negative one, whatever its VR.
 
     Raises:
         UnsupportedImageError: Descriptor or data are missing, or do not fit each other.
@@ -240,7 +249,9 @@ def read_table(item: Elements, *, signed: bool) -> tuple[Shaped[np.ndarray, " en
         )
     count, first, bits = descriptor
     count = count or 65536
-    first = first - 65536 if signed and first > 32767 else first
+    is_signed = item.values[tags.LUT_DESCRIPTOR][0] == "SS"
+    if first > 32767 and (is_signed or (ends[0] < 0 and first > ends[1])):
+        first -= 65536
     order = "<" if item.little else ">"
     if bits == 8 and count <= len(raw) < 2 * count:  # packed, one byte an entry
         entries = np.frombuffer(raw, dtype="u1", count=count)

@@ -20,19 +20,19 @@ _FUNCTIONS: dict[str, Function] = {
 }
 
 
-def read_voi(elements: Elements, *, signed: bool, notes: list[str]) -> Voi | None:
+def read_voi(elements: Elements, *, ends: tuple[float, float], notes: list[str]) -> Voi | None:
     """Find what the file offers and take the first; nothing is applied here.
 
     Args:
         elements: The header.
-        signed: Whether modality values can be negative.
+        ends: Lowest and highest modality value that can occur.
         notes: Gets a sentence for whatever is offered but cannot be used.
 
     Returns:
         A table before a window; ``alternatives`` counts what else is offered. None where the file
         offers nothing that can be used.
     """
-    offers = [*_tables(elements, signed=signed, notes=notes), *_windows(elements, notes)]
+    offers = [*_tables(elements, ends=ends, notes=notes), *_windows(elements, notes)]
     if not offers:
         return None
     first = offers[0]
@@ -48,10 +48,10 @@ def read_voi(elements: Elements, *, signed: bool, notes: list[str]) -> Voi | Non
     )
 
 
-def _tables(elements: Elements, *, signed: bool, notes: list[str]) -> Iterator[Voi]:
+def _tables(elements: Elements, *, ends: tuple[float, float], notes: list[str]) -> Iterator[Voi]:
     for item in elements.items.get(tags.VOI_LUTS, []):
         try:
-            table, first, bits = read_table(item, signed=signed)
+            table, first, bits = read_table(item, ends=ends)
         except UnsupportedImageError as error:
             notes.append(f"a VOI LUT was ignored: {error}")
             continue
