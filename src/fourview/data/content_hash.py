@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from jaxtyping import Shaped
 
 from fourview.errors import ManifestError
+
+CHUNK = 1 << 16  # texts joined at once: bounded memory for millions of ids
 
 
 def text_digest(parts: Iterable[str]) -> str:
@@ -71,12 +74,12 @@ def _update(digest: Any, values: pl.Series) -> None:
         )
 
 
-def _numbers(digest: Any, values: np.ndarray[Any, Any], dtype: str) -> None:
+def _numbers(digest: Any, values: Shaped[np.ndarray, " value"], dtype: str) -> None:
     digest.update(np.ascontiguousarray(values.astype(dtype, copy=False)).data)
 
 
 def _texts(digest: Any, values: pl.Series) -> None:
     """Lengths in bytes, then all bytes joined: no two columns share them."""
     _numbers(digest, values.str.len_bytes().to_numpy(), "<i8")
-    for start in range(0, len(values), 1 << 16):  # bounded memory for millions of ids
-        digest.update("".join(values.slice(start, 1 << 16).to_list()).encode())
+    for start in range(0, len(values), CHUNK):
+        digest.update(values.slice(start, CHUNK).str.join("").item().encode())

@@ -329,4 +329,15 @@ def _sorted(name: str, table: pl.DataFrame) -> pl.DataFrame:
     by = list(TABLES[name].keys)
     if name == "findings":
         by += sorted(c for c in table.columns if c not in by and not table[c].dtype.is_nested())
+    elif _is_sorted(table, by):  # looking takes a sixth of the time of sorting
+        return table
     return table.sort(by, nulls_last=True)
+
+
+def _is_sorted(table: pl.DataFrame, by: list[str]) -> bool:
+    """Whether each row's keys come after those of the row before; False where one is null."""
+    after: pl.Expr = pl.lit(False)
+    for key in reversed(by):
+        before = pl.col(key).shift(1)
+        after = (before < pl.col(key)) | ((before == pl.col(key)) & after)
+    return bool(table.select(after.slice(1).all(ignore_nulls=False).fill_null(False)).item())

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from jaxtyping import Bool, Float
 
 from fourview.data.sources._headers import header_table
 from fourview.dicom.image import read_image
@@ -84,7 +85,7 @@ def _box(root: Path, folder: Path | None, film: tuple[int | None, int | None]) -
 
 def _mask_among(
     root: Path, files: list[Path], film: tuple[int | None, int | None]
-) -> "np.ndarray[Any, Any] | None":
+) -> Bool[np.ndarray, "row col"] | None:
     """The binary one, of the film's size or else the largest; names and order tell nothing."""
     facts = header_table(root, files).with_columns(
         is_film_size=(pl.col("rows").eq_missing(film[0]) & pl.col("cols").eq_missing(film[1])),
@@ -103,7 +104,7 @@ def _mask_among(
 
 
 def _in_film(
-    box: "np.ndarray[Any, Any]", mask: tuple[int, ...], film: tuple[int | None, int | None]
+    box: Float[np.ndarray, " 4"], mask: tuple[int, ...], film: tuple[int | None, int | None]
 ) -> dict[str, Any]:
     note = None
     if film[0] is not None and film[1] is not None and mask != film:

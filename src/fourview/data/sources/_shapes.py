@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float
 
 from fourview.data.sources._tables import read_table
 from fourview.errors import ManifestError
 
 ALIASES = {"#filename": "filename"}
-Points = np.ndarray[Any, Any]  # (point, 2): x, y
+Points = Float[np.ndarray, "point 2"]  # x, y
 CURVE_POINTS = 32  # a circle or ellipse as a polygon; its box is off by less than 0.5 % of a radius
 SCHEMA: dict[str, Any] = {
     "image_id": pl.String,
@@ -72,13 +73,15 @@ def _points(shape: str, drawn: Mapping[str, Any]) -> Points:
     if shape == "rect":
         x, y, width, height = (float(drawn[k]) for k in ("x", "y", "width", "height"))
         return np.array([(x, y), (x + width, y), (x + width, y + height), (x, y + height)])
+    if shape not in ("point", "circle", "ellipse"):
+        raise ValueError(f"unknown shape '{shape}'")
     center = np.array([drawn["cx"], drawn["cy"]], dtype=np.float64)
     if shape == "point":
         return center[None]
-    if shape in ("circle", "ellipse"):
-        radii = (drawn["r"], drawn["r"]) if shape == "circle" else (drawn["rx"], drawn["ry"])
-        return center + _ellipse(float(radii[0]), float(radii[1]), float(drawn.get("theta", 0)))
-    raise ValueError(f"unknown shape '{shape}'")
+    radii = (drawn["r"], drawn["r"]) if shape == "circle" else (drawn["rx"], drawn["ry"])
+    turn = float(drawn.get("theta", 0))
+    curve: Points = center + _ellipse(float(radii[0]), float(radii[1]), turn)
+    return curve
 
 
 def _ellipse(rx: float, ry: float, theta: float) -> Points:

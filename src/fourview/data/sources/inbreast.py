@@ -24,7 +24,7 @@ import polars as pl
 
 from fourview.data.manifest import make_manifest
 from fourview.data.sources._headers import header_table
-from fourview.data.sources._shapes import region_of
+from fourview.data.sources._shapes import Points, region_of
 from fourview.data.sources._tables import (
     clip_boxes,
     find_file,
@@ -186,7 +186,7 @@ def _point(text: str) -> tuple[float, float]:
     return float(found[1]), float(found[2])
 
 
-def _region(image_id: str, name: str, points: "np.ndarray[Any, Any]") -> dict[str, Any]:
+def _region(image_id: str, name: str, points: Points) -> dict[str, Any]:
     """Names come in several spellings; unnamed ones and "Point 1" mark calcifications."""
     word = name.strip().lower()
     kind = KINDS.get(word)
