@@ -80,6 +80,7 @@ def run() -> list[dict[str, Any]]:
 
 def large() -> None:
     base = 0.0
+    ours(*table(100, 0.5), np.arange(100, dtype=np.int32), replicates=2)  # compiles
     for size in (SIZE, 139_000, LARGE):
         scores, positive = table(size, 0.01)
         patient = (np.arange(size) // 4).astype(np.int32)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float
 
 import fourview
 from fourview.entities import Curve, Metric, Result
@@ -121,7 +122,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
     return plain | {k: _numbers(v) for k, v in arrays.items() if v is not None}
 
 
-def _numbers(values: np.ndarray[Any, Any]) -> list[float | None]:
+def _numbers(values: Float[np.ndarray, " point"]) -> list[float | None]:
     return [_finite(round(float(v), 6)) for v in values]
 
 

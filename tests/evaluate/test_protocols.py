@@ -1,0 +1,81 @@
+"""A protocol is never edited: another rule is another name."""
+
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+
+from fourview.errors import EvaluationError
+from fourview.evaluate.labels import RULES
+from fourview.evaluate.protocols import PROTOCOLS, find_protocol
+from fourview.evaluate.published import published_numbers
+
+FROZEN = {
+    "metarepo-image-v1": "ea8e6ed42f75a21d",
+    "metarepo-breast-v1": "5f8b7008d56f6042",
+    "admani-image-v1": "3915d10fdfa4928b",
+    "clsdet-m-vs-bn-v1": "a07385ca4bc8f036",
+    "clsdet-mb-vs-n-v1": "3091e4a62d4efea6",
+    "lesion-biopsy-v1": "857bb1b3756dfd3e",
+    "embed-birads7-v1": "1392053c80b9aa4c",
+    "embed-birads3-v1": "644f5aa17504f918",
+    "embed-density-v1": "59d40c93a412fed2",
+    "vindr-birads-v1": "8fc58d026b8da56f",
+    "vindr-density-v1": "e74af9721548377b",
+    "rsna-cancer-v1": "9d84e8e9e378ab31",
+    "screening-breast-v1": "5329b3262c6e7dcc",
+    "embed-birads7-multiview-v1": "d4ac8fb963ec819b",
+    "embed-birads3-multiview-v1": "79d7b170a3f996f0",
+    "embed-density-multiview-v1": "71842e224c846b8c",
+    "vindr-birads-multiview-v1": "41c977c08b39a3cf",
+    "vindr-density-multiview-v1": "53a1b26ed2db2717",
+    "rsna-cancer-multiview-v1": "1016b4863b61440d",
+}
+
+
+def test_protocols_are_frozen():
+    assert {name: p.fingerprint for name, p in PROTOCOLS.items()} == FROZEN
+
+
+def test_every_protocol_names_a_label_rule_and_its_source():
+    assert all(p.label in RULES and p.source for p in PROTOCOLS.values())
+
+
+def test_an_unknown_protocol_lists_those_there_are():
+    with pytest.raises(EvaluationError, match="no protocol 'rsna'; there are: admani-image-v1"):
+        find_protocol("rsna")
+
+
+def test_published_numbers_are_fractions_of_known_protocols_and_their_metrics():
+    for name, protocol in PROTOCOLS.items():
+        for number in published_numbers(name):
+            assert 0 <= number.value <= 1
+            assert number.metric in protocol.metrics
+            assert number.source
+    density = published_numbers("embed-density-v1")
+    found = [n.value for n in density if n.method == "MaMA" and n.setting == "zero-shot"]
+    assert found == [0.7540, 0.9346, 0.7518, 0.9181]  # its own paper's, then GLAM's
+
+
+@pytest.mark.parametrize(
+    ("rule", "want"),
+    [
+        ("birads-m-vs-bn", [None, 0, 0, 0, 1, 1, 1, None]),
+        ("birads-mb-vs-n", [None, 0, 1, 1, 1, 1, 1, None]),
+        ("birads-0-6", [0, 1, 2, 3, 4, 5, 6, None]),
+        ("birads-0-2", [0, 1, 2, None, None, None, None, None]),
+        ("birads-1-5", [None, 0, 1, 2, 3, 4, None, None]),
+    ],
+)
+def test_birads_rules(rule, want):
+    frame = pl.DataFrame({"birads": [0, 1, 2, 3, 4, 5, 6, None]}, schema={"birads": pl.Int8})
+    assert frame.select(RULES[rule].label).to_series().to_list() == want
+
+
+def test_measuring_imports_no_torch():
+    code = (
+        "import sys, fourview.evaluate.compare, fourview.report.result_files;"
+        " sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
