@@ -94,7 +94,7 @@ class Step:
     """One thing that was done to the pixels, as the affine map it is on coordinates.
 
     Attributes:
-        name: What it was: mirror, crop, rotate, resize.
+        name: What it was: decoded_smaller, mirror, crop, rotate, resize.
         matrix: Row-major 2 x 3: (x', y') = A (x, y) + b, from before the step to after.
         size: Rows and columns after the step.
     """
@@ -144,6 +144,16 @@ class Geometry:
         old_rows, old_cols = self.processed_size
         matrix = (cols / old_cols, 0.0, 0.0, 0.0, rows / old_rows, 0.0)
         return self._then("resize", matrix, (rows, cols))
+
+    def decoded_smaller(self, rows: int, cols: int, factor: int) -> "Geometry":
+        """A wavelet code (JPEG 2000) decoded at 1 / ``factor`` of its resolution.
+
+        Pixel (r, c) of the result samples pixel (factor r, factor c), centre on centre; it is not
+        the mean of a block, which would lie (factor - 1) / 2 pixels further.
+        """
+        shift = 0.5 - 0.5 / factor
+        matrix = (1 / factor, 0.0, shift, 0.0, 1 / factor, shift)
+        return self._then("decoded_smaller", matrix, (rows, cols))
 
     def rotated(self, degrees: float) -> "Geometry":
         """Turn clockwise as displayed (x to the right, y down) on a canvas that loses nothing."""

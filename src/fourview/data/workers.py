@@ -7,6 +7,7 @@ Why:     a decoder can loop for ever or take its process down with a damaged fil
 Ends:    a worker whose parent is gone reads the end of its pipe and leaves.
 """
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -84,13 +85,15 @@ class _Run(Generic[JobT, ResultT]):
         self.timeout_s = timeout_s
         self.context = multiprocessing.get_context("spawn")  # no thread or lock is inherited
         self.workers: list[_Worker[JobT]] = []
-        self.again: list[JobT] = []  # jobs whose worker died once
+        self.again: list[JobT] = []  # jobs to give before the next of `jobs`
         self.died_once: list[JobT] = []
         self.lost_starts = 0
         self.exhausted = False
 
     def results(self, count: int) -> Iterator[tuple[JobT, ResultT | Lost]]:
-        self.workers = [self._start() for _ in range(max(1, count))]
+        self.again = list(itertools.islice(self.jobs, max(1, count)))[::-1]
+        self.workers = [self._start() for _ in self.again]
+        self.exhausted = not self.workers  # nothing to do
         while True:
             for worker in self.workers:
                 if worker.ready and worker.job is None:

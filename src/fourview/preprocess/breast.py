@@ -141,7 +141,10 @@ def _frame(shown: UInt8[np.ndarray, "row col"]) -> tuple[int, int, int, int]:
     def peel(filled: Float[np.ndarray, " line"]) -> int:
         reach = max(1, int(len(filled) * FRAME_FRACTION))
         lines = np.flatnonzero(filled[:reach] > FRAME_FILLED)
-        return int(lines[-1]) + 2 if len(lines) else 0  # one more: the frame's soft edge
+        if len(lines) == 0:
+            return 0
+        end = int(lines[-1]) + 2  # one more: the frame's soft edge
+        return end if filled[end : end + reach].mean() < FRAME_FILLED / 2 else 0  # tissue goes on
 
     rows, cols = shown.shape
     return peel(by_row), rows - peel(by_row[::-1]), peel(by_col), cols - peel(by_col[::-1])

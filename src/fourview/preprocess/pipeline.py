@@ -159,7 +159,7 @@ def _zero_outside(
 
 
 def _resize(
-    levels: UInt16[np.ndarray, "row col"], mask: Bool[np.ndarray, "row col"], size: Size
+    levels: UInt16[np.ndarray, "tall wide"], mask: Bool[np.ndarray, "tall wide"], size: Size
 ) -> tuple[UInt16[np.ndarray, "row col"], Bool[np.ndarray, "row col"]]:
     """Area means where it shrinks, bilinear where it grows; the mask goes by majority."""
     if levels.shape == size:
@@ -174,8 +174,9 @@ def _resize(
 
 def _geometry(image: Image, frame: Frame) -> Geometry:
     geometry = Geometry(image.stored_size)
-    if image.pixels.shape != image.stored_size:
-        geometry = geometry.resized(*image.pixels.shape)
+    factor = max(1, round(max(image.stored_size) / max(image.pixels.shape)))
+    if factor > 1:
+        geometry = geometry.decoded_smaller(*image.pixels.shape, factor)
     if frame.mirror:
         geometry = geometry.mirrored()
     rows, cols = image.pixels.shape

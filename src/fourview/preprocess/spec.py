@@ -37,6 +37,17 @@ class PixelSpec:
     align_ap: bool = False
 
     @property
+    def enough(self) -> tuple[int, int] | None:
+        """Rows and columns that a file may be decoded to; None asks for all it has.
+
+        A breast fills at least half of most images' height and width, so twice the processed size
+        leaves it no smaller than it becomes.
+        """
+        if self.rows is None or self.cols is None:
+            return None
+        return 2 * self.rows, 2 * self.cols
+
+    @property
     def fingerprint(self) -> str:
         """Hash of every field and of the code's revision; travels with pixels and weights."""
         text = json.dumps({"revision": REVISION, **asdict(self)}, sort_keys=True)
@@ -49,6 +60,25 @@ SPECS: dict[str, PixelSpec] = {
         PixelSpec(name="mvccl-1536x768", rows=1536, cols=768),
         PixelSpec(name="mvccl-384x192", rows=384, cols=192),
         PixelSpec(name="mvccl-192x96", rows=192, cols=96),
+        PixelSpec(name="vlp-518", rows=518, cols=518),
+        PixelSpec(name="clsdet-native", rows=None, cols=None, pad_to_aspect=False),
+        PixelSpec(
+            name="end2end-1152x896",  # the public containers stretch the whole image, unwindowed
+            rows=1152,
+            cols=896,
+            voi="ignore",
+            range="min_max",
+            crop="none",
+            pad_to_aspect=False,
+        ),
+        PixelSpec(
+            name="mammoclip-1520x912",  # the breast is stretched; its network saw it so
+            rows=1520,
+            cols=912,
+            voi="ignore",
+            range="min_max",
+            pad_to_aspect=False,
+        ),
     )
 }
 
