@@ -102,7 +102,7 @@ def raw_words(stored: np.ndarray, layout: Layout) -> np.ndarray:
     return words.astype(f"<u{layout.allocated // 8}")
 
 
-def encode(stored: np.ndarray, layout: Layout, syntax: str) -> bytes:  # noqa: PLR0911
+def encode(stored: np.ndarray, layout: Layout, syntax: str) -> bytes:
     """One frame in a transfer syntax; native ones give plain bytes."""
     words = raw_words(stored, layout)
     rows, cols = stored.shape

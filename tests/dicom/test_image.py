@@ -84,7 +84,7 @@ def matrix():
         zip(
             itertools.cycle(VOIS),
             itertools.cycle(RESCALES),
-            itertools.cycle(PADDINGS + ("none",)),
+            itertools.cycle((*PADDINGS, "none")),
             itertools.cycle(POLARITIES),
             range(7 * 60),
             strict=False,
@@ -242,7 +242,9 @@ def check_voi(image, reference, voi, case):
     got = to_display(image.pixels, image.voi) * 65535
     values = image.pixels
     if voi == "table":  # it maps integers; pydicom would cut fractions off, ours rounds them
-        values = np.minimum(np.rint(values.astype(np.float64)), 65535).astype(int)  # its sums are 16-bit
+        values = np.minimum(np.rint(values.astype(np.float64)), 65535).astype(
+            int
+        )  # its sums are 16-bit
     shown = apply_voi_lut(values, reference).astype(np.float64)
     if voi == "table":
         want = shown / 4095 * 65535

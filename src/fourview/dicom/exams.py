@@ -69,8 +69,12 @@ def iter_exams(
             draft = drafts[key]
             headers = sorted(draft.headers, key=display_order)
 
-            def read(header: Header) -> Image | LeftOut:
-                return _read(header, at_least, for_processing=for_processing)
+            def read(header: Header, shown: dict[str, str] = draft.shown) -> Image | LeftOut:
+                try:
+                    return read_image(header.path, at_least=at_least, for_processing=for_processing)
+                except DicomError as error:
+                    out = left_out_for(error, header.path, shown=shown[header.path])
+                    return replace(out, image_id=header.image_id)
 
             results = list(pool.map(read, headers))
             failed = [result for result in results if isinstance(result, LeftOut)]
@@ -113,6 +117,7 @@ class _Draft:
     headers: list[Header] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    shown: dict[str, str] = field(default_factory=dict)  # path as the user named it, by full path
 
 
 _Key = tuple[str, str]  # patient id, exam id
@@ -138,6 +143,7 @@ def _drafts(paths: Paths, *, for_processing: bool) -> tuple[dict[_Key, _Draft], 
             out = _no_image(found, full, seen)
             if out is None:
                 draft.headers.append(replace(found, path=str(full)))
+                draft.shown[str(full)] = found.path if is_folder else str(root)
             else:
                 draft.left_out.append(out)
     _tell_shared_studies(drafts)
@@ -174,10 +180,3 @@ def _tell_shared_studies(drafts: dict[_Key, _Draft]) -> None:
                 f"the study has {len(patients[exam_id])} patient ids "
                 f"({', '.join(patients[exam_id])}); it was split by patient"
             )
-
-
-def _read(header: Header, at_least: Size | None, *, for_processing: bool) -> Image | LeftOut:
-    try:
-        return read_image(header.path, at_least=at_least, for_processing=for_processing)
-    except DicomError as error:
-        return replace(left_out_for(error, header.path), image_id=header.image_id)
