@@ -65,7 +65,7 @@ class _Patch:
     y: float
     px: float
 
-    def grid(self) -> tuple[Plane, Plane]:
+    def grid(self) -> tuple[Float32[np.ndarray, "1 col"], Float32[np.ndarray, "row 1"]]:
         """Distance (mm) of each pixel from the centre: columns and rows, to broadcast."""
         rows, cols = self.added.shape
         y = (np.arange(rows, dtype=np.float32) * self.px - np.float32(self.y))[:, None]

@@ -83,16 +83,17 @@ def find_site(
     points = _candidates(rng, surveyed.breast)
     cc, mlo = (_scores(surveyed, position, points, SKIN_MM + radius) for position in POSITIONS)
     usable = np.isfinite(cc) & np.isfinite(mlo)
+    for taken in avoid:
+        usable &= abs(points[:, 0] - taken) >= APART_MM
+    if not usable.any():
+        return None
     points, cc, mlo = points[usable], cc[usable], mlo[usable]
     cost = np.maximum(cc, mlo)
     if mode != "both":
         cost = cc - 0.7 * mlo if mode == "cc_only" else mlo - 0.7 * cc
     best = np.argsort(cost, kind="stable")[: math.ceil(len(cost) / 4)]
-    for index in rng.permutation(best):
-        point = points[index]
-        if all(abs(point[0] - x) >= APART_MM for x in avoid):
-            return float(point[0]), float(point[1]), float(point[2])
-    return None
+    point = points[rng.choice(best)]
+    return float(point[0]), float(point[1]), float(point[2])
 
 
 def _candidates(rng: np.random.Generator, breast: Breast) -> Float64[np.ndarray, "point 3"]:
@@ -120,4 +121,4 @@ def _scores(
     seen &= surveyed.depth[position][row, col] > need
     if position == "MLO":
         seen &= points[:, 0] > CHEST_MM
-    return np.where(seen, surveyed.clutter[position][row, col], np.inf)
+    return np.where(seen, surveyed.clutter[position][row, col].astype(np.float64), np.inf)

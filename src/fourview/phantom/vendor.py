@@ -19,6 +19,7 @@ from fourview.phantom.streams import stream
 FIELD_MM = 230.4  # height of the field where images are asked for by rows; half as wide
 TOP_GREY = 0.97  # where the curve ends; markers are brighter
 BELOW, ABOVE = 5.0, 4.0  # stored range of unbaked values: curve widths below and above its centre
+MIN_TABLE_BITS = 10  # of a VOI LUT's entries (PS3.3 C.8.11.3.1.5)
 Display = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID", "TABLE"]
 
 
@@ -89,10 +90,10 @@ def voi_of(vendor: Vendor, display: Display) -> Voi:
         width = 4 * top / (BELOW + ABOVE)
         return Voi(function=display, center=center, width=width, explanation="NORMAL")
     widths = np.linspace(-BELOW, ABOVE, vendor.top + 1)
-    table = np.round(TOP_GREY * top / (1 + np.exp(-widths))).astype(np.uint16)
-    table[-1] = vendor.top  # the marker
+    bits = max(vendor.bits, MIN_TABLE_BITS)
+    table = np.round(TOP_GREY * (2**bits - 1) / (1 + np.exp(-widths))).astype(np.uint16)
     table[0] = 0  # air
-    return Voi(function="TABLE", table=table, table_bits=vendor.bits, explanation="NORMAL")
+    return Voi(function="TABLE", table=table, table_bits=bits, explanation="NORMAL")
 
 
 VENDORS: dict[str, Vendor] = {
