@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,13 @@ from dicom_examples import (
     Layout,
     write_mammogram,
 )
-
 from fourview.dicom.header import read_header
 from fourview.dicom.image import read_image
 
 ROWS, COLS = 3328, 2560
 LAYOUT = Layout(16, 12, 11, False)
 CASES = (  # name, transfer syntax, plugin of pydicom, at_least, least ratio
-    ("JPEG Lossless, full", LOSSLESS_SV1, "gdcm", None, 2.0),
+    ("JPEG Lossless, full", LOSSLESS_SV1, "gdcm", None, 2.5),
     ("JPEG 2000 to 518", J2K_LOSSLESS, "pylibjpeg", (518, 518), 10.0),
     ("JPEG 2000, full", J2K_LOSSLESS, "pylibjpeg", None, 1.0),
     ("HTJ2K, full", HT_LOSSLESS, "pylibjpeg", None, 2.0),
@@ -92,12 +92,12 @@ def run() -> list[dict[str, Any]]:
                 write_mammogram(path, stored=stored, layout=LAYOUT, syntax=syntax)
             if at_least is None and not np.array_equal(read_image(path).pixels, stored):
                 raise SystemExit(f"{name}: the pixels are not those that were written")
-            plain = seconds(lambda: plain_pixels(path, plugin))
-            ours = seconds(lambda: read_image(path, at_least=at_least))
+            plain = seconds(partial(plain_pixels, path, plugin))
+            ours = seconds(partial(read_image, path, at_least=at_least))
             rows.append(row(name, ours, plain, floor))
         plain = seconds(lambda: headers_by_pydicom(path), times=5)
         ours = seconds(lambda: [read_header(path) for _ in range(100)], times=5)
-        rows.append(row("100 headers", ours, plain, 3.0))
+        rows.append(row("100 headers", ours, plain, 2.0))
     return rows
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pydicom.charset import python_encoding
 
 from fourview.dicom import tags
-from fourview.errors import DamagedHeaderError, HostileFileError
+from fourview.errors import DamagedHeaderError, HostileFileError, NotDicomError
 
 MAX_DEPTH = 32  # sequences inside each other; structured reports, the deepest, stay below 20
 MAX_ELEMENTS = 200_000  # walked in one file; a tomosynthesis header has some 20,000
@@ -27,7 +27,10 @@ UNDEFINED = 0xFFFFFFFF
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXEL_TAGS = (tags.FLOAT_PIXELS, tags.DOUBLE_PIXELS, tags.PIXELS)
-_SHORT = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split())
+_SHORT = {
+    vr: vr.decode()
+    for vr in b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()
+}
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "OV": "Q"}
 
 
@@ -40,7 +43,10 @@ class FileSource:
 
     def read(self, pos: int, count: int) -> bytes:
         """Up to ``count`` bytes from ``pos``; fewer only at the end."""
-        return os.pread(self.descriptor, count, pos)
+        try:
+            return os.pread(self.descriptor, count, pos)
+        except OSError as error:
+            raise NotDicomError(f"the file cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +98,18 @@ class Elements:
 
     def texts(self, tag: int) -> tuple[str, ...]:
         """The values of a text element, trimmed; () where it is absent or all are empty."""
-        _, raw = self.values.get(tag, ("", b""))
-        if not raw:
+        found = self.values.get(tag)
+        if found is None:
             return ()
-        text = raw.decode("ascii" if raw.isascii() else self.encoding, errors="replace")
-        parts = tuple(part.strip(" \0") for part in text.split("\\"))
+        parts = tuple(part.strip(" \0") for part in self._decoded(found[1]).split("\\"))
         return parts if any(parts) else ()
 
     def text(self, tag: int) -> str | None:
         """The first value of a text element; None where it is absent or empty."""
-        parts = self.texts(tag)
-        return parts[0] or None if parts else None
+        found = self.values.get(tag)
+        if found is None:
+            return None
+        return self._decoded(found[1]).partition("\\")[0].strip(" \0") or None
 
     def numbers(self, tag: int) -> tuple[float, ...]:
         """The values of DS, IS or a binary element as floats; () where absent or not numbers."""
@@ -142,6 +149,9 @@ class Elements:
         """The first value of a numeric element; None where absent or not a number."""
         values = self.numbers(tag)
         return values[0] if values else None
+
+    def _decoded(self, raw: bytes) -> str:
+        return raw.decode("ascii" if raw.isascii() else self.encoding, errors="replace")
 
     def _unpacked(self, vr: str, raw: bytes) -> tuple[int, ...]:
         code = _NUMBERS[vr]
@@ -190,9 +200,11 @@ class _Walker:
         self.explicit = explicit
         self.little = little
         order = "<" if little else ">"
-        self.tag: Callable[[bytes, int], tuple[int, int]] = struct.Struct(order + "HH").unpack_from
-        self.short: Callable[[bytes, int], tuple[int]] = struct.Struct(order + "H").unpack_from
-        self.long: Callable[[bytes, int], tuple[int]] = struct.Struct(order + "I").unpack_from
+        # group, element, VR and short length in one go: this runs for every element
+        self.start: Callable[..., tuple[int, int, bytes, int]] = struct.Struct(
+            order + "HH2sH"
+        ).unpack_from
+        self.long: Callable[..., tuple[int]] = struct.Struct(order + "I").unpack_from
         self.window = b""
         self.base = 0
         self.count = 0
@@ -211,13 +223,13 @@ class _Walker:
         self.count += 1
         if self.count > MAX_ELEMENTS:
             raise HostileFileError(f"the header has more than {MAX_ELEMENTS:,} elements; refused")
-        group, element = self.tag(window, at)
+        group, element, vr, length = self.start(window, at)
         number = group << 16 | element
         if group == 0xFFFE or not self.explicit:
             return number, "", self.long(window, at + 4)[0], pos + 8
-        vr = window[at + 4 : at + 6]
-        if vr in _SHORT:
-            return number, vr.decode(), self.short(window, at + 6)[0], pos + 8
+        word = _SHORT.get(vr)
+        if word is not None:
+            return number, word, length, pos + 8
         if not (vr.isalpha() and vr.isupper()) or at + 12 > len(window):
             raise DamagedHeaderError(
                 f"element {name(number)} at byte {pos} has the VR {vr!r}, which is none; "

@@ -14,31 +14,34 @@ from fourview.dicom.views import functional_groups, patient_of_film, read_view
 from fourview.entities import Side, View
 from fourview.errors import DamagedHeaderError, DicomError
 
-_METADATA = {
-    "modality": tags.MODALITY,
-    "manufacturer": tags.MANUFACTURER,
-    "model": tags.MODEL,
-    "device": tags.DEVICE_SERIAL,
-    "software": tags.SOFTWARE,
-    "sop_class": tags.SOP_CLASS,
-    "photometric": tags.PHOTOMETRIC,
-    "presentation_intent": tags.PRESENTATION_INTENT,
-    "series_description": tags.SERIES_DESCRIPTION,
-    "body_part": tags.BODY_PART,
-    "study_date": tags.STUDY_DATE,
-    "age": tags.PATIENT_AGE,
-    "sex": tags.PATIENT_SEX,
-    "kvp": tags.KVP,
-    "filter": tags.FILTER,
-    "thickness_mm": tags.BODY_THICKNESS,
-    "force_n": tags.COMPRESSION_FORCE,
-    "paddle": tags.PADDLE,
-    "implant": tags.BREAST_IMPLANT,
-    "partial_view": tags.PARTIAL_VIEW,
-    "magnification_factor": tags.MAGNIFICATION,
-    "field_of_view_flip": tags.FIELD_OF_VIEW_FLIP,
-    "patient_orientation": tags.PATIENT_ORIENTATION,
-}
+_METADATA = tuple(
+    {
+        "modality": tags.MODALITY,
+        "manufacturer": tags.MANUFACTURER,
+        "model": tags.MODEL,
+        "device": tags.DEVICE_SERIAL,
+        "software": tags.SOFTWARE,
+        "sop_class": tags.SOP_CLASS,
+        "photometric": tags.PHOTOMETRIC,
+        "presentation_intent": tags.PRESENTATION_INTENT,
+        "series_description": tags.SERIES_DESCRIPTION,
+        "body_part": tags.BODY_PART,
+        "study_date": tags.STUDY_DATE,
+        "age": tags.PATIENT_AGE,
+        "sex": tags.PATIENT_SEX,
+        "kvp": tags.KVP,
+        "filter": tags.FILTER,
+        "thickness_mm": tags.BODY_THICKNESS,
+        "force_n": tags.COMPRESSION_FORCE,
+        "paddle": tags.PADDLE,
+        "implant": tags.BREAST_IMPLANT,
+        "partial_view": tags.PARTIAL_VIEW,
+        "magnification_factor": tags.MAGNIFICATION,
+        "field_of_view_flip": tags.FIELD_OF_VIEW_FLIP,
+        "patient_orientation": tags.PATIENT_ORIENTATION,
+        "image_type": tags.IMAGE_TYPE,
+    }.items()
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,9 +251,8 @@ def _acquired(elements: Elements) -> str:
 
 
 def _metadata(elements: Elements) -> dict[str, str]:
-    found = {word: "\\".join(elements.texts(tag)) for word, tag in _METADATA.items()}
-    found["image_type"] = "\\".join(elements.texts(tags.IMAGE_TYPE))
-    return {word: text for word, text in found.items() if text}
+    present = ((word, elements.texts(tag)) for word, tag in _METADATA if tag in elements.values)
+    return {word: "\\".join(parts) for word, parts in present if parts}
 
 
 def _is_uid(text: str) -> bool:

@@ -30,13 +30,12 @@ _SIDE_IN_WORDS = re.compile(r"(?<![A-Z])(LEFT|RIGHT)(?![A-Z])", re.IGNORECASE)
 _NAMED_BY_VIEW = re.compile(
     r"^(?P<patient>.+?)[ _-]+(?:LEFT|RIGHT|L|R)[ _-]*(?:CC|MLO)(?:[ _-]\d{1,2})?$", re.IGNORECASE
 )
-_MODIFIERS_IN_WORDS = {
-    "specimen": re.compile(r"SPECIMEN", re.IGNORECASE),
-    "biopsy": re.compile(r"BIOPSY|STEREOTA", re.IGNORECASE),
-    "localisation": re.compile(r"LOCALI[SZ]|(?<![A-Z])(?:NEEDLE|WIRE)(?![A-Z])", re.IGNORECASE),
-    "spot": re.compile(r"(?<![A-Z])SPOT(?![A-Z])", re.IGNORECASE),
-    "magnification": re.compile(r"(?<![A-Z])MAG(?:NIFICATION|NIFIED)?(?![A-Z])", re.IGNORECASE),
-}
+_MODIFIERS_IN_WORDS = re.compile(
+    r"(?P<specimen>SPECIMEN)|(?P<biopsy>BIOPSY|STEREOTA)|(?P<localisation>LOCALI[SZ])"
+    r"|(?<![A-Z])(?:(?P<spot>SPOT)|(?P<magnification>MAG|MAGNIFICATION|MAGNIFIED)"
+    r"|(?P<wire>WIRE|NEEDLE))(?![A-Z])",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +149,9 @@ def _in_words(elements: Elements, which: int) -> Iterator[_Told]:
         ("SeriesDescription", tags.SERIES_DESCRIPTION),
         ("PatientID", tags.PATIENT_ID),
     ):
-        text = elements.text(tag) or ""
+        text = elements.text(tag)
+        if text is None:
+            continue
         views = _VIEW_IN_WORDS.findall(text)
         if which:
             found = {VIEW_WORDS[position.upper()] for _, position in views}
@@ -203,8 +204,9 @@ def _modifiers(elements: Elements, notes: list[str]) -> set[str]:
         ("PaddleDescription", tags.PADDLE),
     ):
         text = elements.text(tag) or ""
-        for word, pattern in _MODIFIERS_IN_WORDS.items():
-            if word not in found and pattern.search(text) and not codes:
+        for match in () if codes or not text else _MODIFIERS_IN_WORDS.finditer(text):
+            word = "localisation" if match.lastgroup == "wire" else str(match.lastgroup)
+            if word not in found:
                 found.add(word)
                 notes.append(f"{word} was concluded from {source} '{_short(text)}' alone")
     factor = elements.number(tags.MAGNIFICATION)
