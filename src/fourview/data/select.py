@@ -9,6 +9,7 @@ Returns: tables; nothing is dropped, and every exam has a line that says what it
 
 from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from fourview.data.manifest import images_to_read
@@ -21,24 +22,31 @@ Need = Literal["any_view", "both_views", "four_views"]
 def with_slots(images: pl.DataFrame) -> pl.DataFrame:
     """Adds ``slot`` (one of SLOTS, or null) and ``place``, 0 for the slot's preferred image."""
     name = pl.concat_str("side", "view", separator="-")
-    modifiers = pl.col("modifiers").list.len().fill_null(0)
+    images = images.with_columns(slot=pl.when(name.is_in(SLOTS)).then(name))
+    several = images.with_row_index("_row").filter(
+        pl.col("slot").is_not_null() & pl.struct("exam_id", "slot").is_duplicated()
+    )
+    ordered = _best_first(several).with_columns(
+        place=pl.int_range(pl.len()).over("exam_id", "slot")
+    )
+    place = np.zeros(len(images), dtype=np.int64)  # most views have one image: only others compete
+    place[ordered["_row"].to_numpy()] = ordered["place"].to_numpy()
+    column = pl.Series("place", place)
+    return images.with_columns(place=pl.when(pl.col("slot").is_not_null()).then(column))
+
+
+def _best_first(images: pl.DataFrame) -> pl.DataFrame:
+    """Sorted by the rule of this module."""
     ranks = {kind: rank for rank, kind in enumerate(KINDS)}
     kind = pl.col("kind").replace_strict(ranks, default=len(KINDS), return_dtype=pl.Int32)
     pixels = pl.col("rows").cast(pl.Int64) * pl.col("cols")
-    keys = [modifiers, kind]
-    down = [False, False]
+    keys, down = [pl.col("modifiers").list.len().fill_null(0), kind], [False, False]
     for column, latest_first in (("rank", False), ("acquired", True)):
         if column in images.columns:
             keys.append(pl.col(column))
             down.append(latest_first)
-    keys += [pixels, pl.col("image_id")]
-    down += [True, False]
-    ordered = images.with_columns(slot=pl.when(name.is_in(SLOTS)).then(name)).sort(
-        keys, descending=down, nulls_last=True
-    )
-    place = pl.int_range(pl.len()).over("exam_id", "slot")
-    return ordered.with_columns(place=pl.when(pl.col("slot").is_not_null()).then(place)).sort(
-        "patient_id", "exam_id", "image_id"
+    return images.sort(
+        [*keys, pixels, "image_id"], descending=[*down, True, False], nulls_last=True
     )
 
 
@@ -53,11 +61,9 @@ def exam_table(manifest: Manifest) -> pl.DataFrame:
         and the other only its MLO; ``num_breasts`` with both views; ``line``, all that in words.
     """
     read = with_slots(images_to_read(manifest))
+    first = pl.col("place") == 0
     preferred = [
-        pl.col("image_id")
-        .filter((pl.col("slot") == slot) & (pl.col("place") == 0))
-        .first()
-        .alias(slot)
+        pl.col("image_id").filter((pl.col("slot") == slot) & first).first().alias(slot)
         for slot in SLOTS
     ]
     implant = pl.col("modifiers").list.eval(pl.element().str.contains("implant")).list.any()
