@@ -1,10 +1,19 @@
 """Small things that tests of several folders need: batches, manifests, stores."""
 
 import math
+from pathlib import Path
 
+import imagecodecs
+import numpy as np
+import polars as pl
 import torch
 
 from fourview.contract import ExamBatch
+from fourview.data.manifest import make_manifest
+from fourview.data.prepare import prepare
+from fourview.data.store import Store
+from fourview.entities import Manifest
+from fourview.preprocess.spec import pixel_spec
 
 UNKNOWN = math.nan
 
@@ -33,3 +42,54 @@ def exam_batch(
         num_exams=len(exams),
         targets={label: targets},
     )
+
+
+def drawn_mammogram(
+    side: str, view: str, *, cancer: bool, size: tuple[int, int] = (192, 120), seed: int = 0
+) -> np.ndarray:
+    """A 16-bit picture of half an ellipse with a bright blob where there is a cancer."""
+    rows, cols = size
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:rows, :cols]
+    breast = ((y - rows / 2) / (rows * 0.46)) ** 2 + (x / (cols * 0.8)) ** 2 < 1
+    pixels = 12000 + 9000 * rng.random((rows, cols))
+    if cancer:
+        row, col = rows * (0.35 + 0.3 * rng.random()), cols * (0.2 + 0.3 * rng.random())
+        pixels[(y - row) ** 2 + (x - col) ** 2 < (rows * 0.07) ** 2] = 60000
+    if view == "MLO":
+        pixels[(x + y) < rows * 0.2] = 40000
+    picture = np.where(breast, pixels, 0).astype(np.uint16)
+    return picture[:, ::-1].copy() if side == "R" else picture
+
+
+def drawn_manifest(root: Path, *, num_patients: int = 8, seed: int = 0) -> Manifest:
+    """Patients with four drawn views each as PNG files; every second left breast has a cancer."""
+    images, breasts, exams = [], [], []
+    for patient in range(num_patients):
+        key = {"patient_id": f"p{patient:02d}", "exam_id": f"e{patient:02d}"}
+        exams.append({**key, "density": "ABCD"[patient % 4], "age": 40.0 + patient})
+        for s, side in enumerate("RL"):
+            cancer = (patient + s) % 2 == 0
+            breasts.append({**key, "side": side, "cancer": int(cancer)})
+            for view in ("CC", "MLO"):
+                name = f"{patient:02d}-{side}-{view}.png"
+                picture = drawn_mammogram(side, view, cancer=cancer, seed=seed + 100 * patient + s)
+                (root / name).write_bytes(imagecodecs.png_encode(picture))
+                images.append({**key, "image_id": name, "side": side, "view": view, "path": name})
+    return make_manifest(
+        source="drawn",
+        root=root,
+        images=pl.DataFrame(images),
+        breasts=pl.DataFrame(breasts),
+        exams=pl.DataFrame(exams),
+        terms="made by a test",
+    )
+
+
+def drawn_store(root: Path, *, num_patients: int = 8) -> tuple[Manifest, Store]:
+    """A manifest of drawn exams and the store of its pixels at 192 x 96."""
+    pictures = root / "pictures"
+    pictures.mkdir(parents=True)
+    manifest = drawn_manifest(pictures, num_patients=num_patients)
+    prepare(manifest, pixel_spec("mvccl-192x96"), root / "store", workers=1)
+    return manifest, Store.open(root / "store")

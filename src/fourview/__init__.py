@@ -1,3 +1,26 @@
-"""Deep learning on mammograms, from raw DICOM to a report. Research use only."""
+"""Deep learning on mammograms, from raw DICOM to a report. Research use only.
+
+import fourview
+
+exam = fourview.read_exam("study/")
+prediction = fourview.load_model("runs/mine").predict(exam)
+fourview.write_report(prediction, exam, "out/")
+result = fourview.evaluate(table, manifest, "screening-breast-v1")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from fourview.api import evaluate, load_model, read_exam, write_report
+
+__all__ = ["__version__", "evaluate", "load_model", "read_exam", "write_report"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, and with it torch where it is needed, only when it is asked for."""
+    if name in __all__:
+        return getattr(import_module("fourview.api"), name)
+    raise AttributeError(f"module 'fourview' has no attribute '{name}'")

@@ -46,6 +46,7 @@ def index(
         manifest = assign_split(manifest, _shares(split), seed)
     digest = write_manifest(manifest, out)
     left_out = manifest.images["left_out"]
+    by_reason: dict[str, int] = dict(left_out.drop_nulls().value_counts().sort("left_out").rows())
     summary = {
         "manifest": str(out),
         "hash": digest,
@@ -53,7 +54,7 @@ def index(
         "exams": len(manifest.exams),
         "images": len(manifest.images),
         "left_out": int(left_out.is_not_null().sum()),
-        "left_out_by_reason": dict(left_out.drop_nulls().value_counts().sort("left_out").rows()),
+        "left_out_by_reason": by_reason,
         "findings": len(manifest.findings),
         "terms": manifest.terms,
     }
@@ -64,7 +65,7 @@ def index(
         f"{summary['patients']} patients, {summary['exams']} exams, {summary['images']} images, "
         f"{summary['findings']} findings in {out}"
     )
-    for reason, count in sorted(summary["left_out_by_reason"].items()):
+    for reason, count in by_reason.items():
         print(f"left out: {count} {reason}")
 
 

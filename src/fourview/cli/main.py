@@ -20,23 +20,23 @@ app = App(
     version=__version__,
     result_action="return_value",
 )
-COMMANDS = (  # name, module; loaded when called, so that `index` never imports torch
-    ("demo", "demo"),
-    ("phantom", "phantom"),
-    ("index", "index"),
-    ("check", "check"),
-    ("prepare", "prepare"),
-    ("train", "train"),
-    ("predict", "predict"),
-    ("evaluate", "evaluate"),
-    ("compare", "compare"),
-    ("read", "read"),
-    ("list", "list_command"),
-    ("doctor", "doctor"),
-)
-for _name, _module in COMMANDS:
-    _function = "list_" if _name == "list" else _name
-    app.command(f"fourview.cli.{_module}:{_function}", name=_name)
+COMMANDS = {  # imported when called, so that `index` never waits for torch
+    "demo": "Phantom exams through the whole chain; ends with reports.",
+    "phantom": "Make exams with perfect truth, as DICOM.",
+    "index": "Turn a data set into a manifest.",
+    "check": "Check a manifest.",
+    "prepare": "Turn a manifest's pixels into a store.",
+    "train": "Train a recipe.",
+    "predict": "Score the exams of a manifest.",
+    "evaluate": "Measure predictions by a named protocol.",
+    "compare": "Compare two predictions tables on the same exams.",
+    "read": "Read exams: DICOM in, report out.",
+    "list": "Show the sources, specs, families, recipes and protocols there are.",
+    "doctor": "Show what this machine has and how fast it decodes.",
+}
+_FUNCTIONS = {"list": "fourview.cli.list_command:list_"}
+for _name, _help in COMMANDS.items():
+    app.command(_FUNCTIONS.get(_name, f"fourview.cli.{_name}:{_name}"), name=_name, help=_help)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

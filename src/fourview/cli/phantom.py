@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fourview.cli.progress import progress_bar
-from fourview.phantom.write import SYNTAXES, write_phantom
+from fourview.phantom.write import DEFAULT_SYNTAXES, write_phantom
 
 
 def phantom(
@@ -16,7 +16,7 @@ def phantom(
     preset: str = "screening",
     rows: int | None = None,
     vendor: tuple[str, ...] = ("A", "B", "C"),
-    syntax: tuple[str, ...] = SYNTAXES,
+    syntax: tuple[str, ...] = DEFAULT_SYNTAXES,
     workers: int = 2,
     json: bool = False,
 ) -> None:

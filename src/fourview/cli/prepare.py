@@ -1,16 +1,18 @@
 """``fourview prepare``: pixels of a manifest to a store."""
 
 import json as jsonlib
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from fourview.cli.progress import progress_bar
+from fourview.data.journal import FAILED
 from fourview.data.manifest import read_manifest
 from fourview.data.prepare import prepare as prepare_store
 from fourview.preprocess.spec import pixel_spec
+
+SHOWN = 10  # failures that are printed
 
 
 def prepare(
@@ -41,7 +43,13 @@ def prepare(
             workers=workers,
             progress=lambda done, of: update("images", done, of),
         )
+    failed = summary.failed
     if json:
-        print(jsonlib.dumps(asdict(summary), default=str))
+        counts = {"stored": summary.num_stored, "new": summary.num_new, "seconds": summary.seconds}
+        print(jsonlib.dumps({**counts, "store": str(out), "failed": failed.to_dicts()}))
         return
-    print(f"{summary.num_images} images in {out}, {summary.num_failed} failed")
+    print(f"{summary.num_stored} images in {out}, {summary.num_new} of them new")
+    for row in failed.head(SHOWN).iter_rows(named=True):
+        print(f"failed: {row['path']}: {row['detail']}")
+    if len(failed) > SHOWN:
+        print(f"failed: {len(failed) - SHOWN} more; all are in {out / FAILED}")

@@ -7,15 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fourview.cli.progress import progress_bar
-from fourview.dicom.exams import read_exams
-from fourview.entities import Exam, ExamPrediction
-from fourview.errors import ExamError
 from fourview.predict.engine import PLAIN, best_engine
-from fourview.predict.reader import Reader, load_model, mean_prediction
-from fourview.report.exam_html import ReportOptions, write_exam_report
+from fourview.predict.reader import load_model
+from fourview.predict.study import Read, read_studies
 from fourview.report.exam_json import exam_to_json
-from fourview.report.overview import write_index
 
 
 def read(
@@ -31,56 +26,30 @@ def read(
     Parameters
     ----------
     study: Files or folders; they are put together to exams by their headers.
-    out: Folder to write to; a folder an exam where there are several.
+    out: Folder to write to; a folder an exam where there are several, and index.html over them.
     model: Run folder or checkpoint; may be repeated, the scores are then the mean. Without it the
         small model that ships with the package: trained on phantoms, it shows how things work and
         says nothing about a patient.
     exact: Compute in float32, whatever the machine would gain.
-    json: Print the results as JSON.
+    json: Print the results as JSON, one exam a line.
     """
     engine = PLAIN if exact else best_engine(many=False)
-    readers = [load_model(run, engine=engine) for run in model or [None]]
-    exams = read_exams(study)
-    if not any(exam.images for exam in exams):
-        reasons = {file.detail for exam in exams for file in exam.left_out}
-        raise ExamError(
-            f"no mammogram to read in {_names(study)}: {'; '.join(sorted(reasons)[:3])}"
-        )
-    predictions = []
-    with progress_bar(quiet=json) as update:
-        for number, exam in enumerate(exams, start=1):
-            folder = out if len(exams) == 1 else out / f"exam-{number:04d}"
-            predictions.append((read_one(exam, readers, folder), folder))
-            update("exams", number, len(exams))
-    if len(exams) > 1:
-        write_index([(p, f.relative_to(out)) for p, f in predictions], out)
-    if json:
-        print(jsonlib.dumps([exam_to_json(p) for p, _ in predictions]))
-        return
-    for prediction, folder in predictions:
-        _show(prediction, folder)
+    runs: list[Path | None] = [*model] if model else [None]
+    readers = [load_model(run, engine=engine) for run in runs]
+    created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    for done in read_studies(study, readers, out, created=created):
+        if json:
+            print(jsonlib.dumps(exam_to_json(done.prediction)), flush=True)
+        else:
+            _show(done)
 
 
-def read_one(exam: Exam, readers: list[Reader], folder: Path) -> ExamPrediction:
-    """Read one exam with every reader, write its report, and say what was found."""
-    prediction = mean_prediction([reader.predict(exam) for reader in readers])
-    options = ReportOptions(
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        operating_points=readers[0].operating_points if len(readers) == 1 else None,
-    )
-    write_exam_report(prediction, exam.images, folder, options=options)
-    return prediction
-
-
-def _show(prediction: ExamPrediction, folder: Path) -> None:
-    for breast in prediction.breasts:
+def _show(done: Read) -> None:
+    print(f"exam {done.prediction.exam_id}")
+    for breast in done.prediction.breasts:
         score = "not scored" if breast.score is None else f"{breast.score:.3f}"
         notes = f" ({'; '.join(breast.notes)})" if breast.notes else ""
-        print(f"{breast.side}: {score}, {len(breast.findings)} findings{notes}")
-    for file in prediction.left_out:
-        print(f"left out: {file.path}: {file.detail}")
-    print(f"report: {folder / 'report.html'} (research use only)")
-
-
-def _names(paths: list[Path]) -> str:
-    return ", ".join(str(p) for p in paths[:3]) + (", ..." if len(paths) > 3 else "")
+        print(f"  {breast.side}: {score}, {len(breast.findings)} regions{notes}")
+    for file in done.prediction.left_out:
+        print(f"  left out: {file.path}: {file.detail}")
+    print(f"  report: {done.folder / 'report.html'} (research use only)", flush=True)

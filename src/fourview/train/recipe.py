@@ -160,7 +160,7 @@ def _replaced(holder: Any, path: list[str], text: str, whole: str) -> Any:
     names = [f.name for f in fields(holder)]
     name = path[0]
     if name not in names:
-        near = get_close_matches(name, names, n=1)
+        near = get_close_matches(name, names, n=1, cutoff=0.4)
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise RecipeError(f"--set {whole}: no key '{name}'; {hint}there are: {', '.join(names)}")
     current = getattr(holder, name)

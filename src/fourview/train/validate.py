@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from fourview.contract import ExamBatch, Objective, Task
 from fourview.data.samples import Sample
+from fourview.evaluate.auc import auroc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def mean_auc(scores: Float[Tensor, "breast class"], targets: Float[Tensor, " bre
     else:
         kinds = [(scores[:, k], targets == k) for k in range(scores.shape[1])]
     areas = [
-        float(roc_auc_score(is_class.numpy(), values.numpy()))
+        auroc(values.double().numpy(), is_class.numpy())
         for values, is_class in kinds
         if is_class.any() and not is_class.all()
     ]

@@ -1,0 +1,49 @@
+"""``fourview demo``: phantom exams through the whole chain; ends with reports."""
+
+import json as jsonlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fourview.cli.progress import progress_bar
+from fourview.predict.demo import run_demo
+
+
+def demo(
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("demo"),
+    exams: int = 40,
+    workers: int = 2,
+    json: bool = False,
+) -> None:
+    """Make phantom exams, read them with the small model of the package, and measure it.
+
+    Parameters
+    ----------
+    out: Folder to write to; run again, it goes on with what is there.
+    exams: How many.
+    workers: Processes.
+    json: Print the figures as JSON.
+    """
+    created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    with progress_bar(quiet=json) as update:
+        made = run_demo(out, num_exams=exams, workers=workers, created=created, progress=update)
+    auc = next(m for m in made.result.metrics if m.name == "auroc")
+    if json:
+        figures = {"auroc": auc.value, "low": auc.low, "high": auc.high}
+        print(jsonlib.dumps({**figures, "index": str(made.index), "exams": made.num_exams}))
+        return
+    print(
+        f"{made.num_exams} phantom exams, {made.result.num_units} breasts, "
+        f"{made.result.num_positive} with cancer"
+    )
+    if auc.value is None or auc.low is None or auc.high is None:
+        print(f"breast AUC: undefined ({auc.note})")
+    else:
+        print(f"breast AUC: {auc.value:.3f} (95 % interval {auc.low:.3f} to {auc.high:.3f})")
+    print(f"measured by screening-breast-v1: {out / 'result' / 'report.html'}")
+    print(f"an exam: {made.report}")
+    print(f"all exams: {made.index}")
+    print("Research use only. The model was trained on phantoms and says nothing about a patient.")
