@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -151,17 +151,29 @@ def array_metadata(num_images: int, canvas: Size) -> str:
     return json.dumps(array, indent=2) + "\n"
 
 
+class Place(NamedTuple):
+    """Where an image is: its index in the array, its true size, its row of the table."""
+
+    array_index: int
+    size: Size
+    row: int
+
+
 class Store:
     """A finished store, for reading. Picklable, and safe to use from threads and after a fork.
+
+    Reading pixels in a data loader's worker touches nothing but the files: polars, whose threads
+    do not survive a fork, is used by ``open`` and by the tables only.
 
     Attributes:
         path: Folder of the store.
         about: What it was made of.
     """
 
-    def __init__(self, path: Path, about: Description) -> None:
+    def __init__(self, path: Path, about: Description, places: dict[str, Place]) -> None:
         self.path = path
         self.about = about
+        self._places = places
         self._tiling = Tiling.of(about.canvas)
 
     @classmethod
@@ -184,13 +196,13 @@ class Store:
                 f"{path}: made with pixel spec {about.spec.name} ({about.fingerprint}), need "
                 f"{spec.name} ({spec.fingerprint}); prepare a store with that"
             )
-        return cls(path, about)
+        return cls(path, about, _read_places(path))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Store, (self.path, self.about))
+        return (Store, (self.path, self.about, self._places))
 
     def __len__(self) -> int:
-        return self.table.height
+        return len(self._places)
 
     def __contains__(self, image_id: str) -> bool:
         return image_id in self._places
@@ -267,23 +279,22 @@ class Store:
         read_shard(shard_path(self.path, index), self._tiling, y0, x0, levels)
         return levels
 
-    def _place(self, image_id: str) -> tuple[int, Size, int]:
-        """Index in the array, true size, row of the table."""
+    def _place(self, image_id: str) -> Place:
         try:
             return self._places[image_id]
         except KeyError:
             raise StoreError(f"{self.path}: {self._why_absent(image_id)}") from None
-
-    @cached_property
-    def _places(self) -> dict[str, tuple[int, Size, int]]:
-        columns = self.table.select("image_id", "index", "rows", "cols")
-        return {
-            image_id: (index, (rows, cols), number)
-            for number, (image_id, index, rows, cols) in enumerate(columns.iter_rows())
-        }
 
     def _why_absent(self, image_id: str) -> str:
         rows = self.failed.filter(pl.col("image_id") == image_id)
         if rows.height:
             return f"image {image_id} could not be processed: {rows['detail'][0]}"
         return f"no image {image_id}; it is none of the manifest's images to read"
+
+
+def _read_places(path: Path) -> dict[str, Place]:
+    columns = pl.read_parquet(path / IMAGES, columns=["image_id", "index", "rows", "cols"])
+    return {
+        image_id: Place(index, (rows, cols), number)
+        for number, (image_id, index, rows, cols) in enumerate(columns.iter_rows())
+    }

@@ -83,7 +83,10 @@ class _Run(Generic[JobT, ResultT]):
         self.function = function
         self.jobs = jobs
         self.timeout_s = timeout_s
-        self.context = multiprocessing.get_context("spawn")  # no thread or lock is inherited
+        # Workers are forked from a server that only imports: no thread, lock or file of ours is
+        # inherited, and what the function needs is imported once.
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload([getattr(function, "func", function).__module__])
         self.workers: list[_Worker[JobT]] = []
         self.again: list[JobT] = []  # jobs to give before the next of `jobs`
         self.died_once: list[JobT] = []

@@ -13,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
-from scipy.ndimage import minimum_filter1d
 
 from fourview.entities import Image
 from fourview.errors import PixelError
@@ -262,7 +261,8 @@ def _to_the_wall(
 def _haze(width: Int[np.ndarray, " row"], level: Float[np.ndarray, " row"]) -> int:
     """How many rows from the first are a narrow grey strip of even width, and no breast."""
     reach = len(width) // 40
-    lasting = minimum_filter1d(width, 2 * reach + 1)  # a film's edge is soon over
+    line = np.ones((1, 2 * reach + 1), np.uint8)
+    lasting = cv2.erode(width[None].astype(np.float32), line)[0]  # a film's edge is soon over
     wide = np.flatnonzero(lasting > NARROW * width.max())
     run = int(wide[0]) if len(wide) else 0
     strip = float(np.median(lasting[: run // 2 + 1]))

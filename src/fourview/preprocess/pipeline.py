@@ -174,12 +174,12 @@ def _resize(
 
 def _geometry(image: Image, frame: Frame) -> Geometry:
     geometry = Geometry(image.stored_size)
-    factor = max(1, round(max(image.stored_size) / max(image.pixels.shape)))
+    rows, cols = image.pixels.shape
+    factor = max(1, round(max(image.stored_size) / max(rows, cols)))
     if factor > 1:
-        geometry = geometry.decoded_smaller(*image.pixels.shape, factor)
+        geometry = geometry.decoded_smaller(rows, cols, factor)
     if frame.mirror:
         geometry = geometry.mirrored()
-    rows, cols = image.pixels.shape
     if frame.corners != (0, 0, cols, rows):
         geometry = geometry.cropped(*frame.corners)
     return geometry if geometry.processed_size == frame.size else geometry.resized(*frame.size)
