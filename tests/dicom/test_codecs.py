@@ -3,11 +3,12 @@
 import struct
 from io import BytesIO
 
-import imagecodecs
 import numpy as np
 import openjpeg
 import pytest
 from PIL import Image as PillowImage
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 from dicom_examples import (
     BIG,
@@ -166,17 +167,17 @@ def test_a_frame_of_another_coding_than_its_syntax_is_refused(tmp_path):
         read_image(path)
 
 
-def test_overshoot_of_lossy_coding_stays_at_the_highest_value(tmp_path):
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_overshoot_of_lossy_coding_stays_at_the_highest_value(bits, tmp_path):
+    layout = Layout(8 if bits == 8 else 16, bits, bits - 1, False)
+    highest = (1 << bits) - 1
     stored = np.zeros((64, 64), dtype=np.int64)
-    stored[:, 32:] = 4095  # a sharp edge rings
-    frame = imagecodecs.htj2k_encode(stored.astype(np.uint16), reversible=False)
-    dataset = mammogram()
-    set_pixels(dataset, stored, TWELVE)
-    path = tmp_path / "a.dcm"
-    path.write_bytes(dicom_bytes(dataset, bytes(frame), HT))
+    stored[:, 33:] = highest  # a sharp edge rings
+    path = write_mammogram(tmp_path / "a.dcm", stored=stored, layout=layout, syntax=HT)
     pixels = read_image(path).pixels
-    assert pixels[:, 40:].min() > 4000
-    assert read_image(path, at_least=(16, 16)).pixels[:, 10:].min() > 3000
+    assert pixels[:, 36:].min() > 0.9 * highest
+    assert pixels[:, :30].max() < 0.1 * highest
+    assert read_image(path, at_least=(16, 16)).pixels[:, 10:].min() > 0.75 * highest
 
 
 def test_16_bit_values_that_ring_do_not_wrap_at_a_lower_resolution(tmp_path):
@@ -256,6 +257,17 @@ def test_a_table_may_name_the_view(tmp_path):
     image = read_image(path, view=view)
     assert image.view is view
     assert any("the header says L-CC, train.csv R-MLO" in note for note in image.notes)
+
+
+def test_a_table_for_negative_values_may_be_written_as_unsigned(tmp_path):
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [200, 65436, 8])  # -100 in two's complement
+    item.add_new("LUTData", "OW", np.arange(200, dtype="<u2").tobytes())
+    dataset = mammogram(RescaleSlope=1, RescaleIntercept=-100)
+    dataset.VOILUTSequence = Sequence([item])
+    assert read_image(write_mammogram(tmp_path / "a.dcm", dataset)).voi.first == -100
+    dataset.RescaleIntercept = 0
+    assert read_image(write_mammogram(tmp_path / "b.dcm", dataset)).voi.first == 65436
 
 
 def test_a_slope_of_zero_is_refused(tmp_path):

@@ -96,6 +96,8 @@ SIDES = [  # attributes, side, source, part of a note
     ({"ImageLaterality": "L", "PatientID": "P_7_RIGHT_CC"}, "L", "ImageLaterality", "PatientID"),
     ({"PatientOrientation": ["P", "L"]}, "R", "PatientOrientation", "alone"),
     ({"PatientOrientation": ["A", "R"]}, "L", "PatientOrientation", "alone"),
+    ({"PatientOrientation": ["P", "FL"]}, "R", "PatientOrientation", "alone"),
+    ({"PatientOrientation": ["A", "FR"]}, "L", "PatientOrientation", "alone"),
 ]
 
 

@@ -29,7 +29,10 @@ from fourview.geometry import Size
 
 Samples = Shaped[np.ndarray, "row col"]
 
-MAX_COMPRESSED_PIXELS = 64_000_000  # decoded from one compressed frame; takes JPEG 2000 some 5 s
+MAX_COMPRESSED_PIXELS = 64_000_000  # decoded from one frame: a film of 24 x 30 cm at 34 micrometres
+MAX_JPEG_2000_PIXELS = (
+    40_000_000  # decoded from one frame: 3 s; the largest detector has 31 million
+)
 RLE = "1.2.840.10008.1.2.5"
 NATIVE = frozenset(f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2"))
 JPEG = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 57, 70))
@@ -64,7 +67,7 @@ def decode(
         UnsupportedImageError: It has several components, or a coding that is none of the syntax.
     """
     if syntax == RLE:
-        _require_affordable(size)
+        _require_affordable(size, MAX_COMPRESSED_PIXELS)
         return _guarded(lambda: _rle(data, size, bytes_per_sample)), None
     stream = read_codestream(data)
     if stream.size != size:
@@ -80,7 +83,8 @@ def decode(
     _require_process(stream, syntax)
     require_end(data)
     halvings = halvings_for(size, at_least, stream.levels)
-    _require_affordable((size[0] >> halvings, size[1] >> halvings))
+    most = MAX_JPEG_2000_PIXELS if syntax in JPEG_2000 | HTJ2K else MAX_COMPRESSED_PIXELS
+    _require_affordable((size[0] >> halvings, size[1] >> halvings), most)
     return _guarded(lambda: _decoded(data, syntax, stream, halvings)), stream
 
 
@@ -106,11 +110,10 @@ def _require_process(stream: Codestream, syntax: str) -> None:
         )
 
 
-def _require_affordable(size: Size) -> None:
-    if size[0] * size[1] > MAX_COMPRESSED_PIXELS:
+def _require_affordable(size: Size, most: int) -> None:
+    if size[0] * size[1] > most:
         raise HostileFileError(
-            f"the compressed frame has {size[0]} x {size[1]} pixels, more than "
-            f"{MAX_COMPRESSED_PIXELS:,}; refused"
+            f"the compressed frame has {size[0]} x {size[1]} pixels, more than {most:,}; refused"
         )
 
 
