@@ -11,7 +11,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
-UID = "1.2.826.0.1.3680043.8.498.1000000001"  # of fixed length: the last digits are replaced
+UID = "1.2.826.0.1.3680043.8.498.1000000001"
 MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
 CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 VIEW_CODES = {"CC": "399162004", "MLO": "399368009"}
@@ -59,20 +59,3 @@ def write_dicom() -> Callable[..., None]:
         path.write_bytes(dicom_bytes(**facts))
 
     return write
-
-
-@pytest.fixture
-def header_templates() -> Callable[[str, str, str, int], bytes]:
-    """Files as bytes, patient and number put into a template; pydicom would take much longer."""
-    black = np.zeros((2, 2), np.uint8)
-    made = {
-        (side, view): dicom_bytes(patient="PATIENT", side=side, view=view, pixels=black)
-        for side in "RL"
-        for view in VIEW_CODES
-    }
-
-    def fill(patient: str, side: str, view: str, number: int) -> bytes:
-        uid = f"{UID[:-9]}{number:09d}".encode()
-        return made[side, view].replace(b"PATIENT", patient.encode()).replace(UID.encode(), uid)
-
-    return fill

@@ -127,9 +127,26 @@ def test_a_kind_is_named_only_where_the_tags_name_one(tmp_path):
     assert read_cdd_cesm(tmp_path).findings["kind"].to_list() == ["mass", "region", "region"]
 
 
+def test_images_that_the_table_does_not_tell_of_stay_and_are_left_out(tmp_path):
+    point = {"name": "point", "cx": 1, "cy": 1}
+    write(tmp_path, [line("P1_L_DM_CC")], [shape("P2_R_DM_MLO", **point)])
+    jpeg(tmp_path / LOW / "P3_L_DM_CC.jpg", np.zeros((8, 8), np.uint8))
+    manifest = read_cdd_cesm(tmp_path)
+    assert manifest.images.select("image_id", "side", "left_out").rows() == [
+        ("P1_L_DM_CC", "L", None),
+        ("P2_R_DM_MLO", "R", "not_in_table"),
+        ("P3_L_DM_CC", "L", "not_in_table"),
+    ]
+    assert manifest.findings["image_id"].to_list() == ["P2_R_DM_MLO"]
+    assert manifest.breasts["cancer"].to_list() == [1, None, None]
+    jpeg(tmp_path / LOW / "thumb.jpg", np.zeros((8, 8), np.uint8))
+    with pytest.raises(ManifestError, match="image 'thumb' is not named like P1_L_DM_CC"):
+        read_cdd_cesm(tmp_path)
+
+
 def test_an_unknown_shape_is_refused_with_its_row(tmp_path):
     write(tmp_path, [line("P1_L_DM_CC")], [shape("P1_L_DM_CC", name="star")])
-    with pytest.raises(ManifestError, match=r"_v2.csv:2: .* unknown shape 'star'"):
+    with pytest.raises(ManifestError, match=r"_v2.csv:2: .*unknown shape 'star'"):
         read_cdd_cesm(tmp_path)
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from fourview.data.check import label_counts
 from fourview.data.manifest import images_to_read
-from fourview.data.sources.cmmd import read_cmmd
+from fourview.data.sources._headers import SCHEMA as HEADER_SCHEMA
+from fourview.data.sources.cmmd import cmmd_manifest, read_cmmd, read_sheet
 from fourview.errors import ManifestError
 
 HEADER = "ID1,LeftRight,Age,number,abnormality,classification,subtype"
@@ -41,20 +42,20 @@ def published_shape():
         yield patient, breasts
 
 
-def test_has_the_published_counts_without_the_excluded_patient(tmp_path, header_templates):
-    rows, number = [], 0
+def test_has_the_published_counts_without_the_excluded_patient(tmp_path):
+    rows, headers = [], []
     for patient, breasts in published_shape():
         for side, known in breasts:
             if known:
                 rows.append(f"{patient},{side},50,2,mass,{known},")
             for view in ("CC", "MLO"):
-                path = tmp_path / "CMMD" / patient / f"1-{number % 4 + 1}-{number}.dcm"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(header_templates(patient, side, view, number))
-                number += 1
+                name = f"1.2.{len(headers)}"
+                file = {"path": f"CMMD/{patient}/{name}.dcm", "image_id": name, "bits": 8}
+                headers.append(file | {"patient_id": patient, "side": side, "view": view})
     write_sheet(tmp_path, rows)
+    sheet = read_sheet(tmp_path / "CMMD_clinicaldata_revision.csv")
 
-    manifest = read_cmmd(tmp_path)
+    manifest = cmmd_manifest(tmp_path, sheet, pl.DataFrame(headers, HEADER_SCHEMA))
 
     assert len(rows) == 1872
     assert len(manifest.images) == 5202
@@ -111,6 +112,17 @@ def test_a_damaged_file_stays_with_its_reason(tmp_path, write_dicom):
     manifest = read_cmmd(tmp_path)
     bad = manifest.images.filter(pl.col("left_out").is_not_null()).row(0, named=True)
     assert (bad["patient_id"], bad["left_out"]) == ("D1-0001", "not_dicom")
+
+
+def test_a_second_file_of_an_image_is_left_out(tmp_path, write_dicom):
+    write_sheet(tmp_path, ["D1-0001,L,44,2,mass,Benign,"])
+    for folder in ("mirror", "original"):
+        path = tmp_path / folder / "1-1.dcm"
+        write_dicom(path, patient="D1-0001", side="L", view="CC", pixels=BLACK, uid="1.2.3")
+    assert read_cmmd(tmp_path).images.select("image_id", "left_out").rows() == [
+        ("1.2.3", None),
+        ("1.2.3#original/1-1.dcm", "duplicate"),
+    ]
 
 
 def test_a_breast_with_two_rows_is_refused(tmp_path, write_dicom):

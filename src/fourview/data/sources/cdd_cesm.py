@@ -12,6 +12,7 @@ Regions: original pixels, that is, the stored frame. A region does not say which
          it is malignant or not only where all findings of its image have one BI-RADS category.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from fourview.data.sources._tables import (
     with_numbers,
 )
 from fourview.entities import Manifest
+from fourview.errors import ManifestError
 
 ALIASES = {
     "Breast density (ACR)": "density",
@@ -45,6 +47,7 @@ COLUMNS = (
     *("Image_name", "Patient_ID", "Side", "Type", "Age", "density", "BIRADS", "text", "View"),
     *("tags", "Machine", "pathology"),
 )
+NAME = re.compile(r"(P\d+)_([LR])_(DM|CM)_(CC|MLO)")
 KINDS = {"DM": "cesm_low_energy", "CESM": "cesm_subtracted", "CM": "cesm_subtracted"}
 FOLDERS = {
     "cesm_low_energy": ("Low energy images of CDD-CESM", "images"),
@@ -72,10 +75,16 @@ def read_cdd_cesm(root: Path) -> Manifest:
         ManifestError: A column is missing, or a row holds a value that is not known.
     """
     table = _read_rows(find_file(root, "Radiology-manual-annotations.csv", "*annotations.xlsx"))
+    via = find_files(root, "Radiology_hand_drawn_segmentations*.csv")
+    drawn = via_regions(via[0]) if via else None
+    table = _with_untold(root, table, [] if drawn is None else drawn["image_id"].to_list())
     images = table.select(
         *("patient_id", "exam_id", "image_id", "side", "kind", "tags", "text", "machine"),
         view="View",
-        left_out=pl.when(pl.col("kind") == "cesm_subtracted").then(pl.lit("subtracted")),
+        left_out=pl.when(pl.col("kind") == "cesm_subtracted")
+        .then(pl.lit("subtracted"))
+        .when(pl.col("pathology").is_null())
+        .then(pl.lit("not_in_table")),
     ).join(_files(root, table), on="image_id", how="left")
     breasts = (
         table.explode("birads")
@@ -85,13 +94,15 @@ def read_cdd_cesm(root: Path) -> Manifest:
     exams = table.group_by("patient_id", "exam_id", maintain_order=True).agg(
         one_value("age"), one_value("density")
     )
+    if drawn is None:
+        drawn = pl.DataFrame(list(_mask_regions(root, images)), REGION)
     return make_manifest(
         source="cdd_cesm",
         root=root,
         images=images,
         breasts=breasts,
         exams=exams,
-        findings=_findings(root, table, images),
+        findings=_findings(drawn, table, images),
         terms=TERMS,
         label_rules=RULES,
     )
@@ -145,11 +156,27 @@ def _size(path: Path) -> tuple[int | None, int | None]:
         return picture.height, picture.width
 
 
-def _findings(root: Path, table: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
-    via = find_files(root, "Radiology_hand_drawn_segmentations*.csv")
-    regions = (
-        via_regions(via[0]) if via else pl.DataFrame(list(_mask_regions(root, images)), REGION)
-    )
+def _with_untold(root: Path, table: pl.DataFrame, drawn: list[str]) -> pl.DataFrame:
+    """Adds a row without labels for each image that has a file or a region and is not told of.
+
+    Raises:
+        ManifestError: The name of such an image is none of this data set.
+    """
+    folders = {folder for kind in FOLDERS.values() for folder in kind}
+    files = {path.stem for folder in folders for path in (root / folder).glob("*.jpg")}
+    rows = []
+    for name in sorted((files | set(drawn)) - set(table["image_id"])):
+        found = NAME.fullmatch(name)
+        if not found:
+            raise ManifestError(f"{root}: image '{name}' is not named like P1_L_DM_CC; rename it")
+        patient, side, kind, view = found.groups()
+        rows.append((patient, patient, name, side, view, KINDS[kind]))
+    names = ("patient_id", "exam_id", "image_id", "side", "View", "kind")
+    untold = pl.DataFrame(rows, dict.fromkeys(names, pl.String), orient="row")
+    return pl.concat([table, untold], how="diagonal")
+
+
+def _findings(regions: pl.DataFrame, table: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
     known = table.select(
         *("image_id", "patient_id", "exam_id", "side"),
         kind=_kind_by_tags(),

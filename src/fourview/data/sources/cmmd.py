@@ -47,11 +47,20 @@ def read_cmmd(root: Path) -> Manifest:
         ManifestError: A column is missing, a row holds a value that is not known, or there are no
             DICOM files.
     """
-    sheet = _read_sheet(find_file(root, "CMMD_clinicaldata*.csv", "CMMD_clinicaldata*.xlsx"))
+    sheet = read_sheet(find_file(root, "CMMD_clinicaldata*.csv", "CMMD_clinicaldata*.xlsx"))
     files = sorted(root.rglob("*.dcm"))
     if not files:
         raise ManifestError(f"{root}: no *.dcm below it; sides and views stand in the headers only")
-    images = _images(header_table(root, files))
+    return cmmd_manifest(root, sheet, header_table(root, files))
+
+
+def cmmd_manifest(root: Path, sheet: pl.DataFrame, headers: pl.DataFrame) -> Manifest:
+    """The manifest of a sheet (``read_sheet``) and of the headers of its files.
+
+    Raises:
+        ManifestError: They contradict each other.
+    """
+    images = _images(headers)
     seen = images.drop_nulls("side").select("patient_id", "exam_id", "side").unique()
     breasts = seen.join(sheet, on=["patient_id", "side"], how="full", coalesce=True).with_columns(
         exam_id="patient_id",
@@ -76,7 +85,12 @@ def read_cmmd(root: Path) -> Manifest:
     )
 
 
-def _read_sheet(path: Path) -> pl.DataFrame:
+def read_sheet(path: Path) -> pl.DataFrame:
+    """One row a breast: labels, and the patient's age.
+
+    Raises:
+        ManifestError: A column is missing, a value is not known, or a breast has two rows.
+    """
     table = read_table(path, COLUMNS, optional=("number", "subtype"))
     require_values(table, "LeftRight", ("L", "R"), path)
     require_values(table, "classification", tuple(CANCER), path)
@@ -100,16 +114,23 @@ def _read_sheet(path: Path) -> pl.DataFrame:
 
 
 def _images(headers: pl.DataFrame) -> pl.DataFrame:
-    """A file whose header cannot be read is of the patient whose folder it lies in, or of none."""
-    patient = pl.coalesce("patient_id", pl.col("path").str.extract(PATIENT), pl.lit("unknown"))
+    """A file whose header cannot be read is of the patient whose folder it lies in, or of none.
+
+    Of several files of one image, as merged downloads have them, the first by path is read.
+    """
+    patient = pl.coalesce("patient_id", pl.col("path").str.extract(PATIENT), pl.lit("unreadable"))
+    again = pl.col("image_id").is_not_null() & ~pl.col("image_id").is_first_distinct()
     return headers.drop("series", "unreadable", "not_read").with_columns(
         patient_id=patient,
         exam_id=patient,
-        image_id=pl.coalesce("image_id", "path"),
+        image_id=pl.when(again)
+        .then(pl.format("{}#{}", "image_id", "path"))
+        .otherwise(pl.coalesce("image_id", "path")),
         kind=pl.lit("ffdm"),
         voi=pl.lit("ignore"),
         left_out=pl.coalesce(
             headers["unreadable"],
+            pl.when(again).then(pl.lit("duplicate")),
             pl.when(patient == NOT_IN_PROTOCOL).then(pl.lit("not_in_protocol")),
             headers["not_read"],
         ),
