@@ -66,6 +66,15 @@ def test_sizes_are_right_within_one_and_strata_keep_their_shares():
         assert abs(len(inside & positive) - share * 80) <= 5
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_single_label_is_shared_out_within_two_patients(seed):
+    manifest = make(exams_each=1)
+    split = places(assign_split(manifest, THIRDS, seed, ("cancer",)))
+    for name, share in THIRDS.items():
+        # a stretch of patients dealt out in turn is off by less than one at either end
+        assert abs(sum(split[p] == {name} for p in ill(manifest)) - share * 80) <= 2
+
+
 def test_another_seed_is_another_split_and_the_same_seed_the_same():
     manifest = make()
     one, again, other = (places(assign_split(manifest, THIRDS, seed)) for seed in (0, 0, 1))

@@ -196,6 +196,12 @@ def test_a_crop_of_the_films_size_is_told_by_its_values(films):
     assert [found[c] for c in ("x0", "y0", "x1", "y1")] == [0, 0, 20, 30]
 
 
+def test_a_crop_that_is_saturated_to_two_values_is_not_taken_for_the_mask(films):
+    flat = mask(6, 4, (1, 1, 3, 3))
+    found = films(CASE, flat, mask(30, 20, (4, 10, 9, 22)))
+    assert [found[c] for c in ("x0", "y0", "x1", "y1")] == [4, 10, 9, 22]
+
+
 def test_a_mask_of_another_size_is_scaled_if_its_shape_agrees(films):
     found = films(CASE, CROP, mask(15, 10, (2, 5, 4, 11)))
     assert [found[c] for c in ("x0", "y0", "x1", "y1")] == [4, 10, 8, 22]
