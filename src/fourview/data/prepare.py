@@ -51,7 +51,7 @@ from fourview.preprocess.spec import PixelSpec
 JOURNAL = "journal.jsonl"
 PARTIAL = "partial"  # shards being written; empty between images
 LOCK = "lock"
-IMAGE_TIMEOUT_S = 120.0  # a hundred times what the slowest known file takes
+IMAGE_TIMEOUT_S = 120.0  # a whole film takes well under a second on an idle core
 MAY_PASS = frozenset({"timeout", "killed", "disk"})  # reasons that another run may not meet
 
 # What decides the pixels of a manifest; labels may be corrected without preparing again.

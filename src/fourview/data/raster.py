@@ -18,7 +18,7 @@ from fourview.entities import Image, View
 from fourview.errors import PixelError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".pgm"})
-MAX_PIXELS = 1 << 28  # four times the largest film scan; larger is no mammogram
+MAX_PIXELS = 1 << 28  # 16384 x 16384: refused before anything is allocated
 JPEG_END = b"\xff\xd9"
 JPEG_TAIL = 1024  # bytes at the end in which JPEG_END must lie: writers may add some
 PGM_HEADER = re.compile(rb"P5(?:\s+|\s*#[^\n]*\n)+(\d+)(?:\s+|\s*#[^\n]*\n)+(\d+)\s+(\d+)\s")

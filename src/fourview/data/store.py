@@ -26,7 +26,7 @@ from fourview.geometry import Geometry, Size
 from fourview.preprocess.spec import PixelSpec
 
 FORMAT = 1  # raised when a reader of today could not read the stores of tomorrow
-NATIVE_CANVAS: Size = (6144, 5120)  # holds every detector on the market; empty chunks cost nothing
+NATIVE_CANVAS: Size = (6144, 5120)  # larger is refused by name; empty chunks cost nothing
 
 DESCRIPTION = "store.json"
 PIXELS = "pixels"
