@@ -141,8 +141,9 @@ def _probe(body: _TimmBody) -> tuple[int, int]:
 def load_encoder_weights(network: nn.Module, path: Path) -> None:
     """Fill a network from a safetensors file or a plain state dict.
 
-    Names must agree; where only a prefix differs (``network.``) or only the names do and order and
-    shapes are equal, they are mapped. Classifier weights are the only ones that may be left over.
+    Names must agree. A state dict of the same network under other names is taken by the order and
+    shapes of its tensors (safetensors files keep no order, so not there). Only weights beyond the
+    encoder's, such as a classifier's, may be left over.
 
     Raises:
         CheckpointError: A weight is missing or has another shape; the message names it.
@@ -175,8 +176,10 @@ def _by_order(state: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -
     counters = "num_batches_tracked"  # absent from old files; timm's order is otherwise kept
     need = [(k, v) for k, v in wanted.items() if not k.endswith(counters)]
     have = [(k, v) for k, v in state.items() if not k.endswith(counters)]
-    matches = len(have) >= len(need) and all(
-        v.shape == w.shape for (_, v), (_, w) in zip(have, need, strict=False)
+    matches = (
+        path.suffix != ".safetensors"
+        and len(have) >= len(need)
+        and all(v.shape == w.shape for (_, v), (_, w) in zip(have, need, strict=False))
     )
     if not matches:
         missing = sorted(set(wanted) - set(state))[:3]

@@ -75,7 +75,8 @@ def _read(exam: Exam, readers: Sequence[Reader], folder: Path, options: ReportOp
 
 def _enough(readers: Sequence[Reader]) -> Size | None:
     """Rows and columns that every model and the report can do with; None where one wants all."""
-    sizes = [(reader.spec.rows, reader.spec.cols) for reader in readers]
-    if any(rows is None or cols is None for rows, cols in sizes):
+    sizes = [reader.spec.enough for reader in readers]
+    known = [size for size in sizes if size is not None]
+    if len(known) < len(sizes):
         return None
-    return max(DISPLAY_ROWS, *(r or 0 for r, _ in sizes)), max(c or 0 for _, c in sizes)
+    return max(DISPLAY_ROWS, *(rows for rows, _ in known)), max(cols for _, cols in known)

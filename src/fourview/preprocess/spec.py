@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from fourview.errors import PixelError
@@ -49,8 +49,13 @@ class PixelSpec:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of every field and of the code's revision; travels with pixels and weights."""
-        text = json.dumps({"revision": REVISION, **asdict(self)}, sort_keys=True)
+        """Hash of the code's revision and every field; travels with pixels and weights.
+
+        Fields at their defaults do not count, so that a new field leaves old fingerprints alone.
+        """
+        values = ((f, getattr(self, f.name)) for f in fields(self))
+        changed = {f.name: value for f, value in values if value != f.default}
+        text = json.dumps({"revision": REVISION, **changed}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_LENGTH]
 
 

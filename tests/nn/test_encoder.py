@@ -1,0 +1,54 @@
+"""Encoders: normalisation is theirs, and weights fit or are refused by name."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fourview.errors import CheckpointError, RecipeError
+from fourview.nn.encoder import Encoder, EncoderConfig, load_encoder_weights
+
+
+def config(**changes) -> EncoderConfig:
+    return EncoderConfig(**{"name": "mobilenetv3_small_050", "weights": "none"} | changes)
+
+
+def test_pixels_become_three_normalised_channels():
+    encoder = Encoder(config(name="small", mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0)))
+    seen = []
+    encoder.body.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    encoder(torch.full((1, 1, 16, 16), 0.6))
+    want = torch.tensor([0.5 / 0.5, 0.4 / 1.0, 0.3 / 2.0]).reshape(1, 3, 1, 1)
+    torch.testing.assert_close(seen[0], want.expand(1, 3, 16, 16))
+
+
+def test_a_timm_encoder_says_its_width_and_stride():
+    encoder = Encoder(config(name="efficientnet_b0"))
+    assert (encoder.dim, encoder.stride) == (1280, 32)  # after the head convolution
+    assert encoder(torch.zeros(1, 1, 64, 96)).shape == (1, 1280, 2, 3)
+
+
+def test_weights_come_from_a_file_under_their_own_or_others_names(tmp_path):
+    source = Encoder(config()).body.network
+    renamed = {f"layer_{i}.x": v for i, v in enumerate(source.state_dict().values())}
+    save_file(source.state_dict(), tmp_path / "own.safetensors")
+    torch.save(renamed, tmp_path / "other.pt")
+    for name in ("own.safetensors", "other.pt"):
+        target = Encoder(config(weights=str(tmp_path / name))).body.network
+        for key, value in source.state_dict().items():
+            assert torch.equal(target.state_dict()[key], value), key
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    save_file({"a": torch.zeros(3)}, tmp_path / "w.safetensors")
+    with pytest.raises(CheckpointError, match="not the weights of this encoder"):
+        load_encoder_weights(Encoder(config()).body.network, tmp_path / "w.safetensors")
+
+
+def test_an_unknown_encoder_is_refused_with_near_names():
+    with pytest.raises(RecipeError, match=r"timm has no model 'resnet51'; near ones: .*resnet"):
+        Encoder(config(name="resnet51"))
+
+
+def test_a_transformer_without_a_grid_is_refused():
+    with pytest.raises(RecipeError, match="need a grid"):
+        Encoder(config(name="test_vit"))

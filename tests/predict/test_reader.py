@@ -1,0 +1,124 @@
+"""Reading an exam: every image accounted for, findings back in the file's own pixels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from factory import drawn_mammogram
+from fourview.contract import task
+from fourview.entities import Exam, Image, View
+from fourview.models.find import find_family
+from fourview.predict.checkpoint import save_checkpoint
+from fourview.predict.reader import load_model, mean_prediction
+from fourview.preprocess.spec import pixel_spec
+
+SIZE = (384, 240)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    family = find_family("mvccl")
+    torch.manual_seed(0)
+    save_checkpoint(
+        folder,
+        family.build(family.tiny_config),
+        recipe="mvccl:tiny",
+        family="mvccl",
+        config=family.tiny_config,
+        spec=pixel_spec("mvccl-192x96"),
+    )
+    return load_model(folder)
+
+
+def image(name: str, *, pixels: np.ndarray | None = None, rank: int = 0) -> Image:
+    side, view = name.split("-")
+    if pixels is None:
+        pixels = drawn_mammogram(side, view, cancer=True, size=SIZE)
+    return Image(
+        image_id=f"{name}.{rank}",
+        patient_id="p",
+        exam_id="e",
+        view=View(side=side, position=view),
+        pixels=pixels,
+        stored_size=pixels.shape,
+        bits=16,
+        value_range=(0.0, 65535.0),
+        spacing_mm=None,
+        bright_is_dense=True,
+    )
+
+
+def exam(*names: str) -> Exam:
+    images = [image(name, rank=names[:i].count(name)) for i, name in enumerate(names)]
+    return Exam(patient_id="p", exam_id="e", images=tuple(images))
+
+
+def test_an_exam_gets_scores_heatmaps_and_where_they_come_from(reader):
+    said = reader.predict(exam("R-CC", "L-CC", "R-MLO", "L-MLO"))
+    assert [b.side for b in said.breasts] == ["R", "L"]
+    assert all(b.score is not None and 0 <= b.score <= 1 for b in said.breasts)
+    assert [i.image_id for i in said.images] == ["R-CC.0", "L-CC.0", "R-MLO.0", "L-MLO.0"]
+    for read in said.images:
+        (heatmap,) = read.heatmaps
+        assert heatmap.values.shape == (24, 12)
+        assert heatmap.geometry.stored_size == SIZE
+    assert said.model == "mvccl:tiny" and said.model_digest == reader.card.digest
+    assert said.pixel_spec.startswith("mvccl-192x96 ")
+
+
+def test_a_breast_is_the_mean_of_its_views(reader):
+    said = reader.predict(exam("R-CC", "R-MLO", "R-MLO"))
+    cc, mlo, second = (i.score for i in said.images)
+    assert said.breasts[0].score == pytest.approx((cc + (mlo + second) / 2) / 2, abs=1e-6)
+
+
+def test_a_lone_view_is_scored_and_says_so(reader):
+    said = reader.predict(exam("L-CC"))
+    assert said.breast("L").score is not None
+    assert said.breast("L").notes == ("read from CC alone",)
+    assert said.breast("R") is None
+
+
+def test_an_image_without_a_breast_costs_that_image_only(reader):
+    blank = image("L-CC", pixels=np.zeros(SIZE, np.uint16))
+    whole = exam("R-CC", "R-MLO")
+    said = reader.predict(replace(whole, images=(*whole.images, blank)))
+    assert [f.image_id for f in said.left_out] == ["L-CC.0"]
+    assert said.breast("R").score is not None
+    assert said.breast("L").score is None
+
+
+def test_a_view_that_no_slot_has_is_shown_and_not_scored(reader):
+    said = reader.predict(exam("R-CC", "R-ML"))
+    (other,) = [i for i in said.images if i.view.position == "ML"]
+    assert other.score is None and "none of the four" in other.notes[0]
+
+
+def test_several_models_are_averaged(reader):
+    one = reader.predict(exam("R-CC"))
+    high = replace(one, breasts=tuple(replace(b, score=1.0) for b in one.breasts))
+    both = mean_prediction([one, high])
+    assert both.breasts[0].score == pytest.approx((one.breasts[0].score + 1) / 2)
+    assert "mean of 2 models" in both.notes[-1]
+
+
+def test_findings_lie_in_the_stored_image(reader):
+    low = replace_threshold(reader)
+    said = low.predict(exam("R-CC", "R-MLO"))
+    regions = [r for f in said.breasts[0].findings for r in f.regions]
+    assert regions
+    for region in regions:
+        assert 0 <= region.box.x0 < region.box.x1 <= SIZE[1]
+        assert 0 <= region.box.y0 < region.box.y1 <= SIZE[0]
+
+
+def replace_threshold(reader):
+    reader.operating_points["specificity-0.90"] = 1e-4
+    return reader
+
+
+def test_the_task_is_the_one_it_was_trained_for(reader):
+    assert reader.task == task("cancer")
