@@ -7,9 +7,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fourview.cli.progress import progress_bar
-from fourview.data.journal import FAILED
 from fourview.data.manifest import read_manifest
 from fourview.data.prepare import prepare as prepare_store
+from fourview.data.store import FAILED
 from fourview.preprocess.spec import pixel_spec
 
 SHOWN = 10  # failures that are printed
