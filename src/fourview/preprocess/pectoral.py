@@ -10,8 +10,8 @@ How:     "oriented" (default): every line votes with the brightness step across 
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -30,12 +30,18 @@ USUAL_DEGREES = (8.0, 32.0)  # outside, a line needs more evidence ...
 UNUSUAL_SD_DEGREES = 12.0  # ... by this Gaussian
 LEAST_OFFSET = 0.01  # of the width, as in [1]
 MOST_OFFSET = 0.75  # of the width; 0.60 in [1] misses large muscles (median error 0.7 -> 0.9)
+REFINE_DEGREES, REFINE_OFFSET = 4.0, 0.03  # to either side; of the height
+REFINE_CLIP = 5.0  # of a strong step
 FOOT_WEIGHT = 0.3  # of a vote where the line leaves the image, 1 at the top: the muscle fades
 SPREAD_COST = 0.25  # of the standard deviation of the steps along a line
 LEAST_VOTES = 0.06  # of the height: a shorter line is no candidate
 FULL_VOTES = 0.3  # of the height: shorter lines lose by the root of their length
 STRIP = 0.05  # of the height: the tissue in front of the line that must be darker than the muscle
-LEAST_CONFIDENCE = 0.11  # below, there is no line; see docs/results/ap_alignment.md
+# Below either of these there is no line (docs/results/ap_alignment.md has the rates):
+LEAST_CONFIDENCE = 0.10
+LEAST_SHARPNESS = 1.0
+LEAST_TEXTURE = 0.05  # of a strong step: a saturated muscle has none
+EDGE = 0.008  # of the height: half the width of what counts as the line itself
 
 Pixels = Shaped[np.ndarray, "row col"]
 Mask = Bool[np.ndarray, "row col"]
@@ -51,11 +57,14 @@ class PectoralLine:
         offset_px: d: distance of the line from the upper left corner.
         confidence: "oriented": mean signed step along the line, in units of a strong step of this
             image, in [0, 1]. NaN for "plain", which has none.
+        sharpness: "oriented": mean step across the line's upper half over the median step inside
+            the muscle: gland that is cut off in a straight line is as rough as its edge.
     """
 
     degrees: float
     offset_px: float
-    confidence: float
+    confidence: float = math.nan
+    sharpness: float = math.nan
 
     @property
     def axis(self) -> Float64[np.ndarray, "2"]:
@@ -99,17 +108,17 @@ def find_pectoral(
         found = plain_hough(pixels[inside], mask[inside])
         if found is None:
             return None
-        line = PectoralLine(*found, confidence=math.nan)
+        line = PectoralLine(*found)
     else:
         line = _search(pixels[inside], mask[inside])
-        if line.confidence < LEAST_CONFIDENCE:
+        if line.confidence < LEAST_CONFIDENCE or line.sharpness < LEAST_SHARPNESS:
             return None
     corner = float(np.array([x0, y0]) @ line.axis)
-    return PectoralLine(line.degrees, line.offset_px + corner, line.confidence)
+    return replace(line, offset_px=line.offset_px + corner)
 
 
 def _search(pixels: Pixels, mask: Mask) -> PectoralLine:
-    """The line with the best score: coarse over all angles, then fine around the best."""
+    """The line with the best score, coarse and fine, moved to the steepest place nearby."""
     scale = SMALL_ROWS / mask.shape[0]
     votes = _Votes.of(*_small_copy(pixels, mask, scale))
     angles = np.arange(LEAST_DEGREES, MOST_DEGREES + 0.1, COARSE_DEGREES)
@@ -117,7 +126,10 @@ def _search(pixels: Pixels, mask: Mask) -> PectoralLine:
     best = max(votes.best_at(float(a)) for a in angles)
     near = best[1] + np.arange(-around, around + 0.1, FINE_DEGREES)
     score, degrees, offset = max(best, *(votes.best_at(float(a)) for a in near))
-    return PectoralLine(degrees, offset / scale, min(max(score, 0.0), 1.0))
+    sharpness = votes.sharpness(degrees, offset)
+    if score > 0:
+        degrees, offset = votes.refined(degrees, offset)
+    return PectoralLine(degrees, offset / scale, min(max(score, 0.0), 1.0), sharpness)
 
 
 def _small_copy(
@@ -188,34 +200,90 @@ class _Votes:
 
     def best_at(self, degrees: float) -> tuple[float, float, float]:
         """The best line at one angle: score (-1 for none), the angle, and offset in pixels."""
-        cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-        offset = self.x * np.float32(cos) + self.y * np.float32(sin)
         strip = max(2, round(STRIP * self.rows))
-        near = offset < MOST_OFFSET * self.cols + strip + 2
-        offset, y = offset[near], self.y[near]
-        if not len(offset):
+        near, bins = self._near(degrees, MOST_OFFSET * self.cols + strip + 2)
+        if not len(bins):
             return -1.0, degrees, 0.0
-        bins: Any = offset.astype(np.intp)
-        fall = np.clip(-(self.step_x[near] * cos + self.step_y[near] * sin), -1, 1)
-        # Where the line leaves the image: at the left edge, or at the bottom.
-        foot = np.minimum(offset / np.float32(sin), np.float32(self.rows))
-        weight = 1 - (1 - FOOT_WEIGHT) * np.minimum(y / foot, 1)
-        num, total, squares = (
-            np.convolve(np.bincount(bins, weight * power), (0.25, 0.5, 0.25), "same")
-            for power in (1.0, fall, fall * fall)
-        )
-        num_safe = np.maximum(num, 1e-6)
-        mean = total / num_safe
-        score = mean - SPREAD_COST * np.sqrt(np.maximum(squares / num_safe - mean**2, 0))
+        num, mean, sd = self._across(degrees, near, bins, limit=1.0)
         evenness, is_brighter = self._behind(bins, self.level[near], strip)
-        score *= evenness * np.sqrt(np.minimum(num / (FULL_VOTES * self.rows), 1))
-        score *= _usual(degrees)
+        score = (mean - SPREAD_COST * sd) * evenness
+        score *= np.sqrt(np.minimum(num / (FULL_VOTES * self.rows), 1)) * _usual(degrees)
         middle = np.arange(len(num)) + 0.5
         allowed = (middle >= max(3.0, LEAST_OFFSET * self.cols)) & is_brighter
         allowed &= (middle <= MOST_OFFSET * self.cols) & (num > LEAST_VOTES * self.rows)
         score = np.where(allowed, score, -1.0)
         best = int(score.argmax())
         return float(score[best]), degrees, float(middle[best])
+
+    def refined(self, degrees: float, offset: float) -> tuple[float, float]:
+        """Angle and offset of the steepest line nearby.
+
+        The score prefers lines a little inside the muscle and usual angles, and its steps are
+        clipped; here only the steps decide, with room for the steepest of them.
+        """
+        t = math.radians(degrees)
+        half_y = min(offset / math.sin(t), self.rows) / 2
+        pivot = ((offset - half_y * math.sin(t)) / math.cos(t), half_y)
+        best = (-math.inf, degrees, offset)
+        turns = np.arange(-REFINE_DEGREES, REFINE_DEGREES + 0.1, FINE_DEGREES)
+        for angle in np.maximum(degrees + turns, FINE_DEGREES).tolist():
+            t = math.radians(angle)
+            centre = pivot[0] * math.cos(t) + pivot[1] * math.sin(t)
+            reach = REFINE_OFFSET * self.rows
+            near, bins = self._near(angle, centre + reach + 2)
+            num, mean, _ = self._across(angle, near, bins, limit=REFINE_CLIP)
+            middle = np.arange(len(num)) + 0.5
+            nearby = (np.abs(middle - centre) <= reach) & (num > LEAST_VOTES * self.rows)
+            if nearby.any():
+                place = int(np.where(nearby, mean, -np.inf).argmax())
+                best = max(best, (float(mean[place]), angle, float(middle[place])))
+        return best[1], best[2]
+
+    def _near(
+        self, degrees: float, furthest: float
+    ) -> tuple[Bool[np.ndarray, " pixel"], Shaped[np.ndarray, " near"]]:
+        """Which pixels lie in front of the corner by no more than that, and in which line each."""
+        t = math.radians(degrees)
+        offset = self.x * np.float32(math.cos(t)) + self.y * np.float32(math.sin(t))
+        near = offset < furthest
+        return near, offset[near].astype(np.intp)
+
+    def _across(
+        self,
+        degrees: float,
+        near: Bool[np.ndarray, " pixel"],
+        bins: Shaped[np.ndarray, " near"],
+        *,
+        limit: float,
+    ) -> tuple[
+        Float64[np.ndarray, " line"], Float64[np.ndarray, " line"], Float64[np.ndarray, " line"]
+    ]:
+        """Of each line: its weight in pixels, and mean and spread of the fall across it."""
+        cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        fall = np.clip(-(self.step_x[near] * cos + self.step_y[near] * sin), -limit, limit)
+        # Where the line leaves the image: at the left edge, or at the bottom.
+        foot = np.minimum((bins + 0.5) / sin, self.rows)
+        weight = 1 - (1 - FOOT_WEIGHT) * np.minimum(self.y[near] / foot, 1)
+        num, total, squares = (
+            np.convolve(np.bincount(bins, weight * power), (0.25, 0.5, 0.25), "same")
+            for power in (1.0, fall, fall * fall)
+        )
+        safe = np.maximum(num, 1e-6)
+        mean = total / safe
+        return num, mean, np.sqrt(np.maximum(squares / safe - mean**2, 0))
+
+    def sharpness(self, degrees: float, offset: float) -> float:
+        """Mean step across the upper half of a line over the median step behind it."""
+        cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        in_front = self.x * cos + self.y * sin - offset
+        edge = EDGE * self.rows
+        on = (np.abs(in_front) < edge) & (self.y < min(offset / sin, self.rows) / 2)
+        behind = in_front < -2 * edge
+        if not on.any() or not behind.any():
+            return 0.0
+        fall = np.clip(-(self.step_x[on] * cos + self.step_y[on] * sin), -1, 1)
+        texture = float(np.median(np.hypot(self.step_x[behind], self.step_y[behind])))
+        return float(fall.mean()) / max(texture, LEAST_TEXTURE)
 
     def _behind(
         self, bins: Shaped[np.ndarray, " near"], level: Float32[np.ndarray, " near"], strip: int
