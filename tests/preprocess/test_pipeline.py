@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fourview.entities import Voi
 from fourview.errors import PixelError
 from fourview.geometry import Box
-from fourview.preprocess.pipeline import from_levels, process, to_pixel_levels
+from fourview.preprocess.pipeline import from_levels, process, to_pixel_levels, was_enlarged
 from fourview.preprocess.spec import SPECS, PixelSpec, pixel_spec
 from mammogram_examples import breast_pixels, image_of
 
@@ -24,8 +26,8 @@ def test_every_spec_keeps_the_contract(spec, side):
     np.testing.assert_array_equal(done.pixels > 0, done.mask)
     assert done.pixels.max() <= 1
     assert done.geometry.is_mirrored == (side == "R")
-    half = done.mask.shape[1] // 2
-    assert done.mask[:, :half].sum() > done.mask[:, half:].sum()  # chest wall on the left
+    part = done.mask.shape[1] // 4
+    assert done.mask[:, :part].sum() > done.mask[:, -part:].sum()  # chest wall on the left
     assert done.fingerprint == spec.fingerprint
     np.testing.assert_array_equal(from_levels(to_pixel_levels(done.pixels)), done.pixels)
 
@@ -166,3 +168,58 @@ def test_other_fields_make_another_fingerprint():
     assert len(prints) == len(SPECS) + 1
     with pytest.raises(PixelError, match="no pixel spec 'mvcl'"):
         pixel_spec("mvcl")
+
+
+@pytest.mark.parametrize(
+    ("name", "fingerprint"),
+    [("mvccl-192x96", "1708877bf59d6271"), ("mvccl-1536x768", "822902d07a36187f")],
+)
+def test_fingerprints_that_shipped_weights_carry_stay(name, fingerprint):
+    assert pixel_spec(name).fingerprint == fingerprint
+
+
+def scale_of(done):
+    """Processed pixels a stored one, whatever was turned."""
+    return np.sqrt(abs(np.linalg.det(done.geometry.matrix()[:, :2])))
+
+
+@pytest.mark.parametrize("position", ["CC", "MLO"])
+@pytest.mark.parametrize("factor", [1, 2])
+def test_glam_gives_both_views_one_scale_and_columns_from_the_chest_wall(position, factor):
+    pixels, truth = breast_pixels(1664, 1280, position=position, side="R")
+    image = image_of(
+        pixels[::factor, ::factor], side="R", position=position, stored_size=(1664, 1280)
+    )
+    done = process(image, pixel_spec("glam-518"))
+    assert scale_of(done) == pytest.approx(0.07 / 0.5, rel=1e-3)  # frames are in whole pixels
+    cols = np.flatnonzero(done.mask.any(axis=0))
+    assert cols[0] == 0
+    assert np.flatnonzero(done.mask.any(axis=1))[0] <= 1  # padding is below
+    if position == "CC":
+        depth = (np.flatnonzero(truth.any(axis=0)).size) * 0.07 / 0.5
+        assert cols[-1] == pytest.approx(depth, rel=0.05)
+    else:
+        assert any(step.name == "rotate" for step in done.geometry.steps)
+        assert any("along the pectoral line" in note for note in done.notes)
+
+
+def test_without_a_spacing_or_with_a_larger_breast_glam_scales_to_the_frame():
+    pixels, _ = breast_pixels(1664, 1280)
+    image = image_of(pixels)
+    unknown = process(replace(image, spacing_mm=None), pixel_spec("glam-518"))
+    large = process(replace(image, spacing_mm=(0.3, 0.3)), pixel_spec("glam-518"))
+    assert "no spacing in the file: scaled to the frame" in unknown.notes
+    assert any("holds the whole breast" in note for note in large.notes)
+    for done in (unknown, large):
+        assert np.flatnonzero(done.mask.any(axis=1))[-1] == 517
+    np.testing.assert_allclose(unknown.pixels, large.pixels, atol=0.02)  # a padded row more or less
+
+
+def test_a_finer_decode_is_asked_for_where_it_would_show_more():
+    pixels, _ = breast_pixels(832, 640)
+    whole = image_of(pixels)
+    small = image_of(pixels[::2, ::2], stored_size=(832, 640))
+    for rows, want in ((200, False), (500, True)):
+        spec = PixelSpec(name="test", rows=rows, cols=rows)
+        assert was_enlarged(process(small, spec).geometry) == want
+        assert not was_enlarged(process(whole, spec).geometry)  # there is no finer one

@@ -1,7 +1,8 @@
 """Image -> ProcessedImage, the same way every time, every step recorded.
 
 Order:   breast mask -> window, polarity and scale (one look-up) -> zero outside -> chest wall to
-         the left -> crop -> pad -> resize. The look-up runs on the crop only.
+         the left -> crop -> (AP alignment -> crop) -> pad -> resize. The look-up runs on the crop
+         only. NYU layouts crop, pad and cut as ``preprocess.nyu`` says, and do not resize.
 Returns: pixels in [0, 1]; inside the mask above 0, outside exactly 0, in steps of 1/65535, so that
          a store can hold pixels and mask in one array of 16 bits without loss.
 Frame:   the geometry leads from the file's own pixels here, also where they were decoded smaller.
@@ -17,7 +18,9 @@ from jaxtyping import Bool, Float32, UInt16
 from fourview.entities import Image, ProcessedImage
 from fourview.errors import PixelError
 from fourview.geometry import Geometry, Size
+from fourview.preprocess.align import align, alignment
 from fourview.preprocess.breast import Breast, find_breast
+from fourview.preprocess.nyu import nyu_window
 from fourview.preprocess.spec import PixelSpec
 from fourview.preprocess.window import MAX_LEVEL, Display, VoiChoice, choose_display, to_levels
 
@@ -25,15 +28,25 @@ from fourview.preprocess.window import MAX_LEVEL, Display, VoiChoice, choose_dis
 FROM_ABOVE = frozenset({"CC", "XCC", "XCCL", "XCCM", "FB", "CV"})
 
 Corners = tuple[int, int, int, int]  # x0, y0, x1, y1, half-open
+Levels = UInt16[np.ndarray, "row col"]
+Mask = Bool[np.ndarray, "row col"]
+MovedLevels = UInt16[np.ndarray, "new_row new_col"]
+MovedMask = Bool[np.ndarray, "new_row new_col"]
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where the processed image lies in the mirrored image, before it is resized."""
+    """What is cut out of an image.
 
-    mirror: bool
+    Attributes:
+        corners: In the mirrored image, if it is mirrored; may reach beyond it.
+        mask: True where pixels are shown, in the frame of the image's pixels.
+        notes: What was decided.
+    """
+
     corners: Corners
-    size: Size
+    mask: Mask
+    notes: tuple[str, ...] = ()
 
 
 def process(image: Image, spec: PixelSpec, *, voi: VoiChoice | None = None) -> ProcessedImage:
@@ -55,10 +68,17 @@ def process(image: Image, spec: PixelSpec, *, voi: VoiChoice | None = None) -> P
     mirror, side_notes = _mirror(image, breast)
     choice = _voi_choice(image, spec, voi)
     display, display_note = choose_display(image, breast.mask, range_=spec.range, voi=choice)
-    frame = _frame(image, breast, spec, mirror)
-    levels, mask = _cut(image, breast, frame.corners, mirror=mirror, display=display)
-    levels, mask = _resize(levels, mask, frame.size)
-    geometry = _geometry(image, frame)
+    frame = _frame(image, breast, spec, mirror=mirror, display=display)
+    levels, mask = _cut(image, frame, mirror=mirror, display=display)
+    geometry = _geometry(image, frame, mirror=mirror)
+    notes = (*image.notes, display_note, *side_notes, *frame.notes)
+    if spec.align_ap:
+        levels, mask, geometry, ap_notes = _aligned(image, spec, levels, mask, geometry)
+        notes += ap_notes
+    if spec.rows is not None and spec.cols is not None:
+        size = (spec.rows, spec.cols)
+        levels, mask = _resize(levels, mask, size)
+        geometry = geometry if geometry.processed_size == size else geometry.resized(*size)
     return ProcessedImage(
         image_id=image.image_id,
         view=image.view,
@@ -67,8 +87,18 @@ def process(image: Image, spec: PixelSpec, *, voi: VoiChoice | None = None) -> P
         geometry=geometry,
         spec=spec.name,
         fingerprint=spec.fingerprint,
-        notes=(*image.notes, display_note, *side_notes),
+        notes=notes,
     )
+
+
+def was_enlarged(geometry: Geometry) -> bool:
+    """Whether a file was decoded smaller and then enlarged, so that a finer decode shows more."""
+    names = [step.name for step in geometry.steps]
+    if "decoded_smaller" not in names:
+        return False
+    whole = abs(np.linalg.det(geometry.matrix()[:, :2]))
+    decoded = geometry.steps[names.index("decoded_smaller")].matrix
+    return bool(whole > decoded[0] * decoded[4] * (1 + 1e-9))
 
 
 def from_levels(levels: UInt16[np.ndarray, "row col"]) -> Float32[np.ndarray, "row col"]:
@@ -104,19 +134,88 @@ def _mirror(image: Image, breast: Breast) -> tuple[bool, tuple[str, ...]]:
     return found == "right", ()
 
 
-def _frame(image: Image, breast: Breast, spec: PixelSpec, mirror: bool) -> Frame:
-    """Crop and padding, in the mirrored image, and the size that it is then given."""
+def _frame(
+    image: Image, breast: Breast, spec: PixelSpec, *, mirror: bool, display: Display
+) -> Frame:
+    """Crop and padding, in the mirrored image."""
+    if spec.layout != "fit":
+        return _nyu_frame(image, breast, spec, mirror=mirror, display=display)
     rows, cols = image.pixels.shape
     corners = (0, 0, cols, rows)
     if spec.crop == "breast":
-        x0, y0, x1, y1 = breast.box
-        corners = (cols - x1, y0, cols - x0, y1) if mirror else (x0, y0, x1, y1)
+        corners = _mirrored(breast.box, cols) if mirror else breast.box
+    if spec.align_ap:
+        return Frame(corners, breast.mask)
+    corners, notes = _fitted(image, corners, spec)
+    return Frame(corners, breast.mask, notes)
+
+
+def _mirrored(corners: Corners, cols: int) -> Corners:
+    x0, y0, x1, y1 = corners
+    return cols - x1, y0, cols - x0, y1
+
+
+def _nyu_frame(
+    image: Image, breast: Breast, spec: PixelSpec, *, mirror: bool, display: Display
+) -> Frame:
+    """The NYU window, on the breast, or for parity on whatever is above 0 in the file."""
     if spec.rows is None or spec.cols is None:
-        return Frame(mirror, corners, (corners[3] - corners[1], corners[2] - corners[0]))
-    size = (spec.rows, spec.cols)
+        raise PixelError(f"pixel spec {spec.name}: layout {spec.layout} needs rows and cols")
+    parity = spec.layout == "nyu_parity"
+    inside = breast.mask
+    if parity:
+        inside = to_levels(image.pixels, display, invert=not image.bright_is_dense) > 0
+    oriented = np.ascontiguousarray(inside[:, ::-1]) if mirror else inside
+    from_above = image.view.position in FROM_ABOVE
+    window = (spec.cc_rows or spec.rows, spec.cols)
+    if not from_above:
+        window = (spec.rows, spec.mlo_cols or spec.cols)
+    try:
+        placed = nyu_window(
+            oriented,
+            window=window,
+            frame=(spec.rows, spec.cols),
+            from_above=from_above,
+            shift=int(parity and mirror),
+            strict=parity,
+        )
+    except PixelError as error:
+        raise PixelError(f"{image.image_id}: {error}") from error
+    x0, y0, x1, y1 = _mirrored(placed.visible, inside.shape[1]) if mirror else placed.visible
+    shown = np.zeros_like(inside)
+    shown[y0:y1, x0:x1] = inside[y0:y1, x0:x1]
+    return Frame(placed.corners, shown, (placed.note,))
+
+
+def _fitted(image: Image, corners: Corners, spec: PixelSpec) -> tuple[Corners, tuple[str, ...]]:
+    """Corners of the frame around what was cropped, so that resizing keeps its aspect or scale."""
+    if spec.rows is None or spec.cols is None:
+        return corners, ()
+    even = image.view.position in FROM_ABOVE and not spec.align_ap
+    if spec.mm_per_px is not None and image.spacing_mm is not None:
+        return _at_scale(image, corners, spec, even=even)
     if spec.pad_to_aspect:
-        corners = _padded(corners, size, even=image.view.position in FROM_ABOVE)
-    return Frame(mirror, corners, size)
+        corners = _padded(corners, (spec.rows, spec.cols), even=even)
+    if spec.mm_per_px is not None:
+        return corners, ("no spacing in the file: scaled to the frame",)
+    return corners, ()
+
+
+def _at_scale(
+    image: Image, corners: Corners, spec: PixelSpec, *, even: bool
+) -> tuple[Corners, tuple[str, ...]]:
+    """The frame's size in millimetres, or larger where the breast is; its scale as a note."""
+    assert spec.rows and spec.cols and spec.mm_per_px and image.spacing_mm
+    row_mm, col_mm = (mm * _halved_by(image) for mm in image.spacing_mm)
+    x0, y0, x1, y1 = corners
+    height, width = spec.rows * spec.mm_per_px / row_mm, spec.cols * spec.mm_per_px / col_mm
+    larger = max(1.0, (y1 - y0) / height, (x1 - x0) / width)
+    tall = max(y1 - y0, round(height * larger))
+    wide = max(x1 - x0, round(width * larger))
+    y0 -= (tall - (y1 - y0)) // 2 if even else 0
+    why = ", so that the frame holds the whole breast" if larger > 1 else ""
+    note = f"{spec.mm_per_px * larger:.3g} mm a processed pixel{why}"
+    return (x0, y0, x0 + wide, y0 + tall), (note,)
 
 
 def _padded(corners: Corners, size: Size, *, even: bool) -> Corners:
@@ -130,15 +229,13 @@ def _padded(corners: Corners, size: Size, *, even: bool) -> Corners:
 
 
 def _cut(
-    image: Image, breast: Breast, corners: Corners, *, mirror: bool, display: Display
-) -> tuple[UInt16[np.ndarray, "row col"], Bool[np.ndarray, "row col"]]:
-    """Display levels of the crop, 0 outside the breast and beyond the image, chest wall left."""
+    image: Image, frame: Frame, *, mirror: bool, display: Display
+) -> tuple[MovedLevels, MovedMask]:
+    """Display levels of the frame, 0 outside the mask and beyond the image, chest wall left."""
     rows, cols = image.pixels.shape
-    x0, y0, x1, y1 = corners
-    if mirror:
-        x0, x1 = cols - x1, cols - x0
+    x0, y0, x1, y1 = _mirrored(frame.corners, cols) if mirror else frame.corners
     inside = np.s_[max(y0, 0) : min(y1, rows), max(x0, 0) : min(x1, cols)]
-    mask = breast.mask[inside]
+    mask = frame.mask[inside]
     levels = to_levels(image.pixels[inside], display, invert=not image.bright_is_dense)
     levels = _zero_outside(levels, mask)
     mask_bytes: Any = mask.view(np.uint8)
@@ -149,6 +246,23 @@ def _cut(
     if mirror:
         levels, mask_bytes = cv2.flip(levels, 1), cv2.flip(mask_bytes, 1)
     return levels, mask_bytes.astype(bool)
+
+
+def _aligned(
+    image: Image, spec: PixelSpec, levels: Levels, mask: Mask, geometry: Geometry
+) -> tuple[MovedLevels, MovedMask, Geometry, tuple[str, ...]]:
+    """Turn so that columns are depths in front of the chest wall, crop again, and pad."""
+    done = align(levels, mask, geometry, alignment(levels, mask, image.view.position))
+    rows, cols = done.mask.shape
+    corners, notes = _fitted(image, (0, 0, cols, rows), spec)
+    _, _, wide, tall = corners
+    levels, mask, geometry = done.levels, done.mask, done.geometry
+    if (tall, wide) != (rows, cols):
+        border = (0, tall - rows, 0, wide - cols)
+        levels = cv2.copyMakeBorder(levels, *border, cv2.BORDER_CONSTANT, value=0)
+        mask = np.pad(mask, ((0, tall - rows), (0, wide - cols)))
+        geometry = geometry.cropped(*corners)
+    return levels, mask, geometry, (done.alignment.note, *notes)
 
 
 def _zero_outside(
@@ -172,14 +286,19 @@ def _resize(
     return _zero_outside(cv2.resize(levels, wanted, interpolation=method), small), small
 
 
-def _geometry(image: Image, frame: Frame) -> Geometry:
+def _halved_by(image: Image) -> int:
+    """How many stored pixels a side one of the image's is: 1, or 2, 4, ... if decoded smaller."""
+    long_side = max(int(side) for side in image.pixels.shape)
+    return max(1, round(max(image.stored_size) / long_side))
+
+
+def _geometry(image: Image, frame: Frame, *, mirror: bool) -> Geometry:
+    """From the file's own pixels to what was cut."""
     geometry = Geometry(image.stored_size)
     rows, cols = image.pixels.shape
-    factor = max(1, round(max(image.stored_size) / max(rows, cols)))
+    factor = _halved_by(image)
     if factor > 1:
         geometry = geometry.decoded_smaller(rows, cols, factor)
-    if frame.mirror:
+    if mirror:
         geometry = geometry.mirrored()
-    if frame.corners != (0, 0, cols, rows):
-        geometry = geometry.cropped(*frame.corners)
-    return geometry if geometry.processed_size == frame.size else geometry.resized(*frame.size)
+    return geometry if frame.corners == (0, 0, cols, rows) else geometry.cropped(*frame.corners)

@@ -24,7 +24,18 @@ class PixelSpec:
         crop: To the breast's box, or not at all.
         pad_to_aspect: Pad (air side; below for MLO, evenly above and below for CC) to rows:cols
             before resizing, so that nothing is squeezed.
-        align_ap: Turn MLO views so that the pectoral line is vertical.
+        align_ap: Turn MLO views so that the pectoral line is vertical, and cut there: columns are
+            depths in front of the chest wall in every view. Padding is then always below.
+        layout: How the frame is laid: around the breast (fit), or as the NYU classifiers' window
+            at native resolution, on the breast alone (nyu) or on the file's pixels with the
+            off-by-one of mirrored views (nyu_parity). See ``preprocess.nyu``.
+        cc_rows: Height of the NYU window of views from above, where it is not ``rows``; what is
+            below it in the frame is 0.
+        mlo_cols: Width of the NYU window of all other views, where it is not ``cols``.
+        mm_per_px: Side of a processed pixel. Where the spacing is known every image gets this one
+            scale (a breast that is too large gets a smaller one); None scales each to the frame.
+        decode: How fine a file is decoded: to twice the processed size, or to the processed size
+            and finer only for a breast that then turns out to be smaller than it becomes.
     """
 
     name: str
@@ -35,15 +46,21 @@ class PixelSpec:
     crop: Literal["breast", "none"] = "breast"
     pad_to_aspect: bool = True
     align_ap: bool = False
+    layout: Literal["fit", "nyu", "nyu_parity"] = "fit"
+    cc_rows: int | None = None
+    mlo_cols: int | None = None
+    mm_per_px: float | None = None
+    decode: Literal["twice", "as_needed"] = "twice"
 
     @property
     def enough(self) -> tuple[int, int] | None:
         """Rows and columns that a file may be decoded to; None asks for all it has.
 
         A breast fills at least half of most images' height and width, so twice the processed size
-        leaves it no smaller than it becomes.
+        leaves it no smaller than it becomes. Right for all but the smallest breasts, without
+        looking; ``data.read_image.read_processed`` looks, where ``decode`` is as_needed.
         """
-        if self.rows is None or self.cols is None:
+        if self.rows is None or self.cols is None or self.layout != "fit":
             return None
         return 2 * self.rows, 2 * self.cols
 
@@ -65,8 +82,56 @@ SPECS: dict[str, PixelSpec] = {
         PixelSpec(name="mvccl-1536x768", rows=1536, cols=768),
         PixelSpec(name="mvccl-384x192", rows=384, cols=192),
         PixelSpec(name="mvccl-192x96", rows=192, cols=96),
-        PixelSpec(name="vlp-518", rows=518, cols=518),
+        PixelSpec(name="vlp-518", rows=518, cols=518, decode="as_needed"),
+        PixelSpec(
+            name="glam-518",  # half a millimetre: 259 mm, more than nearly all breasts
+            rows=518,
+            cols=518,
+            align_ap=True,
+            mm_per_px=0.5,
+            decode="as_needed",
+        ),
+        PixelSpec(
+            name="glam-518-stretched",  # as the public code: column j is a fraction of the depth
+            rows=518,
+            cols=518,
+            align_ap=True,
+            pad_to_aspect=False,
+            decode="as_needed",
+        ),
         PixelSpec(name="clsdet-native", rows=None, cols=None, pad_to_aspect=False),
+        PixelSpec(
+            name="nyu-2944x1920",  # the NYU data are unwindowed; its networks standardise
+            rows=2944,
+            cols=1920,
+            voi="ignore",
+            range="bits",
+            layout="nyu",
+        ),
+        PixelSpec(
+            name="nyu-2944x1920-parity",
+            rows=2944,
+            cols=1920,
+            voi="ignore",
+            range="bits",
+            layout="nyu_parity",
+        ),
+        PixelSpec(
+            name="dmv-2974x1942",  # holds CC, 2677 x 1942, and MLO, 2974 x 1748
+            rows=2974,
+            cols=1942,
+            voi="ignore",
+            range="bits",
+            layout="nyu",
+            cc_rows=2677,
+            mlo_cols=1748,
+        ),
+        PixelSpec(
+            name="frcnn-2145x1737",  # the whole image: its longer and shorter side at most these
+            rows=2145,
+            cols=1737,
+            crop="none",
+        ),
         PixelSpec(
             name="end2end-1152x896",  # the public containers stretch the whole image, unwindowed
             rows=1152,
