@@ -32,6 +32,7 @@ LEAST_OFFSET = 0.01  # of the width, as in [1]
 MOST_OFFSET = 0.75  # of the width; 0.60 in [1] misses large muscles (median error 0.7 -> 0.9)
 REFINE_DEGREES, REFINE_OFFSET = 4.0, 0.03  # to either side; of the height
 REFINE_CLIP = 5.0  # of a strong step
+MOST_FOOT = 1.25  # of the height: a line that meets the left edge further down is gland's edge
 FOOT_WEIGHT = 0.3  # of a vote where the line leaves the image, 1 at the top: the muscle fades
 SPREAD_COST = 0.25  # of the standard deviation of the steps along a line
 LEAST_VOTES = 0.06  # of the height: a shorter line is no candidate
@@ -211,6 +212,7 @@ class _Votes:
         middle = np.arange(len(num)) + 0.5
         allowed = (middle >= max(3.0, LEAST_OFFSET * self.cols)) & is_brighter
         allowed &= (middle <= MOST_OFFSET * self.cols) & (num > LEAST_VOTES * self.rows)
+        allowed &= middle <= MOST_FOOT * self.rows * math.sin(math.radians(degrees))
         score = np.where(allowed, score, -1.0)
         best = int(score.argmax())
         return float(score[best]), degrees, float(middle[best])
