@@ -2,12 +2,14 @@
 
 import inspect
 import json as jsonlib
+import shutil
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from fourview.cli.progress import progress_bar
+from fourview.cli.progress import Update, progress_bar
+from fourview.data.executor import Executor, find_executor
 from fourview.data.manifest import write_manifest
 from fourview.data.sources.find import find_source
 from fourview.data.split import assign_split
@@ -25,9 +27,13 @@ def index(
     split: str | None = None,
     seed: int = 0,
     workers: int = 2,
+    executor: str = "local",
     json: bool = False,
 ) -> None:
     """Turn a data set into a manifest: four tables with one meaning for every set.
+
+    Stopped while it reads headers, the same command goes on; what it found so far lies beside the
+    manifest until that is written.
 
     Parameters
     ----------
@@ -38,13 +44,16 @@ def index(
         Without it the data set's own split is kept, if it has one.
     seed: Of the split.
     workers: Processes that read headers, where the source reads any.
+    executor: Where they run: local, or ray (the cluster in RAY_ADDRESS, else one started here).
     json: Print the summary as JSON.
     """
+    work = out.absolute().parent / f".{out.name}.index"
     with progress_bar(quiet=json) as update:
-        manifest = _read(root, source, workers, update)
+        manifest = _read(root, source, find_executor(executor, workers), work, update)
     if split is not None:
         manifest = assign_split(manifest, _shares(split), seed)
     digest = write_manifest(manifest, out)
+    shutil.rmtree(work, ignore_errors=True)
     left_out = manifest.images["left_out"]
     by_reason: dict[str, int] = dict(left_out.drop_nulls().value_counts().sort("left_out").rows())
     summary = {
@@ -69,19 +78,15 @@ def index(
         print(f"left out: {count} {reason}")
 
 
-def _read(root: Path, source: str, workers: int, update: object) -> Manifest:
+def _read(root: Path, source: str, executor: Executor, work: Path, update: Update) -> Manifest:
     function = find_source(source)
     known = inspect.signature(function).parameters
-    options = {"workers": workers, "progress": _counter(update)}
+    options = {
+        "executor": executor,
+        "work": work,
+        "progress": lambda done, of: update("reading headers", done, of),
+    }
     return function(root, **{k: v for k, v in options.items() if k in known})
-
-
-def _counter(update: object) -> object:
-    def count(done: int, of: int) -> None:
-        if callable(update):
-            update("reading headers", done, of)
-
-    return count
 
 
 def _shares(text: str) -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fourview.cli.progress import progress_bar
+from fourview.data.executor import find_executor
 from fourview.data.manifest import read_manifest
 from fourview.data.prepare import prepare as prepare_store
 from fourview.data.store import FAILED
@@ -21,6 +22,7 @@ def prepare(
     spec: str,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     workers: int = 2,
+    executor: str = "local",
     json: bool = False,
 ) -> None:
     """Make a store: the pixels of every image of a manifest, as models of one pixel spec see them.
@@ -33,6 +35,7 @@ def prepare(
     spec: Name of the pixel spec, as ``fourview list specs`` shows.
     out: Folder of the store.
     workers: Processes.
+    executor: Where they run: local, or ray (the cluster in RAY_ADDRESS, else one started here).
     json: Print the summary as JSON.
     """
     with progress_bar(quiet=json) as update:
@@ -40,7 +43,7 @@ def prepare(
             read_manifest(manifest),
             pixel_spec(spec),
             out,
-            workers=workers,
+            executor=find_executor(executor, workers),
             progress=lambda done, of: update("images", done, of),
         )
     failed = summary.failed

@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-Update = Callable[[str, int, int], None]  # what, done, of
+Update = Callable[[str, int, int | None], None]  # what, done, of (None: not known yet)
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def progress_bar(*, quiet: bool = False) -> Iterator[Update]:
     with Progress(*columns, console=console) as bars:
         tasks = {}
 
-        def update(what: str, done: int, of: int) -> None:
+        def update(what: str, done: int, of: int | None) -> None:
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=of)
             bars.update(tasks[what], completed=done, total=of)

@@ -6,16 +6,16 @@ Crash:   a worker writes an image's shard beside the array and renames it, then 
 Failure: a file that cannot be read, hangs its decoder or takes its worker down costs one image; it
          is listed in ``failed.parquet``. What may pass (time, memory, disk) is tried again by the
          next run, what will not (the file) only when asked for.
+Disk:    a full one costs the images that it has no room for; the tables' room is taken first.
 Order:   image i of the array is image i of ``images_to_read``, for any number of workers.
 """
 
-import errno
 import fcntl
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,9 +26,11 @@ import cv2
 import polars as pl
 
 from fourview.data.content_hash import table_digest
+from fourview.data.disk import is_full, named_if_full, reserved
+from fourview.data.executor import Executor, LocalExecutor
 from fourview.data.journal import Journal
 from fourview.data.manifest import images_to_read
-from fourview.data.read_image import read_listed_image
+from fourview.data.read_image import ReadImage, read_listed_image, read_processed
 from fourview.data.shard import Tiling, encode_shard
 from fourview.data.store import (
     DESCRIPTION,
@@ -42,22 +44,22 @@ from fourview.data.store import (
     canvas_of,
     shard_path,
 )
-from fourview.data.workers import Lost, run_jobs
+from fourview.data.workers import Lost
 from fourview.entities import Image, Manifest, ProcessedImage
 from fourview.errors import DicomError, FourviewError, StoreError
-from fourview.preprocess.pipeline import process, to_pixel_levels
+from fourview.preprocess.pipeline import to_pixel_levels
 from fourview.preprocess.spec import PixelSpec
 
 JOURNAL = "journal.jsonl"
 PARTIAL = "partial"  # shards being written; empty between images
 LOCK = "lock"
+RESERVE = "reserve"  # holds the room that the tables will take, and is gone before they are written
+TABLE_BYTES, TABLE_BYTES_PER_IMAGE = 1 << 16, 1 << 10  # 300 to 600 bytes an image were seen
 IMAGE_TIMEOUT_S = 120.0  # a whole film takes well under a second on an idle core
 MAY_PASS = frozenset({"timeout", "killed", "disk"})  # reasons that another run may not meet
 
 # What decides the pixels of a manifest; labels may be corrected without preparing again.
 DECIDING = ("patient_id", "exam_id", "image_id", "path", "side", "view", "modifiers", "voi")
-
-ReadImage = Callable[[Path, Mapping[str, Any], PixelSpec], Image]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,7 @@ def prepare(
     out: Path | str,
     *,
     workers: int = 1,
+    executor: Executor | None = None,
     progress: Callable[[int, int], None] | None = None,
     image_timeout_s: float = IMAGE_TIMEOUT_S,
     retry_failed: bool = False,
@@ -99,13 +102,14 @@ def prepare(
     """Process every image of a manifest that is not left out, and write them as a store.
 
     Calling it again on the same folder goes on where the last run was stopped; on a finished
-    store it does nothing. The result does not depend on ``workers``.
+    store it does nothing. The result does not depend on ``workers`` or ``executor``.
 
     Args:
         manifest: Which images there are; its ``root`` says where.
         spec: What is done to the pixels.
         out: Folder of the store; made if absent.
         workers: Processes, each on one core.
+        executor: Where images are processed; None is ``workers`` processes of this machine.
         progress: Called with images done (stored or failed) and images in all.
         image_timeout_s: A file that takes longer is given up.
         retry_failed: Also try files again that an earlier run found to be bad.
@@ -113,21 +117,23 @@ def prepare(
             needs; importable by name.
 
     Raises:
-        StoreError: The folder holds a store of another spec or other images, or is in use.
+        StoreError: The folder holds a store of another spec or other images, or is in use; or its
+            disk has no room even for the tables.
     """
     start, out = time.monotonic(), Path(out)
     rows = images_to_read(manifest)
     about = _describe(manifest, rows, spec)
-    out.mkdir(parents=True, exist_ok=True)
-    with _locked(out):
+    with named_if_full(out), _locked(out):
         _begin(out, about)
         journal = Journal(out / JOURNAL)
         done = _done_before(out, journal, retry_failed=retry_failed)
         todo = (_Job(i, row) for i, row in enumerate(rows.iter_rows(named=True)) if i not in done)
         task = partial(_process_one, out=out, root=Path(manifest.root), spec=spec, read=read)
+        run = (executor or LocalExecutor(workers)).run
         num_new = 0
-        with journal:
-            for job, outcome in run_jobs(task, todo, workers=workers, timeout_s=image_timeout_s):
+        room = TABLE_BYTES + TABLE_BYTES_PER_IMAGE * about.num_images
+        with reserved(out / RESERVE, room), journal:
+            for job, outcome in run(task, todo, timeout_s=image_timeout_s):
                 entry = _entry(job, outcome)
                 journal.add(entry)
                 done[job.index] = entry
@@ -158,6 +164,7 @@ def _describe(manifest: Manifest, rows: pl.DataFrame, spec: PixelSpec) -> Descri
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
     """Hold the store's lock; the system lets go of it when the process ends, however it does."""
+    out.mkdir(parents=True, exist_ok=True)
     with (out / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -220,8 +227,7 @@ def _process_one(
     cv2.setNumThreads(1)
     row = job.row
     try:
-        image = read(root / str(row["path"]), row, spec)
-        processed = process(image, spec, voi=row["voi"])
+        image, processed = read_processed(root / str(row["path"]), row, spec, read=read)
         levels = to_pixel_levels(processed.pixels)
         data = encode_shard(levels, Tiling.of(canvas_of(spec)))
     except DicomError as error:
@@ -235,8 +241,8 @@ def _process_one(
     try:
         _write_shard(out, job.index, data)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return _failure(job, "disk", "no space left" if full else f"cannot write: {error}")
+        why = "no space left" if is_full(error) else f"cannot write: {error.strerror}"
+        return _failure(job, "disk", why)
     return _stored(job, image, processed, num_bytes=len(data))
 
 

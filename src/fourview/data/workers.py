@@ -192,12 +192,13 @@ def _work(function: Callable[[Any], Any], pipe: Connection) -> None:
         pipe.send("ready")
         while True:
             job = pipe.recv()
-            pipe.send(_guarded(function, job))
+            pipe.send(guarded(function, job))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(0)
 
 
-def _guarded(function: Callable[[Any], Any], job: Any) -> Any:
+def guarded(function: Callable[[Any], Any], job: Any) -> Any:
+    """What the function gives, or ``Lost`` with the reason where it raises."""
     try:
         return function(job)
     except MemoryError:

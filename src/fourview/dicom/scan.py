@@ -1,18 +1,21 @@
 """Every file below a folder -> its header, as a stream: memory does not grow with the folder.
 
 Order:   by name, folder by folder, so two runs give the same stream with any number of workers.
+Chunks:  what a worker gets at once. They end where the files' names say, not after a fixed number:
+         a file that comes or goes changes its own chunk, and those of all others stay.
 Skipped: pipes, devices and broken links are listed; a folder that was seen before, under another
          name or through a link to its own parent, is not entered again.
 """
 
 import os
 import stat
+import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 from fourview.dicom.header import Header, header_of
 from fourview.dicom.part10 import open_dicom
@@ -26,7 +29,7 @@ from fourview.errors import (
     UnsupportedImageError,
 )
 
-CHUNK = 64  # files a worker gets at once; large enough to hide what passing them costs
+CHUNK_LEAST, CHUNK_MEAN, CHUNK_MOST = 64, 256, 512  # files; enough to hide what passing them costs
 MAX_FOLDERS_DEEP = 64  # folders inside each other
 _REASONS: tuple[tuple[type[DicomError], str], ...] = (
     (DamagedHeaderError, "damaged"),
@@ -35,6 +38,23 @@ _REASONS: tuple[tuple[type[DicomError], str], ...] = (
     (HostileFileError, "hostile"),
     (UnsupportedImageError, "unsupported"),
 )
+
+
+class FoundFile(NamedTuple):
+    """A regular file.
+
+    Attributes:
+        path: Relative to the folder that is scanned; "" where that is the file itself.
+        size: In bytes.
+        mtime_ns: When it was last written, in nanoseconds since 1970.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+Found = FoundFile | LeftOut
 
 
 def scan(
@@ -56,25 +76,62 @@ def scan(
         A ``Header`` for what is DICOM, also where it is no mammogram to read (``left_out`` says
         why); a ``LeftOut`` for what cannot be read at all.
     """
-    base = str(root)
     done = 0
-    for results in _mapped(files_below(root), base, workers, for_processing=for_processing):
+    for results in _mapped(chunks_below(root), str(root), workers, for_processing):
         yield from results
         done += len(results)
         if progress is not None:
             progress(done)
 
 
-def files_below(root: Path | str) -> Iterator[str | LeftOut]:
-    """Paths of all regular files below ``root``, relative to it; LeftOut for what is none.
+def files_below(root: Path | str, *, skip: Iterable[Path] = ()) -> Iterator[Found]:
+    """All regular files below ``root``, or ``root`` itself; LeftOut for what is none.
 
-    ``root`` itself, where it is a file, is "".
+    Args:
+        root: A folder or a file.
+        skip: Folders that are not entered; those that do not exist do no harm.
     """
     base = str(root)
     if not os.path.isdir(base):  # noqa: PTH112 - paths stay strings: a million of them pass here
-        yield ""
+        found = _found(base, "")
+        yield found if isinstance(found, FoundFile) else FoundFile("", 0, 0)  # reading it will tell
         return
-    yield from _below(base, "", set(), 0)
+    seen = {(s.st_dev, s.st_ino) for s in (folder.stat() for folder in skip if folder.is_dir())}
+    yield from _below(base, "", seen, 0)
+
+
+def chunks_below(root: Path | str, *, skip: Iterable[Path] = ()) -> Iterator[tuple[Found, ...]]:
+    """What ``files_below`` yields, in chunks of about CHUNK_MEAN files that depend on names only.
+
+    After a file that came or went, the chunks are soon those of the listing without it.
+    """
+    chunk: list[Found] = []
+    for item in files_below(root, skip=skip):
+        chunk.append(item)
+        if len(chunk) == CHUNK_MOST or (len(chunk) >= CHUNK_LEAST and _ends_chunk(item.path)):
+            yield tuple(chunk)
+            chunk = []
+    if chunk:
+        yield tuple(chunk)
+
+
+def read_chunk(
+    chunk: Sequence[Found], base: str, *, for_processing: bool = False
+) -> list[Header | LeftOut]:
+    """One result for each of the files below ``base``, in their order; none of them raises."""
+    results: list[Header | LeftOut] = []
+    for item in chunk:
+        if isinstance(item, LeftOut):
+            results.append(item)
+            continue
+        full = f"{base}/{item.path}" if item.path else base
+        shown = item.path or Path(base).name
+        try:
+            with open_dicom(full) as file:
+                results.append(header_of(file, shown, for_processing=for_processing))
+        except DicomError as error:
+            results.append(left_out_for(error, full, shown=shown))
+    return results
 
 
 def left_out_for(error: DicomError, path: str, *, shown: str | None = None) -> LeftOut:
@@ -87,9 +144,7 @@ def left_out_for(error: DicomError, path: str, *, shown: str | None = None) -> L
     )
 
 
-def _below(
-    base: str, folder: str, seen: set[tuple[int, int]], depth: int
-) -> Iterator[str | LeftOut]:
+def _below(base: str, folder: str, seen: set[tuple[int, int]], depth: int) -> Iterator[Found]:
     here = f"{base}/{folder}" if folder else base
     try:
         status = os.stat(here)  # noqa: PTH116 - as above
@@ -108,55 +163,47 @@ def _below(
         return
     for name in names:
         path = f"{folder}/{name}" if folder else name
-        try:
-            mode = os.stat(f"{base}/{path}").st_mode  # noqa: PTH116 - as above
-        except OSError as error:
-            detail = f"the file cannot be reached: {error.strerror}"
-            yield LeftOut(path=path, reason="unreachable", detail=detail)
-            continue
-        if stat.S_ISDIR(mode):
+        found = _found(f"{base}/{path}", path)
+        if found is None:
             yield from _below(base, path, seen, depth + 1)
-        elif stat.S_ISREG(mode):
-            yield path
         else:
-            yield LeftOut(path=path, reason="special", detail="it is a pipe, socket or device")
+            yield found
+
+
+def _found(full: str, path: str) -> Found | None:
+    """What stands at a path; None for a folder."""
+    try:
+        status = os.stat(full)  # noqa: PTH116 - as above
+    except OSError as error:
+        detail = f"the file cannot be reached: {error.strerror}"
+        return LeftOut(path=path, reason="unreachable", detail=detail)
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    if stat.S_ISREG(status.st_mode):
+        return FoundFile(path, status.st_size, status.st_mtime_ns)
+    return LeftOut(path=path, reason="special", detail="it is a pipe, socket or device")
+
+
+def _ends_chunk(path: str) -> bool:
+    name = path.encode("utf-8", "surrogateescape")
+    return zlib.crc32(name) % (CHUNK_MEAN - CHUNK_LEAST) == 0
 
 
 def _mapped(
-    paths: Iterator[str | LeftOut], base: str, workers: int, *, for_processing: bool
+    chunks: Iterator[tuple[Found, ...]], base: str, workers: int, for_processing: bool
 ) -> Iterator[list[Header | LeftOut]]:
     """Headers chunk by chunk, in order; a few chunks per worker are under way at a time."""
-    chunks = iter(lambda: list(islice(paths, CHUNK)), [])
     if workers <= 1:
         for chunk in chunks:
-            yield _headers(chunk, base, for_processing=for_processing)
+            yield read_chunk(chunk, base, for_processing=for_processing)
         return
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         waiting: deque[Future[list[Header | LeftOut]]] = deque()
         for chunk in chunks:
-            waiting.append(pool.submit(_headers, chunk, base, for_processing=for_processing))
+            waiting.append(pool.submit(read_chunk, chunk, base, for_processing=for_processing))
             if len(waiting) > 3 * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def _headers(
-    chunk: list[str | LeftOut], base: str, *, for_processing: bool
-) -> list[Header | LeftOut]:
-    """One result for each path of a chunk; runs in a worker."""
-    results: list[Header | LeftOut] = []
-    for path in chunk:
-        if isinstance(path, LeftOut):
-            results.append(path)
-            continue
-        full = f"{base}/{path}" if path else base
-        shown = path or Path(base).name
-        try:
-            with open_dicom(full) as file:
-                results.append(header_of(file, shown, for_processing=for_processing))
-        except DicomError as error:
-            results.append(left_out_for(error, full, shown=shown))
-    return results

