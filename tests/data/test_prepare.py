@@ -2,25 +2,29 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import imagecodecs
 import numpy as np
 import polars as pl
 import pytest
 
+from dicom_examples import J2K_LOSSLESS, write_mammogram
 from fourview.data.manifest import make_manifest, write_manifest
 from fourview.data.prepare import prepare
-from fourview.data.read_image import read_listed_image
+from fourview.data.read_image import read_listed_image, read_processed
 from fourview.data.store import Store, shard_path
 from fourview.errors import StoreError
-from fourview.preprocess.pipeline import process, to_pixel_levels
-from fourview.preprocess.spec import pixel_spec
-from mammogram_examples import breast_pixels
+from fourview.preprocess.pipeline import process, to_pixel_levels, was_enlarged
+from fourview.preprocess.spec import PixelSpec, pixel_spec
+from mammogram_examples import breast_pixels, overlap
 from troubled_reader import read_with_trouble
 
 SPEC = pixel_spec("mvccl-192x96")
@@ -196,3 +200,68 @@ def test_corrected_labels_need_no_new_store(ten):
         source="test", root=root, images=manifest.images, breasts=breasts, terms="none"
     )
     assert prepare(labelled, SPEC, root / "store").num_new == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 256 KiB of its own, and the way to enlarge it."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.call(mount, stderr=subprocess.DEVNULL):
+        pytest.skip("cannot mount a small disk here: needs root")
+
+    def enlarge():
+        again = ["mount", "-o", "remount,size=8m", str(disk)]
+        subprocess.run(again, check=True, capture_output=True)
+
+    yield disk, enlarge
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_full_disk_stops_no_run_and_another_one_completes_it(ten, small_disk):
+    root, manifest = ten
+    disk, enlarge = small_disk
+    out = disk / "s"
+    summary = prepare(manifest, SPEC, out, workers=2)
+    reasons = summary.failed.group_by("reason", "detail").len().sort("reason")
+    full = reasons.filter(pl.col("reason") == "disk")
+    assert full["detail"].to_list() == ["no space left"]
+    assert 1 <= full["len"][0] <= 8  # some found room, some did not
+    store = Store.open(out)
+    assert len(store) == summary.num_stored == 10 - summary.failed.height
+    for image_id in store.table["image_id"]:
+        assert store.read(image_id).any()
+    enlarge()
+    assert prepare(manifest, SPEC, out).num_new == full["len"][0]
+    assert contents(out) == contents(root / "store")
+
+
+def test_a_disk_without_room_for_the_tables_is_named(ten, small_disk):
+    _, manifest = ten
+    disk, _ = small_disk
+    (disk / "other").write_bytes(bytes(200 << 10))
+    with pytest.raises(StoreError, match="no space left on the disk; free some"):
+        prepare(manifest, SPEC, disk / "s")
+
+
+@pytest.mark.parametrize(("fills", "reduced"), [(0.9, 4), (0.5, 2), (0.35, 1)])
+def test_a_wavelet_file_is_decoded_as_fine_as_its_breast_needs(tmp_path, fills, reduced):
+    pixels, _ = breast_pixels(832, 640, noise=2)
+    whole = np.zeros_like(pixels)
+    small = cv2.resize(pixels, None, fx=fills, fy=fills, interpolation=cv2.INTER_AREA)
+    whole[: small.shape[0], : small.shape[1]] = small
+    path = write_mammogram(tmp_path / "a.dcm", stored=whole, syntax=J2K_LOSSLESS)
+    row = {"side": "L", "view": "CC", "modifiers": None, "path": "a.dcm", "voi": None}
+    row |= dict.fromkeys(("image_id", "patient_id", "exam_id"), "i")
+    spec = PixelSpec(name="t", rows=130, cols=100, decode="as_needed", range="bits")
+    image, processed = read_processed(path, row, spec)
+    assert image.pixels.shape == (832 // reduced, 640 // reduced)
+    assert not was_enlarged(processed.geometry)
+    full = process(read_listed_image(path, row, replace(spec, rows=None, cols=None)), spec)
+    corners = np.array([[0.0, 0.0], [640, 832]])
+    moved = processed.geometry.to_processed(corners) - full.geometry.to_processed(corners)
+    assert np.abs(moved).max() < 3  # the mask's edge is a few stored pixels elsewhere
+    both = processed.mask & full.mask
+    assert overlap(processed.mask, full.mask) > 0.97
+    assert np.corrcoef(processed.pixels[both], full.pixels[both])[0, 1] > 0.97

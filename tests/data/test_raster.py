@@ -81,3 +81,12 @@ def test_a_missing_file_and_an_unknown_view_are_refused(tmp_path):
         read_raster(tmp_path / "none.png", ROW)
     with pytest.raises(PixelError, match="side None"):
         read_raster(tmp_path / "none.png", ROW | {"side": None})
+
+
+def test_a_jpeg_that_claims_too_many_pixels_is_refused_before_it_is_decoded(tmp_path):
+    data = bytearray(imagecodecs.jpeg8_encode(SHALLOW))
+    size = data.index(b"\xff\xc0") + 5
+    data[size : size + 4] = b"\xff\xff\xff\xff"  # 4 GiB of grey
+    (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(PixelError, match=r"damaged: 65535 x 65535 pixels; get the file again"):
+        read_raster(tmp_path / "a.jpg", ROW)

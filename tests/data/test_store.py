@@ -165,3 +165,15 @@ def test_a_damaged_shard_is_an_error_and_no_picture(tmp_path, damage):
         path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(StoreError, match="run `prepare` again"):
         Store.open(tmp_path / "s").read("i0")
+
+
+def test_an_index_that_points_elsewhere_is_found_by_its_checksum(tmp_path):
+    levels = random_levels(600, 600, 0)
+    write_store(tmp_path / "s", PixelSpec(name="square", rows=600, cols=600), [levels])
+    path, grid = shard_path(tmp_path / "s", 0), 9
+    data = bytearray(path.read_bytes())
+    first, second = (slice(-4 - 16 * (grid - n), -4 - 16 * (grid - n) + 16) for n in (0, 1))
+    data[first], data[second] = data[second], data[first]  # two chunks change places
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match="its checksum is another"):
+        Store.open(tmp_path / "s").read("i0")

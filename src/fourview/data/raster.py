@@ -14,8 +14,9 @@ import imagecodecs
 import numpy as np
 from jaxtyping import Shaped
 
+from fourview.dicom.codestream import read_codestream
 from fourview.entities import Image, View
-from fourview.errors import PixelError
+from fourview.errors import DicomError, PixelError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".pgm"})
 MAX_PIXELS = 1 << 28  # 16384 x 16384: refused before anything is allocated
@@ -88,7 +89,14 @@ def _decode(path: Path, data: bytes) -> tuple[Shaped[np.ndarray, "row col *chann
 def _decode_jpeg(data: bytes) -> tuple[np.ndarray, int]:
     if JPEG_END not in data[-JPEG_TAIL:]:  # the decoder would fill the rest with grey
         raise ValueError("the end of the JPEG is missing")
-    return imagecodecs.jpeg8_decode(data), 8
+    try:
+        stream = read_codestream(data)
+    except DicomError as error:
+        raise ValueError("its header has no size") from error
+    rows, cols = stream.size
+    if not 0 < rows * cols <= MAX_PIXELS:
+        raise ValueError(f"{rows} x {cols} pixels")
+    return imagecodecs.jpeg8_decode(data), stream.precision
 
 
 def _decode_png(data: bytes) -> tuple[np.ndarray, int]:

@@ -136,6 +136,11 @@ def _read_index(handle: int, path: Path, tiling: Tiling) -> UInt64[np.ndarray, "
     data = os.pread(handle, tiling.index_bytes, start) if start >= 0 else b""
     if len(data) != tiling.index_bytes:
         raise StoreError(f"{path}: the image's shard is cut off; delete it and run `prepare` again")
+    if google_crc32c.value(data[:-4]) != int.from_bytes(data[-4:], "little"):
+        raise StoreError(
+            f"{path}: the index of the image's shard is damaged (its checksum is another); delete "
+            "it and run `prepare` again"
+        )
     return np.frombuffer(data[:-4], dtype="<u8").reshape(*tiling.grid, 2)
 
 

@@ -65,6 +65,16 @@ class PixelSpec:
         return 2 * self.rows, 2 * self.cols
 
     @property
+    def at_first(self) -> tuple[int, int] | None:
+        """Rows and columns that a file is decoded to before anyone knows how large its breast is.
+
+        Whoever takes this must look afterwards, as ``data.read_image.read_processed`` does.
+        """
+        if self.decode == "twice" or self.enough is None or self.rows is None or self.cols is None:
+            return self.enough
+        return self.rows, self.cols
+
+    @property
     def fingerprint(self) -> str:
         """Hash of the code's revision and every field; travels with pixels and weights.
 

@@ -1,0 +1,53 @@
+"""What to do about a full disk: room for the tables is taken before the pixels fill the rest."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fourview.errors import StoreError
+
+PIECE = 1 << 20  # bytes written at a time where the system cannot reserve room by itself
+
+
+def is_full(error: OSError) -> bool:
+    """Whether it says that the disk, or one's share of it, is used up."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def named_if_full(folder: Path) -> Iterator[None]:
+    """Turn a full disk into an error that says what to do.
+
+    Raises:
+        StoreError: Something inside met a full disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise StoreError(
+            f"{folder}: no space left on the disk; free some and run `prepare` again, it goes on "
+            "where it was"
+        ) from error
+
+
+@contextmanager
+def reserved(path: Path, num_bytes: int) -> Iterator[None]:
+    """Keep ``num_bytes`` of the disk in a file at ``path``, and give them back at the end.
+
+    Raises:
+        OSError: There is not so much room.
+    """
+    try:
+        with path.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, num_bytes)
+            else:
+                for _ in range(-(-num_bytes // PIECE)):
+                    file.write(bytes(PIECE))
+        yield
+    finally:
+        path.unlink(missing_ok=True)
