@@ -79,6 +79,7 @@ def save_checkpoint(
         may_release=may_release,
         trained_on=trained_on,
     )
+    partial.chmod(0o644)  # the writer makes it private
     partial.replace(folder / WEIGHTS)
     write_text_whole(folder / DESCRIPTION, json.dumps(asdict(card), indent=2) + "\n")
     return card

@@ -192,7 +192,7 @@ class Reader:
                     view=image.view,
                     score=scores[0] if scores is not None and binary else None,
                     heatmaps=self._heatmaps(output, index, processed),
-                    notes=(*image.notes, *processed.notes),
+                    notes=tuple(dict.fromkeys((*image.notes, *processed.notes))),
                 )
             )
         return tuple(found)

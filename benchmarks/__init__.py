@@ -1,0 +1,1 @@
+"""Speed against the plain way, as ratios in the same run; `make bench` runs them all."""
