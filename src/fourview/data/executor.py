@@ -232,9 +232,9 @@ class _RayRun(Generic[JobT, ResultT]):
         if actor.job is None:
             self.lost_starts += 1
             if self.lost_starts > MAX_LOST_STARTS:
-                reason = " ".join(str(error).split())
                 raise FourviewError(
-                    f"{self.lost_starts} Ray workers died before they began ({reason[:300]}); "
+                    f"{self.lost_starts} Ray workers died before they began "
+                    f"({_last_line(error)}); "
                     "is Fourview installed on every node?"
                 ) from error
             return
@@ -265,9 +265,13 @@ def _connect(ray: Any, workers: int) -> bool:
     try:
         ray.init(address=address or "local", **quiet, **({} if address else own))
     except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
         raise FourviewError(
-            f"RAY_ADDRESS '{address or 'local'}': no Ray cluster there ({reason[:300]}); "
+            f"RAY_ADDRESS '{address or 'local'}': no Ray cluster there ({_last_line(error)}); "
             "start one, or leave RAY_ADDRESS unset for one on this machine"
         ) from error
     return True
+
+
+def _last_line(error: Exception) -> str:
+    """Where Ray writes a traceback into its message, the last line says what it was."""
+    return next((line.strip() for line in str(error).splitlines()[::-1] if line.strip()), "")
