@@ -37,7 +37,7 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 
 lock: $(VENV)/.ready  # pins every package with its hashes; run after changing dependencies
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --group dev pyproject.toml -o requirements.txt
+		--no-emit-index-url --no-header --group dev pyproject.toml -o requirements.txt
 
 clean:
 	rm -rf $(VENV) demo
