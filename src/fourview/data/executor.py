@@ -16,6 +16,7 @@ import importlib
 import itertools
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ ResultT = TypeVar("ResultT")
 NAMES = ("local", "ray")
 MOST_DEATHS = 3  # of workers with one job: a node may be taken away for no fault of the job's
 START_TIMEOUT_S = 900.0  # until the first actor has a CPU: a cluster may have to start a machine
+CONNECT_TIMEOUT_S = 10.0
 POLL_S = 1.0
 STORE = 256 << 20  # bytes of Ray's object store where the cluster is ours: answers are small
 
@@ -263,13 +265,22 @@ def _connect(ray: Any, workers: int) -> bool:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     own = {"num_cpus": max(1, workers), "include_dashboard": False, "object_store_memory": STORE}
     try:
+        if address:
+            _require_answer(address)
         ray.init(address=address or "local", **quiet, **({} if address else own))
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise FourviewError(
             f"RAY_ADDRESS '{address or 'local'}': no Ray cluster there ({_last_line(error)}); "
             "start one, or leave RAY_ADDRESS unset for one on this machine"
         ) from error
     return True
+
+
+def _require_answer(address: str) -> None:
+    """Fail within seconds where nobody listens; Ray itself tries for minutes."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
 
 
 def _last_line(error: Exception) -> str:
