@@ -146,7 +146,11 @@ def opened_by_diamond(inside: Mask, radius: int) -> Mask | None:
     Returns:
         The opened component; None where nothing is left.
     """
-    framed = cv2.copyMakeBorder(inside.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    x0, y0, width, height = cv2.boundingRect(inside.view(np.uint8))
+    part = np.s_[y0 : y0 + height, x0 : x0 + width]
+    framed = cv2.copyMakeBorder(
+        inside[part].view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0
+    )
     distance = cv2.distanceTransform(framed, cv2.DIST_L1, 3, dstType=cv2.CV_8U)
     core = np.ascontiguousarray(distance[1:-1, 1:-1] > radius).view(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(core, connectivity=4)
@@ -154,7 +158,9 @@ def opened_by_diamond(inside: Mask, radius: int) -> Mask | None:
         return None
     outside = labels != 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     distance = cv2.distanceTransform(outside.view(np.uint8), cv2.DIST_L1, 3, dstType=cv2.CV_8U)
-    return np.asarray(distance <= radius)
+    opened = np.zeros_like(inside)
+    opened[part] = distance <= radius
+    return opened
 
 
 def best_center(inside: Mask, crop: NyuCrop, *, window: Size, from_above: bool) -> tuple[int, int]:
