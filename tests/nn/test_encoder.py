@@ -29,7 +29,8 @@ def test_a_timm_encoder_says_its_width_and_stride():
 
 def test_weights_come_from_a_file_under_their_own_or_others_names(tmp_path):
     source = Encoder(config()).body.network
-    renamed = {f"layer_{i}.x": v for i, v in enumerate(source.state_dict().values())}
+    named = enumerate(source.state_dict().items())
+    renamed = {f"layer_{i}.{k.rpartition('.')[2]}": v for i, (k, v) in named}
     save_file(source.state_dict(), tmp_path / "own.safetensors")
     torch.save(renamed, tmp_path / "other.pt")
     for name in ("own.safetensors", "other.pt"):

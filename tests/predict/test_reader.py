@@ -63,7 +63,7 @@ def test_an_exam_gets_scores_heatmaps_and_where_they_come_from(reader):
     assert [i.image_id for i in said.images] == ["R-CC.0", "L-CC.0", "R-MLO.0", "L-MLO.0"]
     for read in said.images:
         (heatmap,) = read.heatmaps
-        assert heatmap.values.shape == (24, 12)
+        assert heatmap.values.shape == (96, 48)
         assert heatmap.geometry.stored_size == SIZE
     assert said.model == "mvccl:tiny" and said.model_digest == reader.card.digest
     assert said.pixel_spec.startswith("mvccl-192x96 ")

@@ -12,13 +12,19 @@ from dataclasses import replace
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import grid_sample
 
 from fourview.contract import ModelOutput
+
+FINER = 4  # a peak between two cells then lies where it is
 
 
 def with_activation_maps(
     features: Float[Tensor, "image dim grid_row grid_col"],
     read: Callable[[Tensor], tuple[Float[Tensor, "image class"], ModelOutput]],
+    *,
+    stride: int,
+    first_center: float,
 ) -> ModelOutput:
     """Read the features and add heatmaps to what comes out.
 
@@ -26,6 +32,8 @@ def with_activation_maps(
         features: The grid that the network's head reads.
         read: Features to logits by image, and the output to add heatmaps to; its image scores
             must be there.
+        stride: Pixels of a cell.
+        first_center: Where cell 0 looks, in pixels from the edge (``Encoder.first_center``).
 
     Returns:
         The same output with ``heatmaps`` in [0, 1]; all are 0 where nothing speaks for a class.
@@ -38,9 +46,34 @@ def with_activation_maps(
             for logit in logits.unbind(dim=1)
         ]
     heat = torch.stack(maps, dim=1).detach().float()
+    heat = evenly(heat, shift=first_center / stride - 0.5)
     peak = heat.amax(dim=(2, 3), keepdim=True)
     scores = output.image_scores
     if scores is None:
         raise ValueError("the output has no image_scores to scale the heatmaps by")
     scaled = heat / peak.clamp(min=torch.finfo(heat.dtype).tiny) * scores.detach()[..., None, None]
     return replace(output, heatmaps=scaled)
+
+
+def evenly(
+    maps: Float[Tensor, "image class grid_row grid_col"], *, shift: float
+) -> Float[Tensor, "image class fine_row fine_col"]:
+    """Maps on a grid ``FINER`` times as fine, each cell at the place of what it saw.
+
+    Args:
+        maps: Values at cell centres that are off from the middle of their cells.
+        shift: By how much, in cells; towards larger rows and columns where above 0.
+    """
+    rows, cols = maps.shape[2:]
+    y = (torch.arange(rows * FINER, device=maps.device) + 0.5) / FINER - shift
+    x = (torch.arange(cols * FINER, device=maps.device) + 0.5) / FINER - shift
+    grid = torch.stack(
+        torch.meshgrid(2 * x / cols - 1, 2 * y / rows - 1, indexing="xy"), dim=-1
+    ).to(maps.dtype)
+    return grid_sample(
+        maps,
+        grid.expand(len(maps), -1, -1, -1),
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=False,
+    )

@@ -5,6 +5,7 @@ weights expect itself, so that no caller can feed the wrong scale.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -19,6 +20,7 @@ from fourview.errors import CheckpointError, RecipeError
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of torchvision's and timm's ImageNet weights
 IMAGENET_STD = (0.229, 0.224, 0.225)
 SMALL = "small"
+PROBE_CELLS, PROBE_IMAGES = 8, 4  # enough that the three kinds of padding cannot be mixed up
 SMALL_WIDTHS = (16, 24, 24, 40, 40)  # phantom study: stride 8 with 33,000 weights
 
 
@@ -43,7 +45,12 @@ class EncoderConfig:
 
 
 class Encoder(nn.Module):
-    """Processed pixels to a grid of features; ``dim`` says how many, ``stride`` how coarse."""
+    """Processed pixels to a grid of features; ``dim`` says how many, ``stride`` how coarse.
+
+    A cell does not look at the middle of the pixels that it stands for: with symmetric padding cell
+    i is centred on pixel ``stride * i``. ``first_center`` says where cell 0 looks, and heatmaps are
+    moved by it.
+    """
 
     mean: Tensor
     std: Tensor
@@ -60,6 +67,17 @@ class Encoder(nn.Module):
         """Features over a grid of cells of ``stride`` pixels."""
         rgb = (pixels - self.mean) / self.std  # broadcasts to three channels
         return cast("Tensor", self.body(rgb.contiguous(memory_format=torch.channels_last)))
+
+    @cached_property
+    def first_center(self) -> float:
+        """Where cell 0 looks, in pixels from the edge; measured once, by gradients.
+
+        Strided convolutions come in three kinds: padded evenly (the cell looks at its first
+        pixel), padded after as TensorFlow does (at its last), or not at all (at its middle).
+        """
+        found = _looks_at(self, cells=PROBE_CELLS)
+        kinds = (0.5, self.stride / 2, self.stride - 0.5)
+        return min(kinds, key=lambda kind: abs(kind - found))
 
 
 class _Small(nn.Sequential):
@@ -136,6 +154,23 @@ def _probe(body: _TimmBody) -> tuple[int, int]:
             "need a grid (image, dim, row, col): take a convolutional network"
         )
     return int(grid.shape[1]), 64 // int(grid.shape[2])
+
+
+def _looks_at(encoder: Encoder, *, cells: int) -> float:
+    """Centre of the gradients of a middle cell, less the pixels of the cells before it."""
+    was_training = encoder.training
+    encoder.eval()
+    middle, side = cells // 2, cells * encoder.stride
+    make = torch.Generator().manual_seed(0)
+    device = encoder.mean.device
+    pixels = torch.rand(PROBE_IMAGES, 1, side, side, generator=make).to(device).requires_grad_()
+    with torch.enable_grad():
+        grid = encoder(pixels).float()
+        (gradient,) = torch.autograd.grad(grid[:, :, middle, middle].square().sum(), pixels)
+    encoder.train(was_training)
+    rows = gradient.square().sum(dim=(0, 1, 3)).double()
+    places = torch.arange(side, device=device, dtype=rows.dtype) + 0.5
+    return float((rows * places).sum() / rows.sum()) - middle * encoder.stride
 
 
 def load_encoder_weights(network: nn.Module, path: Path) -> None:

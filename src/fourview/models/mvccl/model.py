@@ -137,7 +137,12 @@ class Mvccl(nn.Module):
             output = self.read(grid, batch)
             return output.logits, output
 
-        return with_activation_maps(features, read)
+        return with_activation_maps(
+            features,
+            read,
+            stride=self.encoder.stride,
+            first_center=self.encoder.first_center,
+        )
 
     def _local(self, tokens: Tensor, aux: Int[Tensor, " image"]) -> list[Tensor]:
         """z_m and z_a of every image; each ordered pair of views goes through the block once."""

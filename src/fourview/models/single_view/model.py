@@ -74,7 +74,12 @@ class SingleView(nn.Module):
             output = self.read(grid, batch)
             return output.logits, output
 
-        return with_activation_maps(features, read)
+        return with_activation_maps(
+            features,
+            read,
+            stride=self.encoder.stride,
+            first_center=self.encoder.first_center,
+        )
 
 
 TINY = SingleViewConfig(encoder=EncoderConfig(name="small", weights="none", widths=(4, 4, 8, 8, 8)))
