@@ -98,8 +98,8 @@ def _tables(parts: list[Path]) -> tuple[pl.DataFrame, pl.DataFrame]:
         .otherwise("exam_id")
         .alias("exam_id"),
     )
-    exams = found.group_by("patient_id", "exam_id", maintain_order=True).agg(
-        pl.col("age").drop_nulls().last()
-    )
+    ages = found.select("patient_id", "exam_id", "age")
+    known = pl.col("age").is_not_null()
+    exams = pl.concat([ages.filter(~known), ages.filter(known)]).unique("exam_id", keep="last")
     exams = exams.with_columns(density=pl.lit(None, pl.String), split=pl.lit(None, pl.String))
     return found.drop("age"), exams.select(list(EXAMS_SCHEMA))
