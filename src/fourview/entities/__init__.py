@@ -1,0 +1,63 @@
+"""The nouns: what passes between the stages, from an image to a result. No torch, no pydicom."""
+
+from fourview.entities.exam import (
+    SIDES,
+    SLOTS,
+    BreastPrediction,
+    Exam,
+    ExamPrediction,
+    Finding,
+    Heatmap,
+    Image,
+    ImagePrediction,
+    LeftOut,
+    ProcessedImage,
+    Region,
+    Side,
+    View,
+    Voi,
+)
+from fourview.entities.results import (
+    Curve,
+    GroupResult,
+    Metric,
+    PublishedNumber,
+    Result,
+)
+from fourview.entities.tables import (
+    BREASTS_SCHEMA,
+    EXAMS_SCHEMA,
+    FINDINGS_SCHEMA,
+    IMAGES_SCHEMA,
+    PREDICTIONS_SCHEMA,
+    Manifest,
+)
+
+__all__ = [
+    "BREASTS_SCHEMA",
+    "EXAMS_SCHEMA",
+    "FINDINGS_SCHEMA",
+    "IMAGES_SCHEMA",
+    "PREDICTIONS_SCHEMA",
+    "SIDES",
+    "SLOTS",
+    "BreastPrediction",
+    "Curve",
+    "Exam",
+    "ExamPrediction",
+    "Finding",
+    "GroupResult",
+    "Heatmap",
+    "Image",
+    "ImagePrediction",
+    "LeftOut",
+    "Manifest",
+    "Metric",
+    "ProcessedImage",
+    "PublishedNumber",
+    "Region",
+    "Result",
+    "Side",
+    "View",
+    "Voi",
+]
