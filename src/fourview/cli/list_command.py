@@ -4,7 +4,7 @@ import json as jsonlib
 from collections.abc import Callable
 from typing import Literal
 
-Kind = Literal["sources", "specs", "families", "recipes", "protocols"]
+Kind = Literal["sources", "specs", "families", "recipes", "protocols", "tables"]
 
 
 def list_(what: Kind, *, json: bool = False) -> None:
@@ -12,7 +12,7 @@ def list_(what: Kind, *, json: bool = False) -> None:
 
     Parameters
     ----------
-    what: sources, specs, families, recipes or protocols.
+    what: sources, specs, families, recipes, protocols or tables.
     json: Print as JSON.
     """
     kinds: dict[Kind, Callable[[], dict[str, str]]] = {
@@ -21,6 +21,7 @@ def list_(what: Kind, *, json: bool = False) -> None:
         "families": _families,
         "recipes": _recipes,
         "protocols": _protocols,
+        "tables": _tables,
     }
     found = kinds[what]()
     if json:
@@ -62,6 +63,16 @@ def _protocols() -> dict[str, str]:
     from fourview.evaluate.protocols import PROTOCOLS
 
     return {name: protocol.title for name, protocol in sorted(PROTOCOLS.items())}
+
+
+def _tables() -> dict[str, str]:
+    from fourview.report.table_published import published_tables
+
+    return {
+        name: f"{table.source}: {len(table.rows)} rows, {' and '.join(table.datasets)};"
+        f" {', '.join(table.protocols)}"
+        for name, table in published_tables().items()
+    }
 
 
 def _first_line(thing: object) -> str:

@@ -30,8 +30,9 @@ COMMANDS = {  # imported when called, so that `index` never waits for torch
     "predict": "Score the exams of a manifest.",
     "evaluate": "Measure predictions by a named protocol.",
     "compare": "Compare two predictions tables on the same exams.",
+    "reproduce": "Measure rows of a published table, ours beside the paper's.",
     "read": "Read exams: DICOM in, report out.",
-    "list": "Show the sources, specs, families, recipes and protocols there are.",
+    "list": "Show the sources, specs, families, recipes, protocols and tables there are.",
     "doctor": "Show what this machine has and how fast it decodes.",
 }
 _FUNCTIONS = {"list": "fourview.cli.list_command:list_"}

@@ -10,6 +10,8 @@ from fourview import recipes
 from fourview.errors import RecipeError
 from fourview.train.recipe import Recipe
 
+_NO_FAMILIES = ("find", "chain", "reproduce")
+
 
 def recipe_names() -> list[str]:
     """All recipes, as FAMILY:RECIPE."""
@@ -38,9 +40,7 @@ def recipe_purpose(name: str) -> str:
 
 
 def _families() -> list[str]:
-    return [
-        m.name for m in pkgutil.iter_modules(recipes.__path__) if m.name not in ("find", "chain")
-    ]
+    return [m.name for m in pkgutil.iter_modules(recipes.__path__) if m.name not in _NO_FAMILIES]
 
 
 def _functions(family: str) -> dict[str, Callable[[], Recipe]]:

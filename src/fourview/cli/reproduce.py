@@ -1,0 +1,100 @@
+"""``fourview reproduce``: a published table, cell beside cell with ours."""
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fourview.data.manifest import read_manifest
+from fourview.data.store import Store
+from fourview.errors import EvaluationError
+from fourview.recipes.reproduce import reproduce as run_reproduce
+from fourview.report.result_html import metric_name, metric_text
+from fourview.report.table_files import reproduction_to_json, write_reproduction
+from fourview.report.table_html import NOT_RUN, published_text
+from fourview.report.table_published import Reproduction, TableRow, find_table
+
+
+def reproduce(
+    table: str,
+    *,
+    manifest: Path,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    row: tuple[str, ...] = (),
+    store: Path | None = None,
+    protocol: tuple[str, ...] = (),
+    replicates: int = 2000,
+    seed: int = 0,
+    workers: int = 1,
+    json: bool = False,
+) -> None:
+    """Measure rows of a published table and show ours beside the paper's.
+
+    Parameters
+    ----------
+    table: Its name, as ``fourview list tables`` shows.
+    manifest: Folder written by ``fourview index``.
+    out: Folder for table.json, table.csv, table.html.
+    row: NAME=PATH; may be repeated. NAME is a row of the paper, such as ``MaMA, zero-shot``, or a
+        new one; PATH a predictions file (Parquet or CSV) or a run folder.
+    store: Folder written by ``fourview prepare``, where a PATH is a run folder.
+    protocol: Only these of the table's protocols; may be repeated.
+    replicates: Of the bootstrap; 0 gives no intervals.
+    seed: Of the bootstrap.
+    workers: Threads; the numbers do not depend on it.
+    json: Print the table as JSON.
+    """
+    find_table(table)  # before anything is read
+    found = run_reproduce(
+        table,
+        manifest=read_manifest(manifest),
+        rows=_rows(row),
+        store=None if store is None else Store.open(store),
+        protocols=protocol,
+        replicates=replicates,
+        seed=seed,
+        workers=workers,
+    )
+    write_reproduction(found, out)
+    if json:
+        print(jsonlib.dumps(reproduction_to_json(found), ensure_ascii=False, allow_nan=False))
+    else:
+        _show(found, out)
+
+
+def _rows(given: tuple[str, ...]) -> dict[str, Path]:
+    rows: dict[str, Path] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not (name.strip() and equals and path):
+            raise EvaluationError(f"--row '{text}': need NAME=PATH, such as 'GMIC=gmic.parquet'")
+        if name in rows:
+            raise EvaluationError(f"--row: '{name}' is given twice; give it once")
+        rows[name] = Path(path)
+    return rows
+
+
+def _show(found: Reproduction, out: Path) -> None:
+    print(f"{found.table.name}: {found.table.source}")
+    measured = [row for row in found.rows if row.name in found.results]
+    for row in measured:
+        print(row.name)
+        _show_row(found, row)
+    print(f"{NOT_RUN}: {len(found.rows) - len(measured)} of {len(found.rows)} rows")
+    print(found.comparable)
+    print(f"report: {out / 'table.html'}")
+
+
+def _show_row(found: Reproduction, row: TableRow) -> None:
+    for column in found.columns:
+        ours, number = found.ours(row, column), row.published.get(column)
+        if ours is None:
+            continue
+        value, interval = metric_text(ours)
+        words = f"{value}{f' ({interval})' if interval else ''}{f'  {ours.note}' * bool(ours.note)}"
+        theirs = "none"
+        if number is not None:
+            published, between = published_text(number)
+            theirs = f"{published}{f' ({between})' if between else ''}"
+        print(f"  {metric_name(column.metric)}, {column.dataset}: theirs {theirs}, ours {words}")

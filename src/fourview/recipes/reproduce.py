@@ -1,0 +1,174 @@
+"""A published table measured again: runs or predictions in, its cells with ours beside them out."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from fourview.data.manifest import manifest_hash
+from fourview.data.store import Store
+from fourview.entities import Manifest, Result
+from fourview.errors import EvaluationError
+from fourview.evaluate.protocols import find_protocol
+from fourview.evaluate.run import evaluate, with_file_facts
+from fourview.evaluate.table import read_predictions
+from fourview.report.table_published import (
+    PublishedTable,
+    Reproduction,
+    TableColumn,
+    TableRow,
+    find_row,
+    find_table,
+    nearest,
+)
+
+
+def reproduce(
+    table: str,
+    manifest: Manifest,
+    rows: Mapping[str, Path],
+    *,
+    store: Store | None = None,
+    protocols: Sequence[str] = (),
+    replicates: int = 2000,
+    seed: int = 0,
+    workers: int = 1,
+) -> Reproduction:
+    """Measure rows of a published table by the table's own protocols.
+
+    Everything that can be refused without reading a table is refused first.
+
+    Args:
+        table: Its name, as ``published_tables`` has it.
+        manifest: What the rows are measured on.
+        rows: By name, published or new: a predictions file, or a run or checkpoint folder, which is
+            then scored through the store. Rows that are not given stay unmeasured.
+        store: Pixels for the rows that are runs.
+        protocols: Only these of the table's. Without them all that the table has for the manifest's
+            data set, or simply all where that is none of the table's.
+        replicates: Of the bootstrap; 0 gives no intervals.
+        seed: Of the bootstrap.
+        workers: Threads; the numbers do not depend on it.
+
+    Raises:
+        EvaluationError: An unknown table, row or protocol, a row given twice, a run without a
+            store, or predictions that a protocol cannot measure; the message names the row.
+        CheckpointError: A folder holds no checkpoint, or the store holds other pixels.
+        FileNotFoundError: There is no such file or folder.
+    """
+    published = find_table(table)
+    found = _find_rows(published, rows)
+    chosen = _protocols(published, manifest, protocols)
+    _require_inputs(rows, store)
+    results: dict[str, dict[str, Result]] = {}
+    notes: list[str] = []
+    for given, row in found.items():
+        predictions, facts = _predictions(rows[given], manifest, store, chosen)
+        results[row.name] = {}
+        for protocol in chosen:
+            try:
+                result = evaluate(
+                    predictions,
+                    manifest,
+                    protocol,
+                    replicates=replicates,
+                    seed=seed,
+                    workers=workers,
+                    groups=(),
+                )
+            except EvaluationError as error:
+                raise EvaluationError(
+                    f"row '{row.name}', {protocol}: {error}{_way_out(published, chosen)}"
+                ) from None
+            result = with_file_facts(result, facts)
+            results[row.name][protocol] = result
+            notes += [f"{row.name}, {protocol}: {note}" for note in result.notes]
+    return Reproduction(
+        table=published,
+        added=tuple(row for row in found.values() if row not in published.rows),
+        results=results,
+        inputs={row.name: str(rows[given]) for given, row in found.items()},
+        columns=_columns(published, manifest, chosen),
+        data=manifest.source,
+        manifest_hash=manifest_hash(manifest),
+        notes=tuple(notes),
+    )
+
+
+def _find_rows(table: PublishedTable, rows: Mapping[str, Path]) -> dict[str, TableRow]:
+    found: dict[str, TableRow] = {}
+    for given in rows:
+        row = find_row(table, given)
+        if any(row.name.casefold() == other.name.casefold() for other in found.values()):
+            raise EvaluationError(
+                f"{table.name}: the row '{row.name}' is given twice; give it once"
+            )
+        found[given] = row
+    return found
+
+
+def _protocols(table: PublishedTable, manifest: Manifest, wanted: Sequence[str]) -> tuple[str, ...]:
+    for name in wanted:
+        if name not in table.protocols:
+            raise EvaluationError(
+                f"{table.name}: no protocol '{name}' in this table;"
+                f" {nearest(name, table.protocols)}there are: {', '.join(table.protocols)}"
+            )
+    of_source = table.columns_of_source(manifest.source)
+    usual = tuple(dict.fromkeys(c.protocol for c in of_source)) or table.protocols
+    return tuple(dict.fromkeys(wanted)) or usual
+
+
+def _columns(
+    table: PublishedTable, manifest: Manifest, protocols: Sequence[str]
+) -> tuple[TableColumn, ...]:
+    """Where our numbers go: beside those of the same data set, if there is one."""
+    measured = tuple(c for c in table.columns if c.protocol in protocols)
+    of_source = table.columns_of_source(manifest.source)
+    return tuple(c for c in measured if c in of_source) or measured
+
+
+def _require_inputs(rows: Mapping[str, Path], store: Store | None) -> None:
+    for name, path in rows.items():
+        if not path.exists():
+            raise FileNotFoundError(2, "not found", str(path))
+        if path.is_dir() and store is None:
+            raise EvaluationError(
+                f"row '{name}': {path} is a run folder, and its pixels are needed to score it; add"
+                " --store, or give a predictions file (Parquet or CSV)"
+            )
+
+
+def _predictions(
+    path: Path, manifest: Manifest, store: Store | None, protocols: Sequence[str]
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    """A row's predictions and what is known of where they are from."""
+    if not path.is_dir():
+        return read_predictions(path)
+    from fourview.predict.reader import load_model  # noqa: PLC0415 - files need no torch
+
+    assert store is not None
+    reader = load_model(path)
+    predictions = reader.predict_store(manifest, store, splits=_splits(manifest, protocols))
+    return predictions, {
+        "model_digest": reader.card.digest,
+        "recipe": reader.card.recipe,
+        "pixel_spec": f"{reader.spec.name} {reader.spec.fingerprint}",
+        "manifest_hash": manifest_hash(manifest),
+        "terms": reader.card.terms,
+    }
+
+
+def _splits(manifest: Manifest, protocols: Sequence[str]) -> tuple[str, ...] | None:
+    """The splits that the protocols look at; None for all exams."""
+    splits = {find_protocol(name).split for name in protocols}
+    if None in splits or manifest.exams["split"].is_null().all():
+        return None
+    return tuple(sorted(s for s in splits if s is not None))
+
+
+def _way_out(table: PublishedTable, chosen: Sequence[str]) -> str:
+    if len(chosen) == 1:
+        return ""
+    names = ", ".join(table.protocols)
+    return f"; to measure fewer of the table's protocols add --protocol NAME, out of {names}"

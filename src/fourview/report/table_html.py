@@ -1,0 +1,80 @@
+"""Reproduction -> one self-contained page: the paper's table, theirs and ours in each cell."""
+
+from itertools import groupby
+from typing import Any
+
+import fourview
+from fourview.entities import Metric, PublishedNumber
+from fourview.evaluate.protocols import PROTOCOLS
+from fourview.report.page import render
+from fourview.report.result_html import metric_name, metric_text
+from fourview.report.table_published import Reproduction, TableRow, deviation_of
+
+NOT_RUN = "not run"
+
+
+def reproduction_to_html(reproduction: Reproduction) -> str:
+    """The page; nothing on it comes from the network."""
+    table = reproduction.table
+    groups = groupby(table.columns, key=lambda c: (c.protocol, c.dataset))
+    values: dict[str, Any] = {
+        "title": table.source,
+        "table": table,
+        "reproduction": reproduction,
+        "groups": [
+            {"protocol": protocol, "dataset": dataset, "num_columns": len(list(columns))}
+            for (protocol, dataset), columns in groups
+        ],
+        "metrics": [metric_name(c.metric) for c in table.columns],
+        "rows": [_row(reproduction, row) for row in reproduction.rows],
+        "measured": _measured(reproduction),
+        "not_run": NOT_RUN,
+        "software": f"fourview {fourview.__version__}",
+    }
+    return render("table", values)
+
+
+def published_text(number: PublishedNumber) -> tuple[str, str]:
+    """A paper's value, and its interval or deviation where it prints one."""
+    value, interval = metric_text(
+        Metric(name=number.metric, value=number.value, low=number.low, high=number.high)
+    )
+    deviation = deviation_of(number)
+    return value, interval or (f"± {deviation}" if deviation else "")
+
+
+def _row(reproduction: Reproduction, row: TableRow) -> dict[str, Any]:
+    cells = []
+    for column in reproduction.table.columns:
+        number, ours = row.published.get(column), reproduction.ours(row, column)
+        cells.append(
+            {
+                "published": published_text(number) if number else None,
+                "ours": metric_text(ours) if ours else None,
+                "note": ours.note if ours else "",
+            }
+        )
+    return {
+        "method": row.method,
+        "setting": row.setting,
+        "was_run": row.name in reproduction.results,
+        "is_new": not row.published,
+        "cells": cells,
+    }
+
+
+def _measured(reproduction: Reproduction) -> list[dict[str, Any]]:
+    """What each of our rows was measured on and by."""
+    return [
+        {
+            "row": name,
+            "input": reproduction.inputs[name],
+            "protocol": protocol,
+            "title": PROTOCOLS[protocol].title,
+            "units": f"{result.num_units:,} {result.unit}{'s' if result.num_units != 1 else ''}",
+            "interval": result.interval,
+            "model": result.provenance.get("model_digest", ""),
+        }
+        for name, results in reproduction.results.items()
+        for protocol, result in results.items()
+    ]

@@ -1,0 +1,244 @@
+"""Tables of papers, as the published numbers lay them out, and ours beside theirs.
+
+A table is all numbers of one source ("MaMA, Table 1"). Its rows are methods in a setting, for that
+is what one predictions file holds; its columns are a metric on a data set under a protocol.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+
+from fourview.entities import Metric, PublishedNumber, Result
+from fourview.errors import EvaluationError
+from fourview.evaluate.protocols import PROTOCOLS
+from fourview.evaluate.published import published_numbers
+
+_SHORT = {"BRAIxMVCCL": "mvccl", "Cls-Det-RS": "clsdet", "Wu et al. 2020": "lesion"}
+_DEVIATION = "deviation "  # of a single number, so no part of the row's setting
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """What a column holds: ``metric`` on ``dataset`` under ``protocol``."""
+
+    protocol: str
+    dataset: str
+    metric: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRow:
+    """A method in a setting.
+
+    Attributes:
+        method: As the paper calls it.
+        setting: How it was trained; empty where the paper says nothing.
+        published: The paper's numbers by column; empty for a row that the paper does not have.
+    """
+
+    method: str
+    setting: str
+    published: Mapping[TableColumn, PublishedNumber]
+
+    @property
+    def name(self) -> str:
+        """The method, then the setting: ``MaMA, zero-shot``."""
+        return f"{self.method}, {self.setting}" if self.setting else self.method
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedTable:
+    """A table of a paper.
+
+    Attributes:
+        name: For the command line: ``mvccl-table1``.
+        source: Paper and table in words.
+        columns: In the paper's order within a protocol.
+        rows: In the paper's order.
+    """
+
+    name: str
+    source: str
+    columns: tuple[TableColumn, ...]
+    rows: tuple[TableRow, ...]
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """Names of the protocols that its numbers fall under."""
+        return tuple(dict.fromkeys(c.protocol for c in self.columns))
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Data sets that its numbers are of."""
+        return tuple(dict.fromkeys(c.dataset for c in self.columns))
+
+    def columns_of_source(self, source: str) -> tuple[TableColumn, ...]:
+        """The columns whose data set is named as a manifest's source: ``vindr``, VinDr-Mammo."""
+        plain = _plain(source)
+        return tuple(c for c in self.columns if plain and _plain(c.dataset).startswith(plain))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduction:
+    """A published table with the rows that were measured.
+
+    Attributes:
+        table: What the paper prints.
+        added: Measured rows that the paper does not have.
+        results: By row name, then by protocol.
+        inputs: By row name: which file or run was measured.
+        columns: Where our numbers belong: those of the manifest's data set, or all measured ones
+            where it is none of the paper's.
+        data: The manifest's source.
+        manifest_hash: Of the manifest.
+        notes: What to know of the numbers, each once.
+    """
+
+    table: PublishedTable
+    added: tuple[TableRow, ...] = ()
+    results: Mapping[str, Mapping[str, Result]]
+    inputs: Mapping[str, str]
+    columns: tuple[TableColumn, ...]
+    data: str
+    manifest_hash: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> tuple[TableRow, ...]:
+        """The paper's rows, then ours."""
+        return (*self.table.rows, *self.added)
+
+    def ours(self, row: TableRow, column: TableColumn) -> Metric | None:
+        """Our number for a cell; None where it was not measured."""
+        result = self.results.get(row.name, {}).get(column.protocol)
+        if result is None or column not in self.columns:
+            return None
+        return next(m for m in result.metrics if m.name == column.metric)
+
+    @property
+    def is_on_published_data(self) -> bool:
+        """Whether our columns are of a data set named as the manifest; its part may differ."""
+        of_source = self.table.columns_of_source(self.data)
+        return any(column in of_source for column in self.columns)
+
+    @property
+    def comparable(self) -> str:
+        """What a reader has to know before the two numbers of a cell are compared."""
+        manifest = f"the manifest of '{self.data}', hash {self.manifest_hash}"
+        theirs = " and ".join(self.table.datasets)
+        if self.is_on_published_data:
+            return (
+                f"Ours are of {manifest}. They can be compared with the paper's ({theirs}) only if"
+                " that is the paper's set: the same exams, split and labels."
+            )
+        return (
+            f"Not comparable: ours are of {manifest}, theirs of {theirs}. Numbers on other data say"
+            " nothing of whether a method was reproduced."
+        )
+
+
+@cache
+def published_tables() -> Mapping[str, PublishedTable]:
+    """Every table that there are published numbers of, by name."""
+    by_source: dict[str, list[PublishedNumber]] = {}
+    for protocol in PROTOCOLS:
+        for number in published_numbers(protocol):
+            by_source.setdefault(number.source, []).append(number)
+    tables = [_table(source, numbers) for source, numbers in by_source.items()]
+    return {table.name: table for table in sorted(tables, key=lambda t: t.name)}
+
+
+def find_table(name: str) -> PublishedTable:
+    """The table of that name.
+
+    Raises:
+        EvaluationError: There is none; the message names the nearest.
+    """
+    tables = published_tables()
+    if name not in tables:
+        raise EvaluationError(
+            f"no published table '{name}'; {nearest(name, tables)}there are: {', '.join(tables)}"
+        )
+    return tables[name]
+
+
+def find_row(table: PublishedTable, name: str) -> TableRow:
+    """The table's row of that name, in any case; the method suffices where it has one setting.
+
+    A name unlike all of the table's is a new row without published numbers.
+
+    Raises:
+        EvaluationError: Several rows have this method, or the name is nearly one of the table's.
+    """
+    wanted = name.strip().casefold()
+    rows = {row.name.casefold(): row for row in table.rows}
+    if wanted in rows:
+        return rows[wanted]
+    of_method = [row for row in table.rows if row.method.casefold() == wanted]
+    if len(of_method) == 1:
+        return of_method[0]
+    if of_method or not wanted:
+        names = "; ".join(row.name for row in of_method or table.rows)
+        raise EvaluationError(f"{table.name}: which row is '{name}'? name one of: {names}")
+    near = get_close_matches(wanted, rows, n=1, cutoff=0.85)
+    if near:
+        raise EvaluationError(
+            f"{table.name}: no row '{name}'; did you mean '{rows[near[0]].name}'? a new row needs a"
+            " name that is less like one of the paper's"
+        )
+    return TableRow(method=name.strip(), setting="", published={})
+
+
+def nearest(name: str, names: Mapping[str, object] | tuple[str, ...]) -> str:
+    """``did you mean 'x'? `` where a name is near, else nothing."""
+    near = get_close_matches(name.casefold(), tuple(names), n=1)
+    return f"did you mean '{near[0]}'? " if near else ""
+
+
+def deviation_of(number: PublishedNumber) -> str:
+    """The spread that a paper prints with a number, such as ``0.03``; empty where none."""
+    parts = number.setting.split(", ")
+    return next((p.removeprefix(_DEVIATION) for p in parts if p.startswith(_DEVIATION)), "")
+
+
+def _table(source: str, numbers: list[PublishedNumber]) -> PublishedTable:
+    cells: dict[tuple[str, str], dict[TableColumn, PublishedNumber]] = {}
+    columns: dict[TableColumn, None] = {}
+    for number in numbers:
+        column = TableColumn(number.protocol, number.dataset, number.metric)
+        columns[column] = None
+        row = cells.setdefault((number.method, _setting(number)), {})
+        assert column not in row, f"{source}: two numbers for {number}"
+        row[column] = number
+    return PublishedTable(
+        name=_name(source),
+        source=source,
+        columns=_grouped(tuple(columns)),
+        rows=tuple(TableRow(method=m, setting=s, published=c) for (m, s), c in cells.items()),
+    )
+
+
+def _grouped(columns: tuple[TableColumn, ...]) -> tuple[TableColumn, ...]:
+    """Columns of one protocol and data set side by side, each in its first place."""
+    groups = list(dict.fromkeys((c.protocol, c.dataset) for c in columns))
+    return tuple(sorted(columns, key=lambda c: groups.index((c.protocol, c.dataset))))
+
+
+def _setting(number: PublishedNumber) -> str:
+    parts = number.setting.split(", ")
+    return ", ".join(p for p in parts if not p.startswith(_DEVIATION))
+
+
+def _name(source: str) -> str:
+    paper, _, place = source.rpartition(", ")
+    return f"{_SHORT.get(paper, _slug(paper))}-{_plain(place)}"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.casefold()).strip("-")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.casefold())
