@@ -6,8 +6,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 
 import fourview.evaluate.published
+from factory import drawn_store
 from fourview.cli.list_command import list_
 from fourview.cli.main import main
 from fourview.cli.reproduce import reproduce as command
@@ -15,6 +17,10 @@ from fourview.data.manifest import manifest_hash, write_manifest
 from fourview.errors import EvaluationError
 from fourview.evaluate.run import evaluate
 from fourview.evaluate.table import write_predictions
+from fourview.models.find import find_family
+from fourview.predict.checkpoint import save_checkpoint
+from fourview.predict.reader import load_model
+from fourview.preprocess.spec import pixel_spec
 from fourview.recipes.find import recipe_names
 from fourview.recipes.reproduce import reproduce
 from fourview.report.table_files import (
@@ -192,3 +198,25 @@ def test_files_are_written_where_asked(scored, tmp_path):
     written = write_reproduction(measured(scored, {}), tmp_path / "new/folder")
     assert [path.name for path in written] == ["table.json", "table.csv", "table.html"]
     assert all(path.stat().st_size for path in written)
+
+
+def test_a_run_is_scored_through_the_store_as_predict_scores_it(tmp_path):
+    manifest, store = drawn_store(tmp_path, num_patients=3)
+    family = find_family("mvccl")
+    torch.manual_seed(0)
+    save_checkpoint(
+        tmp_path / "run",
+        family.build(family.tiny_config),
+        recipe="mvccl:tiny",
+        family="mvccl",
+        config=family.tiny_config,
+        spec=pixel_spec("mvccl-192x96"),
+    )
+    found = reproduce(TABLE, manifest, {ROW: tmp_path / "run"}, store=store, replicates=0)
+    reader = load_model(tmp_path / "run")
+    predictions = reader.predict_store(manifest, store)
+    alone = evaluate(predictions, manifest, "metarepo-breast-v1", replicates=0)
+    result = found.results[ROW]["metarepo-breast-v1"]
+    assert result.metrics == alone.metrics
+    assert result.num_units == 6
+    assert result.provenance["model_digest"] == reader.card.digest
