@@ -124,6 +124,7 @@ def test_ours_stand_only_beside_the_same_data_set_if_the_paper_has_it(scored):
     assert ours["dataset"].unique().to_list() == ["INbreast"]
     assert found.comparable.startswith("Ours are of the manifest of 'inbreast'")
     assert found.manifest_hash in found.comparable
+    assert "the paper's (INbreast) only if" in found.comparable
     assert found.manifest_hash == manifest_hash(replace(scored[1], source="inbreast"))
 
 

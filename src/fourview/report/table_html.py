@@ -27,6 +27,7 @@ def reproduction_to_html(reproduction: Reproduction) -> str:
         ],
         "metrics": [metric_name(c.metric) for c in table.columns],
         "rows": [_row(reproduction, row) for row in reproduction.rows],
+        "has_settings": any(row.setting for row in reproduction.rows),
         "measured": _measured(reproduction),
         "not_run": NOT_RUN,
         "software": f"fourview {fourview.__version__}",

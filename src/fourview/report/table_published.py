@@ -127,7 +127,8 @@ class Reproduction:
     def comparable(self) -> str:
         """What a reader has to know before the two numbers of a cell are compared."""
         manifest = f"the manifest of '{self.data}', hash {self.manifest_hash}"
-        theirs = " and ".join(self.table.datasets)
+        columns = self.columns or self.table.columns
+        theirs = " and ".join(dict.fromkeys(c.dataset for c in columns))
         if self.is_on_published_data:
             return (
                 f"Ours are of {manifest}. They can be compared with the paper's ({theirs}) only if"
