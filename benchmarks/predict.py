@@ -32,7 +32,8 @@ def child(way: str) -> dict[str, Any]:
     torch.manual_seed(0)
     model = Mvccl(MvcclConfig(encoder=EncoderConfig(weights="none"))).eval()
     with torch.no_grad():
-        model.head[-1].weight *= 20  # so that scores spread over (0, 1) and differences would show
+        model.head[-1].weight *= 20  # so that scores spread and differences would show
+        model.head[-1].bias.zero_()
 
     def exam(seed: int) -> ExamBatch:
         make = torch.Generator().manual_seed(seed)

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch._inductor import config as inductor
+
+from fourview.nn.encoder import Encoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,22 +31,65 @@ class Engine:
         precision = "bfloat16" if self.bfloat16 else "float32"
         return f"{precision} on {self.device}" + (", compiled" if self.compiled else "")
 
+    @property
+    def all_in_bfloat16(self) -> bool:
+        """Whether what comes after the encoder is in bfloat16 too; see ``context``."""
+        return self.bfloat16 and torch.device(self.device).type != "cpu"
+
     def prepare(self, model: nn.Module) -> nn.Module:
         """The network on its device, in evaluation mode, channels last, compiled where asked."""
         model = model.to(self.device).eval()
         encoder = getattr(model, "encoder", None)
-        if isinstance(encoder, nn.Module):
-            model.encoder = encoder.to(memory_format=torch.channels_last)
-            if self.compiled:
-                model.encoder = cast("nn.Module", torch.compile(encoder, dynamic=False))
+        if isinstance(encoder, Encoder):
+            model.encoder = _FastEncoder(encoder, self)
         return model
 
     @contextmanager
     def context(self) -> Iterator[None]:
-        """Where to call the network in."""
+        """Where to call the network in: on a GPU all of it is in bfloat16.
+
+        On a processor only the encoder is (``_FastEncoder``): what comes after it is small, and was
+        slower in bfloat16 (0.52 s against 0.32 s for an exam of MVCCL at 1536 x 768).
+        """
         kind = torch.device(self.device).type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(kind, torch.bfloat16, enabled=self.all_in_bfloat16):
             yield
+
+
+class _FastEncoder(nn.Module):
+    """An encoder computed as the engine says; its features are float32 again.
+
+    Compiled for a processor, weights are frozen into the code, with batch norm folded in and laid
+    out as the kernels want: 1.05 s instead of 1.70 s for four images of 1536 x 768.
+    """
+
+    def __init__(self, encoder: Encoder, engine: Engine) -> None:
+        super().__init__()
+        self.encoder = encoder.to(memory_format=torch.channels_last)
+        self.kind = torch.device(engine.device).type
+        self.reduced = engine.bfloat16
+        self.compute = (
+            torch.compile(self.encoder, dynamic=False) if engine.compiled else self.encoder
+        )
+
+    @property
+    def stride(self) -> int:
+        """Pixels of a cell."""
+        return self.encoder.stride
+
+    @property
+    def first_center(self) -> float:
+        """Where cell 0 looks; see ``Encoder``."""
+        return self.encoder.first_center
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Features over a grid of cells."""
+        with (
+            inductor.patch(freezing=self.kind == "cpu"),  # as an option of compile it does nothing
+            torch.autocast(self.kind, torch.bfloat16, enabled=self.reduced),
+        ):
+            features: Tensor = self.compute(pixels)
+        return features.float()
 
 
 PLAIN = Engine()

@@ -141,7 +141,7 @@ class Reader:
             batch_size=batch_size,
             device=self.engine.device,
             workers=workers,
-            autocast=self.engine.bfloat16,
+            autocast=self.engine.all_in_bfloat16,
             progress=progress,
         )
 
