@@ -4,7 +4,7 @@ Run:     python -m benchmarks prepare, or python benchmarks/prepare.py
 Image:   3328 x 2560, 12 bits, with a window; as in ``decode.py``.
 Plain:   pydicom with the plugin named, ``apply_voi_lut``, and a breast mask by Otsu's threshold,
          opening and largest component on a copy of 448 pixels by scikit-image; crop, padding and
-         resizing by OpenCV in float32 (scikit-image's own resizing takes ten times as long).
+         resizing by OpenCV in float32.
 Clock:   CPU seconds of this process, as other work on the machine does not count there. The rows on
          workers are by the wall clock, best and median of a few runs in turns; two against one is
          not judged where fewer than two cores are free.
