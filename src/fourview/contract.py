@@ -4,13 +4,14 @@ An ExamBatch is ragged by index: images lie in one stack, and ``exam``, ``slot``
 whose they are. No padding images: zero images in place of missing views would shift batch-norm
 statistics, and a second image of a view has nowhere to go in four fixed slots.
 
-Shapes:  I images, E exams, 2 breasts (right, left), 4 slots (entities.SLOTS), K classes.
+Shapes:  I images, E exams, 2 breasts (right, left), 4 slots (entities.SLOTS), K classes,
+P patches, F findings, S texts, T tokens of a text.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -20,6 +21,7 @@ from fourview.errors import RecipeError
 
 NUM_SLOTS = 4
 NUM_SIDES = 2
+Part = TypeVar("Part", "PatchBatch", "TextBatch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +68,86 @@ def task(name: str) -> Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PatchBatch:
+    """Parts of the batch's images, ragged by index: windows of a grid, or cuts around findings.
+
+    Attributes:
+        image: Whose patch: the index of its image in the batch.
+        box: x0 y0 x1 y1 in processed pixels of that image.
+        pixels: The patches themselves, in [0, 1]; None where only codes were read.
+        codes: What a frozen encoder made of each patch; None where pixels are read.
+        maps: Further channels over a grid of the image (heatmaps of another model, where the
+            patch lies); None where there are none.
+        finding: Index of each patch's finding in the batch; -1 where it belongs to none.
+        num_findings: F.
+        targets: By label, what is known of each patch; NaN where unknown.
+        finding_targets: By label, what is known of each finding; NaN where unknown.
+    """
+
+    image: Int[Tensor, " patch"]
+    box: Float[Tensor, "patch 4"]
+    pixels: Float[Tensor, "patch 1 side_row side_col"] | None = None
+    codes: Float[Tensor, "patch dim"] | None = None
+    maps: Float[Tensor, "patch channel grid_row grid_col"] | None = None
+    finding: Int[Tensor, " patch"] | None = None
+    num_findings: int = 0
+    targets: Mapping[str, Float[Tensor, " patch"]] = field(default_factory=dict)
+    finding_targets: Mapping[str, Float[Tensor, " finding"]] = field(default_factory=dict)
+
+    def to(self, device: torch.device | str) -> "PatchBatch":
+        """The patches on a device."""
+        return _moved(self, device)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextBatch:
+    """Texts of the batch's images, as token numbers.
+
+    Attributes:
+        tokens: Padded to the longest.
+        mask: True at tokens, False at padding.
+        sentence: Which sentence of its text a token belongs to; -1 for special tokens and padding.
+        image: Whose text: the index of its image in the batch.
+    """
+
+    tokens: Int[Tensor, "text token"]
+    mask: Bool[Tensor, "text token"]
+    sentence: Int[Tensor, "text token"]
+    image: Int[Tensor, " text"]
+
+    def to(self, device: torch.device | str) -> "TextBatch":
+        """The texts on a device."""
+        return _moved(self, device)
+
+
+def _moved(part: Part, device: torch.device | str) -> Part:
+    return replace(part, **{f.name: _on(getattr(part, f.name), device) for f in fields(part)})
+
+
+def _on(value: Any, device: torch.device | str) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, Mapping):
+        return {name: _on(each, device) for name, each in value.items()}
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExamBatch:
     """Some exams, as models get them.
 
     Attributes:
         pixels: Processed pixels in [0, 1], 0 outside the breast; the model normalises them itself.
+            Rows and columns are 0 where a stage reads patches or codes only.
         exam: Whose image, 0 to E - 1.
         slot: Which of SLOTS.
         rank: 0 for the preferred image of its slot, 1 for the next, ...
         num_exams: E; an exam may have no image at all.
         targets: By label, what is known of each breast (right, left); NaN where unknown.
+        image_targets: By label, what is known of single images; NaN where unknown. A label that
+            is not in it is known by breast only.
+        patches: Parts of the images, where the stage's feed cuts any.
+        text: Texts of the images, where the stage's feed makes any.
     """
 
     pixels: Float[Tensor, "image 1 row col"]
@@ -84,6 +156,9 @@ class ExamBatch:
     rank: Int[Tensor, " image"]
     num_exams: int
     targets: Mapping[str, Float[Tensor, "exam 2"]] = field(default_factory=dict)
+    image_targets: Mapping[str, Float[Tensor, " image"]] = field(default_factory=dict)
+    patches: PatchBatch | None = None
+    text: TextBatch | None = None
 
     @property
     def num_images(self) -> int:
@@ -128,17 +203,28 @@ class ExamBatch:
         return torch.where(count > 0, mean, torch.nan)
 
     def target_of_images(self, label: str) -> Float[Tensor, " image"]:
-        """Each image's breast's target."""
+        """Each image's own target where there is one by image, else its breast's."""
+        if label in self.image_targets:
+            return self.image_targets[label]
         return self.targets[label].reshape(-1)[self.breast()]
 
     def select(self, images: Shaped[Tensor, " some"]) -> "ExamBatch":
-        """The same exams with only these images (indices or a mask), in this order."""
+        """The same exams with only these images (indices or a mask), in this order.
+
+        Patches and texts go with their image.
+        """
+        place = self.exam.new_full((self.num_images,), -1)
+        chosen = torch.arange(self.num_images, device=self.exam.device)[images]
+        place[chosen] = torch.arange(len(chosen), device=self.exam.device)
         return replace(
             self,
             pixels=self.pixels[images],
             exam=self.exam[images],
             slot=self.slot[images],
             rank=self.rank[images],
+            image_targets={name: t[images] for name, t in self.image_targets.items()},
+            patches=_of_images(self.patches, place),
+            text=_of_images(self.text, place),
         )
 
     def to(self, device: torch.device | str) -> "ExamBatch":
@@ -149,8 +235,26 @@ class ExamBatch:
             exam=self.exam.to(device, non_blocking=True),
             slot=self.slot.to(device, non_blocking=True),
             rank=self.rank.to(device, non_blocking=True),
-            targets={name: t.to(device, non_blocking=True) for name, t in self.targets.items()},
+            targets=_on(self.targets, device),
+            image_targets=_on(self.image_targets, device),
+            patches=None if self.patches is None else self.patches.to(device),
+            text=None if self.text is None else self.text.to(device),
         )
+
+
+def _of_images(part: Part | None, place: Int[Tensor, " image"]) -> Part | None:
+    """What belongs to images that keep a place (-1: they do not), in its old order."""
+    if part is None:
+        return None
+    kept = place[part.image] >= 0
+    changes: dict[str, Any] = {
+        f.name: value[kept] if isinstance(value := getattr(part, f.name), Tensor) else value
+        for f in fields(part)
+        if f.name != "finding_targets"
+    }
+    if isinstance(part, PatchBatch):
+        changes["targets"] = {name: t[kept] for name, t in part.targets.items()}
+    return replace(part, **changes | {"image": place[part.image][kept]})
 
 
 def _mean_by(
@@ -170,11 +274,16 @@ class ModelOutput:
         breast_scores: NaN for a breast without images.
         image_scores: By image, in the order of the batch.
         heatmaps: In [0, 1], over a grid that covers each processed image evenly.
+        patch_scores: By patch, in the order of the batch's patches.
+        finding_scores: By finding, in the order of the batch's findings; NaN for one without
+            patches.
     """
 
     breast_scores: Float[Tensor, "exam 2 class"] | None = None
     image_scores: Float[Tensor, "image class"] | None = None
     heatmaps: Float[Tensor, "image class grid_row grid_col"] | None = None
+    patch_scores: Float[Tensor, "patch class"] | None = None
+    finding_scores: Float[Tensor, "finding class"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,10 +315,17 @@ class Objective(nn.Module, ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One training stage: its objective, and the frozen dataclass of that objective's settings."""
+    """One training stage.
 
-    objective: Callable[[Any, Any], Objective]  # (model, settings)
+    Attributes:
+        objective: Network and settings to the Objective.
+        settings: The frozen dataclass of that objective's settings.
+        feed: What it reads: a module of ``data/feeds/``.
+    """
+
+    objective: Callable[[Any, Any], Objective]
     settings: type
+    feed: str = "exams"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from fourview.contract import ExamBatch, ModelFamily, ModelOutput, Task, task
-from fourview.data.dataset import SampleDataset
+from fourview.data.feeds.exams import ExamFeed
 from fourview.data.samples import make_samples
 from fourview.data.store import Store
 from fourview.entities import (
@@ -136,7 +136,7 @@ class Reader:
         )
         return score_samples(
             self.model,
-            SampleDataset(samples, store),
+            ExamFeed(samples, store),
             self.task.classes,
             batch_size=batch_size,
             device=self.engine.device,

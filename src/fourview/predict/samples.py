@@ -6,11 +6,10 @@ from typing import Any
 import polars as pl
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from fourview.contract import ExamBatch, ModelOutput
-from fourview.data.collate import ReadSample, collate
-from fourview.data.dataset import SampleDataset
+from fourview.data.feed import Feed
 from fourview.data.samples import Sample
 from fourview.entities import PREDICTIONS_SCHEMA, SIDES, SLOTS
 
@@ -18,25 +17,36 @@ Progress = Callable[[int, int], None]
 
 
 def batches(
-    dataset: SampleDataset, batch_size: int, *, workers: int = 0
+    feed: Feed, batch_size: int, *, workers: int = 0
 ) -> Iterator[tuple[list[Sample], ExamBatch]]:
     """The samples in their order, each batch with the samples that it holds."""
-    loader: DataLoader[Any] = DataLoader(
-        dataset,
+    loader: DataLoader[ExamBatch] = DataLoader(
+        _Items(feed),
         batch_size=batch_size,
         num_workers=workers,
-        collate_fn=_with_samples,
+        collate_fn=feed.collate,
     )
-    yield from loader
+    for number, batch in enumerate(loader):
+        start = number * batch_size
+        yield list(feed.samples[start : start + batch_size]), batch
 
 
-def _with_samples(items: Sequence[ReadSample]) -> tuple[list[Sample], ExamBatch]:
-    return [item.sample for item in items], collate(items)
+class _Items(Dataset[Any]):
+    """A feed as PyTorch wants it, with nothing random."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+
+    def __len__(self) -> int:
+        return len(self.feed)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.feed.read(index)
 
 
 def score_samples(
     model: nn.Module,
-    dataset: SampleDataset,
+    feed: Feed,
     classes: Sequence[str],
     *,
     batch_size: int = 8,
@@ -49,7 +59,7 @@ def score_samples(
 
     Args:
         model: In evaluation mode.
-        dataset: What to score.
+        feed: What to score.
         classes: Names of the model's scores.
         batch_size: Samples at a time.
         device: Where the model is.
@@ -60,7 +70,7 @@ def score_samples(
     rows: list[dict[str, Any]] = []
     done = 0
     device = torch.device(device)
-    for samples, batch in batches(dataset, batch_size, workers=workers):
+    for samples, batch in batches(feed, batch_size, workers=workers):
         with (
             torch.inference_mode(),
             torch.autocast(device.type, torch.bfloat16, enabled=autocast),
@@ -69,7 +79,7 @@ def score_samples(
         rows += prediction_rows(samples, output, classes)
         done += len(samples)
         if progress is not None:
-            progress(done, len(dataset))
+            progress(done, len(feed))
     return pl.DataFrame(rows, schema=PREDICTIONS_SCHEMA)
 
 

@@ -1,21 +1,21 @@
 """Training batches in an order that seed, epoch and process decide, from any step on."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from fourview.contract import ExamBatch
-from fourview.data.collate import collate
-from fourview.data.dataset import SampleDataset, epoch_order
+from fourview.data.feed import Feed, item_draw
 
 
-def steps_per_epoch(num_samples: int, batch: int) -> int:
-    """Steps that are taken; the samples that fill no whole batch wait for the next epoch."""
-    return num_samples // batch
+def steps_per_epoch(num_items: int, batch: int) -> int:
+    """Steps that are taken; the items that fill no whole batch wait for the next epoch."""
+    return num_items // batch
 
 
 def epoch_batches(
-    dataset: SampleDataset,
+    feed: Feed,
     batch: int,
     *,
     seed: int,
@@ -25,16 +25,26 @@ def epoch_batches(
     processes: int = 1,
     workers: int = 0,
 ) -> Iterator[ExamBatch]:
-    """This process's share of each step's samples, from step ``start`` of an epoch on."""
-    order = epoch_order(len(dataset), seed=seed, epoch=epoch)
+    """This process's share of each step's items, from step ``start`` of an epoch on."""
+    order = feed.order(seed=seed, epoch=epoch)
     steps = steps_per_epoch(len(order), batch)
     chosen = [
         order[step * batch : (step + 1) * batch][process::processes] for step in range(start, steps)
     ]
     loader: DataLoader[ExamBatch] = DataLoader(
-        dataset,  # type: ignore[arg-type]  # collate turns its items into an ExamBatch
+        _Epoch(feed, seed, epoch),
         batch_sampler=chosen,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=feed.collate,
     )
     yield from loader
+
+
+class _Epoch(Dataset[Any]):
+    """A feed with the draws of one epoch."""
+
+    def __init__(self, feed: Feed, seed: int, epoch: int) -> None:
+        self.feed, self.seed, self.epoch = feed, seed, epoch
+
+    def __getitem__(self, index: int) -> Any:
+        return self.feed.read(index, item_draw(self.seed, self.epoch, index))

@@ -16,7 +16,7 @@ from torch import nn
 
 from fourview.contract import LossTerms, Objective, task
 from fourview.data.augment import augment
-from fourview.data.dataset import SampleDataset, step_seed
+from fourview.data.feed import Feed, step_seed
 from fourview.errors import TrainingError
 from fourview.predict.checkpoint import save_checkpoint
 from fourview.predict.samples import batches
@@ -64,8 +64,8 @@ class Loop:
         recipe: Recipe,
         objective: Objective,
         *,
-        training: SampleDataset,
-        validation: SampleDataset,
+        training: Feed,
+        validation: Feed,
         out: Path,
         provenance: Provenance,
         machine: Machine,
@@ -79,7 +79,8 @@ class Loop:
             mixed_precision="bf16" if recipe.precision == "bfloat16" else "no"
         )
         optimizer = make_optimizer(objective, recipe.optimizer)
-        self.steps = steps_per_epoch(len(training), recipe.batch)
+        per_epoch = len(training.order(seed=recipe.seed, epoch=0))
+        self.steps = steps_per_epoch(per_epoch, recipe.batch)
         self.schedule = Schedule(recipe.schedule, recipe.optimizer.lr, self.steps * recipe.epochs)
         self.position = Position(
             epoch=0,
@@ -190,7 +191,7 @@ class Loop:
         return validate(
             self.accelerator.unwrap_model(self.objective),
             batches(self.validation, self.machine.eval_batch, workers=self.machine.workers),
-            task(self.recipe.task),
+            task(self.recipe.task) if self.recipe.task else None,
             device=self.accelerator.device,
             autocast=self.recipe.precision == "bfloat16",
         )

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from fourview.data.augment import AugmentConfig
+from fourview.data.feed import find_feed
 from fourview.data.samples import Unit
 from fourview.errors import RecipeError
 from fourview.models.find import find_family
@@ -77,6 +78,7 @@ class Recipe:
         pixel_spec: Name of the PixelSpec of the store.
         stage: One of the family's stages.
         objective: Settings of that stage's objective.
+        feed: Settings of what that stage reads (``data/feeds``).
         unit: A sample is a whole exam, or one breast of it.
         batch: Samples a step, over all processes.
         epochs: Passes over the training part.
@@ -93,6 +95,7 @@ class Recipe:
     pixel_spec: str
     stage: str = "train"
     objective: Any = None
+    feed: Any = None
     unit: Unit = "breast"
     batch: int = 4
     epochs: int = 20
@@ -114,11 +117,14 @@ class Recipe:
             )
         if self.objective is None:
             object.__setattr__(self, "objective", stages[self.stage].settings())
+        if self.feed is None:
+            object.__setattr__(self, "feed", find_feed(stages[self.stage].feed).settings())
 
     @property
-    def task(self) -> str:
-        """The label that is trained."""
-        return str(self.model.task)
+    def task(self) -> str | None:
+        """The label that is trained; None for a family that only pre-trains."""
+        name: str | None = getattr(self.model, "task", None)
+        return name
 
     def to_json(self) -> str:
         """Text that ``recipe_from_json`` reads back to an equal recipe."""
@@ -137,6 +143,8 @@ def recipe_from_json(text: str) -> Recipe:
         data["model"] = TypeAdapter(family.config).validate_python(data["model"])
         settings = family.stages[data["stage"]].settings
         data["objective"] = TypeAdapter(settings).validate_python(data["objective"])
+        feed = find_feed(family.stages[data["stage"]].feed).settings
+        data["feed"] = TypeAdapter(feed).validate_python(data.get("feed") or {})
         return TypeAdapter(Recipe).validate_python(data)
     except (KeyError, ValidationError) as error:
         raise RecipeError(f"recipe '{data.get('name')}' cannot be read: {error}") from error

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from fourview.contract import Task, task
-from fourview.data.dataset import SampleDataset
+from fourview.data.feed import Feed, FeedRequest, find_feed
 from fourview.data.manifest import manifest_hash
-from fourview.data.samples import Sample, known_values, make_samples
+from fourview.data.samples import Sample, known_values
 from fourview.data.split import assign_split
 from fourview.data.store import Store
 from fourview.entities import Manifest
@@ -65,11 +65,13 @@ def train(
         raise TrainingError(f"{out}: holds a run already; add --resume to go on, or take another")
     machine = machine or Machine()
     manifest = _with_split(manifest, recipe, store)
-    parts = {part: _samples(manifest, store, recipe, part) for part in (TRAIN, VALIDATION, TEST)}
-    _require_labels(recipe, task(recipe.task), parts)
+    parts = {
+        part: _feed(manifest, store, recipe, part, cache_bytes)
+        for part in (TRAIN, VALIDATION, TEST)
+    }
+    _require_samples(recipe, parts[TRAIN])
     out.mkdir(parents=True, exist_ok=True)
     _write_plan(out, recipe, manifest)
-    sets = {p: SampleDataset(s, store, cache_bytes=cache_bytes) for p, s in parts.items()}
     family = find_family(recipe.family)
     torch.manual_seed(recipe.seed)  # initial weights
     model = family.build(recipe.model)
@@ -78,8 +80,8 @@ def train(
     loop = Loop(
         recipe,
         family.stages[recipe.stage].objective(model, recipe.objective),
-        training=sets[TRAIN],
-        validation=sets[VALIDATION],
+        training=parts[TRAIN],
+        validation=parts[VALIDATION],
         out=out,
         provenance=Provenance(
             digest=_digest(recipe, manifest, store, start),
@@ -95,8 +97,8 @@ def train(
     )
     write_text_whole(out / "environment.json", environment_text + "\n")
     loop.fit()
-    if loop.accelerator.is_main_process:
-        _measure(out, recipe, sets, manifest, loop, machine)
+    if loop.accelerator.is_main_process and recipe.task is not None:
+        _measure(out, recipe, task(recipe.task), parts, manifest, loop, machine)
     return out / BEST
 
 
@@ -121,23 +123,31 @@ def _with_split(manifest: Manifest, recipe: Recipe, store: Store) -> Manifest:
     return assign_split(manifest, shares, split.seed)
 
 
-def _samples(manifest: Manifest, store: Store, recipe: Recipe, part: str) -> list[Sample]:
-    return make_samples(
-        manifest,
-        classes={recipe.task: task(recipe.task).classes},
+def _feed(manifest: Manifest, store: Store, recipe: Recipe, part: str, cache_bytes: int) -> Feed:
+    request = FeedRequest(
+        classes={} if recipe.task is None else {recipe.task: task(recipe.task).classes},
         unit=recipe.unit if part == TRAIN else "exam",
-        splits=[part],
-        in_store=store.table["image_id"].to_list(),
+        part=part,
+        training=part == TRAIN,
+        settings=recipe.feed,
+        cache_bytes=cache_bytes,
     )
+    kind = find_feed(find_family(recipe.family).stages[recipe.stage].feed)
+    return kind.make(manifest, store, request)
 
 
-def _require_labels(recipe: Recipe, asked: Task, parts: dict[str, list[Sample]]) -> None:
-    values = list(known_values(parts[TRAIN], asked.name))
-    if len(parts[TRAIN]) < recipe.batch:
+def _require_samples(recipe: Recipe, training: Feed) -> None:
+    if len(training) < recipe.batch:
         raise TrainingError(
-            f"the training part has {len(parts[TRAIN])} samples with images in the store, a batch "
+            f"the training part has {len(training)} samples with images in the store, a batch "
             f"needs {recipe.batch}; prepare more images or lower batch"
         )
+    if recipe.task is not None:
+        _require_labels(task(recipe.task), training.samples)
+
+
+def _require_labels(asked: Task, samples: Sequence[Sample]) -> None:
+    values = list(known_values(samples, asked.name))
     if len(set(values)) < 2:
         names = asked.classes if asked.num_classes > 1 else (f"no {asked.name}", asked.name)
         found = f"all {len(values)} known are '{names[int(values[0])]}'" if values else "none known"
@@ -173,7 +183,8 @@ def _write_plan(out: Path, recipe: Recipe, manifest: Manifest) -> None:
 def _measure(
     out: Path,
     recipe: Recipe,
-    sets: dict[str, SampleDataset],
+    asked: Task,
+    parts: dict[str, Feed],
     manifest: Manifest,
     loop: Loop,
     machine: Machine,
@@ -181,11 +192,11 @@ def _measure(
     """Score validation and test with the best checkpoint; choose thresholds on validation."""
     model, card, _ = load_checkpoint(out / BEST)
     device = loop.accelerator.device
-    classes = task(recipe.task).classes
+    classes = asked.classes
     tables = {
         part: score_samples(
             model.to(device),
-            sets[part],
+            parts[part],
             classes,
             batch_size=machine.eval_batch,
             device=device,
@@ -203,7 +214,7 @@ def _measure(
     }
     write_predictions(pl.concat(tables.values()), out / "predictions.parquet", about)
     if len(classes) == 1:
-        thresholds = _operating_points(tables[VALIDATION], sets[VALIDATION].samples, classes[0])
+        thresholds = _operating_points(tables[VALIDATION], parts[VALIDATION].samples, classes[0])
         write_thresholds(out / "operating_points.json", thresholds, about | {"part": VALIDATION})
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fourview.contract import ExamBatch, Objective, Task
+from fourview.contract import ExamBatch, ModelOutput, Objective, Task
 from fourview.data.samples import Sample
 from fourview.evaluate.auc import auroc
 
@@ -19,7 +19,8 @@ class Validation:
 
     Attributes:
         loss: Mean total loss over the samples; NaN where there are none.
-        auc: Of breasts; with several classes the mean of one against the rest. NaN where undefined.
+        auc: Of findings, breasts or images, as the stage scores; with several classes the mean of
+            one against the rest. NaN where undefined.
     """
 
     loss: float
@@ -36,7 +37,7 @@ class Validation:
 def validate(
     objective: Objective,
     batches: Iterable[tuple[list[Sample], ExamBatch]],
-    task: Task,
+    task: Task | None,
     *,
     device: torch.device,
     autocast: bool = False,
@@ -53,16 +54,32 @@ def validate(
             terms = objective(batch.to(device))
         total += float(terms.total) * len(samples)
         count += len(samples)
-        if terms.output is not None and terms.output.breast_scores is not None:
-            scores.append(terms.output.breast_scores.float().cpu().flatten(0, 1))
-            targets.append(batch.targets[task.name].flatten())
+        scored = None if task is None else _scored(terms.output, batch, task.name)
+        if scored is not None:
+            scores.append(scored[0].float().cpu())
+            targets.append(scored[1].cpu())
     loss = total / count if count else math.nan
     auc = mean_auc(torch.cat(scores), torch.cat(targets)) if scores else math.nan
     return Validation(loss=loss, auc=auc)
 
 
-def mean_auc(scores: Float[Tensor, "breast class"], targets: Float[Tensor, " breast"]) -> float:
-    """AUC over the breasts with score and label; NaN where no class has both kinds."""
+def _scored(
+    output: ModelOutput | None, batch: ExamBatch, label: str
+) -> tuple[Float[Tensor, "unit class"], Float[Tensor, " unit"]] | None:
+    """Scores and targets of what the stage is about: findings, else breasts, else images."""
+    if output is None:
+        return None
+    if output.finding_scores is not None and batch.patches is not None:
+        return output.finding_scores, batch.patches.finding_targets[label]
+    if output.breast_scores is not None:
+        return output.breast_scores.flatten(0, 1), batch.targets[label].flatten()
+    if output.image_scores is not None:
+        return output.image_scores, batch.target_of_images(label)
+    return None
+
+
+def mean_auc(scores: Float[Tensor, "unit class"], targets: Float[Tensor, " unit"]) -> float:
+    """AUC over the units with score and label; NaN where no class has both kinds."""
     known = ~(targets.isnan() | scores.isnan().any(dim=1))
     scores, targets = scores[known], targets[known]
     if scores.shape[1] == 1:

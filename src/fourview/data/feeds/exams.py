@@ -1,17 +1,18 @@
-"""Samples read from a store: a PyTorch data set, and the order in which training sees it."""
+"""The feed of most families: whole images of an exam or of a breast, by slot."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch.utils.data import Dataset
 
-from fourview.data.collate import ReadSample
-from fourview.data.samples import Sample
+from fourview.contract import ExamBatch
+from fourview.data.collate import ReadSample, collate
+from fourview.data.feed import Feed, FeedKind, FeedRequest
+from fourview.data.samples import Sample, make_samples
 from fourview.data.store import Store
+from fourview.entities import Manifest
 
 
-class SampleDataset(Dataset[ReadSample]):
+class ExamFeed(Feed):
     """Reads the images of a sample; all at once into memory first where they fit.
 
     Args:
@@ -28,10 +29,12 @@ class SampleDataset(Dataset[ReadSample]):
         if ids and self._size_of(len(ids)) <= cache_bytes:
             self._cached = dict(zip(ids, store.read_many(ids), strict=True))
 
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> ReadSample:
+    def read(  # nothing is random here
+        self,
+        index: int,
+        draw: np.random.Generator | None = None,  # noqa: ARG002
+    ) -> ReadSample:
+        """The sample with the stored codes of its images."""
         sample = self.samples[index]
         if self._cached:
             codes = np.stack([self._cached[image] for image in sample.images])
@@ -39,17 +42,24 @@ class SampleDataset(Dataset[ReadSample]):
             codes = self.store.read_many(sample.images)
         return ReadSample(sample, codes)
 
+    def collate(self, items: Sequence[ReadSample]) -> ExamBatch:
+        """Pixels in [0, 1] with their places and targets."""
+        return collate(items)
+
     def _size_of(self, num_images: int) -> int:
         spec = self.store.spec
         return 2 * num_images * (spec.rows or 0) * (spec.cols or 0)
 
 
-def epoch_order(num_samples: int, *, seed: int, epoch: int) -> list[int]:
-    """A permutation that depends on seed and epoch only, so that a resumed run sees the same."""
-    generator = torch.Generator().manual_seed(step_seed(seed, epoch, 0))
-    return torch.randperm(num_samples, generator=generator).tolist()
+def _make(manifest: Manifest, store: Store, request: FeedRequest) -> ExamFeed:
+    samples = make_samples(
+        manifest,
+        classes=request.classes,
+        unit=request.unit,
+        splits=None if request.part is None else [request.part],
+        in_store=store.table["image_id"].to_list(),
+    )
+    return ExamFeed(samples, store, cache_bytes=request.cache_bytes)
 
 
-def step_seed(seed: int, epoch: int, step: int) -> int:
-    """A seed for one step of one epoch of a run; independent streams for different arguments."""
-    return int(np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint64)[0] >> 1)
+FEED = FeedKind(make=_make)
