@@ -7,10 +7,11 @@ import numpy as np
 
 from fourview.entities import SIDES, Side
 from fourview.phantom.anatomy import Breast, draw_breast, draw_patient
+from fourview.phantom.biopsies import plan_biopsies, satellite_sites
 from fourview.phantom.lesions import COVERED, Contents, Cover, Lesion, make_cover, make_lesion
 from fourview.phantom.lesions import make_summation as summation
 from fourview.phantom.place import Survey, find_site, survey
-from fourview.phantom.preset import Preset, SizeLaw, class_of, preset_of
+from fourview.phantom.preset import Biopsies, Preset, SizeLaw, class_of, preset_of
 from fourview.phantom.render import render_view
 from fourview.phantom.streams import clipped_lognormal, stream
 from fourview.phantom.truth import (
@@ -141,6 +142,8 @@ def fill_breast(breast: Breast, preset: Preset) -> Contents:
         filler.add("calc", "calc_benign", "both", None, preset.conspic_benign)
     for position in plan.shadows:
         filler.add_shadow(position, preset)
+    if preset.biopsies is not None:
+        filler.add_biopsies(preset, preset.biopsies)
     return Contents(tuple(filler.lesions), tuple(filler.covers))
 
 
@@ -168,10 +171,53 @@ class _Filler:
         kind = plan.cancer
         self.add("cancer", kind, plan.cancer_mode, size, preset.conspic)
 
+    def add_biopsies(self, preset: Preset, rule: Biopsies) -> None:
+        """Masses with a biopsy, and the satellites that their odds depend on."""
+        plan = plan_biopsies(self.breast.patient.seed, self.breast.side, rule)
+        for index, (kind, looks) in enumerate(plan.masses):
+            name = f"biopsy_{index}"
+            size = self.size(name, preset.malignant_size)
+            self.add(name, kind, "both", size, preset.conspic, looks=looks)
+        sites = satellite_sites(
+            self.rng("satellites", "site"),
+            self.surveyed,
+            [lesion.position for lesion in self.lesions],
+            num=plan.num_satellites,
+            apart_mm=rule.apart_mm,
+        )
+        for index, site in enumerate(sites):
+            shape = self.rng(f"satellite_{index}", "shape")
+            lesion = make_lesion(
+                shape,
+                self.breast,
+                "mass_benign",
+                site,
+                name=f"satellite_{index}",
+                contrast=rule.conspic,
+                diameter=float(shape.uniform(*rule.satellite_mm)),
+            )
+            self.lesions.append(replace(lesion, kind="satellite"))
+
     def add(
-        self, name: str, kind: Kind | None, mode: Mode, diameter: float | None, contrast: float
+        self,
+        name: str,
+        kind: Kind | None,
+        mode: Mode,
+        diameter: float | None,
+        contrast: float,
+        *,
+        looks: Kind | None = None,
     ) -> None:
-        """A finding of a kind with its cover; without a kind, the cover alone."""
+        """A finding of a kind with its cover; without a kind, the cover alone.
+
+        Args:
+            name: See ``Lesion``.
+            kind: What it is.
+            mode: In which views it can be seen.
+            diameter: mm; None where its shape decides it.
+            contrast: 1 is physical.
+            looks: The kind that it is drawn as; None draws what it is.
+        """
         radius = CLUSTER_RADIUS_MM if diameter is None else diameter / 2
         site = find_site(
             self.rng(name, "site"), self.surveyed, radius=radius, mode=mode, avoid=self.taken
@@ -188,14 +234,14 @@ class _Filler:
         lesion = make_lesion(
             self.rng(name, "shape"),
             self.breast,
-            kind,
+            looks or kind,
             site,
             name=name,
             contrast=contrast,
             diameter=diameter if kind.startswith("mass") else None,
         )
         gains: dict[str, float] = {} if hidden is None else {hidden: COVERED}
-        self.lesions.append(replace(lesion, mode=mode, gains=gains))
+        self.lesions.append(replace(lesion, kind=kind, mode=mode, gains=gains))
 
     def add_shadow(self, position: Position, preset: Preset) -> None:
         """A summation shadow in one view."""

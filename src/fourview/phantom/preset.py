@@ -8,11 +8,55 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from fourview.errors import PhantomError
 from fourview.phantom.truth import Density, Kind
 
 SizeLaw = tuple[float, float, float, float]  # lognormal median (mm) and sd, lowest, highest (mm)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Biopsies:
+    """Masses that a biopsy has named, whose odds depend on the rest of their breast.
+
+    A breast is drawn with or without satellites: small dense nodes, well apart from the masses.
+    They decide the odds of each mass, and nothing in or near a mass tells of them. What a mass
+    looks like tells its nature most of the time: a lookalike has the other one's shape.
+
+    Attributes:
+        num_masses: Probability of no, one and two masses, a breast.
+        p_satellites: Probability of satellites, a breast.
+        p_malignant: Probability that a mass is malignant in a breast without satellites.
+        p_malignant_beside: The same in a breast with satellites.
+        p_lookalike: Probability that a benign mass is spiculated, or a malignant one smooth.
+        num_satellites: Fewest and most.
+        satellite_mm: Smallest and largest diameter.
+        apart_mm: Least distance of a satellite's centre from a mass's, in each view.
+        conspic: Contrast of satellites.
+    """
+
+    num_masses: tuple[float, float, float] = (0.25, 0.5, 0.25)
+    p_satellites: float = 0.4
+    p_malignant: float = 0.15
+    p_malignant_beside: float = 0.65
+    p_lookalike: float = 0.25
+    num_satellites: tuple[int, int] = (4, 7)
+    satellite_mm: tuple[float, float] = (5.0, 7.5)
+    apart_mm: float = 25.0
+    conspic: float = 6.0
+
+    def __post_init__(self) -> None:
+        """Refuse what means nothing.
+
+        Raises:
+            PhantomError: A probability outside [0, 1], or shares that do not sum to 1.
+        """
+        for name in ("p_satellites", "p_malignant", "p_malignant_beside", "p_lookalike"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise PhantomError(f"biopsies: {name} is {getattr(self, name)}, need 0 to 1")
+        if abs(sum(self.num_masses) - 1) > 1e-6:
+            raise PhantomError(f"biopsies: num_masses {self.num_masses} do not sum to 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +81,8 @@ class Preset:
         conspic_benign: Contrast of benign findings.
         ap_jitter: 1 lets the AP axes of the two views disagree as in practice (scale 3 %, shift
             3 mm, one standard deviation); 0 keeps x_ap exact.
+        biopsies: Masses with a biopsy, beside all that the rates above give; None for none. The
+            one thing here in which a finding's label is not independent of the rest.
     """
 
     name: str
@@ -54,6 +100,7 @@ class Preset:
     conspic: float = 1.0
     conspic_benign: float = 1.0
     ap_jitter: float = 0.0
+    biopsies: Biopsies | None = None
 
     def __post_init__(self) -> None:
         """Refuse rates and sizes that mean nothing.
@@ -76,9 +123,17 @@ class Preset:
                 raise PhantomError(f"preset '{self.name}': {name} must be above 0")
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """All fields as plain values; without ``biopsies`` where there are none."""
+        values = asdict(self)
+        if self.biopsies is None:
+            del values["biopsies"]  # so that presets older than the field keep their identifiers
+        return values
+
+    @property
     def digest(self) -> str:
         """16 hex digits that change with any field; part of every identifier."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        text = json.dumps(self.settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -130,7 +185,20 @@ MINIATURE = Preset(
     conspic=2.2,
     conspic_benign=2.2,
 )
-PRESETS: dict[str, Preset] = {p.name: p for p in (SCREENING, ENRICHED, MINIATURE)}
+BIOPSIED = Preset(
+    name="biopsied",  # a mass a breast on average, about a third of them malignant
+    rows=384,
+    p_cancer=0.0,
+    p_cc_only=0.0,
+    p_mlo_only=0.0,
+    p_benign_mass=0.0,
+    p_benign_calc=0.0,
+    p_summation=0.0,
+    malignant_size=(13.0, 0.25, 8.0, 22.0),  # of both kinds of mass: size tells nothing
+    conspic=1.8,
+    biopsies=Biopsies(),
+)
+PRESETS: dict[str, Preset] = {p.name: p for p in (SCREENING, ENRICHED, MINIATURE, BIOPSIED)}
 
 
 def preset_of(preset: str | Preset) -> Preset:

@@ -23,7 +23,13 @@ Density = Literal["a", "b", "c", "d"]
 DENSITIES: tuple[Density, ...] = ("a", "b", "c", "d")
 Mode = Literal["both", "cc_only", "mlo_only"]
 Kind = Literal[
-    "mass_benign", "mass_malignant", "calc_benign", "calc_malignant", "distortion", "summation"
+    "mass_benign",
+    "mass_malignant",
+    "calc_benign",
+    "calc_malignant",
+    "distortion",
+    "summation",
+    "satellite",
 ]
 MALIGNANT_KINDS: tuple[Kind, ...] = ("mass_malignant", "calc_malignant", "distortion")
 Point = tuple[float, float]

@@ -14,7 +14,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ class _Run:
         return {
             "format": FORMAT,
             "seed": self.seed,
-            "preset": json.loads(json.dumps(asdict(self.preset))),
+            "preset": json.loads(json.dumps(self.preset.settings)),
             "rows": self.rows,
             "vendors": list(self.vendors),
             "syntaxes": list(self.syntaxes),

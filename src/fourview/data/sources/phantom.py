@@ -1,7 +1,8 @@
 """Procedural phantom exams, as ``fourview phantom`` writes them -> Manifest.
 
 Reads:   ROOT/truth/{exams,breasts,images,findings}.parquet; pixels stay in ROOT/dicom.
-Labels:  ``cancer`` of a breast: whether a malignant finding was put into it. Density of the class
+Labels:  ``cancer`` of a breast: whether a malignant finding was put into it; ``benign``: whether a
+         benign mass or calcification was, beside a malignant one or alone. Density of the class
          that the breast was drawn from, A to D. There is no BI-RADS assessment.
 Regions: boxes of findings in the views where they can be seen. One that is hidden in a view by
          overlying tissue has none there, as in real data; the truth tables have it.
@@ -36,12 +37,14 @@ KINDS = {
     "calc_malignant": "calcification",
     "distortion": "distortion",
     "summation": "asymmetry",  # what a reader calls a density that one view alone shows
+    "satellite": "node",  # a sign of the breast: nobody took a biopsy, and its nature is unknown
 }
 TERMS = "Synthetic phantom exams: no patient, free to use."
 RULES = {
     "cancer": "a malignant finding was put into the breast",
+    "benign": "a benign mass or calcification was put into the breast",
     "density": "the density class that the breasts were drawn from",
-    "malignant": "the kind of the finding decides",
+    "malignant": "the kind of the finding decides; unknown of satellites",
 }
 
 
@@ -56,7 +59,7 @@ def read_phantom(root: Path) -> Manifest:
         source="phantom",
         root=root,
         images=tables["images"].with_columns(kind=pl.lit("ffdm")),
-        breasts=tables["breasts"].with_columns(
+        breasts=_with_benign(tables["breasts"], tables["findings"]).with_columns(
             pl.col("cancer").cast(pl.Int8), birads=pl.lit(None, pl.Int8)
         ),
         exams=tables["exams"].with_columns(
@@ -66,6 +69,14 @@ def read_phantom(root: Path) -> Manifest:
         terms=TERMS,
         label_rules=RULES,
     )
+
+
+def _with_benign(breasts: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:
+    """Breasts with whether a benign mass or calcification was put into each."""
+    benign = findings.filter(pl.col("kind").is_in(["mass_benign", "calc_benign"]))
+    keys = benign.select("exam_id", "side").unique().with_columns(benign=pl.lit(1, pl.Int8))
+    joined = breasts.join(keys, on=["exam_id", "side"], how="left", maintain_order="left")
+    return joined.with_columns(pl.col("benign").fill_null(0))
 
 
 def _findings(table: pl.DataFrame, root: Path) -> pl.DataFrame:
@@ -78,7 +89,7 @@ def _findings(table: pl.DataFrame, root: Path) -> pl.DataFrame:
     return table.filter("visible").select(
         *("patient_id", "exam_id", "finding_id", "image_id", "side", "mode", "x_ap_mm", "cnr"),
         *("x0", "y0", "x1", "y1"),
-        pl.col("malignant").cast(pl.Int8),
+        pl.when(pl.col("kind") != "satellite").then(pl.col("malignant").cast(pl.Int8)),
         kind=pl.col("kind").replace_strict(KINDS, return_dtype=pl.String),
         phantom_kind="kind",
         frame=pl.lit("stored"),

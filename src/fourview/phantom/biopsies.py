@@ -1,0 +1,94 @@
+"""Masses with a biopsy and the satellites that their odds depend on; see ``preset.Biopsies``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fourview.entities import Side
+from fourview.phantom.lesions import Point3
+from fourview.phantom.place import Survey, find_site
+from fourview.phantom.preset import Biopsies
+from fourview.phantom.streams import stream
+from fourview.phantom.truth import Kind
+
+TRIES = 16  # sites looked at for each satellite; a breast without room gets fewer
+RADIUS_MM = 3.0  # of a satellite, when a site is looked for
+BETWEEN_MM = 8.0  # least distance of two satellites
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BiopsyPlan:
+    """What of it one breast is to hold.
+
+    Attributes:
+        masses: Of each its kind, and the kind that it looks like.
+        num_satellites: 0 in a breast without.
+    """
+
+    masses: tuple[tuple[Kind, Kind], ...]
+    num_satellites: int
+
+
+def plan_biopsies(seed: int, side: Side, rule: Biopsies) -> BiopsyPlan:
+    """Draw the plan of a breast; every item has its own stream."""
+
+    def draw(*names: str | int) -> float:
+        return float(stream(seed, "biopsies", side, *names).random())
+
+    num = int(np.searchsorted(np.cumsum(rule.num_masses), draw("num"), side="right"))
+    has_satellites = draw("satellites") < rule.p_satellites
+    odds = rule.p_malignant_beside if has_satellites else rule.p_malignant
+    masses = []
+    for index in range(min(num, len(rule.num_masses) - 1)):
+        malignant = draw("malignant", index) < odds
+        spiculated = malignant != (draw("lookalike", index) < rule.p_lookalike)
+        masses.append((_mass(malignant=malignant), _mass(malignant=spiculated)))
+    low, high = rule.num_satellites
+    some = low + int(draw("how many") * (high - low + 1))
+    return BiopsyPlan(masses=tuple(masses), num_satellites=some if has_satellites else 0)
+
+
+def satellite_sites(
+    rng: np.random.Generator,
+    surveyed: Survey,
+    masses: Sequence[Point3],
+    *,
+    num: int,
+    apart_mm: float,
+) -> list[Point3]:
+    """Sites that are at least ``apart_mm`` from every mass and apart from each other, in each view.
+
+    Args:
+        rng: Used for nothing else.
+        surveyed: The breast.
+        masses: Where the masses are, mm of the neutral breast.
+        num: How many are wanted; fewer where there is no room.
+        apart_mm: In the image plane, centre to centre.
+    """
+    found: list[Point3] = []
+    for _ in range(num):
+        for _ in range(TRIES):
+            site = find_site(rng, surveyed, radius=RADIUS_MM)
+            if site is None:
+                return found
+            far = _distance(surveyed, site, masses) >= apart_mm
+            if far and _distance(surveyed, site, found) >= BETWEEN_MM:
+                found.append(site)
+                break
+    return found
+
+
+def _mass(*, malignant: bool) -> Kind:
+    return "mass_malignant" if malignant else "mass_benign"
+
+
+def _distance(surveyed: Survey, site: Point3, others: Sequence[Point3]) -> float:
+    """To the nearest of the others, in the view where it is nearer; infinite without any."""
+    if not others:
+        return float("inf")
+    nearest = []
+    for view in surveyed.views.values():
+        x, y = view.project(np.array([site, *others]))
+        nearest.append(float(np.hypot(x[1:] - x[0], y[1:] - y[0]).min()))
+    return min(nearest)
