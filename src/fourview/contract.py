@@ -108,12 +108,15 @@ class TextBatch:
         mask: True at tokens, False at padding.
         sentence: Which sentence of its text a token belongs to; -1 for special tokens and padding.
         image: Whose text: the index of its image in the batch.
+        word: Which word of its text a token belongs to, as some tokens are pieces of a word; -1 for
+            special tokens and padding.
     """
 
     tokens: Int[Tensor, "text token"]
     mask: Bool[Tensor, "text token"]
     sentence: Int[Tensor, "text token"]
     image: Int[Tensor, " text"]
+    word: Int[Tensor, "text token"] | None = None
 
     def to(self, device: torch.device | str) -> "TextBatch":
         """The texts on a device."""
@@ -148,6 +151,8 @@ class ExamBatch:
             is not in it is known by breast only.
         patches: Parts of the images, where the stage's feed cuts any.
         text: Texts of the images, where the stage's feed makes any.
+        patient: Whose exam: equal numbers are one patient's, in every batch of a feed; None where
+            the stage's feed does not say.
     """
 
     pixels: Float[Tensor, "image 1 row col"]
@@ -159,6 +164,7 @@ class ExamBatch:
     image_targets: Mapping[str, Float[Tensor, " image"]] = field(default_factory=dict)
     patches: PatchBatch | None = None
     text: TextBatch | None = None
+    patient: Int[Tensor, " exam"] | None = None
 
     @property
     def num_images(self) -> int:
@@ -239,6 +245,7 @@ class ExamBatch:
             image_targets=_on(self.image_targets, device),
             patches=None if self.patches is None else self.patches.to(device),
             text=None if self.text is None else self.text.to(device),
+            patient=_on(self.patient, device),
         )
 
 
@@ -277,6 +284,7 @@ class ModelOutput:
         patch_scores: By patch, in the order of the batch's patches.
         finding_scores: By finding, in the order of the batch's findings; NaN for one without
             patches.
+        also_patch_scores: Of further yes-or-no labels, by label, as ``patch_scores``.
     """
 
     breast_scores: Float[Tensor, "exam 2 class"] | None = None
@@ -284,6 +292,7 @@ class ModelOutput:
     heatmaps: Float[Tensor, "image class grid_row grid_col"] | None = None
     patch_scores: Float[Tensor, "patch class"] | None = None
     finding_scores: Float[Tensor, "finding class"] | None = None
+    also_patch_scores: Mapping[str, Float[Tensor, " patch"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
