@@ -63,3 +63,30 @@ def test_shared_draws_move_all_images_of_an_exam_alike():
 def test_pixels_stay_in_the_unit_interval():
     pixels = augment(exam_batch("0123"), AugmentConfig(gain=0.5), generator()).pixels
     assert pixels.min() >= 0 and pixels.max() <= 1
+
+
+def test_view_dropout_takes_one_view_of_a_breast_and_never_both():
+    """Over many draws every breast of two views loses either one at the asked rate."""
+    batch = exam_batch("0123", "02", "1", "0022")
+    config = replace(NO_AUGMENTATION, view_dropout=0.5)
+    left: dict[int, list[tuple[int, ...]]] = {}
+    for seed in range(400):
+        kept = augment(batch, config, generator(seed))
+        for breast in batch.breast().unique().tolist():
+            slots = kept.slot[kept.breast() == breast].unique().tolist()
+            left.setdefault(breast, []).append(tuple(slots))
+    for breast, found in left.items():
+        assert () not in found
+        whole = tuple(batch.slot[batch.breast() == breast].unique().tolist())
+        if len(whole) == 1:
+            assert set(found) == {whole}
+            continue
+        for view in whole:  # a quarter of 400 each; five standard deviations are 43
+            assert abs(found.count((view,)) - 100) < 44
+
+
+def test_view_dropout_alone_leaves_pixels_as_they_are():
+    batch = exam_batch("0123")
+    kept = augment(batch, replace(NO_AUGMENTATION, view_dropout=1.0), generator())
+    assert kept.num_images == 2
+    assert all(any(torch.equal(image, old) for old in batch.pixels) for image in kept.pixels)

@@ -23,6 +23,8 @@ class AugmentConfig:
         shear: Largest shear either way, in degrees.
         gain: Largest relative change of contrast either way.
         shared: One draw for all images of an exam, else one for each image.
+        view_dropout: Probability that a breast with both views is trained with one of them, either
+            being as likely; for models that shall also read a breast with one view.
     """
 
     vertical_flip: float = 0.5
@@ -32,6 +34,7 @@ class AugmentConfig:
     shear: float = 10.0
     gain: float = 0.0
     shared: bool = False
+    view_dropout: float = 0.0
 
 
 NO_AUGMENTATION = AugmentConfig(
@@ -47,7 +50,11 @@ def augment(batch: ExamBatch, config: AugmentConfig, generator: torch.Generator)
         config: What may change.
         generator: On the CPU; decides everything, so that a resumed run repeats itself.
     """
-    if config == NO_AUGMENTATION:
+    batch = drop_views(batch, config.view_dropout, generator)
+    if (
+        replace(config, view_dropout=0.0, shared=False) == NO_AUGMENTATION
+        or not batch.pixels.numel()
+    ):
         return batch
     num_draws = batch.num_exams if config.shared else batch.num_images
     theta, gain = _draw(num_draws, config, generator, batch.pixels.shape[2:])
@@ -57,6 +64,25 @@ def augment(batch: ExamBatch, config: AugmentConfig, generator: torch.Generator)
     grid = affine_grid(theta, list(batch.pixels.shape), align_corners=False)
     moved = grid_sample(batch.pixels, grid, mode="bilinear", align_corners=False)
     return replace(batch, pixels=(moved * gain[:, None, None, None]).clamp(max=1.0))
+
+
+def drop_views(batch: ExamBatch, probability: float, generator: torch.Generator) -> ExamBatch:
+    """The batch without one of the views of some breasts; never without both.
+
+    All images of a dropped view go, with their patches and texts, so a breast trains just as one
+    would be read that came with a single view.
+    """
+    if probability <= 0:
+        return batch
+    num_breasts = 2 * batch.num_exams
+    chosen = torch.rand(num_breasts, generator=generator) < probability
+    position = torch.randint(2, (num_breasts,), generator=generator)  # 0 CC, 1 MLO
+    breast, here = batch.breast().cpu(), batch.slot.cpu() // 2
+    has = torch.zeros(num_breasts, 2, dtype=torch.bool)
+    has[breast, here] = True
+    chosen &= has.all(dim=1)
+    dropped = chosen[breast] & (here == position[breast])
+    return batch.select(~dropped.to(batch.exam.device))
 
 
 def _draw(

@@ -8,6 +8,7 @@ from typing import Literal
 import polars as pl
 
 from fourview.data.manifest import images_to_read
+from fourview.data.select import with_slots
 from fourview.entities import SIDES, SLOTS, Manifest
 from fourview.errors import ManifestError
 
@@ -22,7 +23,7 @@ class Sample:
     Attributes:
         images: Ids of the images, as the store knows them.
         slots: Index into SLOTS of each.
-        ranks: 0 for the preferred image of a slot, then in the manifest's order.
+        ranks: 0 for the preferred image of a slot, then the next by the rule of ``data.select``.
         targets: By label, of the right and the left breast; NaN where unknown or not in the sample.
     """
 
@@ -84,20 +85,18 @@ def known_values(samples: Sequence[Sample], label: str) -> Iterator[float]:
 def _slotted(
     manifest: Manifest, splits: Sequence[str] | None, in_store: Sequence[str] | None
 ) -> pl.DataFrame:
-    images = images_to_read(manifest).with_columns(
-        slot=pl.concat_str("side", pl.lit("-"), "view").replace_strict(
-            {name: index for index, name in enumerate(SLOTS)},
-            default=None,
-            return_dtype=pl.Int64,
-        )
-    )
-    images = images.filter(pl.col("slot").is_not_null())
+    images = images_to_read(manifest)
     if in_store is not None:
         images = images.filter(pl.col("image_id").is_in(list(in_store)))
     if splits is not None:
         chosen = manifest.exams.filter(pl.col("split").is_in(list(splits)))
         images = images.join(chosen.select("exam_id"), on="exam_id", how="semi")
-    return images.with_columns(rank=pl.int_range(pl.len()).over("exam_id", "slot"))
+    numbers = {name: index for index, name in enumerate(SLOTS)}
+    return (
+        with_slots(images)
+        .filter(pl.col("slot").is_not_null())
+        .with_columns(pl.col("slot").replace_strict(numbers, return_dtype=pl.Int64), rank="place")
+    )
 
 
 def _targets(

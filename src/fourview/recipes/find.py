@@ -1,4 +1,7 @@
-"""Recipes by name: FAMILY:RECIPE is the function RECIPE of recipes/FAMILY.py."""
+"""Recipes by name: FAMILY:RECIPE is the function RECIPE of recipes/FAMILY.py.
+
+A recipe is a public function without parameters; others in the file are its parts.
+"""
 
 import importlib
 import inspect
@@ -48,5 +51,7 @@ def _functions(family: str) -> dict[str, Callable[[], Recipe]]:
     return {
         name: function
         for name, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__ and not name.startswith("_")
+        if function.__module__ == module.__name__
+        and not name.startswith("_")
+        and not inspect.signature(function).parameters
     }
