@@ -32,25 +32,40 @@ class Task:
         name: The label, a column of the manifest's breasts.
         classes: Names of the scores. One class is a yes or no (sigmoid); several exclude each
             other (softmax), and the target is the index of the class.
+        exclusive: False where an image may be of several classes, or of none: each class is then
+            a yes or no with a target under the class's own name. The first class is the suspicion
+            that a reader is shown.
     """
 
     name: str
     classes: tuple[str, ...]
+    exclusive: bool = True
 
     @property
     def num_classes(self) -> int:
         """How many scores a breast gets."""
         return len(self.classes)
 
+    @property
+    def is_suspicion(self) -> bool:
+        """Whether the first score says how suspicious a breast is."""
+        return self.num_classes == 1 or not self.exclusive
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """For each label that has a target, its classes."""
+        return {self.name: self.classes} if self.exclusive else {c: (c,) for c in self.classes}
+
     def scores(self, logits: Float[Tensor, "*many class"]) -> Float[Tensor, "*many class"]:
         """Logits to scores in [0, 1]."""
-        return logits.sigmoid() if self.num_classes == 1 else logits.softmax(dim=-1)
+        return logits.sigmoid() if self.is_suspicion else logits.softmax(dim=-1)
 
 
 TASKS = {
     task.name: task
     for task in (
         Task(name="cancer", classes=("cancer",)),
+        Task(name="abnormality", classes=("cancer", "benign"), exclusive=False),
         Task(name="density", classes=("A", "B", "C", "D")),
     )
 }
@@ -284,7 +299,6 @@ class ModelOutput:
         patch_scores: By patch, in the order of the batch's patches.
         finding_scores: By finding, in the order of the batch's findings; NaN for one without
             patches.
-        also_patch_scores: Of further yes-or-no labels, by label, as ``patch_scores``.
     """
 
     breast_scores: Float[Tensor, "exam 2 class"] | None = None
@@ -292,7 +306,6 @@ class ModelOutput:
     heatmaps: Float[Tensor, "image class grid_row grid_col"] | None = None
     patch_scores: Float[Tensor, "patch class"] | None = None
     finding_scores: Float[Tensor, "finding class"] | None = None
-    also_patch_scores: Mapping[str, Float[Tensor, " patch"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,15 +324,110 @@ class LossTerms:
 
 
 class Objective(nn.Module, ABC):
-    """A model with the loss of one training stage; ``model`` is what is kept."""
+    """A model with the loss of one training stage; ``model`` is what is kept.
+
+    Attributes:
+        progress: Part of the run's steps that are done, in [0, 1]; the loop sets it before each
+            step, so that what changes during a run also does in one that was stopped and resumed.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+        self.progress = 1.0
 
     @abstractmethod
     def forward(self, batch: ExamBatch) -> LossTerms:
         """The loss of a batch; finite also where every target is NaN."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """What encoders made of a contrastive batch: all that its heads and losses need.
+
+    Attributes:
+        images: Outputs of the image encoder by name, an image a row.
+        texts: Outputs of the text encoder by name, a text a row.
+        exam: Whose image, as in ExamBatch.
+        slot: Of each image.
+        text_image: Whose text: the index of its image.
+        patient: Whose exam; equal numbers are one patient's.
+    """
+
+    images: Mapping[str, Shaped[Tensor, "image *dim"]]
+    texts: Mapping[str, Shaped[Tensor, "text *dim"]]
+    exam: Int[Tensor, " image"]
+    slot: Int[Tensor, " image"]
+    text_image: Int[Tensor, " text"]
+    patient: Int[Tensor, " exam"]
+
+    def other(self) -> Int[Tensor, " image"]:
+        """The first other image of each image's exam; -1 where it is the only one."""
+        alike = self.exam[:, None] == self.exam[None, :]
+        alike.fill_diagonal_(False)
+        return torch.where(alike.any(dim=1), alike.int().argmax(dim=1), -1)
+
+
+class ContrastiveObjective(Objective):
+    """An objective that compares the samples of a batch with each other.
+
+    So a batch cannot be cut, but its encoders can run on a few samples at a time: training keeps
+    their outputs, takes heads and losses over the whole batch, and runs the encoders once more for
+    the gradients (``train.grad_cache``).
+    """
+
+    @property
+    @abstractmethod
+    def encoders(self) -> Mapping[str, nn.Module]:
+        """The modules behind ``images`` and ``texts``; nothing else is computed in chunks."""
+
+    @abstractmethod
+    def encode_images(self, pixels: Float[Tensor, "image 1 row col"]) -> dict[str, Tensor]:
+        """Outputs by name, an image a row; an image's do not depend on the others."""
+
+    @abstractmethod
+    def encode_texts(self, text: TextBatch) -> dict[str, Tensor]:
+        """Outputs by name, a text a row; a text's do not depend on the others.
+
+        The second axis may be as long as the longest text asks; shorter ones are filled with zeros.
+        """
+
+    @abstractmethod
+    def compare(self, encoded: Encoded) -> LossTerms:
+        """Heads and losses over the whole contrastive batch."""
+
+    def forward(self, batch: ExamBatch) -> LossTerms:
+        """The loss of a batch, all at once."""
+        text = captions_of(batch)
+        return self.compare(
+            encoded_batch(batch, self.encode_images(batch.pixels), self.encode_texts(text))
+        )
+
+
+def captions_of(batch: ExamBatch) -> TextBatch:
+    """The texts of a batch.
+
+    Raises:
+        RecipeError: It has none.
+    """
+    if batch.text is None:
+        raise RecipeError("a language-image stage got a batch without texts; need feed 'captions'")
+    return batch.text
+
+
+def encoded_batch(
+    batch: ExamBatch, images: Mapping[str, Tensor], texts: Mapping[str, Tensor]
+) -> Encoded:
+    """Encoder outputs with their places; without patients, every exam is another patient's."""
+    everyone = torch.arange(batch.num_exams, device=batch.exam.device)
+    return Encoded(
+        images=images,
+        texts=texts,
+        exam=batch.exam,
+        slot=batch.slot,
+        text_image=captions_of(batch).image,
+        patient=everyone if batch.patient is None else batch.patient,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
