@@ -1,6 +1,7 @@
 """Small things that tests of several folders need: batches, manifests, stores."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import imagecodecs
@@ -19,12 +20,15 @@ UNKNOWN = math.nan
 
 
 def exam_batch(
-    *exams: str, size: tuple[int, int] = (64, 32), label: str = "cancer", seed: int = 0
+    *exams: str,
+    size: tuple[int, int] = (64, 32),
+    labels: Sequence[str] = ("cancer",),
+    seed: int = 0,
 ) -> ExamBatch:
     """A batch of random images; each exam is a string of slot numbers, such as "0123" or "02".
 
-    A slot that is named twice has two images. Labels alternate 0 and 1; a breast without an image
-    has an unknown label.
+    A slot that is named twice has two images. Labels alternate 0 and 1, each label against the one
+    before it; a breast without an image has unknown labels.
     """
     generator = torch.Generator().manual_seed(seed)
     slots = [int(s) for exam in exams for s in exam]
@@ -40,7 +44,7 @@ def exam_batch(
         slot=torch.tensor(slots),
         rank=torch.tensor(ranks),
         num_exams=len(exams),
-        targets={label: targets},
+        targets={label: (targets + number) % 2 for number, label in enumerate(labels)},
     )
 
 

@@ -10,7 +10,7 @@ import torch
 
 import fourview
 from factory import exam_batch
-from fourview.contract import ExamBatch, ModelFamily, ModelOutput
+from fourview.contract import ExamBatch, ModelFamily, ModelOutput, task
 from fourview.models.find import family_names, find_family
 from fourview.predict.checkpoint import load_checkpoint, save_checkpoint
 from fourview.preprocess.spec import pixel_spec
@@ -35,7 +35,9 @@ def read(family: ModelFamily, batch: ExamBatch) -> ModelOutput:
 
 
 def batch_for(family: ModelFamily, *exams: str, seed: int = 0) -> ExamBatch:
-    return exam_batch(*exams, size=family.tiny_size, seed=seed)
+    asked = getattr(family.tiny_config, "task", None)
+    labels = tuple(task(asked).labels) if asked else ("cancer",)
+    return exam_batch(*exams, size=family.tiny_size, labels=labels, seed=seed)
 
 
 @every_family

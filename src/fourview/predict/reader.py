@@ -172,7 +172,7 @@ class Reader:
         return seen, tuple(left_out)
 
     def _run(self, batch: ExamBatch) -> ModelOutput:
-        explain = self.family.explain if self.task.num_classes == 1 else None
+        explain = self.family.explain if self.task.is_suspicion else None
         with self.engine.context():
             output: ModelOutput = (explain or _forward)(self.model, batch.to(self.engine.device))
         return output
@@ -185,7 +185,7 @@ class Reader:
         found = []
         for index, (image, processed) in enumerate(zip(seen.images, seen.processed, strict=True)):
             scores = None if output.image_scores is None else output.image_scores[index].tolist()
-            binary = scores is not None and self.task.num_classes == 1
+            binary = scores is not None and self.task.is_suspicion
             found.append(
                 ImagePrediction(
                     image_id=image.image_id,
@@ -231,10 +231,16 @@ class Reader:
             said = ", ".join(
                 f"{name} {score:.3f}" for name, score in zip(self.task.classes, scores, strict=True)
             )
-            return BreastPrediction(
-                side=side, score=None, notes=(*notes, f"{self.task.name}: {said}")
-            )
-        heatmaps = [h for image in images if image.view.side == side for h in image.heatmaps]
+            notes = (*notes, f"{self.task.name}: {said}")
+        if not self.task.is_suspicion:
+            return BreastPrediction(side=side, score=None, notes=notes)
+        heatmaps = [
+            heatmap
+            for image in images
+            if image.view.side == side
+            for heatmap in image.heatmaps
+            if heatmap.class_name == self.task.classes[0]
+        ]
         return BreastPrediction(
             side=side,
             score=scores[0],

@@ -124,16 +124,16 @@ def _with_split(manifest: Manifest, recipe: Recipe, store: Store) -> Manifest:
 
 
 def _feed(manifest: Manifest, store: Store, recipe: Recipe, part: str, cache_bytes: int) -> Feed:
+    stage = find_family(recipe.family).stages[recipe.stage]
     request = FeedRequest(
-        classes={} if recipe.task is None else {recipe.task: task(recipe.task).classes},
+        classes={} if recipe.task is None else task(recipe.task).labels,
         unit=recipe.unit if part == TRAIN else "exam",
         part=part,
         training=part == TRAIN,
         settings=recipe.feed,
         cache_bytes=cache_bytes,
     )
-    kind = find_feed(find_family(recipe.family).stages[recipe.stage].feed)
-    return kind.make(manifest, store, request)
+    return find_feed(stage.feed).make(manifest, store, request)
 
 
 def _require_samples(recipe: Recipe, training: Feed) -> None:
@@ -147,12 +147,13 @@ def _require_samples(recipe: Recipe, training: Feed) -> None:
 
 
 def _require_labels(asked: Task, samples: Sequence[Sample]) -> None:
-    values = list(known_values(samples, asked.name))
+    label = next(iter(asked.labels))
+    values = list(known_values(samples, label))
     if len(set(values)) < 2:
-        names = asked.classes if asked.num_classes > 1 else (f"no {asked.name}", asked.name)
+        names = (f"no {label}", label) if asked.is_suspicion else asked.classes
         found = f"all {len(values)} known are '{names[int(values[0])]}'" if values else "none known"
         raise TrainingError(
-            f"label '{asked.name}' cannot be trained on: {found} in the training part, need at "
+            f"label '{label}' cannot be trained on: {found} in the training part, need at "
             "least two classes; train another label (--set model.task=density) or add exams"
         )
 
@@ -213,7 +214,7 @@ def _measure(
         "recipe": recipe.name,
     }
     write_predictions(pl.concat(tables.values()), out / "predictions.parquet", about)
-    if len(classes) == 1:
+    if asked.is_suspicion:
         thresholds = _operating_points(tables[VALIDATION], parts[VALIDATION].samples, classes[0])
         write_thresholds(out / "operating_points.json", thresholds, about | {"part": VALIDATION})
 
@@ -227,7 +228,7 @@ def _operating_points(
         for side, value in zip("RL", s.targets[label], strict=True)
         if value in (0.0, 1.0)
     }
-    breasts = predictions.filter(pl.col("unit") == "breast")
+    breasts = predictions.filter((pl.col("unit") == "breast") & (pl.col("class") == label))
     keys = list(zip(breasts["exam_id"], breasts["side"], strict=True))
     rows = [i for i, key in enumerate(keys) if key in known]
     scores = breasts["score"].to_numpy()[rows]

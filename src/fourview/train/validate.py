@@ -19,8 +19,8 @@ class Validation:
 
     Attributes:
         loss: Mean total loss over the samples; NaN where there are none.
-        auc: Of findings, breasts or images, as the stage scores; with several classes the mean of
-            one against the rest. NaN where undefined.
+        auc: Of findings, breasts or images, as the stage scores; of the suspicion where a task has
+            one, else the mean of each class against the rest. NaN where undefined.
     """
 
     loss: float
@@ -54,9 +54,9 @@ def validate(
             terms = objective(batch.to(device))
         total += float(terms.total) * len(samples)
         count += len(samples)
-        scored = None if task is None else _scored(terms.output, batch, task.name)
-        if scored is not None:
-            scores.append(scored[0].float().cpu())
+        scored = None if task is None else _scored(terms.output, batch, next(iter(task.labels)))
+        if task is not None and scored is not None:
+            scores.append((scored[0][:, :1] if task.is_suspicion else scored[0]).float().cpu())
             targets.append(scored[1].cpu())
     loss = total / count if count else math.nan
     auc = mean_auc(torch.cat(scores), torch.cat(targets)) if scores else math.nan

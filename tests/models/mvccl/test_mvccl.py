@@ -190,6 +190,6 @@ def test_targets_of_the_consistency_loss_can_be_kept_from_learning():
 def test_density_has_four_scores_that_sum_to_one():
     net = model(task="density").float()
     with torch.no_grad():
-        scores = net(exam_batch("0123", label="density")).breast_scores
+        scores = net(exam_batch("0123", labels=["density"])).breast_scores
     assert scores.shape == (1, 2, 4)
     torch.testing.assert_close(scores.sum(dim=2), torch.ones(1, 2))
