@@ -170,7 +170,7 @@ def mini_lite() -> Recipe:
     """
     base = mini()
     encoder = EncoderConfig(
-        name="efficientnet_lite0", weights="none", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
+        name="tf_efficientnet_lite0", weights="none", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
     )
     return replace(
         base,

@@ -1,0 +1,1 @@
+"""Runs behind docs/results: committed recipes, resumable, one script a page."""
