@@ -1,0 +1,150 @@
+"""Cls-Det-RS: which images are suspicious and which of their regions say so, from image labels.
+
+Paper:    Bakalo, Ben-Ari, Goldberger 2019, Classification and Detection in Mammograms with Weak
+          Supervision via Dual Branch Deep Neural Net, ISBI, arXiv:1904.12319.
+Reads:    ExamBatch.patches: the windows of every image, as codes of a frozen encoder (the paper's
+          way) or, where the config has an encoder, as pixels. ExamBatch.pixels is not read.
+Returns:  image_scores p(y_c = 1 | x), breast_scores (the highest of its images), patch_scores d_c.
+Shapes:   P regions, I images, R places of a row of regions, C classes (cancer, benign).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from fourview.contract import NUM_SIDES, ExamBatch, ModelOutput, task
+from fourview.errors import RecipeError
+from fourview.models.clsdet.heads import ImageLogs, dual_branch, max_region
+from fourview.models.clsdet.rows import Rows
+from fourview.nn.encoder import EncoderConfig
+from fourview.nn.region_encoder import RegionEncoder
+
+HeadName = Literal["cls_det_rs", "dual_branch", "max_region", "db_baseline"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClsdetConfig:
+    """Defaults are the paper's values where it gives them, else the choices of the README.
+
+    Attributes:
+        task: ``abnormality``: cancer and benign, the paper's M and B, each a yes or no.
+        head: ``cls_det_rs``; ``dual_branch``, the same without region selection; or a baseline:
+            ``max_region``, ``db_baseline`` (no normal class, no selection).
+        code_dim: Length of the codes that are read; 128 of VGG-M-128.
+        width: Of the layer after the codes (FC3).
+        dropout: After that layer.
+        num_selected: k, regions that the detection branch of ``cls_det_rs`` looks at.
+        det_temperature: Detection logits are divided by it; 2 is the code of WSDDN.
+        encoder: None reads codes; else pixels are read and this encoder is trained too.
+    """
+
+    task: str = "abnormality"
+    head: HeadName = "cls_det_rs"
+    code_dim: int = 128
+    width: int = 128
+    dropout: float = 0.5
+    num_selected: int = 10
+    det_temperature: float = 1.0
+    encoder: EncoderConfig | None = None
+
+    def __post_init__(self) -> None:
+        if task(self.task).exclusive:
+            raise ValueError(f"task is '{self.task}', need one of several yes-or-no labels")
+        if self.num_selected < 1:
+            raise ValueError(f"num_selected is {self.num_selected}, need at least 1")
+        if not self.det_temperature > 0:
+            raise ValueError(f"det_temperature is {self.det_temperature}, need above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClsdetOutput(ModelOutput):
+    """Adds what the loss needs; NaN for an image without regions.
+
+    Attributes:
+        log_yes: log p(y_c = 1 | x).
+        log_no: log p(y_c = 0 | x).
+    """
+
+    log_yes: Float[Tensor, "image class"]
+    log_no: Float[Tensor, "image class"]
+
+
+class Clsdet(nn.Module):
+    """See the module docstring."""
+
+    def __init__(self, config: ClsdetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.task = task(config.task)
+        num_classes = self.task.num_classes
+        self.encoder = None if config.encoder is None else RegionEncoder(config.encoder)
+        self.fc3 = nn.Sequential(
+            nn.Linear(config.code_dim, config.width), nn.ReLU(), nn.Dropout(config.dropout)
+        )
+        with_normal = config.head in ("cls_det_rs", "dual_branch")
+        self.classify = nn.Linear(config.width, num_classes + int(with_normal), bias=False)
+        self.detect: nn.Linear | None = None
+        if config.head != "max_region":
+            self.detect = nn.Linear(config.width, num_classes, bias=False)
+
+    def forward(self, batch: ExamBatch) -> ClsdetOutput:
+        """Score every image and each of its regions, and the breasts."""
+        features = self.fc3(self._codes(batch))
+        assert batch.patches is not None
+        rows = Rows.of(batch.patches.image, batch.num_images)
+        logs = self._pooled(features, rows)
+        empty = ~rows.present.any(dim=1, keepdim=True)
+        log_yes = logs.yes.masked_fill(empty, torch.nan)
+        image_scores = log_yes.exp().clamp(max=1)  # rounding may pass 1
+        return ClsdetOutput(
+            log_yes=log_yes,
+            log_no=logs.no.masked_fill(empty, torch.nan),
+            image_scores=image_scores,
+            breast_scores=_highest_by_breast(image_scores, batch.breast(), batch.num_exams),
+            patch_scores=rows.gather(logs.regions).clamp(max=1),
+        )
+
+    def _codes(self, batch: ExamBatch) -> Float[Tensor, "region dim"]:
+        patches = batch.patches
+        wanted = "codes" if self.encoder is None else "pixels"
+        found = None if patches is None else getattr(patches, wanted)
+        if found is None:
+            raise RecipeError(
+                f"clsdet: the batch has no {wanted} of patches; set feed.reads={wanted}"
+            )
+        codes: Tensor = found if self.encoder is None else self.encoder(found)
+        if codes.shape[1] != self.config.code_dim:
+            raise RecipeError(
+                f"clsdet: codes have {codes.shape[1]} numbers, model.code_dim is "
+                f"{self.config.code_dim}; set model.code_dim={codes.shape[1]}"
+            )
+        return codes
+
+    def _pooled(self, features: Float[Tensor, "region width"], rows: Rows) -> ImageLogs:
+        cls_logits = rows.lay(self.classify(features).to(features.dtype))
+        if self.detect is None:
+            return max_region(cls_logits, rows.present)
+        selection = self.config.num_selected if self.config.head == "cls_det_rs" else None
+        return dual_branch(
+            cls_logits,
+            rows.lay(self.detect(features)),
+            rows.present,
+            num_selected=selection,
+            temperature=self.config.det_temperature,
+        )
+
+
+def _highest_by_breast(
+    scores: Float[Tensor, "image class"], breast: Int[Tensor, " image"], num_exams: int
+) -> Float[Tensor, "exam 2 class"]:
+    """The highest score among each breast's images; NaN for a breast without a scored image."""
+    lowest = scores.new_full((num_exams * NUM_SIDES, scores.shape[1]), -torch.inf)
+    index = breast[:, None].expand_as(scores)
+    highest = lowest.scatter_reduce(0, index, scores.nan_to_num(nan=-torch.inf), "amax")
+    return highest.masked_fill(highest.isneginf(), torch.nan).reshape(num_exams, NUM_SIDES, -1)
+
+
+TINY = ClsdetConfig(code_dim=6, width=8, dropout=0.0, num_selected=2)
