@@ -13,6 +13,7 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
     |-- ExamError                   files that make no exam
     |-- PixelError                  preprocessing cannot make a ProcessedImage of an Image
     |-- ManifestError               a table of a data set breaks its contract
+    |-- CaptionError                a caption template, prompts or tokenizer that cannot be used
     |-- PhantomError                a phantom preset, vendor or output folder that cannot be used
     |-- StoreError                  a store cannot be opened, or was made with another pixel spec
     |-- RecipeError                 an unknown recipe, key or value
@@ -62,6 +63,10 @@ class PixelError(FourviewError):
 
 class ManifestError(FourviewError):
     """A table of a data set breaks its contract."""
+
+
+class CaptionError(FourviewError):
+    """A caption template, a prompt set or a tokenizer cannot be used."""
 
 
 class PhantomError(FourviewError):

@@ -1,13 +1,14 @@
 """Image encoders: any timm network, or the small one of our own, behind one interface.
 
 An encoder maps processed pixels in [0, 1] to a grid of features. It does the normalisation that its
-weights expect itself, so that no caller can feed the wrong scale.
+weights expect itself, so that no caller can feed the wrong scale. A vision transformer serves too:
+its tokens without class and registers are the grid.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import timm
 import torch
@@ -20,6 +21,7 @@ from fourview.errors import CheckpointError, RecipeError
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of torchvision's and timm's ImageNet weights
 IMAGENET_STD = (0.229, 0.224, 0.225)
 SMALL = "small"
+VIT_MODULE = "timm.models.vision_transformer"
 PROBE_CELLS, PROBE_IMAGES = 8, 4  # enough that the three kinds of padding cannot be mixed up
 SMALL_WIDTHS = (16, 24, 24, 40, 40)  # phantom study: stride 8 with 33,000 weights
 
@@ -114,6 +116,35 @@ class _TimmBody(nn.Module):
         return cast("_TimmModel", self.network).forward_features(rgb)
 
 
+class _VitBody(_TimmBody):
+    """A timm vision transformer; its tokens without class and registers, as a grid."""
+
+    def __init__(self, name: str, *, pretrained: bool) -> None:
+        nn.Module.__init__(self)
+        self.network = timm.create_model(
+            name,
+            pretrained=pretrained,
+            num_classes=0,
+            global_pool="",
+            dynamic_img_size=True,
+            dynamic_img_pad=True,
+        )
+
+    def forward(self, rgb: Float[Tensor, "image 3 row col"]) -> Tensor:
+        network = cast("Any", self.network)
+        height, width = network.patch_embed.patch_size
+        grid = (-(-rgb.shape[2] // height), -(-rgb.shape[3] // width))
+        tokens: Tensor = network.forward_features(rgb)[:, network.num_prefix_tokens :]
+        return tokens.transpose(1, 2).reshape(len(tokens), -1, *grid)
+
+
+def is_vit(name: str) -> bool:
+    """Whether timm's model of that name is a plain vision transformer."""
+    if not timm.is_model(name):
+        return False
+    return bool(timm.models.model_entrypoint(name.partition(".")[0]).__module__ == VIT_MODULE)
+
+
 def _build_body(config: EncoderConfig) -> tuple[nn.Module, int, int]:
     if config.name == SMALL:
         if config.weights != "none":
@@ -122,18 +153,22 @@ def _build_body(config: EncoderConfig) -> tuple[nn.Module, int, int]:
     if not timm.is_model(config.name):
         near = ", ".join(timm.list_models(f"*{config.name.split('_')[0]}*")[:8])
         raise RecipeError(f"timm has no model '{config.name}'; near ones: {near or 'none'}")
-    body = _TimmBody(config.name, pretrained=False)
+    kind = _VitBody if is_vit(config.name) else _TimmBody
+    body = kind(config.name, pretrained=False)
     if config.weights == "imagenet":
-        body = _pretrained(config.name)
+        body = _pretrained(config.name, kind)
     elif config.weights != "none":
         load_encoder_weights(body.network, Path(config.weights))
+    if isinstance(body, _VitBody):
+        network = cast("Any", body.network)
+        return body, network.num_features, network.patch_embed.patch_size[0]
     grid = _probe(body)
     return body, grid[0], grid[1]
 
 
-def _pretrained(name: str) -> _TimmBody:
+def _pretrained(name: str, kind: type[_TimmBody]) -> _TimmBody:
     try:
-        return _TimmBody(name, pretrained=True)
+        return kind(name, pretrained=True)
     except (OSError, RuntimeError) as error:  # no network, no cache, or no such weights
         raise CheckpointError(
             f"ImageNet weights of '{name}' cannot be fetched ({type(error).__name__}); "

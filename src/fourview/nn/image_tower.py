@@ -1,0 +1,198 @@
+"""Image towers: processed pixels to tokens over a grid and one feature an image.
+
+``ImageTower(config)(pixels) -> ImageFeatures``. One interface for vision transformers of timm
+(DINOv2 ViT-B/14 with registers at 518 x 518, the papers') and for the convolutional encoders of
+``nn.encoder``, whose cells are the tokens. Normalisation is inside, as the weights expect it.
+
+Class and register tokens are never among the tokens: ``tokens`` are the grid's cells, row by row,
+after the last LayerNorm, and ``tokens.reshape(images, *grid, dim)`` is the image.
+
+How a language-image family uses the towers, so that ``probe``, ``fourview embed`` and ``search``
+read any of them: the model's attributes are ``image_tower`` and ``text_tower``, its config's fields
+``image: ImageTowerConfig`` and ``text: TextTowerConfig``, and it has the methods
+``image_features(pixels) -> (image dim)`` and ``text_features(text) -> (text dim)``, both in the
+joint space and of length 1, and ``logit_scale``, the logarithm of the factor of their cosines.
+
+Shapes:  I images, T tokens = grid rows x grid columns, D features.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import timm
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fourview.errors import CheckpointError, RecipeError
+from fourview.nn.encoder import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    SMALL_WIDTHS,
+    Encoder,
+    EncoderConfig,
+    is_vit,
+    load_encoder_weights,
+)
+
+DINOV2 = "vit_base_patch14_reg4_dinov2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageTowerConfig:
+    """Which network, and what of it is the feature.
+
+    Attributes:
+        name: ``small``, or a timm model: a vision transformer or a convolutional network.
+        weights: ``none`` (random), ``pretrained`` (timm's, from its hub or its local cache), or the
+            path of a safetensors file or state dict with the network's own names.
+        size: Rows and columns that a transformer's table of positions is made for; other images
+            get it interpolated. Others ignore it.
+        pooled: Feature of an image: ``mean`` of the tokens, ``cls`` (the class token after the last
+            LayerNorm), or ``all``, the mean of all tokens with class and registers before that
+            norm, as MaMA's code has it. Convolutional encoders have ``mean`` only.
+        mean: Subtracted from each of three equal channels; ImageNet's unless the weights differ
+            (the papers' code takes 0.5).
+        std: Divides each channel after that (the papers' code: 0.5).
+        widths: Channels of ``small``.
+        depth: Blocks of a transformer; None takes all.
+        checkpointing: Compute blocks again in the backward pass instead of keeping them.
+    """
+
+    name: str = DINOV2
+    weights: str = "pretrained"
+    size: tuple[int, int] = (518, 518)
+    pooled: Literal["mean", "cls", "all"] = "mean"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    widths: tuple[int, ...] = SMALL_WIDTHS
+    depth: int | None = None
+    checkpointing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFeatures:
+    """What a tower makes of images.
+
+    Attributes:
+        tokens: The cells of the grid, row by row; a transformer's after its last LayerNorm.
+        grid: Rows and columns of the cells.
+        pooled: Of each image.
+    """
+
+    tokens: Float[Tensor, "image token dim"]
+    grid: tuple[int, int]
+    pooled: Float[Tensor, "image dim"]
+
+    def as_grid(self) -> Float[Tensor, "image dim grid_row grid_col"]:
+        """The tokens where they lie."""
+        return self.tokens.transpose(1, 2).reshape(len(self.tokens), -1, *self.grid)
+
+
+class ImageTower(nn.Module):
+    """See the module docstring.
+
+    Attributes:
+        dim: D.
+        stride: Pixels of a cell.
+        has_batch_norm: Whether statistics of a batch are in it; then no gradient cache is exact
+            unless they are frozen.
+    """
+
+    def __init__(self, config: ImageTowerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.body: _Transformer | Encoder
+        if is_vit(config.name):
+            self.body = _Transformer(config)
+        elif config.pooled != "mean":
+            raise RecipeError(
+                f"image tower '{config.name}' has no class token: set pooled=mean, "
+                f"not {config.pooled}"
+            )
+        else:
+            weights = "imagenet" if config.weights == "pretrained" else config.weights
+            self.body = Encoder(
+                EncoderConfig(
+                    name=config.name,
+                    weights=weights,
+                    mean=config.mean,
+                    std=config.std,
+                    widths=config.widths,
+                )
+            )
+        self.dim, self.stride = self.body.dim, self.body.stride
+        self.has_batch_norm = any(
+            isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.modules()
+        )
+
+    @property
+    def first_center(self) -> float:
+        """Where cell 0 looks, in pixels from the edge; see ``nn.encoder``."""
+        return self.body.first_center
+
+    def forward(self, pixels: Float[Tensor, "image 1 row col"]) -> ImageFeatures:
+        """Features of every cell and image."""
+        if isinstance(self.body, _Transformer):
+            return cast("ImageFeatures", self.body(pixels))
+        grid = self.body(pixels)
+        tokens = grid.flatten(2).transpose(1, 2)
+        shape = (int(grid.shape[2]), int(grid.shape[3]))
+        return ImageFeatures(tokens=tokens, grid=shape, pooled=tokens.mean(dim=1))
+
+
+class _Transformer(nn.Module):
+    """A timm vision transformer, with its last norm kept apart so that both sides can be seen."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: ImageTowerConfig) -> None:
+        super().__init__()
+        network = _make_vit(config)
+        self.how = config.pooled
+        self.prefix: int = network.num_prefix_tokens
+        self.patch: tuple[int, int] = network.patch_embed.patch_size
+        self.dim: int = network.num_features
+        self.stride = self.patch[0]
+        self.first_center = self.stride / 2
+        if config.pooled == "cls" and not network.has_class_token:
+            raise RecipeError(f"'{config.name}' has no class token: set pooled=mean")
+        network.set_grad_checkpointing(config.checkpointing)
+        self.norm, network.norm = network.norm, nn.Identity()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(config.mean).reshape(1, 3, 1, 1), False)
+        self.register_buffer("std", torch.tensor(config.std).reshape(1, 3, 1, 1), False)
+
+    def forward(self, pixels: Float[Tensor, "image 1 row col"]) -> ImageFeatures:
+        rows, cols = (-(-side // p) for side, p in zip(pixels.shape[2:], self.patch, strict=True))
+        before = self.network.forward_features((pixels - self.mean) / self.std)
+        after = self.norm(before)
+        tokens = after[:, self.prefix :]
+        if self.how == "cls":
+            pooled = after[:, 0]
+        else:
+            pooled = (tokens if self.how == "mean" else before).mean(dim=1)
+        return ImageFeatures(tokens=tokens, grid=(rows, cols), pooled=pooled)
+
+
+def _make_vit(config: ImageTowerConfig) -> Any:
+    options: dict[str, Any] = {} if config.depth is None else {"depth": config.depth}
+    options |= {"img_size": config.size, "dynamic_img_size": True, "dynamic_img_pad": True}
+    try:
+        network = timm.create_model(
+            config.name,
+            pretrained=config.weights == "pretrained",
+            num_classes=0,
+            global_pool="",
+            **options,
+        )
+    except (OSError, RuntimeError) as error:  # no network, no cache, or no such weights
+        raise CheckpointError(
+            f"weights of '{config.name}' cannot be fetched ({type(error).__name__}); "
+            "set image.weights to none or to a file"
+        ) from error
+    if config.weights not in ("none", "pretrained"):
+        load_encoder_weights(network, Path(config.weights))
+    return cast("Any", network)
