@@ -17,6 +17,7 @@ import torch
 
 from fourview.contract import ExamBatch
 from fourview.data import feeds
+from fourview.data.context import ContextMaps
 from fourview.data.samples import Sample, Unit
 from fourview.data.store import Store
 from fourview.entities import Manifest
@@ -60,6 +61,7 @@ class FeedRequest:
         training: The part is trained on, not measured.
         settings: The kind's own.
         cache_bytes: Keep pixels in memory where they take no more than this.
+        context: Heatmaps of another network, where the recipe names one.
     """
 
     classes: Mapping[str, Sequence[str]]
@@ -68,6 +70,7 @@ class FeedRequest:
     training: bool = False
     settings: Any = None
     cache_bytes: int = 0
+    context: ContextMaps | None = None
 
 
 @dataclass(frozen=True, slots=True)

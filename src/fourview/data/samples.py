@@ -25,6 +25,8 @@ class Sample:
         slots: Index into SLOTS of each.
         ranks: 0 for the preferred image of a slot, then the next by the rule of ``data.select``.
         targets: By label, of the right and the left breast; NaN where unknown or not in the sample.
+        findings: Ids of the findings that the sample is about, where a feed is about any; in the
+            order of their scores.
     """
 
     patient_id: str
@@ -33,6 +35,7 @@ class Sample:
     slots: tuple[int, ...]
     ranks: tuple[int, ...]
     targets: Mapping[str, tuple[float, float]]
+    findings: tuple[str, ...] = ()
 
 
 def make_samples(
