@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
@@ -10,10 +11,12 @@ import polars as pl
 import torch
 
 from fourview.contract import ExamBatch
+from fourview.data.caption import load_template
 from fourview.data.manifest import make_manifest
 from fourview.data.prepare import prepare
 from fourview.data.store import Store
 from fourview.entities import Manifest
+from fourview.nn.tokenizer import Tokenizer, TokenizerConfig
 from fourview.preprocess.spec import pixel_spec
 
 UNKNOWN = math.nan
@@ -46,6 +49,30 @@ def exam_batch(
         num_exams=len(exams),
         targets={label: (targets + number) % 2 for number, label in enumerate(labels)},
     )
+
+
+def caption_batch(*exams: str, size: tuple[int, int] = (64, 32), seed: int = 0) -> ExamBatch:
+    """What the feed of captions gives: two images an exam, the first of them with its caption.
+
+    The two are of one breast where the exam's string has both of its views, else its first two.
+    Every exam is another patient's, except that the last is the first one's.
+    """
+    pairs = []
+    for slots in exams:
+        partner = [s + str((int(s) + 2) % 4) for s in slots if str((int(s) + 2) % 4) in slots]
+        pairs.append("".join(sorted(partner[0])) if partner else slots[:2])
+    batch = exam_batch(*pairs, size=size, seed=seed)
+    template = load_template()
+    whose = batch.exam.tolist()
+    anchors = [whose.index(exam) for exam in range(len(exams)) if exam in whose]
+    captions = [
+        template.prepare({"density": "ABCD"[i % 4], "birads": str((i + seed) % 7), "age": "50"})
+        for i in range(len(anchors))
+    ]
+    text = Tokenizer(TokenizerConfig()).batch([c.caption().sentences for c in captions], anchors)
+    patient = torch.arange(len(exams))
+    patient[-1] = 0
+    return replace(batch, text=text, patient=patient)
 
 
 def drawn_mammogram(

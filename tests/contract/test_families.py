@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import fourview
-from factory import exam_batch
+from factory import caption_batch, exam_batch
 from fourview.contract import ExamBatch, ModelFamily, ModelOutput, task
 from fourview.models.find import family_names, find_family
 from fourview.predict.checkpoint import load_checkpoint, save_checkpoint
@@ -35,6 +35,8 @@ def read(family: ModelFamily, batch: ExamBatch) -> ModelOutput:
 
 
 def batch_for(family: ModelFamily, *exams: str, seed: int = 0) -> ExamBatch:
+    if any(stage.feed == "captions" for stage in family.stages.values()):
+        return caption_batch(*exams, size=family.tiny_size, seed=seed)
     asked = getattr(family.tiny_config, "task", None)
     labels = tuple(task(asked).labels) if asked else ("cancer",)
     return exam_batch(*exams, size=family.tiny_size, labels=labels, seed=seed)
