@@ -67,6 +67,7 @@ TASKS = {
         Task(name="cancer", classes=("cancer",)),
         Task(name="abnormality", classes=("cancer", "benign"), exclusive=False),
         Task(name="density", classes=("A", "B", "C", "D")),
+        Task(name="malignant", classes=("cancer",)),  # of findings
     )
 }
 
@@ -438,11 +439,14 @@ class Stage:
         objective: Network and settings to the Objective.
         settings: The frozen dataclass of that objective's settings.
         feed: What it reads: a module of ``data/feeds/``.
+        takes: Of the recipe that it starts from, only weights whose names begin so, and all of
+            them; empty takes whatever fits.
     """
 
     objective: Callable[[Any, Any], Objective]
     settings: type
     feed: str = "exams"
+    takes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
