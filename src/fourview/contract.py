@@ -29,7 +29,8 @@ class Task:
     """What a model is asked.
 
     Attributes:
-        name: The label, a column of the manifest's breasts.
+        name: The label, a column of the manifest's breasts; or a name of its own where each class
+            is ``COLUMN-VALUE``, and breasts with other values are then unknown.
         classes: Names of the scores. One class is a yes or no (sigmoid); several exclude each
             other (softmax), and the target is the index of the class.
         exclusive: False where an image may be of several classes, or of none: each class is then
@@ -68,6 +69,9 @@ TASKS = {
         Task(name="abnormality", classes=("cancer", "benign"), exclusive=False),
         Task(name="density", classes=("A", "B", "C", "D")),
         Task(name="malignant", classes=("cancer",)),  # of findings
+        Task(name="birads7", classes=tuple(f"birads-{c}" for c in range(7))),
+        Task(name="birads3", classes=tuple(f"birads-{c}" for c in range(3))),
+        Task(name="birads5", classes=tuple(f"birads-{c}" for c in range(1, 6))),
     )
 }
 
@@ -300,6 +304,8 @@ class ModelOutput:
         patch_scores: By patch, in the order of the batch's patches.
         finding_scores: By finding, in the order of the batch's findings; NaN for one without
             patches.
+        saliency: Maps as the network has them, for another network that reads them as context:
+            neither scaled to a score nor moved; None where the heatmaps are those.
     """
 
     breast_scores: Float[Tensor, "exam 2 class"] | None = None
@@ -307,6 +313,7 @@ class ModelOutput:
     heatmaps: Float[Tensor, "image class grid_row grid_col"] | None = None
     patch_scores: Float[Tensor, "patch class"] | None = None
     finding_scores: Float[Tensor, "finding class"] | None = None
+    saliency: Float[Tensor, "image map cell_row cell_col"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,7 +373,18 @@ class Encoded:
         """The first other image of each image's exam; -1 where it is the only one."""
         alike = self.exam[:, None] == self.exam[None, :]
         alike.fill_diagonal_(False)
-        return torch.where(alike.any(dim=1), alike.int().argmax(dim=1), -1)
+        return _first(alike)
+
+    def partner(self) -> Int[Tensor, " image"]:
+        """The first image of the other view of the same breast; -1 where there is none."""
+        breast = NUM_SIDES * self.exam + self.slot % NUM_SIDES
+        alike = breast[:, None] == breast[None, :]
+        return _first(alike & (self.slot[:, None] != self.slot[None, :]))
+
+
+def _first(chosen: Bool[Tensor, "row column"]) -> Int[Tensor, " row"]:
+    """The first column chosen in each row; -1 where none is."""
+    return torch.where(chosen.any(dim=1), chosen.int().argmax(dim=1), -1)
 
 
 class ContrastiveObjective(Objective):
@@ -450,6 +468,36 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedWeights:
+    """Weights that somebody else published, and how their names become ours.
+
+    Attributes:
+        name: For the command line, after the family's: ``gmic-1``.
+        config: Of the network that they fit.
+        pixel_specs: What they can read; the first is the usual one.
+        licence: Of the weights, in words; recorded with what is converted, and printed.
+        source: Whose they are, and which file.
+        consent: The licence has to be accepted by whoever converts.
+        may_release: False where the licence forbids to pass them on.
+        names: Regular expressions of whole published names, each with what replaces it.
+        change: Our name and the tensor to the tensor as we lay it out; None leaves all as they are.
+        aliases: Expressions of names that repeat another tensor, each with that one's name: they
+            must be equal, and are then left out.
+    """
+
+    name: str
+    config: Any
+    pixel_specs: tuple[str, ...]
+    licence: str
+    source: str
+    consent: bool = False
+    may_release: bool = True
+    names: tuple[tuple[str, str], ...]
+    change: Callable[[str, Tensor], Tensor] | None = None
+    aliases: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFamily:
     """One folder of ``models/``: all that the rest of the house knows of it.
 
@@ -463,6 +511,7 @@ class ModelFamily:
         tiny_config: Trains a step on a CPU in about a second; for tests.
         tiny_size: Rows and columns of an image for ``tiny_config``.
         frozen: Parameters that no stage trains, by the beginnings of their names.
+        published: Weights of others that ``fourview convert`` can turn into checkpoints.
     """
 
     name: str
@@ -476,3 +525,4 @@ class ModelFamily:
     tiny_size: tuple[int, int] = (64, 32)
     explain: Callable[[Any, ExamBatch], ModelOutput] | None = None
     frozen: tuple[str, ...] = ()
+    published: tuple[PublishedWeights, ...] = ()

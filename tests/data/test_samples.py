@@ -1,10 +1,13 @@
 """Samples: which images go together, and what is known of them."""
 
 import math
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
+from factory import drawn_manifest
+from fourview.contract import task
 from fourview.data.manifest import make_manifest
 from fourview.data.samples import known_values, make_samples
 from fourview.errors import ManifestError
@@ -85,3 +88,15 @@ def test_a_label_that_no_breast_has_is_refused_by_name(manifest):
         make_samples(manifest, classes={"subtype": ("x",)})
     with pytest.raises(ManifestError, match="need one of A, B"):
         make_samples(manifest, classes={"density": ("A", "B")})
+
+
+def test_a_label_of_column_and_value_takes_the_column_and_leaves_other_values_unknown(tmp_path):
+    manifest = drawn_manifest(tmp_path, num_patients=3)
+    breasts = manifest.breasts.with_columns(birads=pl.Series([0, 1, 2, 5, None, 6], dtype=pl.Int8))
+    asked = task("birads3")
+    samples = make_samples(replace(manifest, breasts=breasts), classes=asked.labels)
+    known = {(row["exam_id"], row["side"]): row["birads"] for row in breasts.iter_rows(named=True)}
+    for sample in samples:
+        for side, value in zip("RL", sample.targets["birads3"], strict=True):
+            birads = known[sample.exam_id, side]
+            assert value == birads if birads in (0, 1, 2) else math.isnan(value)

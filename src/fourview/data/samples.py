@@ -107,11 +107,24 @@ def _targets(
 ) -> dict[str, dict[tuple[str, str], float]]:
     targets = {}
     for label, names in classes.items():
-        known = _labels(manifest, label).filter(pl.col(label).is_not_null())
-        values = [_value(v, label, names) for v in known[label]]
+        column = _column_of_classes(manifest, label, names)
+        known = _labels(manifest, column or label).rename({column or label: "value"})
+        known = known.filter(pl.col("value").is_not_null())
+        if column is not None:
+            known = known.with_columns(pl.format(f"{column}-{{}}", "value").alias("value"))
+            known = known.filter(pl.col("value").is_in(list(names)))
+        values = [_value(v, label, names) for v in known["value"]]
         keys = zip(known["exam_id"], known["side"], strict=True)
         targets[label] = dict(zip(keys, values, strict=True))
     return targets
+
+
+def _column_of_classes(manifest: Manifest, label: str, names: Sequence[str]) -> str | None:
+    """The column whose values are classes such as ``birads-4``, where the label is no column."""
+    if label in manifest.breasts.columns or label in manifest.exams.columns:
+        return None
+    columns = {name.rpartition("-")[0] for name in names}
+    return columns.pop() if len(columns) == 1 and "" not in columns else None
 
 
 def _labels(manifest: Manifest, label: str) -> pl.DataFrame:

@@ -36,11 +36,25 @@ def test_images_are_where_the_manifest_says_and_of_that_view(root):
 def test_labels_are_known_and_splits_are_not(root):
     manifest = read_phantom(root)
     assert manifest.breasts["cancer"].null_count() == 0
-    assert manifest.breasts["birads"].null_count() == 6
     assert set(manifest.exams["density"]) <= set("ABCD")
     assert manifest.exams["split"].null_count() == 3
     assert manifest.exams["age"].min() >= 40
     assert set(manifest.images["kind"]) == {"ffdm"}
+
+
+def test_the_assessment_is_of_what_can_be_seen(root):
+    truth = pl.read_parquet(root / "truth" / "findings.parquet").filter("visible")
+    for breast in read_phantom(root).breasts.iter_rows(named=True):
+        kinds = set(truth.filter(exam_id=breast["exam_id"], side=breast["side"])["kind"])
+        if "mass_malignant" in kinds:
+            want = 5
+        elif kinds & {"calc_malignant", "distortion"}:
+            want = 4
+        elif "summation" in kinds:
+            want = 0
+        else:
+            want = 2 if kinds else 1
+        assert breast["birads"] == want
 
 
 def test_findings_have_a_box_wherever_they_can_be_seen(root):

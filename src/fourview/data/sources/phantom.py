@@ -3,7 +3,9 @@
 Reads:   ROOT/truth/{exams,breasts,images,findings}.parquet; pixels stay in ROOT/dicom.
 Labels:  ``cancer`` of a breast: whether a malignant finding was put into it; ``benign``: whether a
          benign mass or calcification was, beside a malignant one or alone. Density of the class
-         that the breast was drawn from, A to D. There is no BI-RADS assessment.
+         that the breast was drawn from, A to D. BI-RADS is what a reader who knows
+         the kind of all that can be seen would write (``ASSESSMENTS``): a cancer that is hidden in
+         both views does not count.
 Regions: boxes of findings in the views where they can be seen. One that is hidden in a view by
          overlying tissue has none there, as in real data; the truth tables have it.
 Splits:  none; every exam is of another patient.
@@ -39,11 +41,22 @@ KINDS = {
     "summation": "asymmetry",  # what a reader calls a density that one view alone shows
     "satellite": "node",  # a sign of the breast: nobody took a biopsy, and its nature is unknown
 }
+ASSESSMENTS = {  # the first kind that a breast shows decides
+    "mass_malignant": 5,
+    "calc_malignant": 4,
+    "distortion": 4,
+    "summation": 0,  # a recall outranks what is surely benign, as in screening
+    "mass_benign": 2,
+    "calc_benign": 2,
+}
+NOTHING_SEEN = 1
 TERMS = "Synthetic phantom exams: no patient, free to use."
 RULES = {
     "cancer": "a malignant finding was put into the breast",
     "benign": "a benign mass or calcification was put into the breast",
     "density": "the density class that the breasts were drawn from",
+    "birads": "by the kinds of finding that can be seen: malignant mass 5, other malignant 4, "
+    "summation shadow 0, benign 2, none 1",
     "malignant": "the kind of the finding decides; unknown of satellites",
 }
 
@@ -59,9 +72,9 @@ def read_phantom(root: Path) -> Manifest:
         source="phantom",
         root=root,
         images=tables["images"].with_columns(kind=pl.lit("ffdm")),
-        breasts=_with_benign(tables["breasts"], tables["findings"]).with_columns(
-            pl.col("cancer").cast(pl.Int8), birads=pl.lit(None, pl.Int8)
-        ),
+        breasts=_assessed(
+            _with_benign(tables["breasts"], tables["findings"]), tables["findings"]
+        ).with_columns(pl.col("cancer").cast(pl.Int8)),
         exams=tables["exams"].with_columns(
             pl.col("age").cast(pl.Float64), split=pl.lit(None, pl.String)
         ),
@@ -77,6 +90,23 @@ def _with_benign(breasts: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:
     keys = benign.select("exam_id", "side").unique().with_columns(benign=pl.lit(1, pl.Int8))
     joined = breasts.join(keys, on=["exam_id", "side"], how="left", maintain_order="left")
     return joined.with_columns(pl.col("benign").fill_null(0))
+
+
+def _assessed(breasts: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:
+    """Breasts with the BI-RADS category of the first of ``ASSESSMENTS`` that they show."""
+    order = {kind: place for place, kind in enumerate(ASSESSMENTS)}
+    seen = (
+        findings.filter(pl.col("visible") & pl.col("kind").is_in(list(order)))
+        .with_columns(pl.col("kind").replace_strict(order, return_dtype=pl.Int8).alias("place"))
+        .sort("place")
+        .unique(["exam_id", "side"], keep="first", maintain_order=True)
+        .select(
+            *("exam_id", "side"),
+            birads=pl.col("kind").replace_strict(ASSESSMENTS, return_dtype=pl.Int8),
+        )
+    )
+    joined = breasts.join(seen, on=["exam_id", "side"], how="left", maintain_order="left")
+    return joined.with_columns(pl.col("birads").fill_null(NOTHING_SEEN))
 
 
 def _findings(table: pl.DataFrame, root: Path) -> pl.DataFrame:
