@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from fourview.contract import LossTerms, Objective, task
+from fourview.contract import ContrastiveObjective, LossTerms, Objective, task
 from fourview.data.augment import augment
 from fourview.data.feed import Feed, step_seed
 from fourview.errors import TrainingError
@@ -22,6 +22,7 @@ from fourview.predict.checkpoint import save_checkpoint
 from fourview.predict.samples import batches
 from fourview.preprocess.spec import pixel_spec
 from fourview.train.batches import epoch_batches, steps_per_epoch
+from fourview.train.grad_cache import contrastive_backward, freeze_statistics
 from fourview.train.optimise import Schedule, make_optimizer
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import BEST, LAST, LOG, RunLog
@@ -95,10 +96,15 @@ class Loop:
         self.optimizer: Any = self.accelerator.prepare(optimizer)
 
     @property
+    def bare(self) -> Objective:
+        """The objective without what ``accelerate`` put around it."""
+        objective: Objective = self.accelerator.unwrap_model(self.objective)
+        return objective
+
+    @property
     def model(self) -> nn.Module:
         """The bare network."""
-        objective: Objective = self.accelerator.unwrap_model(self.objective)
-        return objective.model
+        return self.bare.model
 
     def fit(self) -> None:
         """Train to the last epoch."""
@@ -107,12 +113,22 @@ class Loop:
         )
         try:
             for epoch in range(self.position.epoch, self.recipe.epochs):
+                if self._is_stuck(epoch):
+                    break
                 self._epoch(epoch, log)
         finally:
             log.close()
 
+    def _is_stuck(self, epoch: int) -> bool:
+        """Whether the epochs before this one have not been better for too long."""
+        patience = self.recipe.patience_epochs
+        return patience is not None and epoch - 1 - self.position.best_epoch >= patience
+
     def _epoch(self, epoch: int, log: RunLog) -> None:
         self.objective.train()
+        contrast = self.recipe.contrast
+        if isinstance(self.bare, ContrastiveObjective):
+            freeze_statistics(self.bare, chunk=contrast.chunk, frozen=contrast.frozen_statistics)
         start = self.position.step
         batches_of_epoch = epoch_batches(
             self.training,
@@ -153,16 +169,30 @@ class Loop:
         rate = self.schedule.rate(self.position.total_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with self.accelerator.autocast():
-            terms: LossTerms = self.objective(batch)
+        self.bare.progress = self.position.total_steps / (self.steps * self.recipe.epochs)
         self.optimizer.zero_grad()
-        self.accelerator.backward(terms.total)
+        terms = self._backward(batch)
         if self.recipe.optimizer.clip_norm is not None:
             self.accelerator.clip_grad_norm_(
                 self.objective.parameters(), self.recipe.optimizer.clip_norm
             )
         self.optimizer.step()
         return terms, rate
+
+    def _backward(self, batch: Any) -> LossTerms:
+        """The loss of a batch, its gradients added to the weights'."""
+        if isinstance(self.bare, ContrastiveObjective):
+            return contrastive_backward(
+                self.bare,
+                batch,
+                chunk=self.recipe.contrast.chunk,
+                gathered=self.recipe.contrast.gathered,
+                autocast=self.accelerator.autocast,
+            )
+        with self.accelerator.autocast():
+            terms: LossTerms = self.objective(batch)
+        self.accelerator.backward(terms.total)
+        return terms
 
     def _log_step(self, log: RunLog, epoch: int, step: int, terms: LossTerms, rate: float) -> None:
         """Mean over the processes; a loss that is not finite stops the run with its place."""
@@ -188,9 +218,11 @@ class Loop:
 
     def _validate(self) -> Validation:
         self.objective.eval()
+        compares = isinstance(self.bare, ContrastiveObjective)  # a loss is that of its batch
+        at_a_time = self.recipe.batch if compares else self.machine.eval_batch
         return validate(
-            self.accelerator.unwrap_model(self.objective),
-            batches(self.validation, self.machine.eval_batch, workers=self.machine.workers),
+            self.bare,
+            batches(self.validation, at_a_time, workers=self.machine.workers),
             task(self.recipe.task) if self.recipe.task else None,
             device=self.accelerator.device,
             autocast=self.recipe.precision == "bfloat16",
@@ -214,6 +246,7 @@ class Loop:
                 terms=self.provenance.terms,
                 may_release=self.provenance.may_release,
                 trained_on=self.provenance.trained_on,
+                feed=self.recipe.feed,
             )
         return True
 

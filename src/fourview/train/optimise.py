@@ -1,6 +1,7 @@
 """Optimisers and learning-rate schedules, as a recipe names them."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,13 +14,23 @@ MOMENTUM = 0.9  # of sgd
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     """An optimiser over the parameters that are to be trained."""
-    weights = [p for p in model.parameters() if p.requires_grad]
+    weights = _groups(model, config)
     if config.name == "sgd":
         return torch.optim.SGD(
             weights, config.lr, momentum=MOMENTUM, weight_decay=config.weight_decay
         )
     kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
     return kind(weights, config.lr, weight_decay=config.weight_decay)
+
+
+def _groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
+    """What is decayed, and what is not."""
+    weights = [p for p in model.parameters() if p.requires_grad]
+    if config.decay == "all":
+        return [{"params": weights}]
+    matrices = [p for p in weights if p.ndim > 1]
+    vectors = [p for p in weights if p.ndim <= 1]
+    return [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
 
 
 class Schedule:
@@ -43,6 +54,8 @@ class Schedule:
         """The learning rate of a step, counted over the whole run from 0."""
         if self.config.name == "one_cycle":
             return self.lr * self._one_cycle(step / self.total_steps)
+        if self.config.name == "warmup_cosine":
+            return self.lr * self._warmup_cosine(step / self.total_steps)
         return self.lr * self.factor
 
     def after_epoch(self, validation_loss: float) -> None:
@@ -70,3 +83,10 @@ class Schedule:
         rising = done < warmup
         part = done / warmup if rising else (1 - done) / (1 - warmup)
         return ONE_CYCLE_START + (1 - ONE_CYCLE_START) * (1 - math.cos(math.pi * part)) / 2
+
+    def _warmup_cosine(self, done: float) -> float:
+        warmup, lowest = self.config.warmup, self.config.lowest
+        if done < warmup:
+            return lowest + (1 - lowest) * done / warmup
+        part = (done - warmup) / (1 - warmup)
+        return lowest + (1 - lowest) * (1 + math.cos(math.pi * part)) / 2

@@ -22,13 +22,18 @@ class OptimizerConfig:
         name: ``adam`` adds weight decay to the gradient (L2), ``adamw`` to the weights.
         lr: Learning rate; the highest one of a schedule.
         weight_decay: 0 or more.
+        decay: ``matrices`` leaves biases, norms, temperatures and other single vectors alone.
         clip_norm: Gradients longer than this are scaled down to it; None leaves them.
+        search: Lowest and highest learning rate of a random search (``train --trials``), uniform
+            in the logarithm; None where there is nothing to search.
     """
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = 1e-4
     weight_decay: float = 1e-6
+    decay: Literal["all", "matrices"] = "all"
     clip_norm: float | None = None
+    search: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +43,19 @@ class ScheduleConfig:
     Attributes:
         name: ``plateau`` multiplies it by ``factor`` when the validation loss has not fallen for
             more than ``patience`` epochs; ``one_cycle`` rises for ``warmup`` of the steps and falls
-            as a cosine; ``constant`` leaves it.
+            as a cosine; ``warmup_cosine`` rises in a straight line from ``lowest`` for ``warmup``
+            of the steps and falls as half a cosine to it; ``constant`` leaves it.
         factor: Of ``plateau``.
         patience: Of ``plateau``, in epochs.
-        warmup: Of ``one_cycle``, as a part of all steps.
+        warmup: Of ``one_cycle`` and ``warmup_cosine``, as a part of all steps.
+        lowest: Of ``warmup_cosine``, as a part of the highest rate.
     """
 
-    name: Literal["plateau", "one_cycle", "constant"] = "plateau"
+    name: Literal["plateau", "one_cycle", "warmup_cosine", "constant"] = "plateau"
     factor: float = 0.1
     patience: int = 2
     warmup: float = 0.3
+    lowest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +73,24 @@ class SplitConfig:
     validation: float = 0.1
     test: float = 0.1
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContrastConfig:
+    """How a contrastive batch is computed; other stages ignore it.
+
+    Attributes:
+        chunk: Images, or texts, that are encoded at a time (``train.grad_cache``); None encodes the
+            whole batch at once. Changes memory and time, not the gradients.
+        frozen_statistics: Batch normalisation in the encoders uses its running statistics; needed
+            for a chunk or several processes.
+        gathered: The samples of all processes are compared with each other, else only a process's
+            own.
+    """
+
+    chunk: int | None = None
+    frozen_statistics: bool = False
+    gathered: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +112,10 @@ class Recipe:
         seed: Of weights, order, augmentation and dropout.
         select: The checkpoint kept as best has the lowest validation loss, or highest AUC.
         split: Used where the manifest has none.
+        contrast: How a stage that compares samples with each other computes its batch.
         starts_from: Recipe whose best checkpoint this one begins with.
+        context: Recipe of another family whose heatmaps of every image the stage reads.
+        patience_epochs: Stop after so many epochs without a better checkpoint; None never does.
     """
 
     name: str
@@ -106,7 +135,10 @@ class Recipe:
     seed: int = 0
     select: Literal["loss", "auc"] = "loss"
     split: SplitConfig = field(default_factory=SplitConfig)
+    contrast: ContrastConfig = field(default_factory=ContrastConfig)
     starts_from: str | None = None
+    context: str | None = None
+    patience_epochs: int | None = None
 
     def __post_init__(self) -> None:
         stages = find_family(self.family).stages

@@ -1,0 +1,103 @@
+"""Join what several processes encoded into one contrastive batch, with gradients."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+from fourview.contract import Encoded
+
+
+def num_processes() -> int:
+    """How many processes train together."""
+    ready = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if ready else 1
+
+
+def gather(encoded: Encoded) -> Encoded:
+    """The batch of all processes, in their order; each then computes the same loss.
+
+    Gradients: as every process takes the whole loss of the whole batch, each has the gradient of
+    its own rows already, and nothing is sent on the way back. Parameters of the heads get the whole
+    gradient in every process, encoders the part of their own rows; so own rows count as often as
+    there are processes, and ``average_gradients`` makes both right.
+    """
+    if num_processes() == 1:
+        return encoded
+    counts = [len(encoded.exam), len(encoded.patient)]
+    images, exams = _of_processes(torch.tensor(counts, device=encoded.exam.device)).T.tolist()
+    rank = distributed.get_rank()
+    return Encoded(
+        images=_all(encoded.images),
+        texts=_all(encoded.texts),
+        exam=gather_rows(encoded.exam + sum(exams[:rank])),
+        slot=gather_rows(encoded.slot),
+        text_image=gather_rows(encoded.text_image + sum(images[:rank])),
+        patient=gather_rows(encoded.patient),
+    )
+
+
+def average_gradients(module: nn.Module) -> None:
+    """The mean over processes of every gradient; None where no process has one."""
+    if num_processes() == 1:
+        return
+    weights = [p for p in module.parameters() if p.requires_grad]
+    device = weights[0].device
+    has = torch.tensor([p.grad is not None for p in weights], device=device, dtype=torch.int32)
+    distributed.all_reduce(has)
+    for weight, anywhere in zip(weights, has.tolist(), strict=True):
+        if anywhere:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+            distributed.all_reduce(weight.grad)
+            weight.grad /= num_processes()
+
+
+def gather_rows(local: Tensor) -> Tensor:
+    """The rows of all processes; other axes grow to the longest, with zeros."""
+    shapes = _of_processes(torch.tensor(local.shape, device=local.device))
+    longest = shapes.amax(dim=0).tolist()
+    padded = pad_to(local, [len(local), *longest[1:]])
+    rows: Tensor = _Gather.apply(padded, shapes[:, 0].tolist())
+    return rows
+
+
+def pad_to(values: Tensor, shape: list[int]) -> Tensor:
+    """Zeros after the end of each axis."""
+    missing = [want - have for want, have in zip(shape, values.shape, strict=True)]
+    if not any(missing):
+        return values
+    amounts = [amount for axis in reversed(missing) for amount in (0, axis)]
+    return nn.functional.pad(values, amounts)
+
+
+def _all(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: gather_rows(values[name]) for name in sorted(values)}
+
+
+def _of_processes(numbers: Tensor) -> Tensor:
+    """The same few numbers of every process, a process a row."""
+    found = [torch.empty_like(numbers) for _ in range(num_processes())]
+    distributed.all_gather(found, numbers)
+    return torch.stack(found)
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes, of which each may have another number."""
+
+    @staticmethod
+    def forward(ctx: Any, local: Tensor, counts: list[int]) -> Tensor:
+        ctx.counts = counts
+        sent = local.to(torch.uint8) if local.dtype == torch.bool else local
+        sent = pad_to(sent, [max(counts), *local.shape[1:]]).contiguous()
+        found = [torch.empty_like(sent) for _ in counts]
+        distributed.all_gather(found, sent)
+        rows = torch.cat([part[:count] for part, count in zip(found, counts, strict=True)])
+        return rows.to(local.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        rank = distributed.get_rank()
+        start = sum(ctx.counts[:rank])
+        return gradient[start : start + ctx.counts[rank]] * len(ctx.counts), None
