@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from fourview.contract import ExamBatch
+from fourview.contract import ExamBatch, PatchBatch
 from fourview.data.caption import load_template
 from fourview.data.manifest import make_manifest
 from fourview.data.prepare import prepare
@@ -49,6 +49,35 @@ def exam_batch(
         num_exams=len(exams),
         targets={label: (targets + number) % 2 for number, label in enumerate(labels)},
     )
+
+
+def patch_batch(
+    *exams: str, size: tuple[int, int] = (64, 32), label: str = "malignant", seed: int = 0
+) -> ExamBatch:
+    """What the feed of patches gives: three windows of every image, with maps over a grid of 4 x 2.
+
+    The first two are of a finding of that image, malignant on every second; the third is of none.
+    """
+    batch = exam_batch(*exams, size=size, seed=seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    image = torch.arange(batch.num_images).repeat_interleave(3)
+    place = torch.arange(len(image)) % 3
+    kind = torch.where(
+        place < 2, image % 2, 2 + image % 2
+    )  # of malignant, benign, outside, negative
+    maps = torch.rand(len(image), 3, 4, 2, generator=generator)
+    maps[:, 0] = maps[:, 0] * (maps[:, 0] > 0.5)  # a window touches some of the cells
+    patches = PatchBatch(
+        image=image,
+        box=torch.tensor([4.0, 4.0, 20.0, 20.0]).expand(len(image), 4),
+        pixels=torch.rand(len(image), 1, 16, 16, generator=generator),
+        maps=maps,
+        finding=torch.where(place < 2, image, -1),
+        num_findings=batch.num_images,
+        targets={"patch_class": kind.float()},
+        finding_targets={label: (1 - torch.arange(batch.num_images) % 2).float()},
+    )
+    return replace(batch, patches=patches)
 
 
 def caption_batch(*exams: str, size: tuple[int, int] = (64, 32), seed: int = 0) -> ExamBatch:

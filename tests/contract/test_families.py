@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import fourview
-from factory import caption_batch, exam_batch
+from factory import caption_batch, exam_batch, patch_batch
 from fourview.contract import ExamBatch, ModelFamily, ModelOutput, task
 from fourview.models.find import family_names, find_family
 from fourview.predict.checkpoint import load_checkpoint, save_checkpoint
@@ -19,6 +19,7 @@ FAMILIES = [find_family(name) for name in family_names()]
 READERS = [family for family in FAMILIES if family.kind == "read"]
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 every_reader = pytest.mark.parametrize("family", READERS, ids=lambda f: f.name)
+SCORES = ("breast_scores", "image_scores", "finding_scores", "patch_scores")
 # float32 sums in another order, through batch norm and attention of a tiny network
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
@@ -34,10 +35,28 @@ def read(family: ModelFamily, batch: ExamBatch) -> ModelOutput:
     return output
 
 
+def without_targets(batch: ExamBatch) -> ExamBatch:
+    """The same batch with nothing known of it."""
+
+    def unknown(targets):
+        return {name: torch.full_like(values, torch.nan) for name, values in targets.items()}
+
+    patches = batch.patches
+    if patches is not None:
+        patches = replace(
+            patches,
+            targets=unknown(patches.targets),
+            finding_targets=unknown(patches.finding_targets),
+        )
+    return replace(batch, targets=unknown(batch.targets), patches=patches)
+
+
 def batch_for(family: ModelFamily, *exams: str, seed: int = 0) -> ExamBatch:
     if any(stage.feed == "captions" for stage in family.stages.values()):
         return caption_batch(*exams, size=family.tiny_size, seed=seed)
     asked = getattr(family.tiny_config, "task", None)
+    if any(stage.feed == "patches" for stage in family.stages.values()):
+        return patch_batch(*exams, size=family.tiny_size, label=asked, seed=seed)
     labels = tuple(task(asked).labels) if asked else ("cancer",)
     return exam_batch(*exams, size=family.tiny_size, labels=labels, seed=seed)
 
@@ -52,12 +71,11 @@ def test_names_itself_and_its_pixels(family):
 @every_family
 def test_a_step_is_finite_with_unknown_targets(family):
     batch = batch_for(family, "0123", "02", "13")
-    unknown = {k: torch.full_like(v, torch.nan) for k, v in batch.targets.items()}
-    for targets in (batch.targets, unknown):
+    for known in (batch, without_targets(batch)):
         for stage in family.stages.values():
             torch.manual_seed(0)
             objective = stage.objective(family.build(family.tiny_config), stage.settings())
-            terms = objective(replace(batch, targets=targets))
+            terms = objective(known)
             terms.total.backward()
             assert terms.total.isfinite()
             for name, weight in objective.named_parameters():
@@ -88,10 +106,11 @@ def test_every_weight_learns_unless_it_is_listed_as_frozen(family):
 @every_reader
 def test_scores_are_in_the_unit_interval(family):
     output = read(family, batch_for(family, "0123", "02", "0133"))
-    assert output.breast_scores is not None or output.image_scores is not None
-    for scores in (output.breast_scores, output.image_scores, output.heatmaps):
-        if scores is not None:
-            known = scores[~scores.isnan()]
+    scores = [getattr(output, name) for name in SCORES]
+    assert any(values is not None for values in scores)
+    for values in (*scores, output.heatmaps):
+        if values is not None:
+            known = values[~values.isnan()]
             assert len(known) and known.min() >= 0 and known.max() <= 1
 
 
@@ -104,6 +123,8 @@ def test_the_order_of_images_does_not_matter(family):
         torch.testing.assert_close(one.image_scores[order], other.image_scores, **CLOSE)
     if one.breast_scores is not None:
         torch.testing.assert_close(one.breast_scores, other.breast_scores, equal_nan=True, **CLOSE)
+    if one.finding_scores is not None:
+        torch.testing.assert_close(one.finding_scores, other.finding_scores, **CLOSE)
 
 
 @every_reader
@@ -121,6 +142,9 @@ def test_an_exam_is_read_without_regard_to_the_others(family):
             torch.testing.assert_close(values[both.exam == 0], getattr(single, name), **CLOSE)
     if together.breast_scores is not None:
         torch.testing.assert_close(together.breast_scores[:1], single.breast_scores, **CLOSE)
+    if together.patch_scores is not None and both.patches is not None:
+        of_first = both.exam[both.patches.image] == 0
+        torch.testing.assert_close(together.patch_scores[of_first], single.patch_scores, **CLOSE)
 
 
 @every_reader

@@ -1,5 +1,6 @@
 """Score the samples of a store with a network: what training validates with and predict writes."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -101,6 +102,24 @@ def prediction_rows(
                     yield from _class_rows(
                         sample, {"unit": "breast", "side": side}, values, classes
                     )
+    if output.finding_scores is not None:
+        yield from _finding_rows(samples, output.finding_scores.float().tolist(), classes)
+
+
+def _finding_rows(
+    samples: Sequence[Sample], scores: Sequence[Sequence[float]], classes: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """A row a finding and image; a finding without a score makes none."""
+    of_findings = ((sample, finding) for sample in samples for finding in sample.findings)
+    for (sample, finding), values in zip(of_findings, scores, strict=True):
+        known = {
+            "unit": "finding",
+            "finding_id": finding,
+            "image_id": sample.images[0],
+            "side": SLOTS[sample.slots[0]][0],
+        }
+        if not any(math.isnan(value) for value in values):
+            yield from _class_rows(sample, known, values, classes)
 
 
 def _class_rows(

@@ -5,11 +5,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import torch
 from torch import nn
 
 from fourview.contract import Task, task
+from fourview.data.context import ContextMaps
 from fourview.data.feed import Feed, FeedRequest, find_feed
 from fourview.data.manifest import manifest_hash
 from fourview.data.samples import Sample, known_values
@@ -27,10 +29,11 @@ from fourview.train.recipe import Recipe
 from fourview.train.run_folder import BEST, LOG, environment
 
 OPERATING_RULES = ("sensitivity-0.95", "sensitivity-0.90", "specificity-0.90", "youden")
+MISS_RULES = tuple(f"sensitivity-{1 - missed:.2f}" for missed in (0, 0.01, 0.02, 0.03, 0.05))
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
-def train(
+def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machine
     recipe: Recipe,
     manifest: Manifest,
     store: Store,
@@ -38,6 +41,7 @@ def train(
     *,
     resume: bool = False,
     start: Path | None = None,
+    context: ContextMaps | None = None,
     machine: Machine | None = None,
     cache_bytes: int = 0,
     progress: Progress | None = None,
@@ -51,6 +55,7 @@ def train(
         out: The run's folder.
         resume: Go on where the folder says; without it the folder must be new or empty.
         start: Checkpoint folder to begin with, of ``recipe.starts_from``.
+        context: Heatmaps of ``recipe.context``, by another network.
         machine: What belongs to the machine.
         cache_bytes: Keep a part's pixels in memory where they take no more than this.
         progress: Called with what is done, how much, and of how much.
@@ -66,7 +71,7 @@ def train(
     machine = machine or Machine()
     manifest = _with_split(manifest, recipe, store)
     parts = {
-        part: _feed(manifest, store, recipe, part, cache_bytes)
+        part: _feed(manifest, store, recipe, part, cache_bytes, context)
         for part in (TRAIN, VALIDATION, TEST)
     }
     _require_samples(recipe, parts[TRAIN])
@@ -76,7 +81,7 @@ def train(
     torch.manual_seed(recipe.seed)  # initial weights
     model = family.build(recipe.model)
     if start is not None:
-        _begin_with(model, start)
+        _begin_with(model, start, family.stages[recipe.stage].takes)
     loop = Loop(
         recipe,
         family.stages[recipe.stage].objective(model, recipe.objective),
@@ -84,7 +89,7 @@ def train(
         validation=parts[VALIDATION],
         out=out,
         provenance=Provenance(
-            digest=_digest(recipe, manifest, store, start),
+            digest=_digest(recipe, manifest, store, start, context),
             trained_on=f"{manifest.source} {manifest_hash(manifest)}",
             terms=manifest.terms,
             may_release=manifest.may_release_weights,
@@ -123,7 +128,14 @@ def _with_split(manifest: Manifest, recipe: Recipe, store: Store) -> Manifest:
     return assign_split(manifest, shares, split.seed)
 
 
-def _feed(manifest: Manifest, store: Store, recipe: Recipe, part: str, cache_bytes: int) -> Feed:
+def _feed(
+    manifest: Manifest,
+    store: Store,
+    recipe: Recipe,
+    part: str,
+    cache_bytes: int,
+    context: ContextMaps | None,
+) -> Feed:
     stage = find_family(recipe.family).stages[recipe.stage]
     request = FeedRequest(
         classes={} if recipe.task is None else task(recipe.task).labels,
@@ -132,6 +144,7 @@ def _feed(manifest: Manifest, store: Store, recipe: Recipe, part: str, cache_byt
         training=part == TRAIN,
         settings=recipe.feed,
         cache_bytes=cache_bytes,
+        context=context,
     )
     return find_feed(stage.feed).make(manifest, store, request)
 
@@ -158,17 +171,30 @@ def _require_labels(asked: Task, samples: Sequence[Sample]) -> None:
         )
 
 
-def _begin_with(model: nn.Module, start: Path) -> None:
+def _begin_with(model: nn.Module, start: Path, takes: tuple[str, ...]) -> None:
     other, card, _ = load_checkpoint(start)
-    fit = model.load_state_dict(other.state_dict(), strict=False)
+    state = {k: v for k, v in other.state_dict().items() if not takes or k.startswith(takes)}
+    fit = model.load_state_dict(state, strict=False)
+    lacking = [k for k in fit.missing_keys if takes and k.startswith(takes)]
+    if lacking or (takes and fit.unexpected_keys):
+        name = (lacking or fit.unexpected_keys)[0]
+        raise TrainingError(f"{start}: the weights of {card.recipe} do not fit at '{name}'")
     if fit.missing_keys and len(fit.missing_keys) == len(model.state_dict()):
         raise TrainingError(f"{start}: no weight of {card.recipe} has a place in this model")
 
 
-def _digest(recipe: Recipe, manifest: Manifest, store: Store, start: Path | None) -> str:
-    begin = load_checkpoint(start)[1].digest if start is not None else ""
-    text = "\n".join([recipe.to_json(), manifest_hash(manifest), store.fingerprint, begin])
-    return hashlib.sha256(text.encode()).hexdigest()
+def _digest(
+    recipe: Recipe,
+    manifest: Manifest,
+    store: Store,
+    start: Path | None,
+    context: ContextMaps | None,
+) -> str:
+    parts = [recipe.to_json(), manifest_hash(manifest), store.fingerprint]
+    parts.append(load_checkpoint(start)[1].digest if start is not None else "")
+    if context is not None:
+        parts.append(context.about.digest)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _write_plan(out: Path, recipe: Recipe, manifest: Manifest) -> None:
@@ -215,7 +241,11 @@ def _measure(
     }
     write_predictions(pl.concat(tables.values()), out / "predictions.parquet", about)
     if asked.is_suspicion:
-        thresholds = _operating_points(tables[VALIDATION], parts[VALIDATION].samples, classes[0])
+        chosen_on = parts[VALIDATION].samples
+        of_findings = any(sample.findings for sample in chosen_on)
+        choose = _miss_rates if of_findings else _operating_points
+        label = next(iter(asked.labels))
+        thresholds = choose(tables[VALIDATION], chosen_on, label)
         write_thresholds(out / "operating_points.json", thresholds, about | {"part": VALIDATION})
 
 
@@ -234,4 +264,23 @@ def _operating_points(
     scores = breasts["score"].to_numpy()[rows]
     positive = pl.Series([known[keys[i]] == 1 for i in rows], dtype=pl.Boolean).to_numpy()
     chosen = {rule: choose_threshold(scores, positive, rule) for rule in OPERATING_RULES}
+    return {rule: value for rule, value in chosen.items() if value is not None}
+
+
+def _miss_rates(
+    predictions: pl.DataFrame, samples: Sequence[Sample], label: str
+) -> dict[str, float]:
+    """Thresholds on a finding's score, the mean over its images, by how many cancers they miss."""
+    known = {
+        finding: max(v for v in sample.targets[label] if v in (0.0, 1.0))
+        for sample in samples
+        for finding in sample.findings
+        if any(v in (0.0, 1.0) for v in sample.targets[label])
+    }
+    findings = predictions.filter(pl.col("unit") == "finding")
+    means = findings.group_by("finding_id", maintain_order=True).agg(pl.col("score").mean())
+    means = means.filter(pl.col("finding_id").is_in(list(known)) & pl.col("score").is_not_null())
+    positive = np.array([known[f] == 1 for f in means["finding_id"]], dtype=bool)
+    scores = means["score"].to_numpy()
+    chosen = {rule: choose_threshold(scores, positive, rule) for rule in MISS_RULES}
     return {rule: value for rule, value in chosen.items() if value is not None}

@@ -1,0 +1,28 @@
+"""Benign or malignant, finding by finding (Wu et al. 2020); see README.md of this folder."""
+
+from fourview.contract import ModelFamily, Stage
+from fourview.models.lesion.model import TINY, Lesion, LesionConfig
+from fourview.models.lesion.objective import (
+    AggregateObjective,
+    LesionObjectiveConfig,
+    PatchObjective,
+)
+
+FAMILY = ModelFamily(
+    name="lesion",
+    kind="read",
+    paper="Wu et al. 2020, lesion-level classification with local and global context",
+    config=LesionConfig,
+    build=Lesion,
+    stages={
+        "patch": Stage(objective=PatchObjective, settings=LesionObjectiveConfig, feed="patches"),
+        "aggregate": Stage(
+            objective=AggregateObjective,
+            settings=LesionObjectiveConfig,
+            feed="patches",
+            takes=("local.",),
+        ),
+    },
+    pixel_spec="nyu-2944x1920",
+    tiny_config=TINY,
+)
