@@ -312,7 +312,7 @@ def caption_facts(manifest: Manifest, columns: Iterable[str]) -> dict[str, dict[
         name: getattr(manifest, name).select(
             *on,
             *(
-                _as_text(c, getattr(manifest, name).schema[c]).alias(f"{name}:{c}")
+                _as_text(getattr(manifest, name), c).alias(f"{name}:{c}")
                 for c in wanted
                 if c in getattr(manifest, name).columns
             ),
@@ -338,8 +338,8 @@ def caption_facts(manifest: Manifest, columns: Iterable[str]) -> dict[str, dict[
     }
 
 
-def _as_text(name: str, kind: pl.DataType) -> pl.Expr:
-    column = pl.col(name)
+def _as_text(table: pl.DataFrame, name: str) -> pl.Expr:
+    column, kind = pl.col(name), table.schema[name]
     if kind == pl.Boolean:
         return column.replace_strict(BOOLEANS, return_dtype=pl.String)
     if kind.is_float():
