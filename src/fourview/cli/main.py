@@ -27,6 +27,7 @@ COMMANDS = {  # imported when called, so that `index` never waits for torch
     "check": "Check a manifest.",
     "prepare": "Turn a manifest's pixels into a store.",
     "train": "Train a recipe.",
+    "convert": "Turn published weights of others into a checkpoint.",
     "predict": "Score the exams of a manifest.",
     "evaluate": "Measure predictions by a named protocol.",
     "compare": "Compare two predictions tables on the same exams.",

@@ -6,7 +6,7 @@ FOLDER/model.json           family, config, task, pixel spec with fingerprint, t
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class ModelCard:
         terms: What the training data ask of whoever uses or passes on the weights.
         may_release: False where the terms forbid to pass the weights on.
         trained_on: Source and hash of the manifest.
+        licence: Of the weights themselves, where they are converted from somebody else's.
+        feed: Settings of what it reads (``data/feeds``), as plain containers.
     """
 
     recipe: str
@@ -49,9 +51,11 @@ class ModelCard:
     terms: str = ""
     may_release: bool = True
     trained_on: str = ""
+    licence: str = ""
+    feed: dict[str, Any] = field(default_factory=dict)
 
 
-def save_checkpoint(
+def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
     folder: Path,
     model: nn.Module,
     *,
@@ -62,6 +66,8 @@ def save_checkpoint(
     terms: str = "",
     may_release: bool = True,
     trained_on: str = "",
+    licence: str = "",
+    feed: Any = None,
 ) -> ModelCard:
     """Write weights and their card; each file appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,6 +84,8 @@ def save_checkpoint(
         terms=terms,
         may_release=may_release,
         trained_on=trained_on,
+        licence=licence,
+        feed={} if feed is None else asdict(feed),
     )
     partial.chmod(0o644)  # the writer makes it private
     partial.replace(folder / WEIGHTS)

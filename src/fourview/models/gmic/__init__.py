@@ -3,6 +3,7 @@
 from fourview.contract import ModelFamily, Stage
 from fourview.models.gmic.model import TINY, Gmic, GmicConfig
 from fourview.models.gmic.objective import GmicObjective, GmicObjectiveConfig
+from fourview.models.gmic.published import PUBLISHED
 
 FAMILY = ModelFamily(
     name="gmic",
@@ -14,4 +15,5 @@ FAMILY = ModelFamily(
     pixel_spec="nyu-2944x1920",
     tiny_config=TINY,
     explain=Gmic.explain,
+    published=PUBLISHED,
 )

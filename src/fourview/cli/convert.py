@@ -1,0 +1,52 @@
+"""``fourview convert``: published weights of others to a checkpoint."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fourview.predict.convert import as_json, published_names
+from fourview.predict.convert import convert as convert_weights
+
+
+def convert(
+    file: Path | None = None,
+    *,
+    weights: Annotated[str | None, Parameter(name=["--as"])] = None,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    spec: str | None = None,
+    accept_licence: Annotated[bool, Parameter(negative="")] = False,
+    names: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Turn published weights that you have into a checkpoint that read and predict take.
+
+    Parameters
+    ----------
+    file: The file as its authors published it; it is opened in a process of its own that builds
+        tensors and runs no code. Without it the weights that can be converted are listed.
+    weights: Which weights these are, such as gmic-1.
+    out: Folder of the checkpoint.
+    spec: Pixels that they are to read; without it those of the weights' authors.
+    accept_licence: You have read the licence of the weights and accept it.
+    names: JSON object of old and new names, for a file whose names differ from those known here.
+    json: Print what was made as JSON.
+    """
+    if file is None:
+        print("\n".join(published_names()))
+        return 0
+    if weights is None or out is None:
+        print("error: need --as WEIGHTS and -o FOLDER", file=sys.stderr)
+        return 2
+    card = convert_weights(
+        file, weights, out, spec=spec, accept_licence=accept_licence, renamed=names
+    )
+    if json:
+        print(as_json(card, out))
+        return 0
+    print(f"{out}: {card.recipe}, reads {card.pixel_spec}, digest {card.digest[:16]}")
+    print(f"licence of the weights: {card.licence}")
+    if not card.may_release:
+        print("these weights must not be passed on")
+    return 0
