@@ -3,17 +3,18 @@
 import inspect
 import json as jsonlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import polars as pl
 from cyclopts import Parameter
 
-from fourview.cli.progress import Update, progress_bar
-from fourview.data.executor import Executor, find_executor
-from fourview.data.manifest import write_manifest
-from fourview.data.sources.find import find_source
+from fourview.cli.progress import progress_bar
+from fourview.data.executor import find_executor
+from fourview.data.manifest import read_description, write_manifest
+from fourview.data.sources.find import find_source, find_writer
 from fourview.data.split import assign_split
-from fourview.entities import Manifest
 from fourview.errors import ManifestError
 
 PARTS = ("train", "validation", "test")
@@ -49,24 +50,14 @@ def index(
     """
     work = out.absolute().parent / f".{out.name}.index"
     with progress_bar(quiet=json) as update:
-        manifest = _read(root, source, find_executor(executor, workers), work, update)
-    if split is not None:
-        manifest = assign_split(manifest, _shares(split), seed)
-    digest = write_manifest(manifest, out)
+        options = {
+            "executor": find_executor(executor, workers),
+            "work": work,
+            "progress": lambda done, of: update("reading headers", done, of),
+        }
+        digest = _write(root, source, out, options, split=split, seed=seed)
     shutil.rmtree(work, ignore_errors=True)
-    left_out = manifest.images["left_out"]
-    by_reason: dict[str, int] = dict(left_out.drop_nulls().value_counts().sort("left_out").rows())
-    summary = {
-        "manifest": str(out),
-        "hash": digest,
-        "patients": manifest.exams["patient_id"].n_unique(),
-        "exams": len(manifest.exams),
-        "images": len(manifest.images),
-        "left_out": int(left_out.is_not_null().sum()),
-        "left_out_by_reason": by_reason,
-        "findings": len(manifest.findings),
-        "terms": manifest.terms,
-    }
+    summary = {"manifest": str(out), "hash": digest, **_counts(out)}
     if json:
         print(jsonlib.dumps(summary))
         return
@@ -74,19 +65,44 @@ def index(
         f"{summary['patients']} patients, {summary['exams']} exams, {summary['images']} images, "
         f"{summary['findings']} findings in {out}"
     )
-    for reason, count in by_reason.items():
+    for reason, count in summary["left_out_by_reason"].items():
         print(f"left out: {count} {reason}")
 
 
-def _read(root: Path, source: str, executor: Executor, work: Path, update: Update) -> Manifest:
-    function = find_source(source)
-    known = inspect.signature(function).parameters
-    options = {
-        "executor": executor,
-        "work": work,
-        "progress": lambda done, of: update("reading headers", done, of),
+def _write(
+    root: Path, source: str, out: Path, options: dict[str, Any], *, split: str | None, seed: int
+) -> str:
+    """Write the manifest, in flat memory where the source can and no split is to be made."""
+    write = find_writer(source)
+    if write is not None and split is None:
+        return write(root, out, **_known(options, write))
+    read = find_source(source)
+    manifest = read(root, **_known(options, read))
+    if split is not None:
+        manifest = assign_split(manifest, _shares(split), seed)
+    return write_manifest(manifest, out)
+
+
+def _known(options: dict[str, Any], function: Callable[..., object]) -> dict[str, Any]:
+    names = inspect.signature(function).parameters
+    return {name: value for name, value in options.items() if name in names}
+
+
+def _counts(path: Path) -> dict[str, Any]:
+    """What a manifest's folder holds, counted without its tables in memory."""
+    about = read_description(path)
+    patients = pl.scan_parquet(path / "exams.parquet").select(pl.col("patient_id").n_unique())
+    left_out = pl.scan_parquet(path / "images.parquet").select(pl.col("left_out").drop_nulls())
+    by_reason = left_out.group_by("left_out").len().sort("left_out").collect(engine="streaming")
+    return {
+        "patients": patients.collect(engine="streaming").item(),
+        "exams": about["rows"]["exams"],
+        "images": about["rows"]["images"],
+        "left_out": int(by_reason["len"].sum()),
+        "left_out_by_reason": dict(by_reason.rows()),
+        "findings": about["rows"]["findings"],
+        "terms": about["terms"],
     }
-    return function(root, **{k: v for k, v in options.items() if k in known})
 
 
 def _shares(text: str) -> dict[str, float]:

@@ -9,7 +9,8 @@ Unknown: null, in every column. NaN that comes in becomes null.
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -144,12 +145,16 @@ def manifest_hash(manifest: Manifest) -> str:
     Returns:
         SHA-256 as 64 hexadecimal digits.
     """
-    parts = [f"schema {SCHEMA_VERSION}", manifest.source, manifest.terms]
-    parts += [json.dumps(dict(manifest.label_rules), sort_keys=True)]
-    parts += [str(manifest.may_release_weights)]
-    for name in TABLES:
-        table: pl.DataFrame = getattr(manifest, name)
-        parts.append(f"{name} {table_digest(_sorted(name, table))}")
+    tables = {name: _sorted(name, getattr(manifest, name)) for name in TABLES}
+    return hash_of_digests(manifest, {name: table_digest(t) for name, t in tables.items()})
+
+
+def hash_of_digests(about: Manifest, digests: Mapping[str, str]) -> str:
+    """The hash of the manifest whose sorted tables have these digests; ``about`` gives the rest."""
+    parts = [f"schema {SCHEMA_VERSION}", about.source, about.terms]
+    parts += [json.dumps(dict(about.label_rules), sort_keys=True)]
+    parts += [str(about.may_release_weights)]
+    parts += [f"{name} {digests[name]}" for name in TABLES]
     return text_digest(parts)
 
 
@@ -165,22 +170,50 @@ def write_manifest(manifest: Manifest, path: Path) -> str:
     Raises:
         ManifestError: ``path`` exists and holds other things than a manifest.
     """
+    digest = manifest_hash(manifest)
+    with manifest_draft(path) as draft:
+        for name in TABLES:
+            _sorted(name, getattr(manifest, name)).write_parquet(draft / f"{name}.parquet")
+        rows = {name: len(getattr(manifest, name)) for name in TABLES}
+        write_description(draft, manifest, rows, digest)
+    return digest
+
+
+@contextmanager
+def manifest_draft(path: Path) -> Iterator[Path]:
+    """A folder beside ``path`` to write the files of a manifest into; at the end they go there.
+
+    Raises:
+        ManifestError: ``path`` exists and holds other things than a manifest.
+    """
     if path.exists() and not (path / DESCRIPTION).is_file() and _holds_anything(path):
         raise ManifestError(f"{path}: holds no manifest; name a new folder or an old manifest")
-    digest = manifest_hash(manifest)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         draft = Path(folder) / "manifest"
         draft.mkdir()
-        for name in TABLES:
-            _sorted(name, getattr(manifest, name)).write_parquet(draft / f"{name}.parquet")
-        (draft / DESCRIPTION).write_text(_describe(manifest, digest), encoding="utf-8")
+        yield draft
         if not path.exists():
             draft.rename(path)
         else:
             for name in (*(f"{t}.parquet" for t in TABLES), DESCRIPTION):
                 os.replace(draft / name, path / name)  # noqa: PTH105 (Path.replace is the same)
-    return digest
+
+
+def write_description(folder: Path, about: Manifest, rows: Mapping[str, int], digest: str) -> None:
+    """Write manifest.json; of ``about`` everything but the tables is taken."""
+    text = {
+        "schema_version": SCHEMA_VERSION,
+        "source": about.source,
+        "root": about.root,
+        "terms": about.terms,
+        "may_release_weights": about.may_release_weights,
+        "label_rules": dict(about.label_rules),
+        "rows": dict(rows),
+        "hash": digest,
+    }
+    lines = json.dumps(text, indent=2, ensure_ascii=False) + "\n"
+    (folder / DESCRIPTION).write_text(lines, encoding="utf-8")
 
 
 def read_manifest(path: Path, *, validate: bool = True) -> Manifest:
@@ -194,7 +227,7 @@ def read_manifest(path: Path, *, validate: bool = True) -> Manifest:
         ManifestError: It is no manifest, was written by a newer version, is not what was written,
             or a row breaks a rule.
     """
-    about = _read_description(path)
+    about = read_description(path)
     manifest = Manifest(
         images=_typed("images", _read_table(path, "images")),
         breasts=_typed("breasts", _read_table(path, "breasts")),
@@ -222,10 +255,15 @@ def stored_hash(path: Path) -> str:
     Raises:
         ManifestError: The folder is no manifest.
     """
-    return str(_read_description(path)["hash"])
+    return str(read_description(path)["hash"])
 
 
-def _read_description(path: Path) -> dict[str, Any]:
+def read_description(path: Path) -> dict[str, Any]:
+    """What manifest.json says: source, root, terms, label_rules, rows by table, hash and others.
+
+    Raises:
+        ManifestError: There is none, or it is not what this version reads.
+    """
     try:
         about = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -233,7 +271,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ManifestError(f"{path / DESCRIPTION}: is no JSON ({error}); index again") from None
     needed = {"schema_version", "source", "root", "terms", "label_rules", "hash"}
-    needed |= {"may_release_weights"}
+    needed |= {"may_release_weights", "rows"}
     missing = needed - set(about) if isinstance(about, dict) else needed
     if missing:
         raise ManifestError(f"{path / DESCRIPTION}: lacks {', '.join(sorted(missing))}")
@@ -243,20 +281,6 @@ def _read_description(path: Path) -> dict[str, Any]:
             f" {SCHEMA_VERSION}; index again, or use the version of Fourview that wrote it"
         )
     return dict(about)
-
-
-def _describe(manifest: Manifest, digest: str) -> str:
-    about = {
-        "schema_version": SCHEMA_VERSION,
-        "source": manifest.source,
-        "root": manifest.root,
-        "terms": manifest.terms,
-        "may_release_weights": manifest.may_release_weights,
-        "label_rules": dict(manifest.label_rules),
-        "rows": {name: len(getattr(manifest, name)) for name in TABLES},
-        "hash": digest,
-    }
-    return json.dumps(about, indent=2, ensure_ascii=False) + "\n"
 
 
 def _read_table(path: Path, name: str) -> pl.DataFrame:

