@@ -10,10 +10,11 @@ from cyclopts import Parameter
 from fourview.cli.progress import progress_bar
 from fourview.data.manifest import read_manifest
 from fourview.data.store import Store
-from fourview.recipes.chain import train_chain
+from fourview.recipes.chain import Before, checkpoint_of, train_chain
 from fourview.recipes.find import find_recipe
+from fourview.recipes.search import search
 from fourview.train.loop import Machine
-from fourview.train.recipe import override
+from fourview.train.recipe import Recipe, override
 
 GIBIBYTE = 2**30
 
@@ -27,6 +28,9 @@ def train(
     resume: bool = False,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     seed: int | None = None,
+    trials: int | None = None,
+    start: Path | None = None,
+    context: Path | None = None,
     workers: int = 0,
     save_every: int = 500,
     cache_gb: float = 4.0,
@@ -43,6 +47,12 @@ def train(
     resume: Go on with a run that was stopped; the losses are those of one that was not.
     set_: Change a value of the recipe: --set optimizer.lr=3e-5; may be repeated.
     seed: Short for --set seed=SEED.
+    trials: Train it so many times with learning rates drawn from its optimizer.search, in
+        OUT/trial-00 and so on; OUT/search.json lists them, the best on the validation part first.
+    start: Run or checkpoint to begin with; without it the recipe's starts_from is trained in
+        OUT/starts_from first.
+    context: Run or checkpoint whose heatmaps are read; without it the recipe's context is trained
+        in OUT/context first.
     workers: Processes that read the store.
     save_every: Steps between saved states.
     cache_gb: Keep the pixels in memory where they take no more than this.
@@ -51,15 +61,25 @@ def train(
     changed = override(find_recipe(recipe), set_ or [])
     if seed is not None:
         changed = replace(changed, seed=seed)
+    tables, pixels = read_manifest(manifest), Store.open(store)
     with progress_bar(quiet=json) as update:
-        best = train_chain(
-            changed,
-            read_manifest(manifest),
-            Store.open(store),
-            out,
-            resume=resume,
-            machine=Machine(workers=workers, save_every=save_every),
-            cache_bytes=int(cache_gb * GIBIBYTE),
-            progress=update,
-        )
-    print(jsonlib.dumps({"run": str(out), "checkpoint": str(best)}) if json else f"run: {out}")
+
+        def train_one(chosen: Recipe, run: Path) -> Path:
+            return train_chain(
+                chosen,
+                tables,
+                pixels,
+                run,
+                resume=resume or (trials is not None and run.exists()),
+                machine=Machine(workers=workers, save_every=save_every),
+                cache_bytes=int(cache_gb * GIBIBYTE),
+                progress=update,
+                before=Before(start=start, context=context),
+            )
+
+        if trials is None:
+            run, best = out, train_one(changed, out)
+        else:
+            run = search(changed, trials, out, train_one)[0].run
+            best = checkpoint_of(run)
+    print(jsonlib.dumps({"run": str(run), "checkpoint": str(best)}) if json else f"run: {run}")

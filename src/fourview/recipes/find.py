@@ -13,7 +13,7 @@ from fourview import recipes
 from fourview.errors import RecipeError
 from fourview.train.recipe import Recipe
 
-_NO_FAMILIES = ("find", "chain", "reproduce")
+_NO_FAMILIES = ("find", "chain", "reproduce", "search")
 
 
 def recipe_names() -> list[str]:

@@ -69,7 +69,7 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     if not resume and (out / LOG).exists():
         raise TrainingError(f"{out}: holds a run already; add --resume to go on, or take another")
     machine = machine or Machine()
-    manifest = _with_split(manifest, recipe, store)
+    manifest = with_split(manifest, recipe, store)
     parts = {
         part: _feed(manifest, store, recipe, part, cache_bytes, context)
         for part in (TRAIN, VALIDATION, TEST)
@@ -107,7 +107,12 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     return out / BEST
 
 
-def _with_split(manifest: Manifest, recipe: Recipe, store: Store) -> Manifest:
+def with_split(manifest: Manifest, recipe: Recipe, store: Store) -> Manifest:
+    """The manifest with the split that the recipe is trained and measured by.
+
+    Raises:
+        TrainingError: The store holds another pixel spec than the recipe's.
+    """
     if store.spec.name != recipe.pixel_spec:
         raise TrainingError(
             f"the store holds {store.spec.name}, recipe '{recipe.name}' needs {recipe.pixel_spec}; "
