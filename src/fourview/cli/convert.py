@@ -11,8 +11,7 @@ from fourview.predict.convert import convert as convert_weights
 
 
 def convert(
-    file: Path | None = None,
-    *,
+    *file: Path,
     weights: Annotated[str | None, Parameter(name=["--as"])] = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     spec: str | None = None,
@@ -24,8 +23,9 @@ def convert(
 
     Parameters
     ----------
-    file: The file as its authors published it; it is opened in a process of its own that builds
-        tensors and runs no code. Without it the weights that can be converted are listed.
+    file: The file as its authors published it (two where weights are in two); it is opened in a
+        process of its own that builds tensors and runs no code. Without it the weights that can be
+        converted are listed.
     weights: Which weights these are, such as gmic-1.
     out: Folder of the checkpoint.
     spec: Pixels that they are to read; without it those of the weights' authors.
@@ -33,7 +33,7 @@ def convert(
     names: JSON object of old and new names, for a file whose names differ from those known here.
     json: Print what was made as JSON.
     """
-    if file is None:
+    if not file:
         print("\n".join(published_names()))
         return 0
     if weights is None or out is None:

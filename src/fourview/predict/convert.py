@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def published_names() -> list[str]:
 
 
 def convert(
-    source: Path,
+    sources: Sequence[Path],
     name: str,
     out: Path,
     *,
@@ -38,12 +38,12 @@ def convert(
     accept_licence: bool = False,
     renamed: Path | None = None,
 ) -> ModelCard:
-    """Turn a published file into a checkpoint folder that ``load_model`` reads.
+    """Turn published files into a checkpoint folder that ``load_model`` reads.
 
-    The file is unpickled in a child process that builds nothing but tensors and containers.
+    Each file is unpickled in a child process that builds nothing but tensors and containers.
 
     Args:
-        source: The file, as its authors published it.
+        sources: The file, as its authors published it; two where weights are in two files.
         name: Which weights they are: ``gmic-1``; see ``published_names``.
         out: Folder of the checkpoint.
         spec: Pixels that they are to read; None takes the usual ones.
@@ -66,12 +66,15 @@ def convert(
         raise CheckpointError(
             f"{name} cannot read '{spec}'; it reads: {', '.join(weights.pixel_specs)}"
         )
-    if not source.is_file():
-        raise FileNotFoundError(2, "not found", str(source))
-    state = _with_other_names(_read_in_child(source), renamed)
+    for source in sources:
+        if not source.is_file():
+            raise FileNotFoundError(2, "not found", str(source))
+    state = _with_other_names(_joined(sources), renamed)
     model = family.build(weights.config)
-    placed = place(state, weights, model.state_dict(), where=str(source))
+    where = " + ".join(str(source) for source in sources)
+    placed = place(state, weights, model.state_dict(), where=where)
     model.load_state_dict(placed, strict=True)
+    digests = ", ".join(file_digest(source) for source in sources)
     return save_checkpoint(
         out,
         model,
@@ -81,7 +84,7 @@ def convert(
         spec=pixel_spec(spec or weights.pixel_specs[0]),
         terms=f"weights under {weights.licence} ({weights.source})",
         may_release=weights.may_release,
-        trained_on=f"unknown to us; converted from a file with SHA-256 {file_digest(source)}",
+        trained_on=f"unknown to us; converted from files with SHA-256 {digests}",
         licence=weights.licence,
     )
 
@@ -151,6 +154,17 @@ def place(
 def _all() -> list[tuple[ModelFamily, PublishedWeights]]:
     families = [find_family(name) for name in family_names()]
     return [(family, weights) for family in families for weights in family.published]
+
+
+def _joined(sources: Sequence[Path]) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for source in sources:
+        state = _read_in_child(source)
+        twice = sorted(set(found) & set(state))
+        if twice:
+            raise CheckpointError(f"{source}: has names of another file too ({_some(twice)})")
+        found |= state
+    return found
 
 
 def _read_in_child(source: Path) -> dict[str, Tensor]:

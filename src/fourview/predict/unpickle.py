@@ -45,11 +45,10 @@ def main(source: Path, out: Path) -> int:
 
 
 def _flat(found: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in found.items():
-        if name in HOLDERS and isinstance(value, Mapping):
-            yield from ((str(k), v) for k, v in value.items())
-        else:
-            yield str(name), value
+    """The state dict itself, or the one that training code keeps beside its own things."""
+    held = next((found[h] for h in HOLDERS if isinstance(found.get(h), Mapping)), found)
+    for name, value in held.items():
+        yield str(name), value
 
 
 def _first_line(error: Exception) -> str:
