@@ -198,21 +198,7 @@ BIOPSIED = Preset(
     conspic=1.8,
     biopsies=Biopsies(),
 )
-THREE_WAY = Preset(
-    name="three_way",  # a third of the breasts malignant, a third benign only, a third without any
-    rows=768,  # pixels of 0.3 mm
-    p_cancer=1 / 3,
-    p_cc_only=0.0,
-    p_mlo_only=0.0,
-    p_benign_mass=0.5,
-    p_benign_calc=0.0,
-    p_summation=0.0,
-    conspic=1.6,
-    conspic_benign=1.6,
-)
-PRESETS: dict[str, Preset] = {
-    p.name: p for p in (SCREENING, ENRICHED, MINIATURE, BIOPSIED, THREE_WAY)
-}
+PRESETS: dict[str, Preset] = {p.name: p for p in (SCREENING, ENRICHED, MINIATURE, BIOPSIED)}
 
 
 def preset_of(preset: str | Preset) -> Preset:
