@@ -1,0 +1,172 @@
+"""Runs of GLAM: the published one, its ablations (table 5), and small ones for phantoms."""
+
+from dataclasses import replace
+
+from fourview.data.augment import AugmentConfig
+from fourview.data.caption_augment import GENTLE
+from fourview.data.feeds.captions import CaptionFeedConfig
+from fourview.models.glam.model import GlamConfig
+from fourview.models.glam.objective import GlamObjectiveConfig
+from fourview.nn.image_tower import ImageTowerConfig
+from fourview.nn.text_tower import TextTowerConfig
+from fourview.nn.tokenizer import TokenizerConfig
+from fourview.train.recipe import (
+    ContrastConfig,
+    OptimizerConfig,
+    Recipe,
+    ScheduleConfig,
+    SplitConfig,
+)
+
+BERT = "BioClinicalBERT"  # a local folder: --set model.text.name=PATH feed.tokenizer.name=PATH
+EPOCHS = 22  # 40,000 steps of 144 on the published 257,000 images
+
+
+def paper() -> Recipe:
+    """The published run: DINOv2 ViT-B/14 at 518, BioClinicalBERT, CC and aligned MLO, 9 x 9.
+
+    Du et al. 2025 (MICCAI), section 3: learning rate 4e-5, decay 0.2, batch 144, 40,000 steps, all
+    losses from the first one; AdamW as in the code (the paper says SGD, which cannot train a ViT at
+    that rate). Reported zero-shot on EMBED screening: BI-RADS 47.24 balanced accuracy, density
+    79.06.
+    """
+    return Recipe(
+        name="glam:paper",
+        family="glam",
+        model=GlamConfig(
+            image=ImageTowerConfig(pooled="cls"),
+            text=TextTowerConfig(name=BERT, weights="pretrained", pooled="cls"),
+        ),
+        pixel_spec="glam-518",
+        stage="pretrain",
+        feed=CaptionFeedConfig(
+            tokenizer=TokenizerConfig(name=BERT),
+            positive="partner",
+            texts="every",
+            augment=GENTLE,
+        ),
+        unit="exam",
+        batch=144,
+        epochs=EPOCHS,
+        optimizer=OptimizerConfig(
+            name="adamw", lr=4e-5, weight_decay=0.2, decay="matrices", clip_norm=1.0
+        ),
+        schedule=ScheduleConfig(name="warmup_cosine", warmup=0.1, lowest=2.5e-4),
+        augment=AugmentConfig(
+            vertical_flip=0.0,
+            rotation=10.0,
+            translation=0.05,
+            scale=(0.9, 1.1),
+            shear=0.0,
+            gain=0.3,
+        ),
+        precision="bfloat16",
+        contrast=ContrastConfig(chunk=12),
+    )
+
+
+def reference() -> Recipe:
+    """As the public code computes it: free queries, CC with captions only, summed directions."""
+    recipe = paper()
+    image = replace(recipe.model.image, mean=(0.5,) * 3, std=(0.5,) * 3)
+    return replace(
+        recipe,
+        name="glam:reference",
+        model=replace(recipe.model, image=image, pooling="free", view_norm="batch", max_scale=None),
+        objective=GlamObjectiveConfig(text_views="cc", text_weight=2.0, negatives="all"),
+        feed=replace(recipe.feed, texts="anchor"),
+        contrast=replace(recipe.contrast, gathered=False),
+    )
+
+
+def union() -> Recipe:
+    """One softmax over both kinds of negatives, the paper's Eq. 4."""
+    return replace(
+        paper(), name="glam:union", objective=GlamObjectiveConfig(local_negatives="union")
+    )
+
+
+def no_local() -> Recipe:
+    """Without the local alignment (table 5)."""
+    recipe = paper()
+    return replace(recipe, name="glam:no_local", model=replace(recipe.model, local=False))
+
+
+def no_patient_negatives() -> Recipe:
+    """Negatives from the same image only (table 5)."""
+    return replace(
+        paper(),
+        name="glam:no_patient_negatives",
+        objective=GlamObjectiveConfig(local_negatives="position"),
+    )
+
+
+def average_pooling() -> Recipe:
+    """Super-patches are means of their cells (table 5)."""
+    recipe = paper()
+    model = replace(recipe.model, pooling="average")
+    return replace(recipe, name="glam:average_pooling", model=model)
+
+
+def no_columns() -> Recipe:
+    """A super-patch looks for itself in the whole other view (table 5)."""
+    recipe = paper()
+    return replace(recipe, name="glam:no_columns", model=replace(recipe.model, columns=False))
+
+
+def m16() -> Recipe:
+    """4 x 4 super-patches (table 5)."""
+    recipe = paper()
+    return replace(recipe, name="glam:m16", model=replace(recipe.model, super_patches=(4, 4)))
+
+
+def m324() -> Recipe:
+    """18 x 18 super-patches (table 5)."""
+    recipe = paper()
+    return replace(recipe, name="glam:m324", model=replace(recipe.model, super_patches=(18, 18)))
+
+
+def phantom() -> Recipe:
+    """GLAM small enough for phantoms on a CPU: 12 x 12 super-patches over 24 x 12 tokens.
+
+    What it reaches, beside clip:phantom and mama:phantom, is in docs/results/vlp.md.
+    """
+    return Recipe(
+        name="glam:phantom",
+        family="glam",
+        model=GlamConfig(
+            image=ImageTowerConfig(
+                name="small",
+                weights="none",
+                widths=(8, 16, 24, 32, 32),
+                mean=(0.3,) * 3,
+                std=(0.25,) * 3,
+            ),
+            text=TextTowerConfig(dim=32, layers=1),
+            dim=64,
+            super_patches=(12, 12),
+            pooling_heads=4,
+        ),
+        pixel_spec="glam-192x96",
+        stage="pretrain",
+        feed=CaptionFeedConfig(positive="partner", texts="every", anchors="exam"),
+        unit="exam",
+        batch=48,
+        epochs=14,
+        optimizer=OptimizerConfig(name="adamw", lr=3e-3, weight_decay=0.01, decay="matrices"),
+        schedule=ScheduleConfig(name="warmup_cosine", warmup=0.1),
+        augment=AugmentConfig(
+            vertical_flip=0.0,
+            rotation=4.0,
+            translation=0.03,
+            scale=(0.95, 1.05),
+            shear=0.0,
+            gain=0.1,
+        ),
+        split=SplitConfig(train=0.6, validation=0.1, test=0.3),
+    )
+
+
+def phantom_unaligned() -> Recipe:
+    """The same with MLO views as they are, to see what the alignment does."""
+    return replace(phantom(), name="glam:phantom_unaligned", pixel_spec="vlp-192x96")
