@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.data.findings_file import read_findings
 from fourview.predict.engine import PLAIN, best_engine
-from fourview.predict.reader import load_model
-from fourview.predict.study import Read, read_studies
+from fourview.predict.finding_reader import load_any_model
+from fourview.predict.study import Named, Read, read_studies
 from fourview.report.exam_json import exam_to_json
 
 
@@ -18,6 +19,8 @@ def read(
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     model: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    findings: Path | None = None,
+    miss_rate: float | None = None,
     exact: bool = False,
     json: bool = False,
 ) -> None:
@@ -30,14 +33,22 @@ def read(
     model: Run folder or checkpoint; may be repeated, the scores are then the mean. Without it the
         small model that ships with the package: trained on phantoms, it shows how things work and
         says nothing about a patient.
+    findings: Findings to score one by one with a lesion network: CSV or Parquet with image_id and
+        x0, y0, x1, y1 in pixels of the file (also finding_id, polygon), or a manifest. Without it
+        the best regions of its context network are scored, and marked as proposed.
+    miss_rate: Say which biopsies would be avoided if this part of the cancers may be missed, such
+        as 0.02; the run's thresholds for it were chosen on validation.
     exact: Compute in float32, whatever the machine would gain.
     json: Print the results as JSON, one exam a line.
     """
     engine = PLAIN if exact else best_engine(many=False)
     runs: list[Path | None] = [*model] if model else [None]
-    readers = [load_model(run, engine=engine) for run in runs]
+    readers = [load_any_model(run, engine=engine) for run in runs]
+    named = None if findings is None else Named(rows=read_findings(findings), source=findings.name)
     created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    for done in read_studies(study, readers, out, created=created):
+    for done in read_studies(
+        study, readers, out, created=created, named=named, miss_rate=miss_rate
+    ):
         if json:
             print(jsonlib.dumps(exam_to_json(done.prediction)), flush=True)
         else:
@@ -50,6 +61,9 @@ def _show(done: Read) -> None:
         score = "not scored" if breast.score is None else f"{breast.score:.3f}"
         notes = f" ({'; '.join(breast.notes)})" if breast.notes else ""
         print(f"  {breast.side}: {score}, {len(breast.findings)} regions{notes}")
+        for finding in breast.findings:
+            if finding.patches:
+                print(f"    {finding.finding_id} ({finding.source}): {finding.score:.3f}")
     for file in done.prediction.left_out:
         print(f"  left out: {file.path}: {file.detail}")
     print(f"  report: {done.folder / 'report.html'} (research use only)", flush=True)

@@ -22,6 +22,7 @@ from fourview.geometry import Geometry, Size
 
 CLASSES = ("malignant", "benign", "outside", "negative")
 MALIGNANT, BENIGN, OUTSIDE, NEGATIVE = range(4)
+UNKNOWN = -1  # of a finding that only a reader or a model knows of
 NO_TARGET = math.nan
 
 
@@ -47,6 +48,11 @@ class Site:
 def target_of(kind: int) -> float:
     """1 malignant, 0 benign, NaN where a window is of no finding."""
     return {MALIGNANT: 1.0, BENIGN: 0.0}.get(kind, NO_TARGET)
+
+
+def class_target(kind: int) -> float:
+    """The index into CLASSES; NaN where it is unknown."""
+    return NO_TARGET if kind == UNKNOWN else float(kind)
 
 
 def area_of(row: Mapping[str, Any], geometry: Geometry) -> Area | None:

@@ -175,6 +175,15 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """A window that a model scored a finding by, in the stored frame."""
+
+    image_id: str
+    box: Box
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One abnormality of one breast, with its regions on one or more images.
 
@@ -183,6 +192,7 @@ class Finding:
         score: A model's suspicion in [0, 1]; None for a finding from a table.
         malignant: What is known; None where unknown.
         source: "proposed" by a model, or the data set or file it comes from.
+        patches: What it was scored by, where a model looked at it alone.
     """
 
     finding_id: str
@@ -192,6 +202,7 @@ class Finding:
     score: float | None = None
     malignant: bool | None = None
     source: str = "proposed"
+    patches: tuple[Patch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

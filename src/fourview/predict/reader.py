@@ -12,6 +12,7 @@ from torch import nn
 
 from fourview.contract import ExamBatch, ModelFamily, ModelOutput, Task, task
 from fourview.data.feeds.exams import ExamFeed
+from fourview.data.read_image import process_as_prepared
 from fourview.data.samples import make_samples
 from fourview.data.store import Store
 from fourview.entities import (
@@ -27,14 +28,13 @@ from fourview.entities import (
     ProcessedImage,
     Side,
 )
-from fourview.errors import CheckpointError, PixelError
+from fourview.errors import CheckpointError, DicomError, PixelError
 from fourview.evaluate.operating import read_thresholds
 from fourview.localise.findings import findings_from_heatmaps
 from fourview.localise.peaks import PeakRule
 from fourview.predict.checkpoint import DESCRIPTION, ModelCard, load_checkpoint
 from fourview.predict.engine import PLAIN, Engine
 from fourview.predict.samples import Progress, score_samples
-from fourview.preprocess.pipeline import process
 from fourview.preprocess.spec import PixelSpec, pixel_spec
 
 EMBEDDED = "mvccl-small"
@@ -43,8 +43,8 @@ FINDING_RULE = "specificity-0.90"  # regions are drawn where a heatmap passes th
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """The images of an exam that fill slots, as processed, with their place in the batch."""
+class Seen:
+    """The images of an exam that fill slots, as processed, in the order of the batch."""
 
     images: tuple[Image, ...]
     processed: tuple[ProcessedImage, ...]
@@ -79,6 +79,10 @@ class Reader:
 
     def predict(self, exam: Exam) -> ExamPrediction:
         """Read one exam; an image that cannot be preprocessed is listed, not fatal."""
+        return self.look(exam)[0]
+
+    def look(self, exam: Exam) -> tuple[ExamPrediction, Seen, ModelOutput | None]:
+        """A prediction with the processed images that it is of, and what the network said."""
         seen, left_out = self._process(exam)
         output = self._run(_batch(seen)) if seen.images else None
         images = self._image_predictions(seen, output)
@@ -93,7 +97,7 @@ class Reader:
             for image in exam.images
             if image.image_id not in scored and image.view.slot is None
         )
-        return ExamPrediction(
+        prediction = ExamPrediction(
             patient_id=exam.patient_id,
             exam_id=exam.exam_id,
             breasts=tuple(self._breast(side, seen, images, output) for side in _sides(exam)),
@@ -106,6 +110,7 @@ class Reader:
             left_out=exam.left_out + left_out,
             notes=exam.notes,
         )
+        return prediction, seen, output
 
     def predict_store(
         self,
@@ -145,7 +150,7 @@ class Reader:
             progress=progress,
         )
 
-    def _process(self, exam: Exam) -> tuple[_Seen, tuple[LeftOut, ...]]:
+    def _process(self, exam: Exam) -> tuple[Seen, tuple[LeftOut, ...]]:
         images, processed, ranks = [], [], []
         left_out: list[LeftOut] = []
         taken = [0, 0, 0, 0]
@@ -154,12 +159,12 @@ class Reader:
             if slot is None:
                 continue
             try:
-                processed.append(process(image, self.spec))
-            except PixelError as error:
+                processed.append(process_as_prepared(image, self.spec))
+            except (DicomError, PixelError) as error:
                 left_out.append(
                     LeftOut(
                         path=image.path,
-                        reason="no_breast",
+                        reason="no_breast" if isinstance(error, PixelError) else "unreadable",
                         detail=str(error),
                         image_id=image.image_id,
                     )
@@ -168,7 +173,7 @@ class Reader:
             images.append(image)
             ranks.append(taken[slot])
             taken[slot] += 1
-        seen = _Seen(images=tuple(images), processed=tuple(processed), ranks=tuple(ranks))
+        seen = Seen(images=tuple(images), processed=tuple(processed), ranks=tuple(ranks))
         return seen, tuple(left_out)
 
     def _run(self, batch: ExamBatch) -> ModelOutput:
@@ -178,7 +183,7 @@ class Reader:
         return output
 
     def _image_predictions(
-        self, seen: _Seen, output: ModelOutput | None
+        self, seen: Seen, output: ModelOutput | None
     ) -> tuple[ImagePrediction, ...]:
         if output is None:
             return ()
@@ -216,7 +221,7 @@ class Reader:
     def _breast(
         self,
         side: Side,
-        seen: _Seen,
+        seen: Seen,
         images: tuple[ImagePrediction, ...],
         output: ModelOutput | None,
     ) -> BreastPrediction:
@@ -259,11 +264,20 @@ def load_model(run: Path | str | None = None, *, engine: Engine = PLAIN) -> Read
     Raises:
         CheckpointError: There is no checkpoint, or it does not fit.
     """
-    folder = embedded_folder() if run is None else _checkpoint_folder(Path(run))
+    folder = embedded_folder() if run is None else checkpoint_folder(Path(run))
     model, card, family = load_checkpoint(folder)
     if family.kind != "read":
         raise CheckpointError(f"{folder}: {card.recipe} is pre-trained only and reads no exams")
-    return Reader(model, card, family, operating_points=_operating_points(folder), engine=engine)
+    if is_finding_family(family):
+        raise CheckpointError(
+            f"{folder}: {card.recipe} reads findings; load it with finding_reader.load_any_model"
+        )
+    return Reader(model, card, family, operating_points=operating_points(folder), engine=engine)
+
+
+def is_finding_family(family: ModelFamily) -> bool:
+    """Whether a family judges findings by windows, not whole images."""
+    return any(stage.feed == "patches" for stage in family.stages.values())
 
 
 def embedded_folder() -> Path:
@@ -304,7 +318,7 @@ def _forward(model: nn.Module, batch: ExamBatch) -> ModelOutput:
     return output
 
 
-def _batch(seen: _Seen) -> ExamBatch:
+def _batch(seen: Seen) -> ExamBatch:
     slots = [image.view.slot for image in seen.images]
     return ExamBatch(
         pixels=torch.from_numpy(np.stack([p.pixels for p in seen.processed]))[:, None],
@@ -320,12 +334,14 @@ def _sides(exam: Exam) -> tuple[Side, ...]:
     return tuple(side for side in SIDES if side in present)
 
 
-def _checkpoint_folder(run: Path) -> Path:
+def checkpoint_folder(run: Path) -> Path:
+    """The best checkpoint of a run; a checkpoint folder is its own."""
     best = run / "checkpoints" / "best"
     return best if (best / DESCRIPTION).exists() else run
 
 
-def _operating_points(folder: Path) -> dict[str, float]:
+def operating_points(folder: Path) -> dict[str, float]:
+    """Thresholds beside a checkpoint or in its run's folder; empty where there are none."""
     for place in (folder, folder.parent.parent):
         path = place / OPERATING_POINTS
         if path.exists():

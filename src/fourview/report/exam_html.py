@@ -6,12 +6,13 @@ The page is one file. Where a score is None it says "not scored", never 0.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import fourview
 from fourview.entities import SIDES, SLOTS, ExamPrediction, Finding, Image, Side
+from fourview.report.biopsies import avoided_biopsies, thumbnails, verdict
 from fourview.report.display import Shown, data_uri, encode, hanging_wall, show
 from fourview.report.exam_json import exam_to_json
 from fourview.report.hang import Panel, Wall, hang
@@ -40,6 +41,9 @@ class ReportOptions:
         software: Name and version of the program.
         operating_points: Thresholds on a breast's score by name, chosen on validation data, such
             as {"90 % sensitivity": 0.31}; drawn as ticks on the bars.
+        miss_rates: Thresholds on a finding's score by the part of cancers below them on validation
+            data; for the biopsies that would be avoided.
+        miss_rate: The one of them that the findings' table goes by; None for none.
         sources: Paths or series that were read, for the provenance.
     """
 
@@ -47,6 +51,8 @@ class ReportOptions:
     created: str = ""
     software: str = f"fourview {fourview.__version__}"
     operating_points: Mapping[str, float] | None = None
+    miss_rates: Mapping[float, float] = field(default_factory=dict)
+    miss_rate: float | None = None
     sources: tuple[str, ...] = ()
 
 
@@ -81,7 +87,9 @@ def write_exam_report(
     used = options or ReportOptions()
     displays = _displays(prediction, hang(prediction, images))
     (out / "overlays").mkdir(parents=True, exist_ok=True)
-    document = {**exam_to_json(prediction), "report": _report_block(used)}
+    avoided = avoided_biopsies(_findings(prediction), used.miss_rates)
+    report = {**_report_block(used), "biopsies": avoided}
+    document = {**exam_to_json(prediction), "report": report}
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
     (out / "result.json").write_text(text + "\n", encoding="utf-8")
     (out / "report.html").write_text(_page(prediction, displays, used), encoding="utf-8")
@@ -142,6 +150,7 @@ def _page(
             "others": [v for v in views if hung.get(v["slot"]) is not v],
             "views": views,
             "classes": tuple(classes),
+            "biopsies": avoided_biopsies(_findings(prediction), options.miss_rates),
             "breasts": [_breast(prediction, side, displays, options) for side in SIDES],
             "ramp": _ramp_css(),
             "box_colour": BOX_RGB,
@@ -231,7 +240,9 @@ def _breast(
             {"name": name, "value": value, "reached": score is not None and score >= value}
             for name, value in points
         ],
-        "findings": [_finding(f, panels) for f in (breast.findings if breast else ())],
+        "findings": [
+            _finding(f, displays, panels, options) for f in (breast.findings if breast else ())
+        ],
     }
 
 
@@ -242,9 +253,18 @@ def _why_not(prediction: ExamPrediction, side: Side) -> str:
     return "no image of this breast could be read"
 
 
-def _finding(finding: Finding, panels: Mapping[str, Panel]) -> dict[str, Any]:
-    """A finding with its places in words."""
+def _finding(
+    finding: Finding,
+    displays: Mapping[str, Display],
+    panels: Mapping[str, Panel],
+    options: ReportOptions,
+) -> dict[str, Any]:
+    """A finding with its places in words, and the patches it was scored by."""
+    shown = {d.panel.image_id: (d.panel.key, d.shown) for d in displays.values() if d.shown}
     return {
+        "biopsy": verdict(finding, options.miss_rates, options.miss_rate),
+        "patches": thumbnails(finding, shown),
+        "num_patches": len(finding.patches),
         "finding_id": finding.finding_id,
         "kind": finding.kind,
         "score": finding.score,

@@ -17,6 +17,7 @@ from fourview.entities import (
     Heatmap,
     ImagePrediction,
     LeftOut,
+    Patch,
     Region,
     Side,
     View,
@@ -46,6 +47,16 @@ class _Region(_Node):
         return Region(image_id=self.image_id, box=Box(x0, y0, x1, y1), polygon=polygon)
 
 
+class _Patch(_Node):
+    image_id: str
+    box: list[float]  # x0 y0 x1 y1
+    score: float
+
+    def entity(self) -> Patch:
+        x0, y0, x1, y1 = self.box
+        return Patch(image_id=self.image_id, box=Box(x0, y0, x1, y1), score=self.score)
+
+
 class _Finding(_Node):
     finding_id: str
     side: Side
@@ -54,6 +65,7 @@ class _Finding(_Node):
     malignant: bool | None
     source: str
     regions: list[_Region]
+    patches: list[_Patch] = []
 
     def entity(self) -> Finding:
         return Finding(
@@ -64,6 +76,7 @@ class _Finding(_Node):
             malignant=self.malignant,
             source=self.source,
             regions=tuple(r.entity() for r in self.regions),
+            patches=tuple(p.entity() for p in self.patches),
         )
 
 
@@ -254,6 +267,14 @@ def _finding(finding: Finding) -> dict[str, Any]:
                 else [[float(x), float(y)] for x, y in r.polygon],
             }
             for r in finding.regions
+        ],
+        "patches": [
+            {
+                "image_id": p.image_id,
+                "box": [float(v) for v in (p.box.x0, p.box.y0, p.box.x1, p.box.y1)],
+                "score": float(p.score),
+            }
+            for p in finding.patches
         ],
     }
 

@@ -35,7 +35,7 @@ from fourview.data.patches import (
     windows_of_finding,
 )
 from fourview.data.samples import Sample, make_samples
-from fourview.data.sites import CLASSES, Site, find_sites, target_of
+from fourview.data.sites import CLASSES, Site, class_target, find_sites, target_of
 from fourview.data.store import Store
 from fourview.entities import Manifest
 from fourview.errors import RecipeError, TrainingError
@@ -271,7 +271,7 @@ def collate_patches(items: Sequence[ReadPatches], label: str) -> ExamBatch:
     number = np.where(has, np.cumsum(has) - 1, -1)
     boxes = [w.box() for item in items for w in item.windows]
     maps = [item.maps for item in items if item.maps is not None]
-    kinds = torch.tensor([float(item.site.kind) for item in items])
+    kinds = torch.tensor([class_target(item.site.kind) for item in items])
     found = [item for item in items if item.site.area is not None]
     patches = PatchBatch(
         image=image,
