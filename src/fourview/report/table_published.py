@@ -15,7 +15,12 @@ from fourview.errors import EvaluationError
 from fourview.evaluate.protocols import PROTOCOLS
 from fourview.evaluate.published import published_numbers
 
-_SHORT = {"BRAIxMVCCL": "mvccl", "Cls-Det-RS": "clsdet", "Wu et al. 2020": "lesion"}
+_SHORT = {
+    "BRAIxMVCCL": "mvccl",
+    "Cls-Det-RS": "clsdet",
+    "Wu et al. 2020": "lesion",
+    "Public meta-repository": "metarepo",
+}
 _DEVIATION = "deviation "  # of a single number, so no part of the row's setting
 
 
