@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from fourview.contract import ExamBatch
 from fourview.data import feeds
@@ -48,6 +49,17 @@ class Feed(ABC):
     @abstractmethod
     def collate(self, items: Sequence[Any]) -> ExamBatch:
         """Items joined; each is an exam of the batch, in the order given."""
+
+    def stored_boxes(
+        self,
+        image_id: str,  # noqa: ARG002
+        boxes: Float[np.ndarray, "patch 4"],  # noqa: ARG002
+    ) -> Float[np.ndarray, "patch 4"] | None:
+        """Boxes of an image's patches in the stored frame, where each patch is a mark; else None.
+
+        Scores of such patches are written to a predictions table, as rows of unit ``region``.
+        """
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,35 +1,74 @@
-"""From square windows of an image to one code each: VGG-M-128, or any encoder averaged."""
+"""From square windows of an image to one code each: VGG-M-128, or any encoder pooled."""
 
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fourview.errors import RecipeError
 from fourview.nn.encoder import Encoder, EncoderConfig
 from fourview.nn.vgg_m import NAME as VGG_M
 from fourview.nn.vgg_m import vgg_m_128
 
+PROBE = 64  # pixels a side of the window that tells how long a code is
 
-class RegionEncoder(nn.Module):
-    """Processed pixels of windows to codes; ``dim`` numbers each.
 
-    ``vgg_m_128`` gives its fc7 after the ReLU, the code of Cls-Det-RS; windows are 224 pixels wide.
-    Any other encoder gives the mean over its grid, and takes windows of any size.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionEncoderConfig:
+    """What makes a code of a window.
+
+    Attributes:
+        network: ``vgg_m_128``, whose code is fc7 after the ReLU and whose windows are 224 pixels
+            wide, as in Cls-Det-RS; or any encoder of ``nn.encoder``, for windows of any size.
+        level: Take the features of a timm network at this place of its ``feature_info`` and leave
+            off the rest; None goes through all of it. Earlier ones see smaller things, cheaper.
+        pool: What becomes of an encoder's grid: its mean, or its mean and its maximum.
     """
 
-    def __init__(self, config: EncoderConfig) -> None:
+    network: EncoderConfig = field(default_factory=lambda: EncoderConfig(name=VGG_M))
+    level: int | None = None
+    pool: Literal["mean", "mean_max"] = "mean"
+
+
+class RegionEncoder(nn.Module):
+    """Processed pixels of windows to codes of ``dim`` numbers each."""
+
+    def __init__(self, config: RegionEncoderConfig) -> None:
         super().__init__()
+        self.pool = config.pool
         self.body: nn.Module
-        if config.name == VGG_M:
-            self.body = vgg_m_128(config.weights)
-            self.dim = self.body.dim
-            self.is_grid = False
-        else:
-            self.body = encoder = Encoder(config)
-            self.dim = encoder.dim
-            self.is_grid = True
+        self.is_grid = config.network.name != VGG_M
+        if not self.is_grid:
+            self.body = vgg = vgg_m_128(config.network.weights)
+            self.dim = vgg.dim
+            return
+        self.body = encoder = Encoder(config.network)
+        if config.level is not None:
+            _cut(encoder, config.level)
+        was_training = self.training
+        with torch.no_grad():
+            self.dim = int(self.eval()(torch.zeros(1, 1, PROBE, PROBE)).shape[1])
+        self.train(was_training)
 
     def forward(self, pixels: Float[Tensor, "region 1 row col"]) -> Float[Tensor, "region dim"]:
         """One code a window, from pixels in [0, 1]."""
         found = cast("Tensor", self.body(pixels))
-        return found.mean(dim=(2, 3)) if self.is_grid else found
+        if not self.is_grid:
+            return found
+        mean = found.mean(dim=(2, 3))
+        return mean if self.pool == "mean" else torch.cat([mean, found.amax(dim=(2, 3))], dim=1)
+
+
+def _cut(encoder: Encoder, level: int) -> None:
+    """Leave off what comes after one level of a timm network."""
+    network: Any = getattr(encoder.body, "network", None)
+    if network is None or not hasattr(network, "prune_intermediate_layers"):
+        raise RecipeError(
+            f"encoder.level={level}: this network has no levels; take a timm one, or level=none"
+        )
+    last = len(network.feature_info) - 1
+    if not 0 <= level <= last:
+        raise RecipeError(f"encoder.level={level}: need 0 to {last}")
+    network.prune_intermediate_layers([level])

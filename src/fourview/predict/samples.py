@@ -1,7 +1,7 @@
 """Score the samples of a store with a network: what training validates with and predict writes."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -78,6 +78,7 @@ def score_samples(
         ):
             output = model(batch.to(device))
         rows += prediction_rows(samples, output, classes)
+        rows += _region_rows(feed, samples, batch, output, classes)
         done += len(samples)
         if progress is not None:
             progress(done, len(feed))
@@ -122,8 +123,31 @@ def _finding_rows(
             yield from _class_rows(sample, known, values, classes)
 
 
+def _region_rows(
+    feed: Feed,
+    samples: Sequence[Sample],
+    batch: ExamBatch,
+    output: ModelOutput,
+    classes: Sequence[str],
+) -> Iterator[dict[str, Any]]:
+    """A row for each mark and class, where the feed's patches are marks; boxes as stored."""
+    if output.patch_scores is None or batch.patches is None:
+        return
+    scores, whose = output.patch_scores.float().cpu(), batch.patches.image.cpu()
+    images = [(s, i, slot) for s in samples for i, slot in zip(s.images, s.slots, strict=True)]
+    for number, (sample, image_id, slot) in enumerate(images):
+        own = whose == number
+        boxes = feed.stored_boxes(image_id, batch.patches.box[own].cpu().double().numpy())
+        if boxes is None:
+            return
+        for box, values in zip(boxes.tolist(), scores[own].tolist(), strict=True):
+            known = {"unit": "region", "image_id": image_id, "side": SLOTS[slot][0]}
+            corners = dict(zip(("x0", "y0", "x1", "y1"), box, strict=True))
+            yield from _class_rows(sample, known | corners, values, classes)
+
+
 def _class_rows(
-    sample: Sample, known: dict[str, str], scores: Sequence[float], classes: Sequence[str]
+    sample: Sample, known: Mapping[str, Any], scores: Sequence[float], classes: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     for name, score in zip(classes, scores, strict=True):
         yield {

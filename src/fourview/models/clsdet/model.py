@@ -19,8 +19,7 @@ from fourview.contract import NUM_SIDES, ExamBatch, ModelOutput, task
 from fourview.errors import RecipeError
 from fourview.models.clsdet.heads import ImageLogs, dual_branch, max_region
 from fourview.models.clsdet.rows import Rows
-from fourview.nn.encoder import EncoderConfig
-from fourview.nn.region_encoder import RegionEncoder
+from fourview.nn.region_encoder import RegionEncoder, RegionEncoderConfig
 
 HeadName = Literal["cls_det_rs", "dual_branch", "max_region", "db_baseline"]
 
@@ -48,7 +47,7 @@ class ClsdetConfig:
     dropout: float = 0.5
     num_selected: int = 10
     det_temperature: float = 1.0
-    encoder: EncoderConfig | None = None
+    encoder: RegionEncoderConfig | None = None
 
     def __post_init__(self) -> None:
         if task(self.task).exclusive:
