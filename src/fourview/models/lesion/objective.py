@@ -1,7 +1,6 @@
 """What the two stages minimise: weighted cross entropy of four classes of windows."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 
