@@ -29,6 +29,8 @@ COMMANDS = {  # imported when called, so that `index` never waits for torch
     "train": "Train a recipe.",
     "convert": "Turn published weights of others into a checkpoint.",
     "predict": "Score the exams of a manifest.",
+    "embed": "Features of images and captions by a language-image run.",
+    "search": "Rank images by how well a text describes them.",
     "evaluate": "Measure predictions by a named protocol.",
     "compare": "Compare two predictions tables on the same exams.",
     "reproduce": "Measure rows of a published table, ours beside the paper's.",

@@ -13,6 +13,7 @@ from fourview.data.store import Store
 from fourview.recipes.chain import Before, checkpoint_of, train_chain
 from fourview.recipes.find import find_recipe
 from fourview.recipes.search import search
+from fourview.recipes.start import starting_from
 from fourview.train.loop import Machine
 from fourview.train.recipe import Recipe, override
 
@@ -50,7 +51,7 @@ def train(
     trials: Train it so many times with learning rates drawn from its optimizer.search, in
         OUT/trial-00 and so on; OUT/search.json lists them, the best on the validation part first.
     start: Run or checkpoint to begin with; without it the recipe's starts_from is trained in
-        OUT/starts_from first.
+        OUT/starts_from first. A probe takes its image tower and pixel spec from it.
     context: Run or checkpoint whose heatmaps are read; without it the recipe's context is trained
         in OUT/context first.
     workers: Processes that read the store.
@@ -61,6 +62,8 @@ def train(
     changed = override(find_recipe(recipe), set_ or [])
     if seed is not None:
         changed = replace(changed, seed=seed)
+    if start is not None:
+        changed = starting_from(changed, start)
     tables, pixels = read_manifest(manifest), Store.open(store)
     with progress_bar(quiet=json) as update:
 

@@ -154,7 +154,9 @@ def write_text_whole(path: Path, text: str) -> None:
 
 def _without_pretraining(config: dict[str, Any]) -> dict[str, Any]:
     """The config, but start from random weights: the checkpoint's replace them anyway."""
-    encoder = config.get("encoder")
-    if isinstance(encoder, dict) and "weights" in encoder:
-        return {**config, "encoder": {**encoder, "weights": "none"}}
-    return config
+    return {
+        name: {**part, "weights": "none"}
+        if isinstance(part, dict) and isinstance(part.get("weights"), str)
+        else part
+        for name, part in config.items()
+    }

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from fourview.data.manifest import manifest_hash
+from fourview.data.prompts import prompts_of_protocol
 from fourview.data.store import Store
 from fourview.entities import Manifest, Result
 from fourview.errors import EvaluationError
@@ -42,7 +43,8 @@ def reproduce(
         table: Its name, as ``published_tables`` has it.
         manifest: What the rows are measured on.
         rows: By name, published or new: a predictions file, or a run or checkpoint folder, which is
-            then scored through the store. Rows that are not given stay unmeasured.
+            then scored through the store, zero-shot if it is of a language-image family. Rows that
+            are not given stay unmeasured.
         store: Pixels for the rows that are runs.
         protocols: Only these of the table's. Without them all that the table has for the manifest's
             data set, or simply all where that is none of the table's.
@@ -145,10 +147,14 @@ def _predictions(
     """A row's predictions and what is known of where they are from."""
     if not path.is_dir():
         return read_predictions(path)
-    from fourview.predict.reader import load_model  # noqa: PLC0415 - files need no torch
-
     assert store is not None
-    reader = load_model(path)
+    from fourview.predict.checkpoint import read_card  # noqa: PLC0415 - files need no torch
+    from fourview.predict.finding_reader import load_any_model  # noqa: PLC0415
+
+    folder = path / "checkpoints" / "best"
+    if _only_pretrained(read_card(folder if folder.exists() else path).family):
+        return _zero_shot(path, manifest, store, protocols)
+    reader = load_any_model(path)
     predictions = reader.predict_store(manifest, store, splits=_splits(manifest, protocols))
     return predictions, {
         "model_digest": reader.card.digest,
@@ -157,6 +163,36 @@ def _predictions(
         "manifest_hash": manifest_hash(manifest),
         "terms": reader.card.terms,
     }
+
+
+def _only_pretrained(family: str) -> bool:
+    from fourview.models.find import find_family  # noqa: PLC0415 - files need no torch
+
+    return find_family(family).kind == "pretrain"
+
+
+def _zero_shot(
+    path: Path, manifest: Manifest, store: Store, protocols: Sequence[str]
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Scores of a language-image run, by the prompts of the protocols' question."""
+    from fourview.predict.language import (  # noqa: PLC0415 - files need no torch
+        about_model,
+        load_language_model,
+    )
+
+    asked = {name: prompts_of_protocol(name) for name in protocols}
+    names = sorted({name for name in asked.values() if name is not None})
+    if None in asked.values() or not names:
+        lacking = next((name for name, prompts in asked.items() if prompts is None), "none")
+        raise EvaluationError(
+            f"{path}: is pre-trained only, and there are no prompts for {lacking}; give a probe's "
+            "run or a predictions file"
+        )
+    model = load_language_model(path)
+    splits = _splits(manifest, protocols)
+    tables = [model.zero_shot(manifest, store, name, splits=splits) for name in names]
+    about = {"manifest_hash": manifest_hash(manifest), "prompts": ", ".join(names)}
+    return pl.concat(tables), {**about_model(model), **about}
 
 
 def _splits(manifest: Manifest, protocols: Sequence[str]) -> tuple[str, ...] | None:

@@ -22,7 +22,7 @@ from fourview.errors import TrainingError
 from fourview.evaluate.operating import choose_threshold, write_thresholds
 from fourview.evaluate.table import write_predictions
 from fourview.models.find import find_family
-from fourview.predict.checkpoint import load_checkpoint, write_text_whole
+from fourview.predict.checkpoint import load_checkpoint, read_card, write_text_whole
 from fourview.predict.samples import score_samples
 from fourview.train.loop import Loop, Machine, Progress, Provenance
 from fourview.train.recipe import Recipe
@@ -77,6 +77,7 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     _require_samples(recipe, parts[TRAIN])
     out.mkdir(parents=True, exist_ok=True)
     _write_plan(out, recipe, manifest)
+    terms, may_release = _terms(manifest, start)
     family = find_family(recipe.family)
     torch.manual_seed(recipe.seed)  # initial weights
     model = family.build(recipe.model)
@@ -91,8 +92,8 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
         provenance=Provenance(
             digest=_digest(recipe, manifest, store, start, context),
             trained_on=f"{manifest.source} {manifest_hash(manifest)}",
-            terms=manifest.terms,
-            may_release=manifest.may_release_weights,
+            terms=terms,
+            may_release=may_release,
         ),
         machine=machine,
         progress=progress,
@@ -186,6 +187,15 @@ def _begin_with(model: nn.Module, start: Path, takes: tuple[str, ...]) -> None:
         raise TrainingError(f"{start}: the weights of {card.recipe} do not fit at '{name}'")
     if fit.missing_keys and len(fit.missing_keys) == len(model.state_dict()):
         raise TrainingError(f"{start}: no weight of {card.recipe} has a place in this model")
+
+
+def _terms(manifest: Manifest, start: Path | None) -> tuple[str, bool]:
+    """What the data ask for, and what the data of the weights that it starts from do."""
+    if start is None:
+        return manifest.terms, manifest.may_release_weights
+    card = read_card(start)
+    terms = dict.fromkeys(words for words in (manifest.terms, card.terms) if words)
+    return "; ".join(terms), manifest.may_release_weights and card.may_release
 
 
 def _digest(

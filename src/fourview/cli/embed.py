@@ -1,0 +1,66 @@
+"""``fourview embed``: features of images and captions by a language-image run."""
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fourview.cli.progress import progress_bar
+from fourview.data.manifest import manifest_hash, read_manifest
+from fourview.data.store import Store
+from fourview.predict.embeddings import embed_manifest, write_embeddings
+from fourview.predict.language import load_language_model
+
+
+def embed(
+    run: Path,
+    *,
+    manifest: Path,
+    store: Path,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    split: tuple[str, ...] = (),
+    texts: bool = False,
+    template: str = "",
+    style: str = "structured",
+    device: str = "cpu",
+    batch: int = 8,
+    workers: int = 0,
+    json: bool = False,
+) -> None:
+    """Write the features of images, and of their captions, in the space where both are compared.
+
+    Parameters
+    ----------
+    run: Run or checkpoint folder of a language-image family.
+    manifest: Folder written by ``fourview index``.
+    store: Folder written by ``fourview prepare``.
+    out: Parquet file to write: kind (image or text), whose, text, embedding (of length 1).
+    split: Only these parts: train, validation, test; may be repeated.
+    texts: Also the captions of the images.
+    template: File with the words of captions; without it the package's.
+    style: Of the captions: structured, natural, tabular, class_only.
+    device: Where to compute: cpu, cuda.
+    batch: Exams at a time.
+    workers: Processes that read the store.
+    json: Print the summary as JSON.
+    """
+    tables = read_manifest(manifest)
+    model = load_language_model(run, device=device)
+    with progress_bar(quiet=json) as update:
+        found = embed_manifest(
+            model,
+            tables,
+            Store.open(store),
+            splits=split or None,
+            style=style if texts else None,
+            template=template,
+            batch_size=batch,
+            workers=workers,
+            progress=update,
+        )
+    write_embeddings(found, out, model, manifest_hash(tables))
+    summary = {"out": str(out), "rows": len(found), "may_release": model.card.may_release}
+    print(jsonlib.dumps(summary) if json else f"{len(found)} embeddings in {out}")
+    if not model.card.may_release and not json:
+        print(f"not to be passed on: {model.card.terms}")

@@ -1,0 +1,78 @@
+"""``fourview search``: the images that a text describes best."""
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fourview.cli.progress import progress_bar
+from fourview.data.manifest import read_manifest
+from fourview.data.store import Store
+from fourview.errors import FourviewError
+from fourview.predict.embeddings import read_embeddings
+from fourview.predict.language import load_language_model, rank_images, sentences_of
+
+
+def search(
+    run: Path,
+    query: str,
+    *,
+    manifest: Path | None = None,
+    store: Path | None = None,
+    embeddings: Path | None = None,
+    top: int = 20,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    split: tuple[str, ...] = (),
+    device: str = "cpu",
+    batch: int = 8,
+    workers: int = 0,
+    json: bool = False,
+) -> None:
+    """Rank images by how well a text describes them.
+
+    Parameters
+    ----------
+    run: Run or checkpoint folder of a language-image family.
+    query: Such as "the tissue is extremely dense"; sentences end with a point.
+    manifest: Folder written by ``fourview index``; not needed with embeddings.
+    store: Folder written by ``fourview prepare``; not needed with embeddings.
+    embeddings: File that ``fourview embed`` wrote with the same run: images are not read again.
+    top: Images to show; 0 shows all.
+    out: CSV or Parquet file to write the list to, as well.
+    split: Only these parts: train, validation, test; may be repeated.
+    device: Where to compute: cpu, cuda.
+    batch: Exams at a time.
+    workers: Processes that read the store.
+    json: Print the list as JSON.
+    """
+    sentences = sentences_of(query)
+    if not sentences:
+        raise FourviewError('the query is empty; give a text such as "a suspicious mass is seen"')
+    model = load_language_model(run, device=device)
+    if embeddings is not None:
+        images = read_embeddings(embeddings, model)
+    elif manifest is None or store is None:
+        raise FourviewError("search needs --manifest and --store, or --embeddings")
+    else:
+        with progress_bar(quiet=json) as update:
+            images = model.encode_images(
+                read_manifest(manifest),
+                Store.open(store),
+                splits=split or None,
+                batch_size=batch,
+                workers=workers,
+                progress=update,
+            )
+    found = rank_images(images, model.encode_texts([sentences])[0], top=top or None)
+    if out is not None:
+        write = found.write_csv if out.suffix == ".csv" else found.write_parquet
+        write(out)
+    if json:
+        print(jsonlib.dumps(found.to_dicts()))
+        return
+    for row in found.iter_rows(named=True):
+        print(
+            f"{row['rank']:>4}  {row['cosine']:+.4f}  {row['exam_id']}  {row['side']}-{row['view']}"
+            f"  {row['image_id']}"
+        )
