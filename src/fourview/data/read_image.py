@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from fourview.data.raster import SUFFIXES, read_raster
+from fourview.dicom.codecs import HTJ2K, JPEG_2000, halvings_for
 from fourview.dicom.image import read_image
 from fourview.entities import Image, ProcessedImage, View
 from fourview.preprocess.pipeline import process, was_enlarged
 from fourview.preprocess.spec import PixelSpec
 
 ReadImage = Callable[[Path, Mapping[str, Any], PixelSpec], Image]
+
+MANY = 32  # halvings: more than a file can have
 
 
 def read_listed_image(path: Path, row: Mapping[str, Any], spec: PixelSpec) -> Image:
@@ -68,3 +71,30 @@ def read_processed(
         image = read(path, row, finer)
         processed = process(image, spec, voi=row["voi"])
     return image, processed
+
+
+def process_as_prepared(image: Image, spec: PixelSpec) -> ProcessedImage:
+    """Process an image that was read already, to the pixels that ``prepare`` makes of its file.
+
+    How fine a wavelet file is decoded shows in its pixels. One that was decoded to another size
+    than ``read_processed`` takes, for display or for another model, is therefore decoded again.
+
+    Args:
+        image: Read from a file at any resolution; one that was made in memory has no path and is
+            processed as it is.
+        spec: What is done to the pixels.
+
+    Raises:
+        DicomError: The file cannot be read any more.
+        PixelError: The image has no breast.
+    """
+    if not image.path or image.metadata.get("transfer_syntax") not in JPEG_2000 | HTJ2K:
+        return process(image, spec)
+
+    def read(path: Path, _row: Mapping[str, Any], wanted: PixelSpec) -> Image:
+        halvings = halvings_for(image.stored_size, wanted.at_first, MANY)
+        if image.pixels.shape == tuple(-(-side // 2**halvings) for side in image.stored_size):
+            return image
+        return read_image(path, at_least=wanted.at_first, for_processing=True, view=image.view)
+
+    return read_processed(Path(image.path), {"voi": None}, spec, read=read)[1]
