@@ -362,8 +362,8 @@ class Encoded:
         patient: Whose exam; equal numbers are one patient's.
     """
 
-    images: Mapping[str, Shaped[Tensor, "image *dim"]]
-    texts: Mapping[str, Shaped[Tensor, "text *dim"]]
+    images: Mapping[str, Shaped[Tensor, "image ..."]]
+    texts: Mapping[str, Shaped[Tensor, "text ..."]]
     exam: Int[Tensor, " image"]
     slot: Int[Tensor, " image"]
     text_image: Int[Tensor, " text"]
