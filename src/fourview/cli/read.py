@@ -10,6 +10,8 @@ from cyclopts import Parameter
 from fourview.data.findings_file import read_findings
 from fourview.predict.engine import PLAIN, best_engine
 from fourview.predict.finding_reader import load_any_model
+from fourview.predict.language import load_language_model
+from fourview.predict.language_maps import LanguageMaps
 from fourview.predict.study import Named, Read, read_studies
 from fourview.report.exam_json import exam_to_json
 
@@ -21,6 +23,8 @@ def read(
     model: Annotated[list[Path] | None, Parameter(negative="")] = None,
     findings: Path | None = None,
     miss_rate: float | None = None,
+    maps: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    say: Annotated[list[str] | None, Parameter(negative="")] = None,
     exact: bool = False,
     json: bool = False,
 ) -> None:
@@ -38,6 +42,10 @@ def read(
         the best regions of its context network are scored, and marked as proposed.
     miss_rate: Say which biopsies would be avoided if this part of the cancers may be missed, such
         as 0.02; the run's thresholds for it were chosen on validation.
+    maps: Run of MaMA or GLAM whose heatmaps are added: where a sentence is in each image, or where
+        the MLO agrees with a patch of the CC view. May be repeated.
+    say: A sentence to look for with --maps; may be repeated. Without it the impression of a
+        suspicious abnormality.
     exact: Compute in float32, whatever the machine would gain.
     json: Print the results as JSON, one exam a line.
     """
@@ -45,9 +53,10 @@ def read(
     runs: list[Path | None] = [*model] if model else [None]
     readers = [load_any_model(run, engine=engine) for run in runs]
     named = None if findings is None else Named(rows=read_findings(findings), source=findings.name)
+    shown = [LanguageMaps(load_language_model(run), say or ()) for run in maps or ()]
     created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     for done in read_studies(
-        study, readers, out, created=created, named=named, miss_rate=miss_rate
+        study, readers, out, created=created, named=named, miss_rate=miss_rate, maps=shown
     ):
         if json:
             print(jsonlib.dumps(exam_to_json(done.prediction)), flush=True)

@@ -11,6 +11,8 @@ from fourview.entities import Exam, ExamPrediction, LeftOut
 from fourview.errors import CheckpointError, ExamError
 from fourview.geometry import Size
 from fourview.predict.finding_reader import FindingReader
+from fourview.predict.language import LanguageModel
+from fourview.predict.language_maps import LanguageMaps
 from fourview.predict.reader import Reader, mean_prediction
 from fourview.report.biopsies import miss_rates
 from fourview.report.exam_html import ReportOptions, write_exam_report
@@ -48,6 +50,7 @@ def read_studies(
     created: str = "",
     named: Named | None = None,
     miss_rate: float | None = None,
+    maps: Sequence[LanguageMaps] = (),
 ) -> Iterator[Read]:
     """Read every exam among files and folders, and write its report when it is done.
 
@@ -62,6 +65,7 @@ def read_studies(
         named: Findings to score; without them a lesion network's context proposes some.
         miss_rate: Part of the cancers that may be missed by the biopsies that a report would avoid;
             one of the rates that the run has thresholds for.
+        maps: Language-image models whose heatmaps are added.
 
     Raises:
         CheckpointError: Findings are named and no model scores findings, or it has no threshold
@@ -72,13 +76,13 @@ def read_studies(
     done: list[Read] = []
     waiting: Exam | None = None
     unread: list[LeftOut] = []
-    for exam in iter_exams(list(paths), at_least=_enough(readers)):
+    for exam in iter_exams(list(paths), at_least=_enough([*readers, *(m.model for m in maps)])):
         if not exam.images:
             unread += exam.left_out
             continue
         if waiting is not None:
             folder = out / exam_folder(len(done) + 1)
-            done.append(_read(waiting, readers, folder, options, named))
+            done.append(_read(waiting, readers, folder, options, named, maps))
             yield done[-1]
         waiting = exam
     if waiting is None:
@@ -86,7 +90,7 @@ def read_studies(
         raise ExamError(f"no mammogram to read ({reasons}); name files or folders of DICOM")
     waiting = replace(waiting, left_out=(*waiting.left_out, *unread))
     last = out / exam_folder(len(done) + 1) if done else out
-    done.append(_read(waiting, readers, last, options, named))
+    done.append(_read(waiting, readers, last, options, named, maps))
     if len(done) > 1:
         rows = [index_row(r.prediction, r.folder / "report.html") for r in done]
         write_index(rows, out, created=created)
@@ -117,6 +121,7 @@ def _read(
     folder: Path,
     options: ReportOptions,
     named: Named | None,
+    maps: Sequence[LanguageMaps],
 ) -> Read:
     findings = () if named is None else findings_of(exam, named.rows, source=named.source)
     prediction = mean_prediction(
@@ -128,11 +133,13 @@ def _read(
     if named is not None and not findings:
         note = f"{named.source} names no finding on an image of this exam"
         prediction = replace(prediction, notes=(*prediction.notes, note))
+    for each in maps:
+        prediction = each.add(exam, prediction)
     write_exam_report(prediction, exam.images, folder, options=options)
     return Read(prediction=prediction, folder=folder)
 
 
-def _enough(readers: Sequence[Reader]) -> Size | None:
+def _enough(readers: Sequence[Reader | LanguageModel]) -> Size | None:
     """Rows and columns that every model and the report can do with; None where one wants all."""
     sizes = [reader.spec.enough for reader in readers]
     known = [size for size in sizes if size is not None]

@@ -1,0 +1,193 @@
+"""What a language-image network sees: where a sentence is, and what a CC patch finds in the MLO.
+
+For a model with ``sentence_maps`` (MaMA): the cosines of a sentence with every token of an image,
+between the image's own extremes (0 the least alike, 1 the most), so that a map says *where*, not
+whether. For one with ``patch_to_slice`` (GLAM): a super-patch of the CC view, and over the MLO how
+well each column agrees with it, spread over the column's rows by the attention.
+
+Maps lie over processed pixels; their geometry brings them back to those of the file, also where an
+MLO was turned.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from fourview.data.read_image import process_as_prepared
+from fourview.entities import SIDES, Exam, ExamPrediction, Heatmap, Image, ProcessedImage
+from fourview.errors import CheckpointError, DicomError, PixelError
+from fourview.nn.activation_map import evenly
+from fourview.predict.language import LanguageModel
+
+SUSPICION = "Impression: BI-RADS category 4: suspicious abnormality"
+CUT_OUT, FOUND = "patch of the CC view", "where the MLO agrees with the CC patch"
+
+
+class LanguageMaps:
+    """Adds a language-image model's heatmaps to predictions.
+
+    Args:
+        model: Of a family with ``sentence_maps`` or ``patch_to_slice``, trained with them.
+        sentences: What to look for; without any, the impression of a suspicious abnormality.
+
+    Raises:
+        CheckpointError: The model has neither.
+    """
+
+    def __init__(self, model: LanguageModel, sentences: Sequence[str] = ()) -> None:
+        self.model = model
+        self.sentences = tuple(sentences) or (SUSPICION,)
+        network = model.model
+        self.says = getattr(network, "local_text", None) is not None
+        self.slices = getattr(network, "slices", None) is not None
+        if not (self.says or self.slices):
+            raise CheckpointError(
+                f"{model.card.recipe} aligns nothing locally and has no maps; name a run of mama "
+                "or glam with model.local=true"
+            )
+
+    def add(self, exam: Exam, prediction: ExamPrediction) -> ExamPrediction:
+        """The prediction with heatmaps of every image that can be processed."""
+        processed = self._processed(exam)
+        heatmaps: dict[str, list[Heatmap]] = {image_id: [] for image_id in processed}
+        if self.says and processed:
+            for heatmap in self._sentences(list(processed.values())):
+                heatmaps[heatmap.image_id].append(heatmap)
+        if self.slices:
+            for heatmap in self._slices(exam, processed, prediction):
+                heatmaps[heatmap.image_id].append(heatmap)
+        images = tuple(
+            replace(image, heatmaps=(*image.heatmaps, *heatmaps.get(image.image_id, ())))
+            for image in prediction.images
+        )
+        note = f"maps of {self.model.card.recipe} show where, not how likely"
+        return replace(prediction, images=images, notes=(*prediction.notes, note))
+
+    def _processed(self, exam: Exam) -> dict[str, ProcessedImage]:
+        """By image id; an image that cannot be processed has no maps."""
+        found = {}
+        for image in exam.images:
+            if image.view.slot is None:
+                continue
+            try:
+                found[image.image_id] = process_as_prepared(image, self.model.spec)
+            except (DicomError, PixelError):
+                continue
+        return found
+
+    def _sentences(self, images: Sequence[ProcessedImage]) -> list[Heatmap]:
+        texts = self.model.tokenizer.batch([self.sentences] * len(images), list(range(len(images))))
+        pixels = _stacked(images).to(self.model.device)
+        with torch.inference_mode():
+            maps = self.model.model.sentence_maps(pixels, texts.to(self.model.device))
+            tower = self.model.model.image_tower
+            maps = evenly(maps, shift=tower.first_center / tower.stride - 0.5)
+        return [
+            Heatmap(
+                image_id=image.image_id,
+                class_name=sentence,
+                values=_between_extremes(values),
+                geometry=image.geometry,
+            )
+            for image, of_image in zip(images, maps.float().cpu().numpy(), strict=True)
+            for sentence, values in zip(self.sentences, of_image, strict=False)
+        ]
+
+    def _slices(
+        self,
+        exam: Exam,
+        processed: dict[str, ProcessedImage],
+        prediction: ExamPrediction,
+    ) -> list[Heatmap]:
+        found: list[Heatmap] = []
+        for side in SIDES:
+            cc, mlo = (_first(exam, processed, side, position) for position in ("CC", "MLO"))
+            if cc is None or mlo is None:
+                continue
+            with torch.inference_mode():
+                agreement, rows = self.model.model.patch_to_slice(
+                    *(_stacked([p]).to(self.model.device) for p in (cc, mlo))
+                )
+            cosines = agreement[0].float().cpu().numpy()
+            place = _query(cc, cosines, prediction)
+            shape = cosines.shape[:2]
+            found += [
+                _heatmap(cc, CUT_OUT, _only(shape, place)),
+                _heatmap(mlo, FOUND, slice_map(cosines[place], rows[0][place].float().cpu())),
+            ]
+        return found
+
+
+def slice_map(
+    agreement: Float[np.ndarray, " column"], rows: Float[Tensor, "column row"]
+) -> Float[np.ndarray, "row column"]:
+    """One super-patch's map over the MLO, in [0, 1], 1 at the best place.
+
+    Args:
+        agreement: Cosine of the super-patch with what it finds in each column.
+        rows: Attention over each column's rows; sums to 1.
+    """
+    values = np.clip(agreement, 0, None)[None, :] * rows.numpy().T
+    return values / max(float(values.max()), np.finfo(values.dtype).tiny)
+
+
+def _query(
+    cc: ProcessedImage, cosines: Float[np.ndarray, "row col column"], prediction: ExamPrediction
+) -> tuple[int, int]:
+    """Which super-patch is looked for: the best finding's on the CC, else the best agreeing one."""
+    rows, cols = cosines.shape[:2]
+    height, width = cc.pixels.shape
+    for breast in prediction.breasts:
+        for finding in sorted(breast.findings, key=lambda f: -(f.score or 0.0)):
+            for region in finding.regions:
+                if region.image_id == cc.image_id:
+                    x, y = cc.geometry.box_to_processed(region.box).center
+                    row, col = int(y * rows / height), int(x * cols / width)
+                    return min(max(row, 0), rows - 1), min(max(col, 0), cols - 1)
+    best = np.where(_tissue(cc, (rows, cols)), cosines.max(axis=2), -np.inf)
+    row, col = np.unravel_index(int(best.argmax()), best.shape)
+    return int(row), int(col)
+
+
+def _tissue(image: ProcessedImage, grid: tuple[int, int]) -> Bool[np.ndarray, "row col"]:
+    """Cells whose centre lies in the breast; all, where none does."""
+    height, width = image.pixels.shape
+    rows = ((np.arange(grid[0]) + 0.5) * height / grid[0]).astype(int)
+    cols = ((np.arange(grid[1]) + 0.5) * width / grid[1]).astype(int)
+    inside: Bool[np.ndarray, "row col"] = image.pixels[np.ix_(rows, cols)] > 0
+    return inside if inside.any() else np.ones_like(inside)
+
+
+def _first(
+    exam: Exam, processed: dict[str, ProcessedImage], side: str, position: str
+) -> ProcessedImage | None:
+    def is_it(image: Image) -> bool:
+        here = (image.view.side, image.view.position) == (side, position)
+        return here and image.image_id in processed
+
+    return next((processed[i.image_id] for i in exam.images if is_it(i)), None)
+
+
+def _only(shape: tuple[int, ...], place: tuple[int, int]) -> Float[np.ndarray, "row col"]:
+    values = np.zeros(shape, dtype=np.float32)
+    values[place] = 1.0
+    return values
+
+
+def _heatmap(image: ProcessedImage, name: str, values: np.ndarray) -> Heatmap:
+    return Heatmap(image_id=image.image_id, class_name=name, values=values, geometry=image.geometry)
+
+
+def _between_extremes(values: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
+    low, high = float(values.min()), float(values.max())
+    return (values - low) / max(high - low, np.finfo(values.dtype).tiny)
+
+
+def _stacked(images: Sequence[ProcessedImage]) -> Float[Tensor, "image 1 row col"]:
+    pixels = np.stack([image.pixels for image in images]).astype(np.float32)
+    return cast("Any", torch.from_numpy(pixels))[:, None]
