@@ -7,7 +7,7 @@ from fourview.entities import Voi
 from fourview.errors import PixelError
 from fourview.geometry import Box
 from fourview.preprocess.pipeline import from_levels, process, to_pixel_levels, was_enlarged
-from fourview.preprocess.spec import SPECS, PixelSpec, pixel_spec
+from fourview.preprocess.spec import ALIASES, SPECS, PixelSpec, pixel_spec
 from mammogram_examples import breast_pixels, image_of
 
 NATIVE = PixelSpec(name="native", rows=None, cols=None, pad_to_aspect=False)
@@ -223,3 +223,9 @@ def test_a_finer_decode_is_asked_for_where_it_would_show_more():
         spec = PixelSpec(name="test", rows=rows, cols=rows)
         assert was_enlarged(process(small, spec).geometry) == want
         assert not was_enlarged(process(whole, spec).geometry)  # there is no finer one
+
+
+@pytest.mark.parametrize(("short", "name"), ALIASES.items())
+def test_a_short_name_is_the_same_spec(short, name):
+    assert pixel_spec(short) is pixel_spec(name)
+    assert pixel_spec(short).name == name

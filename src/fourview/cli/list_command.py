@@ -39,12 +39,14 @@ def _sources() -> dict[str, str]:
 
 
 def _specs() -> dict[str, str]:
-    from fourview.preprocess.spec import SPECS
+    from fourview.preprocess.spec import ALIASES, SPECS
 
-    return {
+    told = {
         name: f"{spec.rows or 'native'} x {spec.cols or 'native'}, {spec.fingerprint}"
-        for name, spec in sorted(SPECS.items())
+        for name, spec in SPECS.items()
     }
+    told |= {short: f"short for {name}" for short, name in ALIASES.items()}
+    return dict(sorted(told.items()))
 
 
 def _families() -> dict[str, str]:

@@ -165,12 +165,21 @@ SPECS: dict[str, PixelSpec] = {
 }
 
 
+ALIASES: dict[str, str] = {  # short names; stores, checkpoints and reports carry the full one
+    "dmv": "dmv-2974x1942",
+    "frcnn": "frcnn-2145x1737",
+    "lesion-native": "nyu-2944x1920",  # whose pixels are the file's: windows are cut from them
+}
+
+
 def pixel_spec(name: str) -> PixelSpec:
-    """The spec of that name.
+    """The spec of that name, or of that short name.
 
     Raises:
         PixelError: There is none; the message lists those there are.
     """
-    if name not in SPECS:
-        raise PixelError(f"no pixel spec '{name}'; there are: {', '.join(sorted(SPECS))}")
-    return SPECS[name]
+    full = ALIASES.get(name, name)
+    if full not in SPECS:
+        known = sorted([*SPECS, *ALIASES])
+        raise PixelError(f"no pixel spec '{name}'; there are: {', '.join(known)}")
+    return SPECS[full]
