@@ -109,8 +109,8 @@ SPECS: dict[str, PixelSpec] = {
             pad_to_aspect=False,
             decode="as_needed",
         ),
-        PixelSpec(name="vlp-192x96", rows=192, cols=96, mm_per_px=1.2),  # small, for phantoms
-        PixelSpec(name="glam-192x96", rows=192, cols=96, align_ap=True, mm_per_px=1.2),
+        PixelSpec(name="vlp-96x48", rows=96, cols=48, mm_per_px=2.4),  # small, for phantoms
+        PixelSpec(name="glam-96x48", rows=96, cols=48, align_ap=True, mm_per_px=2.4),
         PixelSpec(name="clsdet-native", rows=None, cols=None, pad_to_aspect=False),
         PixelSpec(
             name="nyu-2944x1920",  # the NYU data are unwindowed; its networks standardise

@@ -127,7 +127,7 @@ def m324() -> Recipe:
 
 
 def phantom() -> Recipe:
-    """GLAM small enough for phantoms on a CPU: 12 x 12 super-patches over 24 x 12 tokens.
+    """GLAM small enough for phantoms on a CPU: 6 x 6 super-patches over 12 x 6 tokens.
 
     What it reaches, beside clip:phantom and mama:phantom, is in docs/results/vlp.md.
     """
@@ -144,15 +144,15 @@ def phantom() -> Recipe:
             ),
             text=TextTowerConfig(dim=32, layers=1),
             dim=64,
-            super_patches=(12, 12),
+            super_patches=(6, 6),
             pooling_heads=4,
         ),
-        pixel_spec="glam-192x96",
+        pixel_spec="glam-96x48",
         stage="pretrain",
         feed=CaptionFeedConfig(positive="partner", texts="every", anchors="exam"),
         unit="exam",
         batch=48,
-        epochs=14,
+        epochs=20,
         optimizer=OptimizerConfig(name="adamw", lr=3e-3, weight_decay=0.01, decay="matrices"),
         schedule=ScheduleConfig(name="warmup_cosine", warmup=0.1),
         augment=AugmentConfig(
@@ -169,4 +169,4 @@ def phantom() -> Recipe:
 
 def phantom_unaligned() -> Recipe:
     """The same with MLO views as they are, to see what the alignment does."""
-    return replace(phantom(), name="glam:phantom_unaligned", pixel_spec="vlp-192x96")
+    return replace(phantom(), name="glam:phantom_unaligned", pixel_spec="vlp-96x48")
