@@ -1,6 +1,8 @@
 """Cls-Det-RS on phantoms with image-level labels: the runs and figures of docs/results/clsdet.md.
 
-    python -m experiments.clsdet data PHANTOMS FOLDER   manifest and store of what is used of them
+    python -m experiments.clsdet data PHANTOMS FOLDER   manifest of what is used of them
+    fourview prepare FOLDER/manifest --spec clsdet-native -o FOLDER/store
+    python -m experiments.clsdet codes FOLDER           codes of all regions, for all runs
     python -m experiments.clsdet train FOLDER           what is missing of the runs, one by one
     python -m experiments.clsdet measure FOLDER         tables and the FROC figure of what is there
 
@@ -20,21 +22,21 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from fourview.data.feed import FeedRequest
+from fourview.data.feeds.regions import make_feed
 from fourview.data.image_labels import with_stand_in_birads
 from fourview.data.manifest import read_manifest, write_manifest
-from fourview.data.prepare import prepare
 from fourview.data.sources.phantom import read_phantom
 from fourview.data.split import assign_split, without_patients
 from fourview.data.store import Store
 from fourview.evaluate.run import evaluate
 from fourview.evaluate.table import read_predictions
-from fourview.preprocess.spec import pixel_spec
 from fourview.recipes import clsdet
 from fourview.train.loop import Machine
 from fourview.train.recipe import Recipe, override
 from fourview.train.run import train
 
-NUM_EXAMS = 400
+NUM_EXAMS = 330
 SEEDS = (0, 1, 2)
 SPLIT = {"train": 0.5, "validation": 0.1, "test": 0.4}
 HEADS: dict[str, Callable[[], Recipe]] = {
@@ -47,7 +49,7 @@ SCENARIOS = {"M vs BN": "clsdet-m-vs-bn-v1", "MB vs N": "clsdet-mb-vs-n-v1"}
 
 
 def make_data(phantoms: Path, root: Path) -> None:
-    """Manifest with image-level labels and split, and the store."""
+    """Manifest with image-level labels and split."""
     manifest = read_phantom(phantoms)
     exams = manifest.exams.sort("exam_id")
     manifest = without_patients(manifest, exams["patient_id"][NUM_EXAMS:])
@@ -61,10 +63,22 @@ def make_data(phantoms: Path, root: Path) -> None:
     manifest = with_stand_in_birads(replace(manifest, images=images))
     manifest = assign_split(manifest, SPLIT, seed=0, stratify=("cancer",))
     write_manifest(manifest, root / "manifest")
-    prepare(manifest, pixel_spec("clsdet-native"), root / "store", workers=1)
     read = manifest.images.filter(pl.col("left_out").is_null())
     read = read.join(manifest.exams.select("exam_id", "split"), on="exam_id")
     print(read.group_by("split", "birads").len().sort("split", "birads"))
+
+
+def make_codes(root: Path) -> None:
+    """Codes of the three parts, as training would compute them."""
+    manifest, store = read_manifest(root / "manifest"), Store.open(root / "store")
+    recipe = _with_weights(clsdet.small())
+    start = time.process_time()
+    for part in SPLIT:
+        request = FeedRequest(classes={}, part=part, training=part == "train", settings=recipe.feed)
+        feed = make_feed(manifest, store, request)
+        counts = [len(feed.codes.boxes(i)) for s in feed.samples for i in s.images]
+        print(part, len(counts), "images", f"{np.mean(counts):.1f} regions each", flush=True)
+    print(f"{time.process_time() - start:.0f} CPU seconds")
 
 
 def train_all(root: Path) -> None:
@@ -75,10 +89,9 @@ def train_all(root: Path) -> None:
             out = root / "runs" / f"{make().name.partition(':')[2]}-{seed}"
             if (out / "seconds.json").exists():
                 continue
-            weights = f"feed.encoder.network.weights={imagenet_lite0()}"
             start = time.process_time()
             train(
-                replace(override(make(), [weights]), seed=seed),
+                replace(_with_weights(make()), seed=seed),
                 manifest,
                 store,
                 out,
@@ -89,6 +102,10 @@ def train_all(root: Path) -> None:
             seconds = time.process_time() - start
             (out / "seconds.json").write_text(json.dumps({"cpu_seconds": seconds}))
             print(name, seed, f"{seconds:.0f} s", flush=True)
+
+
+def _with_weights(recipe: Recipe) -> Recipe:
+    return override(recipe, [f"feed.encoder.network.weights={imagenet_lite0()}"])
 
 
 def imagenet_lite0() -> Path:
@@ -164,14 +181,17 @@ def draw_froc(curves: dict[str, dict[str, list]], out: Path) -> None:
     print(f"\nfigure: {out}")
 
 
+STEPS = {"codes": make_codes, "train": train_all, "measure": measure}
+
+
 def main() -> None:
     """See the module docstring."""
     command, *folders = sys.argv[1:] or [""]
     paths = [Path(folder) for folder in folders]
     if command == "data" and len(paths) == 2:
         make_data(*paths)
-    elif command in ("train", "measure") and len(paths) == 1:
-        (train_all if command == "train" else measure)(paths[0])
+    elif command in STEPS and len(paths) == 1:
+        STEPS[command](paths[0])
     else:
         sys.exit(__doc__)
 

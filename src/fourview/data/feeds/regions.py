@@ -55,7 +55,7 @@ class ReadRegions:
     """A sample with the regions of each of its images."""
 
     sample: Sample
-    boxes: tuple[Int[np.ndarray, "region 4"], ...]
+    boxes: tuple[np.ndarray, ...]  # (region, 4) of each image; images differ in their regions
     values: tuple[np.ndarray, ...]  # codes (region, dim) or pixels (region, row, col)
 
 
@@ -225,7 +225,8 @@ def stored_boxes(
     return np.concatenate([np.clip(low, 0, limit), np.clip(high, 0, limit)], axis=1)
 
 
-def _make(manifest: Manifest, store: Store, request: FeedRequest) -> RegionFeed:
+def make_feed(manifest: Manifest, store: Store, request: FeedRequest) -> RegionFeed:
+    """The feed of a manifest; codes that are missing are computed."""
     settings = request.settings or RegionFeedSettings()
     exams = make_samples(
         manifest,
@@ -280,4 +281,4 @@ def _with_targets(sample: Sample, labels: Labels) -> Sample:
     return replace(sample, targets=targets)
 
 
-FEED = FeedKind(make=_make, settings=RegionFeedSettings)
+FEED = FeedKind(make=make_feed, settings=RegionFeedSettings)
