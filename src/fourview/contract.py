@@ -483,6 +483,7 @@ class PublishedWeights:
         change: Our name and the tensor to the tensor as we lay it out; None leaves all as they are.
         aliases: Expressions of names that repeat another tensor, each with that one's name: they
             must be equal, and are then left out.
+        unused: Expressions of names that have no place here on purpose, such as another head.
     """
 
     name: str
@@ -495,6 +496,7 @@ class PublishedWeights:
     names: tuple[tuple[str, str], ...]
     change: Callable[[str, Tensor], Tensor] | None = None
     aliases: tuple[tuple[str, str], ...] = ()
+    unused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,6 +210,8 @@ def _without_aliases(
 ) -> dict[str, Tensor]:
     kept: dict[str, Tensor] = {}
     for name, value in state.items():
+        if any(re.fullmatch(expression, name) for expression in weights.unused):
+            continue
         original = _renamed(name, weights.aliases)
         if original is None or original not in state:
             kept[name] = value

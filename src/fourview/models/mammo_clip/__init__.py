@@ -3,6 +3,7 @@
 from fourview.contract import ModelFamily, Stage
 from fourview.models.mammo_clip.model import TINY, MammoClip, MammoClipConfig
 from fourview.models.mammo_clip.objective import MammoClipObjective, MammoClipObjectiveConfig
+from fourview.models.mammo_clip.published import PUBLISHED
 
 FAMILY = ModelFamily(
     name="mammo_clip",
@@ -17,4 +18,5 @@ FAMILY = ModelFamily(
     },
     pixel_spec="mammoclip-1520x912",
     tiny_config=TINY,
+    published=PUBLISHED,
 )
