@@ -80,6 +80,25 @@ def patch_batch(
     return replace(batch, patches=patches)
 
 
+def box_batch(
+    *exams: str,
+    size: tuple[int, int] = (64, 32),
+    labels: Sequence[str] = ("cancer",),
+    seed: int = 0,
+) -> ExamBatch:
+    """What the feed of boxes gives: two findings on every image, a malignant and a benign one."""
+    batch = exam_batch(*exams, size=size, labels=labels, seed=seed)
+    image = torch.arange(batch.num_images).repeat_interleave(2)
+    second = torch.arange(len(image)) % 2
+    box = torch.tensor([[4.0, 6.0, 18.0, 22.0], [12.0, 30.0, 30.0, 60.0]])[second]
+    patches = PatchBatch(
+        image=image,
+        box=box,
+        targets={"malignant": 1.0 - second, "calcification": image % 2.0},
+    )
+    return replace(batch, patches=patches)
+
+
 def caption_batch(*exams: str, size: tuple[int, int] = (64, 32), seed: int = 0) -> ExamBatch:
     """What the feed of captions gives: two images an exam, the first of them with its caption.
 

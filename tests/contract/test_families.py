@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import fourview
-from factory import caption_batch, exam_batch, patch_batch
+from factory import box_batch, caption_batch, exam_batch, patch_batch
 from fourview.contract import ExamBatch, ModelFamily, ModelOutput, task
 from fourview.models.find import family_names, find_family
 from fourview.predict.checkpoint import load_checkpoint, save_checkpoint
@@ -58,6 +58,8 @@ def batch_for(family: ModelFamily, *exams: str, seed: int = 0) -> ExamBatch:
     if any(stage.feed == "patches" for stage in family.stages.values()):
         return patch_batch(*exams, size=family.tiny_size, label=asked, seed=seed)
     labels = tuple(task(asked).labels) if asked else ("cancer",)
+    if any(stage.feed == "boxes" for stage in family.stages.values()):
+        return box_batch(*exams, size=family.tiny_size, labels=labels, seed=seed)
     return exam_batch(*exams, size=family.tiny_size, labels=labels, seed=seed)
 
 

@@ -84,7 +84,7 @@ class Reader:
     def look(self, exam: Exam) -> tuple[ExamPrediction, Seen, ModelOutput | None]:
         """A prediction with the processed images that it is of, and what the network said."""
         seen, left_out = self._process(exam)
-        output = self._run(_batch(seen)) if seen.images else None
+        output = self._run(self._batch(seen)) if seen.images else None
         images = self._image_predictions(seen, output)
         scored = {image.image_id for image in seen.images}
         others = tuple(
@@ -127,12 +127,7 @@ class Reader:
         Raises:
             CheckpointError: The store holds other pixels than the model was trained on.
         """
-        if store.fingerprint != self.spec.fingerprint:
-            raise CheckpointError(
-                f"the store holds {store.spec.name} {store.fingerprint}, {self.card.recipe} reads "
-                f"{self.spec.name} {self.spec.fingerprint}; run: fourview prepare MANIFEST "
-                f"--spec {self.spec.name} -o STORE"
-            )
+        self.require_pixels(store)
         samples = make_samples(
             manifest,
             classes={},
@@ -149,6 +144,23 @@ class Reader:
             autocast=self.engine.all_in_bfloat16,
             progress=progress,
         )
+
+    def require_pixels(self, store: Store) -> None:
+        """Pass a store of the pixels that the model was trained on.
+
+        Raises:
+            CheckpointError: The store holds other pixels.
+        """
+        if store.fingerprint != self.spec.fingerprint:
+            raise CheckpointError(
+                f"the store holds {store.spec.name} {store.fingerprint}, {self.card.recipe} reads "
+                f"{self.spec.name} {self.spec.fingerprint}; run: fourview prepare MANIFEST "
+                f"--spec {self.spec.name} -o STORE"
+            )
+
+    def _batch(self, seen: Seen) -> ExamBatch:
+        """What the network reads of an exam: its images in one stack."""
+        return _stacked(seen)
 
     def _process(self, exam: Exam) -> tuple[Seen, tuple[LeftOut, ...]]:
         images, processed, ranks = [], [], []
@@ -272,7 +284,12 @@ def load_model(run: Path | str | None = None, *, engine: Engine = PLAIN) -> Read
         raise CheckpointError(
             f"{folder}: {card.recipe} reads findings; load it with finding_reader.load_any_model"
         )
-    return Reader(model, card, family, operating_points=operating_points(folder), engine=engine)
+    points = operating_points(folder)
+    if any(stage.feed == "regions" for stage in family.stages.values()):
+        from fourview.predict.region_reader import RegionReader  # noqa: PLC0415 - is a Reader
+
+        return RegionReader(model, card, family, operating_points=points, engine=engine)
+    return Reader(model, card, family, operating_points=points, engine=engine)
 
 
 def is_finding_family(family: ModelFamily) -> bool:
@@ -318,7 +335,7 @@ def _forward(model: nn.Module, batch: ExamBatch) -> ModelOutput:
     return output
 
 
-def _batch(seen: Seen) -> ExamBatch:
+def _stacked(seen: Seen) -> ExamBatch:
     slots = [image.view.slot for image in seen.images]
     return ExamBatch(
         pixels=torch.from_numpy(np.stack([p.pixels for p in seen.processed]))[:, None],
