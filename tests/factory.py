@@ -99,6 +99,22 @@ def box_batch(
     return replace(batch, patches=patches)
 
 
+def region_batch(
+    *exams: str, dim: int, labels: Sequence[str] = ("cancer",), seed: int = 0
+) -> ExamBatch:
+    """What the feed of regions gives: codes of three to five windows of every image, no pixels."""
+    batch = exam_batch(*exams, size=(0, 0), labels=labels, seed=seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    counts = 3 + torch.arange(batch.num_images) % 3
+    image = torch.repeat_interleave(torch.arange(batch.num_images), counts)
+    patches = PatchBatch(
+        image=image,
+        box=torch.tensor([0.0, 0.0, 32.0, 32.0]).expand(len(image), 4),
+        codes=torch.rand(len(image), dim, generator=generator),
+    )
+    return replace(batch, patches=patches)
+
+
 def caption_batch(*exams: str, size: tuple[int, int] = (64, 32), seed: int = 0) -> ExamBatch:
     """What the feed of captions gives: two images an exam, the first of them with its caption.
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import fourview
-from factory import box_batch, caption_batch, exam_batch, patch_batch
+from factory import box_batch, caption_batch, exam_batch, patch_batch, region_batch
 from fourview.contract import ExamBatch, ModelFamily, ModelOutput, task
 from fourview.models.find import family_names, find_family
 from fourview.predict.checkpoint import load_checkpoint, save_checkpoint
@@ -60,6 +60,8 @@ def batch_for(family: ModelFamily, *exams: str, seed: int = 0) -> ExamBatch:
     labels = tuple(task(asked).labels) if asked else ("cancer",)
     if any(stage.feed == "boxes" for stage in family.stages.values()):
         return box_batch(*exams, size=family.tiny_size, labels=labels, seed=seed)
+    if any(stage.feed == "regions" for stage in family.stages.values()):
+        return region_batch(*exams, dim=family.tiny_config.code_dim, labels=labels, seed=seed)
     return exam_batch(*exams, size=family.tiny_size, labels=labels, seed=seed)
 
 
