@@ -8,15 +8,51 @@ is the image's own score: a map of a low score stays faint.
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from fourview.contract import ModelOutput
+from fourview.contract import ExamBatch, ModelOutput
 
 FINER = 4  # a peak between two cells then lies where it is
+
+
+@runtime_checkable
+class _Looks(Protocol):
+    """An encoder that says where its cells look."""
+
+    @property
+    def stride(self) -> int: ...
+
+    @property
+    def first_center(self) -> float: ...
+
+    def __call__(self, pixels: Tensor) -> Tensor: ...
+
+
+def explained(
+    batch: ExamBatch, encoder: _Looks, read: Callable[[Tensor, ExamBatch], Any]
+) -> ModelOutput:
+    """The output of a network that is an encoder and a head, with activation maps as heatmaps.
+
+    Args:
+        batch: Images to explain.
+        encoder: Pixels to a grid of features.
+        read: Features and batch to the output, which has ``logits`` of every image.
+    """
+    with torch.no_grad():
+        features = encoder(batch.pixels)
+
+    def logits_and_output(grid: Tensor) -> tuple[Tensor, ModelOutput]:
+        output = read(grid, batch)
+        return output.logits, output
+
+    return with_activation_maps(
+        features, logits_and_output, stride=encoder.stride, first_center=encoder.first_center
+    )
 
 
 def with_activation_maps(

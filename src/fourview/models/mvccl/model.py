@@ -24,7 +24,7 @@ from fourview.models.mvccl.modules import (
     JointSelfAttention,
     LocalCoOccurrence,
 )
-from fourview.nn.activation_map import with_activation_maps
+from fourview.nn.activation_map import explained
 from fourview.nn.attention import AttentionConfig
 from fourview.nn.encoder import Encoder, EncoderConfig
 
@@ -130,19 +130,7 @@ class Mvccl(nn.Module):
 
     def explain(self, batch: ExamBatch) -> ModelOutput:
         """The same output with a class-activation heatmap of every image."""
-        with torch.no_grad():
-            features = self.encoder(batch.pixels)
-
-        def read(grid: Tensor) -> tuple[Tensor, ModelOutput]:
-            output = self.read(grid, batch)
-            return output.logits, output
-
-        return with_activation_maps(
-            features,
-            read,
-            stride=self.encoder.stride,
-            first_center=self.encoder.first_center,
-        )
+        return explained(batch, self.encoder, self.read)
 
     def _local(self, tokens: Tensor, aux: Int[Tensor, " image"]) -> list[Tensor]:
         """z_m and z_a of every image; each ordered pair of views goes through the block once."""

@@ -8,12 +8,11 @@ Shapes:   I images, D features of a cell, K classes.
 
 from dataclasses import dataclass, field
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fourview.contract import ExamBatch, ModelOutput, task
-from fourview.nn.activation_map import with_activation_maps
+from fourview.nn.activation_map import explained
 from fourview.nn.encoder import Encoder, EncoderConfig
 
 
@@ -67,19 +66,7 @@ class SingleView(nn.Module):
 
     def explain(self, batch: ExamBatch) -> ModelOutput:
         """The same output with a class-activation heatmap of every image."""
-        with torch.no_grad():
-            features = self.encoder(batch.pixels)
-
-        def read(grid: Tensor) -> tuple[Tensor, ModelOutput]:
-            output = self.read(grid, batch)
-            return output.logits, output
-
-        return with_activation_maps(
-            features,
-            read,
-            stride=self.encoder.stride,
-            first_center=self.encoder.first_center,
-        )
+        return explained(batch, self.encoder, self.read)
 
 
 TINY = SingleViewConfig(encoder=EncoderConfig(name="small", weights="none", widths=(4, 4, 8, 8, 8)))
