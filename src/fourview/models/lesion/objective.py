@@ -65,7 +65,7 @@ class AggregateObjective(Objective):
         model.local.requires_grad_(False)
         model.local.eval()
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "AggregateObjective":
         """Training mode for f_agg alone."""
         super().train(mode)
         self.model.local.eval()
