@@ -1,6 +1,7 @@
 """A published table measured again: runs or predictions in, its cells with ours beside them out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -63,28 +64,19 @@ def reproduce(
     chosen = _protocols(published, manifest, protocols)
     _require_inputs(rows, store)
     results: dict[str, dict[str, Result]] = {}
-    notes: list[str] = []
     for given, row in found.items():
         predictions, facts = _predictions(rows[given], manifest, store, chosen)
-        results[row.name] = {}
-        for protocol in chosen:
-            try:
-                result = evaluate(
-                    predictions,
-                    manifest,
-                    protocol,
-                    replicates=replicates,
-                    seed=seed,
-                    workers=workers,
-                    groups=(),
-                )
-            except EvaluationError as error:
-                raise EvaluationError(
-                    f"row '{row.name}', {protocol}: {error}{_way_out(published, chosen)}"
-                ) from None
-            result = with_file_facts(result, facts)
-            results[row.name][protocol] = result
-            notes += [f"{row.name}, {protocol}: {note}" for note in result.notes]
+        measure = partial(
+            evaluate,
+            predictions,
+            manifest,
+            replicates=replicates,
+            seed=seed,
+            workers=workers,
+            groups=(),
+        )
+        measured = _by_protocol(row.name, measure, chosen, _way_out(published, chosen))
+        results[row.name] = {name: with_file_facts(r, facts) for name, r in measured.items()}
     return Reproduction(
         table=published,
         added=tuple(row for row in found.values() if row not in published.rows),
@@ -93,8 +85,27 @@ def reproduce(
         columns=_columns(published, manifest, chosen),
         data=manifest.source,
         manifest_hash=manifest_hash(manifest),
-        notes=tuple(notes),
+        notes=tuple(_notes(results)),
     )
+
+
+def _by_protocol(
+    row: str, measure: Callable[[str], Result], protocols: Sequence[str], way_out: str
+) -> dict[str, Result]:
+    """The row by every protocol; an error says which row and which protocol it was."""
+    results = {}
+    for protocol in protocols:
+        try:
+            results[protocol] = measure(protocol)
+        except EvaluationError as error:
+            raise EvaluationError(f"row '{row}', {protocol}: {error}{way_out}") from None
+    return results
+
+
+def _notes(results: Mapping[str, Mapping[str, Result]]) -> Iterator[str]:
+    for row, by_protocol in results.items():
+        for protocol, result in by_protocol.items():
+            yield from (f"{row}, {protocol}: {note}" for note in result.notes)
 
 
 def _find_rows(table: PublishedTable, rows: Mapping[str, Path]) -> dict[str, TableRow]:

@@ -10,7 +10,7 @@ import polars as pl
 import torch
 from torch import nn
 
-from fourview.contract import Task, task
+from fourview.contract import Objective, Task, task
 from fourview.data.context import ContextMaps
 from fourview.data.feed import Feed, FeedRequest, find_feed
 from fourview.data.manifest import manifest_hash
@@ -77,35 +77,54 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     _require_samples(recipe, parts[TRAIN])
     out.mkdir(parents=True, exist_ok=True)
     _write_plan(out, recipe, manifest)
-    terms, may_release = _terms(manifest, start)
-    family = find_family(recipe.family)
-    torch.manual_seed(recipe.seed)  # initial weights
-    model = family.build(recipe.model)
-    if start is not None:
-        _begin_with(model, start, family.stages[recipe.stage].takes)
     loop = Loop(
         recipe,
-        family.stages[recipe.stage].objective(model, recipe.objective),
+        _objective(recipe, start),
         training=parts[TRAIN],
         validation=parts[VALIDATION],
         out=out,
-        provenance=Provenance(
-            digest=_digest(recipe, manifest, store, start, context),
-            trained_on=f"{manifest.source} {manifest_hash(manifest)}",
-            terms=terms,
-            may_release=may_release,
-        ),
+        provenance=_provenance(recipe, manifest, store, start, context),
         machine=machine,
         progress=progress,
     )
-    environment_text = json.dumps(
-        environment(loop.accelerator.device, loop.accelerator.num_processes), indent=2
-    )
-    write_text_whole(out / "environment.json", environment_text + "\n")
+    _write_environment(out, loop)
     loop.fit()
     if loop.accelerator.is_main_process and recipe.task is not None:
         _measure(out, recipe, task(recipe.task), parts, manifest, loop, machine)
     return out / BEST
+
+
+def _objective(recipe: Recipe, start: Path | None) -> Objective:
+    """The stage's objective around its network, with random weights or those it begins with."""
+    family = find_family(recipe.family)
+    stage = family.stages[recipe.stage]
+    torch.manual_seed(recipe.seed)  # initial weights
+    model = family.build(recipe.model)
+    if start is not None:
+        _begin_with(model, start, stage.takes)
+    return stage.objective(model, recipe.objective)
+
+
+def _provenance(
+    recipe: Recipe,
+    manifest: Manifest,
+    store: Store,
+    start: Path | None,
+    context: ContextMaps | None,
+) -> Provenance:
+    """What the run's checkpoints say of where they come from."""
+    terms, may_release = _terms(manifest, start)
+    return Provenance(
+        digest=_digest(recipe, manifest, store, start, context),
+        trained_on=f"{manifest.source} {manifest_hash(manifest)}",
+        terms=terms,
+        may_release=may_release,
+    )
+
+
+def _write_environment(out: Path, loop: Loop) -> None:
+    found = environment(loop.accelerator.device, loop.accelerator.num_processes)
+    write_text_whole(out / "environment.json", json.dumps(found, indent=2) + "\n")
 
 
 def with_split(manifest: Manifest, recipe: Recipe, store: Store) -> Manifest:
