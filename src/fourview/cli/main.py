@@ -28,6 +28,7 @@ COMMANDS = {  # imported when called, so that `index` never waits for torch
     "prepare": "Turn a manifest's pixels into a store.",
     "train": "Train a recipe.",
     "convert": "Turn published weights of others into a checkpoint.",
+    "export": "Copy weights to pass on, where the terms of their data allow it.",
     "predict": "Score the exams of a manifest.",
     "embed": "Features of images and captions by a language-image run.",
     "search": "Rank images by how well a text describes them.",

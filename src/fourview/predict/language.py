@@ -5,6 +5,7 @@ Any family serves whose model has what ``nn.image_tower`` asks for: ``image_feat
 encoded once, however many images it is compared with.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,8 +206,7 @@ def load_language_model(run: Path | str, *, device: str = "cpu") -> LanguageMode
 
 def sentences_of(query: str) -> tuple[str, ...]:
     """The sentences of a typed text: what points, semicolons and line ends part."""
-    parts = query.replace(";", ".").replace("\n", ".").split(". ")
-    found = tuple(part.strip(" .") for part in parts)
+    found = tuple(part.strip(" .") for part in re.split(r"\.\s|[;\n]", query))
     return tuple(part for part in found if part)
 
 

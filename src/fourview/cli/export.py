@@ -1,0 +1,33 @@
+"""``fourview export``: a checkpoint to pass on."""
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fourview.predict.release import export_checkpoint
+
+
+def export(
+    run: Path,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    permission: str = "",
+    json: bool = False,
+) -> None:
+    """Copy the weights of a run, with what is needed to use them, to a folder to be passed on.
+
+    Parameters
+    ----------
+    run: Run or checkpoint folder.
+    out: New folder.
+    permission: Where the terms of the training data forbid passing weights on, as EMBED's do: what
+        allows it all the same, such as the number of a contract; it is written beside the weights.
+    json: Print what was made as JSON.
+    """
+    card = export_checkpoint(run, out, permission=permission)
+    summary = {"out": str(out), "recipe": card.recipe, "terms": card.terms}
+    print(
+        jsonlib.dumps(summary) if json else f"{out}: {card.recipe}; terms: {card.terms or 'none'}"
+    )
