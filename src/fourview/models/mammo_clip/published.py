@@ -1,6 +1,6 @@
 """The published models: facts about their files; the weights are not part of this package.
 
-Published names: an EfficientNet whose blocks are numbered through, HuggingFace's names for BERT, and
+Published names: an EfficientNet with its blocks numbered through, HuggingFace's names for BERT, and
 two linear projections. Ours has the blocks by stage, as timm.
 """
 
