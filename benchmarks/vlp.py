@@ -2,8 +2,8 @@
 
 1,369 image tokens, 144 text tokens, 9 x 9 super-patches, a contrastive batch of 8; ViT-B/14 cut to
 2 blocks and 2 text layers with random weights. Ours encodes 2 at a time through the gradient cache.
-Times in alternating fresh processes; the peak is what each process held more than before its first
-step. Both ways give the same gradients (tests/train/test_grad_cache.py). The full shapes (12 blocks,
+Times in fresh processes in turn; the peak is what each process held more than before its first
+step. Both ways give the same gradients (tests/train/test_grad_cache.py). Full shapes (12 blocks,
 batch 144) run where there is CUDA.
 
     python -m benchmarks.vlp
@@ -17,8 +17,8 @@ import sys
 import time
 from typing import Any
 
-PAIRS = 2
-STEPS = 2
+PAIRS = 1
+STEPS = 1
 BATCH, CHUNK = 8, 2
 FULL_BATCH, FULL_CHUNK = 144, 12
 MEMORY_FLOOR = 1.5
