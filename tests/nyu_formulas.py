@@ -257,3 +257,109 @@ def filled(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict[str, np
 
 def in_float64(state: State) -> dict[str, np.ndarray]:
     return {name: value.astype(np.float64) for name, value in state.items()}
+
+
+def relu_mean(state: State, name: str, x: np.ndarray, strides: tuple[int, ...]) -> np.ndarray:
+    """The code of an image in DMV-CNN: a first convolution without padding, mean over cells."""
+    return resnet22_levels(state, name, x, padding=0, strides=strides)[-1].mean(axis=(1, 2))
+
+
+def dmv_head(state: State, view: str, h: np.ndarray) -> np.ndarray:
+    """Probability of yes of the four rows."""
+    hidden = relu(state[f"fc1_{view}.weight"] @ h + state[f"fc1_{view}.bias"])
+    name = f"output_layer_{view}.fc_layer"
+    rows = (state[f"{name}.weight"] @ hidden + state[f"{name}.bias"]).reshape(-1, 2)
+    return softmax(rows)[:, 1]
+
+
+def dmv_views(
+    state: State, windows: Mapping[str, np.ndarray], strides: tuple[int, ...]
+) -> dict[str, float]:
+    """Windows of L-CC, R-CC, L-MLO, R-MLO (channel row col) to the four probabilities."""
+    total = np.zeros(4)
+    for view in ("cc", "mlo"):
+        codes = [
+            relu_mean(state, f"four_view_resnet.{view}", windows[f"{side}-{view.upper()}"], strides)
+            for side in "LR"
+        ]
+        total += dmv_head(state, view, np.concatenate(codes)) / 2
+    names = ("left_benign", "right_benign", "left_malignant", "right_malignant")
+    return dict(zip(names, total.tolist(), strict=True))
+
+
+def dmv_shapes(
+    widths: tuple[int, ...] = RESNET22, channels: int = 1, heads: Mapping[str, int] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """View-wise by default; ``heads`` gives each head's name and how many codes it joins."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for view in ("cc", "mlo"):
+        shapes |= resnet22_shapes(f"four_view_resnet.{view}", widths, channels)
+    for name, joined in (heads or {"cc": 2, "mlo": 2}).items():
+        dim = joined * widths[-1]
+        shapes[f"fc1_{name}.weight"], shapes[f"fc1_{name}.bias"] = (dim, dim), (dim,)
+        shapes[f"output_layer_{name}.fc_layer.weight"] = (8, dim)
+        shapes[f"output_layer_{name}.fc_layer.bias"] = (8,)
+    return shapes
+
+
+def densenet(state: State, patch: np.ndarray, blocks: tuple[int, ...]) -> np.ndarray:
+    """Probabilities of the kinds of a patch; first layers padded as TensorFlow does."""
+    x = np.repeat(patch[None], 3, axis=0)
+    x = conv(_same(x, 7), state["features.conv0.weight"], stride=2)
+    x = max_pool(_same(relu(norm(x, state, "features.norm0")), 3), padding=0)
+    for block, layers in enumerate(blocks, start=1):
+        for layer in range(1, layers + 1):
+            at = f"features.denseblock{block}.denselayer{layer}"
+            out = conv(relu(norm(x, state, f"{at}.norm1")), state[f"{at}.conv1.weight"])
+            out = relu(norm(out, state, f"{at}.norm2"))
+            x = np.concatenate([x, conv(out, state[f"{at}.conv2.weight"], padding=1)])
+        if block < len(blocks):
+            at = f"features.transition{block}"
+            x = conv(relu(norm(x, state, f"{at}.norm")), state[f"{at}.conv.weight"])
+            rows, cols = (n // 2 for n in x.shape[1:])
+            cells = x[:, : 2 * rows, : 2 * cols].reshape(len(x), rows, 2, cols, 2)
+            x = cells.mean(axis=(2, 4))
+    h = relu(norm(x, state, "features.norm5")).mean(axis=(1, 2))
+    return softmax(state["classifier.weight"] @ h + state["classifier.bias"])
+
+
+def _same(x: np.ndarray, size: int) -> np.ndarray:
+    """For stride 2: ceil(n / 2) outputs; of an odd number of zeros the last is below and right."""
+    pads = [(0, 0)]
+    for n in x.shape[1:]:
+        total = max((int(np.ceil(n / 2)) - 1) * 2 + size - n, 0)
+        pads.append((total // 2, total - total // 2))
+    return np.pad(x, pads)
+
+
+def nyu_glam(
+    state: State, image: np.ndarray, *, strides: tuple[int, ...], top: float, patch: int
+) -> dict[str, np.ndarray]:
+    """Scores, where the close look is, its map, and the final maps; classes as in the state."""
+    x = standardised(image)
+    levels = resnet22_levels(state, "global", x[None], padding=3, strides=strides)
+    levels = [*levels[-4:-2], levels[-1]]  # two raw stages, and the last one normalised
+    raw = [conv(f, state[f"level.{i}.weight"]) for i, f in enumerate(levels)]
+    maps = [sigmoid(nearest(m, raw[0].shape[1:])) for m in raw]
+    mixed = 0.2 * maps[2] + 0.6 * maps[1] + 0.2 * maps[0]
+    grid = mixed.shape[1:]
+    window = tuple(round(patch * g / n) for g, n in zip(grid, image.shape, strict=True))
+    ((row, col),) = chosen_windows(mixed, window, 1)
+    top_px, left = (round(c / g * n) for c, g, n in zip((row, col), grid, image.shape, strict=True))
+    cut = x[top_px : top_px + patch, left : left + patch]
+    features = resnet_v1(state, "local", cut, depths=(1, 1, 1, 1), strides=(1, 1, 1, 1))
+    local = sigmoid(conv(features, state["close.weight"]))
+    final = nearest(mixed, image.shape) / 2
+    final[:, top_px : top_px + patch, left : left + patch] += nearest(local, (patch, patch)) / 2
+    return {
+        "scores": np.array([np.mean([top_mean(m[c], top) for m in maps]) for c in (0, 1)]),
+        "corner": np.array([top_px, left]),
+        "local": local,
+        "final": final,
+    }
+
+
+def nearest(maps: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    rows = [int(y * maps.shape[1] / size[0]) for y in range(size[0])]
+    cols = [int(x * maps.shape[2] / size[1]) for x in range(size[1])]
+    return maps[:, rows][:, :, cols]

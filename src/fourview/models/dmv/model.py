@@ -8,7 +8,7 @@ Shapes:   I images, E exams, D features, C classes (cancer, benign).
 """
 
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -93,7 +93,7 @@ class Dmv(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(dim, dim) for _ in range(parts))
         self.answer = nn.ModuleList(nn.Linear(dim, rows) for _ in range(parts))
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "Dmv":
         """As any network, but the patch classifier stays as it is where it only draws."""
         super().train(mode)
         if self.config.kind != "patches" and self.patch_network is not None:

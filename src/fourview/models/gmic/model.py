@@ -152,7 +152,7 @@ class Gmic(nn.Module):
     ) -> Float[Tensor, "image patch dim"]:
         rgb = patches.flatten(0, 1)[:, None].expand(-1, 3, -1, -1)
         pooled: Tensor = self.local_network(rgb).float().mean(dim=(2, 3))
-        return pooled.unflatten(0, patches.shape[:2])
+        return pooled.reshape(*patches.shape[:2], -1)
 
 
 class GatedAttention(nn.Module):

@@ -1,5 +1,7 @@
 """NYU's GLAM (Liu et al. 2021), which segments from labels of breasts; see README.md."""
 
+from torch import Tensor
+
 from fourview.contract import ModelFamily, PublishedWeights, Stage
 from fourview.models.nyu_glam.model import TINY, NyuGlam, NyuGlamConfig
 from fourview.models.nyu_glam.objective import (
@@ -13,6 +15,13 @@ LICENCE = (
     "internal non-commercial research at NYU's terms, no modification, no redistribution (the "
     "repository's LICENSE file; its README says AGPL-3.0: the stricter text counts)"
 )
+
+
+def _classes_turned(name: str, value: Tensor) -> Tensor:
+    """Benign and malignant there, cancer and benign here."""
+    return value.flip(0) if "_saliency." in name else value
+
+
 FAMILY = ModelFamily(
     name="nyu_glam",
     kind="read",
@@ -37,6 +46,7 @@ FAMILY = ModelFamily(
             consent=True,
             may_release=False,
             names=((r"(.+)", r"\1"),),  # the file's names are not known here: see README.md
+            change=_classes_turned,
         )
         for kind in ("joint", "sep")
     ),

@@ -156,12 +156,7 @@ class NyuGlam(nn.Module):
             layer(level).float() for layer, level in zip(self.level_saliency, levels, strict=True)
         ]
         finest = raw[0].shape[2:]
-        return tuple(
-            interpolate(m, finest, mode="nearest").sigmoid()
-            if m.shape[2:] != finest
-            else m.sigmoid()
-            for m in raw
-        )
+        return tuple(interpolate(m, finest, mode="nearest").sigmoid() for m in raw)
 
 
 class GlobalNetwork(ResNet22):

@@ -60,3 +60,9 @@ class LocalObjective(JointObjective):
     """The close look alone, after the other; what chooses where to look is left as it is."""
 
     whole = False
+
+    def train(self, mode: bool = True) -> "LocalObjective":
+        """As any objective, but the statistics of the network that is left do not move."""
+        super().train(mode)
+        self.model.get_submodule("global_network").eval()
+        return self
