@@ -1,0 +1,218 @@
+"""Faster R-CNN on mammograms: boxes of benign and malignant findings; the highest score counts.
+
+Paper:    Ribli et al. 2018, Detecting and classifying lesions in mammograms with Deep Learning,
+          Scientific Reports, arXiv:1707.08401.
+Reads:    ExamBatch.pixels; each image on its own. For training ExamBatch.patches.box and its
+          targets["malignant"].
+Returns:  image_scores (the highest score of a malignant box, 0 without any), breast_scores, and the
+          boxes themselves.
+Shapes:   I images; 3 classes (background, benign, malignant).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.ops import roi_pool
+
+from fourview.contract import ExamBatch, ModelOutput, task
+from fourview.errors import CheckpointError
+from fourview.nn.encoder import IMAGENET_MEAN, IMAGENET_STD, load_encoder_weights
+
+BENIGN, MALIGNANT = 1, 2
+NUM_CLASSES = 3
+STRIDE = 16  # four poolings; the fifth of VGG-16 is left out
+CELL = 16  # pixels of a heatmap's cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VggConfig:
+    """Convolutions of VGG-16.
+
+    Attributes:
+        blocks: Channels, with a pooling between blocks.
+        weights: ``none``, ``imagenet`` (fetched or from the local cache) or a file.
+    """
+
+    blocks: tuple[tuple[int, ...], ...] = (
+        (64, 64),
+        (128, 128),
+        (256, 256, 256),
+        (512, 512, 512),
+        (512, 512, 512),
+    )
+    weights: str = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrcnnConfig:
+    """Defaults are the paper's network at the authors' scale.
+
+    Attributes:
+        task: The label that malignant boxes speak of.
+        backbone: The convolutions.
+        width: Of the two layers after a region's 7 x 7 cells.
+        anchor_px: Sides of anchors; each in the shapes 1:2, 1:1, 2:1.
+        size: Rows and columns of the images: they are not resized here.
+        nms_iou: Boxes of one class that overlap more are one.
+        lowest_score: Boxes below it are dropped.
+        most_boxes: Kept of an image.
+    """
+
+    task: str = "cancer"
+    backbone: VggConfig = field(default_factory=VggConfig)
+    width: int = 4096
+    anchor_px: tuple[int, ...] = (128, 256, 512)
+    size: tuple[int, int] = (2145, 1737)
+    nms_iou: float = 0.1
+    lowest_score: float = 0.0
+    most_boxes: int = 100
+
+    def __post_init__(self) -> None:
+        if task(self.task).num_classes != 1:
+            raise ValueError(f"task '{self.task}' has several classes; need a yes or no")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrcnnOutput(ModelOutput):
+    """Adds the boxes.
+
+    Attributes:
+        box_image: Whose box: the index of its image.
+        boxes: x0 y0 x1 y1 in processed pixels.
+        box_class: BENIGN or MALIGNANT.
+        box_scores: In [0, 1], highest first within an image.
+    """
+
+    box_image: Int[Tensor, " box"]
+    boxes: Float[Tensor, "box 4"]
+    box_class: Int[Tensor, " box"]
+    box_scores: Float[Tensor, " box"]
+
+
+class Frcnn(nn.Module):
+    """See the module docstring."""
+
+    def __init__(self, config: FrcnnConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.task = task(config.task)
+        body = _vgg(config.backbone)
+        shapes = ((0.5, 1.0, 2.0),)
+        cells = config.backbone.blocks[-1][-1] * 49
+        rows, cols = sorted(config.size)
+        self.network = FasterRCNN(
+            body,
+            min_size=rows,  # the canvas's own sides: nothing is resized
+            max_size=cols,
+            image_mean=list(IMAGENET_MEAN),
+            image_std=list(IMAGENET_STD),
+            rpn_anchor_generator=AnchorGenerator((config.anchor_px,), shapes),
+            box_roi_pool=_RoiPool(),
+            box_head=TwoMLPHead(cells, config.width),
+            box_predictor=FastRCNNPredictor(config.width, NUM_CLASSES),
+            box_score_thresh=config.lowest_score,
+            box_nms_thresh=config.nms_iou,
+            box_detections_per_img=config.most_boxes,
+        )
+
+    def forward(self, batch: ExamBatch) -> FrcnnOutput:
+        """Boxes and scores of every image; only in evaluation mode."""
+        found: list[dict[str, Tensor]] = self.network(self._images(batch))
+        count = torch.tensor([len(image["scores"]) for image in found], device=batch.exam.device)
+        scores = torch.cat([image["scores"] for image in found]).float().clamp(0, 1)
+        labels = torch.cat([image["labels"] for image in found])
+        image = torch.repeat_interleave(torch.arange(len(found), device=count.device), count)
+        malignant = torch.where(labels == MALIGNANT, scores, 0.0)
+        highest = scores.new_zeros(len(found)).scatter_reduce(0, image, malignant, "amax")[:, None]
+        return FrcnnOutput(
+            box_image=image,
+            boxes=torch.cat([image["boxes"] for image in found]).float(),
+            box_class=labels,
+            box_scores=scores,
+            image_scores=highest,
+            breast_scores=batch.per_breast(highest),
+        )
+
+    def losses(self, batch: ExamBatch, boxes: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """The four losses of torchvision's detector.
+
+        Args:
+            batch: The images.
+            boxes: For each image ``boxes`` (x0 y0 x1 y1) and ``labels``.
+        """
+        was_training = self.network.training
+        self.network.train()  # in evaluation mode it gives boxes instead
+        found: dict[str, Tensor] = self.network(self._images(batch), list(boxes))
+        self.network.train(was_training)
+        return found
+
+    def explain(self, batch: ExamBatch) -> ModelOutput:
+        """The same output with malignant boxes painted with their scores as heatmaps."""
+        with torch.no_grad():
+            output: FrcnnOutput = self(batch)
+        rows, cols = (max(1, n // CELL) for n in batch.pixels.shape[2:])
+        maps = output.boxes.new_zeros(batch.num_images, 1, rows, cols)
+        for number in (output.box_class == MALIGNANT).nonzero()[:, 0].flip(0).tolist():
+            x0, y0, x1, y1 = (output.boxes[number] / CELL).tolist()
+            left, top = min(int(x0), cols - 1), min(int(y0), rows - 1)
+            right, bottom = max(left + 1, round(x1)), max(top + 1, round(y1))
+            part = maps[output.box_image[number], 0, top:bottom, left:right]
+            part.clamp_(min=float(output.box_scores[number]))
+        return replace(output, heatmaps=maps)
+
+    def _images(self, batch: ExamBatch) -> list[Tensor]:
+        return [image.expand(3, -1, -1) for image in batch.pixels]
+
+
+class _RoiPool(nn.Module):
+    """The highest of each of 7 x 7 cells of a region."""
+
+    def forward(self, features: Any, boxes: list[Tensor], _shapes: Any) -> Tensor:
+        """As torchvision's detector calls it."""
+        pooled: Tensor = roi_pool(features["0"], boxes, 7, spatial_scale=1 / STRIDE)
+        return pooled
+
+
+def _vgg(config: VggConfig) -> nn.Module:
+    layers: list[nn.Module] = []
+    before = 3
+    for number, block in enumerate(config.blocks):
+        for width in block:
+            layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU()]
+            before = width
+        if number < len(config.blocks) - 1:
+            layers.append(nn.MaxPool2d(2))
+    body: Any = nn.Sequential()
+    body.features = nn.Sequential(*layers)  # names as torchvision has them
+    body.out_channels = before
+    if config.weights == "imagenet":
+        try:
+            state = timm.create_model("vgg16", pretrained=True).state_dict()
+        except (OSError, RuntimeError) as error:  # no network, no cache
+            raise CheckpointError(
+                f"ImageNet weights of VGG-16 cannot be fetched ({type(error).__name__}); "
+                "set weights to none or to a file"
+            ) from error
+        wanted = body.state_dict()
+        body.load_state_dict({k: v for k, v in state.items() if k in wanted}, strict=True)
+    elif config.weights != "none":
+        load_encoder_weights(body, Path(config.weights))
+    network: nn.Module = body
+    return network
+
+
+TINY = FrcnnConfig(
+    backbone=VggConfig(blocks=((4,), (4,), (8,), (8,), (8,))),
+    width=8,
+    anchor_px=(8, 16),
+    size=(64, 32),
+)
