@@ -21,6 +21,7 @@ from fourview.data.manifest import read_manifest
 from fourview.data.store import Store
 from fourview.entities import Manifest
 from fourview.evaluate.several_runs import measure_runs
+from fourview.nn.resnet22 import ResNet22Config
 from fourview.recipes import gmic, lesion
 from fourview.recipes.chain import Before, train_chain
 from fourview.train.loop import Machine
@@ -47,7 +48,16 @@ TABLE_2 = (
     "tnr_at_fnr_0.05",
 )
 BASE = lesion.small()
-CONTEXT = replace(gmic.small(), split=BASE.split, batch=8, epochs=8)
+CONTEXT = replace(  # a third of the work of gmic:small, on the same grid of 24 x 12
+    gmic.small(),
+    model=replace(
+        gmic.small().model,
+        global_network=ResNet22Config(widths=(8, 16, 24, 32), strides=(1, 2, 2, 1)),
+    ),
+    split=BASE.split,
+    batch=8,
+    epochs=8,
+)
 
 
 def train_all(folder: Path) -> None:

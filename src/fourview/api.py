@@ -9,8 +9,8 @@ from fourview.errors import ExamError
 from fourview.evaluate.run import evaluate
 from fourview.predict.engine import PLAIN, Engine
 from fourview.predict.ensemble import Ensemble
+from fourview.predict.finding_reader import load_any_model
 from fourview.predict.reader import Reader
-from fourview.predict.reader import load_model as load_one
 from fourview.report.exam_html import write_exam_report
 
 __all__ = ["evaluate", "load_model", "read_exam", "write_report"]
@@ -27,8 +27,8 @@ def load_model(
         CheckpointError: There is no checkpoint, it does not fit, or the tasks of several differ.
     """
     if run is None or isinstance(run, str | Path):
-        return load_one(run, engine=engine)
-    return Ensemble([load_one(each, engine=engine) for each in run])
+        return load_any_model(run, engine=engine)
+    return Ensemble([load_any_model(each, engine=engine) for each in run])
 
 
 def read_exam(path: Path | str) -> Exam:
