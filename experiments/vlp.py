@@ -28,6 +28,7 @@ from fourview.data.prepare import prepare
 from fourview.data.sources.phantom import read_phantom
 from fourview.data.split import assign_split
 from fourview.data.store import Store
+from fourview.errors import StoreError
 from fourview.evaluate.auc import auroc
 from fourview.geometry import Box
 from fourview.predict.language import LanguageModel, load_language_model
@@ -74,7 +75,11 @@ def train_all(folder: Path) -> None:
             if (out / "done").exists():
                 continue
             run = replace(recipe(), seed=seed)
-            store = Store.open(folder / f"store-{run.pixel_spec}")
+            try:
+                store = Store.open(folder / f"store-{run.pixel_spec}")
+            except StoreError as error:  # still being prepared
+                print(f"{name} {seed}: {error}", flush=True)
+                continue
             began, used = time.time(), time.process_time()
             train(run, manifest, store, out, resume=(out / "log.jsonl").exists(), cache_bytes=2**31)
             spent = f"{time.time() - began:.0f} s, {time.process_time() - used:.0f} s of CPU"
@@ -373,7 +378,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     what, *rest = sys.argv[1:]
     if what == "data":
-        data(Path(rest[0]), Path(rest[1]), int(rest[2]) if len(rest) > 2 else 800)
+        data(Path(rest[0]), Path(rest[1]), int(rest[2]) if len(rest) > 2 else 500)
     elif what == "train":
         train_all(Path(rest[0]))
     else:

@@ -104,11 +104,11 @@ def phantom() -> Recipe:
         feed=CaptionFeedConfig(positive="none", anchors="exam"),
         unit="exam",
         batch=48,
-        epochs=20,
+        epochs=28,
         optimizer=OptimizerConfig(name="adamw", lr=3e-3, weight_decay=0.01, decay="matrices"),
         schedule=ScheduleConfig(name="warmup_cosine", warmup=0.1),
         augment=_gentle(),
-        split=SplitConfig(train=0.6, validation=0.1, test=0.3),
+        split=SplitConfig(train=0.76, validation=0.04, test=0.2),
     )
 
 

@@ -179,7 +179,7 @@ def phantom() -> Recipe:
         feed=CaptionFeedConfig(anchors="exam"),
         unit="exam",
         batch=48,
-        epochs=20,
+        epochs=28,
         optimizer=OptimizerConfig(name="adamw", lr=3e-3, weight_decay=0.01, decay="matrices"),
         schedule=ScheduleConfig(name="warmup_cosine", warmup=0.1),
         augment=AugmentConfig(
@@ -190,5 +190,5 @@ def phantom() -> Recipe:
             shear=0.0,
             gain=0.1,
         ),
-        split=SplitConfig(train=0.6, validation=0.1, test=0.3),
+        split=SplitConfig(train=0.76, validation=0.04, test=0.2),
     )
