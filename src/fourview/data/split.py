@@ -54,6 +54,43 @@ def assign_split(
     return replace(manifest, exams=exams)
 
 
+def assign_fold(
+    manifest: Manifest,
+    fold: int,
+    num_folds: int,
+    seed: int,
+    stratify: Sequence[str] = STRATA,
+) -> Manifest:
+    """The manifest with one fold of its patients as test and all others as train.
+
+    Strata are laid end to end and their patients dealt out in turn, so folds differ by one patient
+    at most, and so do their shares of a stratum.
+
+    Args:
+        manifest: Its present splits are replaced.
+        fold: Which, from 0.
+        num_folds: How many there are, at least 2.
+        seed: Another seed makes other folds.
+        stratify: As in ``assign_split``.
+
+    Raises:
+        ManifestError: There is no such fold, or there are fewer patients than folds.
+    """
+    patients = _ordered_patients(manifest, seed, stratify)
+    if not 2 <= num_folds <= len(patients) or not 0 <= fold < num_folds:
+        raise ManifestError(
+            f"fold {fold} of {num_folds} among {len(patients)} patients: need at least 2 folds, at "
+            "most as many as patients, and a fold among them"
+        )
+    tested = pl.int_range(pl.len()) % num_folds == fold
+    chosen = patients.select("patient_id", split=pl.when(tested).then(pl.lit("test")))
+    exams = manifest.exams.drop("split").join(
+        chosen, on="patient_id", how="left", maintain_order="left"
+    )
+    exams = exams.with_columns(pl.col("split").fill_null("train"))
+    return replace(manifest, exams=exams.select(manifest.exams.columns))
+
+
 def split_by_list(
     manifest: Manifest, listed: pl.DataFrame, *, split: str | None = None
 ) -> Manifest:

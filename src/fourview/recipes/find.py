@@ -13,7 +13,7 @@ from fourview import recipes
 from fourview.errors import RecipeError
 from fourview.train.recipe import Recipe
 
-_NO_FAMILIES = ("find", "chain", "reproduce", "search", "start")
+_NO_FAMILIES = ("find", "chain", "crossval", "reproduce", "search", "start")
 
 
 def recipe_names() -> list[str]:

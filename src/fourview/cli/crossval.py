@@ -1,0 +1,82 @@
+"""``fourview crossval``: a recipe over folds of patients, mean and deviation."""
+
+import json as jsonlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fourview.cli.progress import progress_bar
+from fourview.data.manifest import read_manifest
+from fourview.data.store import Store
+from fourview.recipes.crossval import cross_validate
+from fourview.recipes.find import find_recipe
+from fourview.report.result_html import metric_name
+from fourview.train.loop import Machine
+from fourview.train.recipe import override
+
+GIBIBYTE = 2**30
+
+
+def crossval(
+    recipe: str,
+    *,
+    manifest: Path,
+    store: Path,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    protocol: tuple[str, ...] = ("screening-breast-v1",),
+    folds: int = 5,
+    fold_seed: int = 0,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
+    seed: int | None = None,
+    workers: int = 0,
+    cache_gb: float = 4.0,
+    json: bool = False,
+) -> None:
+    """Train and measure a recipe fold by fold; every patient is tested once, by a run without her.
+
+    Stopped at any moment, the same command goes on.
+
+    Parameters
+    ----------
+    recipe: FAMILY:RECIPE, as ``fourview list recipes`` shows.
+    manifest: Folder written by ``fourview index``; its splits are not looked at.
+    store: Folder written by ``fourview prepare``, with the recipe's pixel spec.
+    out: Folder of the runs, fold-0 and on; predictions.parquet has the test parts of all folds.
+    protocol: How each fold is measured; may be repeated.
+    folds: Parts that the patients are divided into.
+    fold_seed: Of the folds; recipes that are compared need the same.
+    set_: Change a value of the recipe: --set optimizer.lr=3e-5; may be repeated.
+    seed: Short for --set seed=SEED.
+    workers: Processes that read the store.
+    cache_gb: Keep what is read in memory where it takes no more than this.
+    json: Print the metrics as JSON.
+    """
+    changed = override(find_recipe(recipe), set_ or [])
+    if seed is not None:
+        changed = replace(changed, seed=seed)
+    with progress_bar(quiet=json) as update:
+        metrics = cross_validate(
+            changed,
+            read_manifest(manifest),
+            Store.open(store),
+            out,
+            num_folds=folds,
+            fold_seed=fold_seed,
+            protocols=protocol,
+            machine=Machine(workers=workers),
+            cache_bytes=int(cache_gb * GIBIBYTE),
+            progress=update,
+        )
+    if json:
+        print(jsonlib.dumps(jsonlib.loads((out / "crossval.json").read_text())))
+        return
+    for metric in metrics:
+        if metric.mean is None:
+            continue
+        spread = "" if metric.deviation is None else f" ± {metric.deviation:.3f}"
+        by_fold = ", ".join("none" if v is None else f"{v:.3f}" for v in metric.values)
+        name = metric_name(metric.name)
+        print(f"{metric.protocol}  {name}: {metric.mean:.3f}{spread}  ({by_fold})")
+    print(f"predictions of all folds: {out / 'predictions.parquet'}")
