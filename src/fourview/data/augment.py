@@ -1,7 +1,7 @@
 """Random flips and affine maps of processed images, on whatever device the batch is."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from fourview.contract import ExamBatch
+from fourview.data.augment_photo import PhotoConfig, photo_augment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class AugmentConfig:
         shared: One draw for all images of an exam, else one for each image.
         view_dropout: Probability that a breast with both views is trained with one of them, either
             being as likely; for models that shall also read a breast with one view.
+        photo: Crops, jitter and blur as photographs get them, after the rest.
     """
 
     vertical_flip: float = 0.5
@@ -35,6 +37,7 @@ class AugmentConfig:
     gain: float = 0.0
     shared: bool = False
     view_dropout: float = 0.0
+    photo: PhotoConfig = field(default_factory=PhotoConfig)
 
 
 NO_AUGMENTATION = AugmentConfig(
@@ -63,7 +66,8 @@ def augment(batch: ExamBatch, config: AugmentConfig, generator: torch.Generator)
     theta, gain = theta.to(batch.pixels), gain.to(batch.pixels)
     grid = affine_grid(theta, list(batch.pixels.shape), align_corners=False)
     moved = grid_sample(batch.pixels, grid, mode="bilinear", align_corners=False)
-    return replace(batch, pixels=(moved * gain[:, None, None, None]).clamp(max=1.0))
+    moved = (moved * gain[:, None, None, None]).clamp(max=1.0)
+    return replace(batch, pixels=photo_augment(moved, config.photo, generator))
 
 
 def drop_views(batch: ExamBatch, probability: float, generator: torch.Generator) -> ExamBatch:

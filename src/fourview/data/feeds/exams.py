@@ -7,6 +7,7 @@ import numpy as np
 from fourview.contract import ExamBatch
 from fourview.data.collate import ReadSample, collate
 from fourview.data.feed import Feed, FeedKind, FeedRequest
+from fourview.data.pixels import StoredPixels
 from fourview.data.samples import Sample, make_samples
 from fourview.data.store import Store
 from fourview.entities import Manifest
@@ -23,11 +24,8 @@ class ExamFeed(Feed):
 
     def __init__(self, samples: Sequence[Sample], store: Store, *, cache_bytes: int = 0) -> None:
         self.samples = tuple(samples)
-        self.store = store
-        self._cached: dict[str, np.ndarray] = {}
         ids = [image for sample in self.samples for image in sample.images]
-        if ids and self._size_of(len(ids)) <= cache_bytes:
-            self._cached = dict(zip(ids, store.read_many(ids), strict=True))
+        self.pixels = StoredPixels(store, ids, cache_bytes=cache_bytes)
 
     def read(  # nothing is random here
         self,
@@ -36,19 +34,11 @@ class ExamFeed(Feed):
     ) -> ReadSample:
         """The sample with the stored codes of its images."""
         sample = self.samples[index]
-        if self._cached:
-            codes = np.stack([self._cached[image] for image in sample.images])
-        else:
-            codes = self.store.read_many(sample.images)
-        return ReadSample(sample, codes)
+        return ReadSample(sample, self.pixels.read(sample.images))
 
     def collate(self, items: Sequence[ReadSample]) -> ExamBatch:
         """Pixels in [0, 1] with their places and targets."""
         return collate(items)
-
-    def _size_of(self, num_images: int) -> int:
-        spec = self.store.spec
-        return 2 * num_images * (spec.rows or 0) * (spec.cols or 0)
 
 
 def _make(manifest: Manifest, store: Store, request: FeedRequest) -> ExamFeed:
