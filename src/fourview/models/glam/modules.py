@@ -171,7 +171,8 @@ class Attention(nn.Module):
         if dim % heads:
             raise ValueError(f"dim {dim} is no multiple of heads {heads}")
         self.heads = heads
-        self.query, self.key = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.query = nn.Linear(dim, dim)
+        self.key = nn.Linear(dim, dim, bias=False)  # a bias of keys changes no weight
         self.value, self.out = nn.Linear(dim, dim), nn.Linear(dim, dim)
 
     def forward(
