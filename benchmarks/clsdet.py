@@ -25,6 +25,7 @@ from fourview.data.shard import Tiling, encode_shard
 from fourview.data.store import NATIVE_CANVAS, Description, Place, Store, shard_path
 from fourview.models.clsdet.model import Clsdet, ClsdetConfig
 from fourview.models.clsdet.objective import ClsdetObjective, ClsdetObjectiveConfig
+from fourview.nn.encoder import EncoderConfig
 from fourview.nn.region_encoder import RegionEncoderConfig
 from fourview.preprocess.spec import pixel_spec
 from fourview.train.batches import epoch_batches
@@ -32,6 +33,7 @@ from fourview.train.batches import epoch_batches
 FRAME, BREAST = (3328, 2560), (3072, 1500)
 NUM_IMAGES, NUM_REGIONS, SUBSET, CODED = 3000, 200, 20, 16
 LIMIT_S = 5.0
+VGG = RegionEncoderConfig(network=EncoderConfig(name="vgg_m_128", weights="none"))
 
 
 def median_s(action: Callable[[], object], repeats: int) -> float:
@@ -96,9 +98,9 @@ def reading(folder: Path) -> list[dict[str, object]]:
 
 def coding() -> dict[str, object]:
     """Codes of windows in batches, against one by one."""
-    encoder = build_encoder(RegionEncoderConfig())
+    encoder = build_encoder(VGG)
     windows = np.random.default_rng(0).integers(0, 65536, (CODED, 224, 224)).astype(np.uint16)
-    eager = build_encoder(RegionEncoderConfig()).to(memory_format=torch.contiguous_format)
+    eager = build_encoder(VGG).to(memory_format=torch.contiguous_format)
 
     def one_by_one() -> None:
         with torch.inference_mode():

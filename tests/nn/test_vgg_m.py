@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from fourview.errors import CheckpointError, RecipeError
+from fourview.nn.encoder import EncoderConfig
 from fourview.nn.region_encoder import RegionEncoder, RegionEncoderConfig
 from fourview.nn.vgg_m import LEVELS, MEAN_BGR, VggM128, _state_of, convert_vgg_m, vgg_m_128
 
@@ -15,7 +16,7 @@ CHANNELS = {"conv1": 96, "conv2": 256, "conv3": 512, "conv4": 512, "conv5": 512}
 @pytest.fixture(scope="module")
 def network() -> VggM128:
     torch.manual_seed(0)
-    return vgg_m_128().eval()
+    return vgg_m_128("none").eval()
 
 
 def test_grids_are_the_published_ones_and_the_code_is_fc7(network):
@@ -81,5 +82,6 @@ def test_windows_of_another_size_are_refused(network):
 
 
 def test_a_region_encoder_says_how_long_its_codes_are():
-    encoder = RegionEncoder(RegionEncoderConfig())
+    network = EncoderConfig(name="vgg_m_128", weights="none")
+    encoder = RegionEncoder(RegionEncoderConfig(network=network))
     assert encoder.dim == 128 and not encoder.is_grid

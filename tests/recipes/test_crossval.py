@@ -14,9 +14,11 @@ from fourview.data.codes import CopyRule
 from fourview.data.image_labels import with_stand_in_birads
 from fourview.data.manifest import write_manifest
 from fourview.data.prepare import prepare
+from fourview.data.read_image import read_processed
 from fourview.data.regions import RegionRule
 from fourview.data.split import assign_fold
 from fourview.data.store import Store
+from fourview.entities import Exam
 from fourview.errors import ManifestError
 from fourview.evaluate.run import evaluate
 from fourview.evaluate.table import read_predictions
@@ -25,6 +27,7 @@ from fourview.preprocess.spec import pixel_spec
 from fourview.recipes.clsdet import small
 from fourview.recipes.crossval import cross_validate
 from fourview.train.loop import Machine
+from fourview.train.recipe import override
 
 SETTINGS = (
     *("epochs=2", "batch=4", "model.code_dim=6", "model.num_selected=2"),
@@ -75,7 +78,7 @@ def test_folds_are_of_patients_and_hold_everyone_once(tmp_path):
 
 
 def test_every_fold_is_measured_by_a_run_without_it(native, tmp_path, capsys):
-    root, manifest, store = native
+    root, manifest, _ = native
     settings = [part for s in SETTINGS for part in ("--set", s)]
     arguments = [
         *("crossval", "clsdet:small", "--manifest", str(root / "manifest")),
@@ -106,11 +109,7 @@ def test_every_fold_is_measured_by_a_run_without_it(native, tmp_path, capsys):
 
 def test_a_run_reads_an_exam_as_it_reads_the_store(native, tmp_path):
     """Windows, codes and boxes of a DICOM exam are made apart from those of a store."""
-    from fourview.data.read_image import read_processed  # noqa: PLC0415
-    from fourview.entities import Exam  # noqa: PLC0415
-    from fourview.train.recipe import override  # noqa: PLC0415
-
-    root, manifest, store = native
+    _, manifest, store = native
     recipe = override(small(), list(SETTINGS))
     assert recipe.feed.windows == RegionRule(side=64, stride=48)
     assert recipe.feed.copies == CopyRule(copies=1, shift_px=12)
