@@ -4,6 +4,7 @@ import inspect
 import json as jsonlib
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from cyclopts import Parameter
 
 from fourview.cli.progress import progress_bar
 from fourview.data.executor import find_executor
+from fourview.data.image_labels import with_stand_in_birads
 from fourview.data.manifest import read_description, write_manifest
 from fourview.data.sources.find import find_source, find_writer
 from fourview.data.split import assign_split
@@ -27,6 +29,7 @@ def index(
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     split: str | None = None,
     seed: int = 0,
+    image_birads: bool = False,
     workers: int = 2,
     executor: str = "local",
     json: bool = False,
@@ -44,6 +47,8 @@ def index(
     split: Shares of the patients for train, validation, test, such as 0.8,0.1,0.1; stratified.
         Without it the data set's own split is kept, if it has one.
     seed: Of the split.
+    image_birads: Give every image a BI-RADS that its boxed findings stand in for (5, 2 or 1), for
+        data without assessments whose findings are all known, such as phantoms.
     workers: Processes that read headers, where the source reads any.
     executor: Where they run: local, or ray (the cluster in RAY_ADDRESS, else one started here).
     json: Print the summary as JSON.
@@ -55,7 +60,8 @@ def index(
             "work": work,
             "progress": lambda done, of: update("reading headers", done, of),
         }
-        digest = _write(root, source, out, options, split=split, seed=seed)
+        changes = _Changes(split=split, seed=seed, image_birads=image_birads)
+        digest = _write(root, source, out, options, changes)
     shutil.rmtree(work, ignore_errors=True)
     summary = {"manifest": str(out), "hash": digest, **_counts(out)}
     if json:
@@ -69,17 +75,26 @@ def index(
         print(f"left out: {count} {reason}")
 
 
-def _write(
-    root: Path, source: str, out: Path, options: dict[str, Any], *, split: str | None, seed: int
-) -> str:
-    """Write the manifest, in flat memory where the source can and no split is to be made."""
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What is made of a source's manifest."""
+
+    split: str | None
+    seed: int
+    image_birads: bool
+
+
+def _write(root: Path, source: str, out: Path, options: dict[str, Any], changes: _Changes) -> str:
+    """Write the manifest, in flat memory where the source can and nothing is to be changed."""
     write = find_writer(source)
-    if write is not None and split is None:
+    if write is not None and changes.split is None and not changes.image_birads:
         return write(root, out, **_known(options, write))
     read = find_source(source)
     manifest = read(root, **_known(options, read))
-    if split is not None:
-        manifest = assign_split(manifest, _shares(split), seed)
+    if changes.image_birads:
+        manifest = with_stand_in_birads(manifest)
+    if changes.split is not None:
+        manifest = assign_split(manifest, _shares(changes.split), changes.seed)
     return write_manifest(manifest, out)
 
 
