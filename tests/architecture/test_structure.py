@@ -24,6 +24,7 @@ COMMAND_LINE = {
     "check": {"--files", "--json"},
     "prepare": {"--spec", "--out", "--workers", "--executor", "--json"},
     "train": {"--manifest", "--store", "--out", "--resume", "--set", "--seed", "--json"},
+    "crossval": {"--manifest", "--store", "--out", "--folds", "--protocol", "--set", "--json"},
     "predict": {"--manifest", "--store", "--out", "--split", "--exact", "--executor", "--json"},
     "evaluate": {"--manifest", "--protocol", "--out", "--json"},
     "compare": {"--manifest", "--protocol", "--json"},
