@@ -116,13 +116,13 @@ class Frcnn(nn.Module):
             image_mean=list(IMAGENET_MEAN),
             image_std=list(IMAGENET_STD),
             rpn_anchor_generator=AnchorGenerator((config.anchor_px,), shapes),
-            box_roi_pool=_RoiPool(),
             box_head=TwoMLPHead(cells, config.width),
             box_predictor=FastRCNNPredictor(config.width, NUM_CLASSES),
             box_score_thresh=config.lowest_score,
             box_nms_thresh=config.nms_iou,
             box_detections_per_img=config.most_boxes,
         )
+        self.network.roi_heads.box_roi_pool = _RoiPool()  # its own is RoIAlign, of a later paper
 
     def forward(self, batch: ExamBatch) -> FrcnnOutput:
         """Boxes and scores of every image; only in evaluation mode."""
