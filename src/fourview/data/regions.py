@@ -119,7 +119,7 @@ def cut_regions(
     if before.any() or after.any():
         levels = np.pad(levels, list(zip(before.tolist(), after.tolist(), strict=True)))
     view = np.lib.stride_tricks.sliding_window_view(levels, (side_row, side_col))
-    return view[boxes[:, 1] + before[0], boxes[:, 0] + before[1]]
+    return np.asarray(view[boxes[:, 1] + before[0], boxes[:, 0] + before[1]])
 
 
 def read_regions(

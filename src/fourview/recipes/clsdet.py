@@ -106,8 +106,8 @@ def small() -> Recipe:
             copies=CopyRule(copies=2, shift_px=12),
             labels="findings",
         ),
-        batch=32,
-        epochs=40,
+        batch=16,
+        epochs=25,
         optimizer=OptimizerConfig(name="adam", lr=1e-3, weight_decay=1e-4),
     )
 
