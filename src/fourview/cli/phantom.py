@@ -27,7 +27,8 @@ def phantom(
     out: Folder to write to; exams that are there already are kept.
     exams: How many.
     seed: The same seed gives the same bytes, for any number of workers.
-    preset: screening (rates as published) or miniature (half of the breasts with cancer).
+    preset: screening (rates as published), enriched, miniature (half of the breasts with cancer),
+        three_way, or biopsied (masses whose odds depend on the rest of the breast).
     rows: Height in pixels of the same field of view, such as 768; without it the vendor's own.
     vendor: Fictional machines to draw from: A, B, C; may be repeated.
     syntax: Transfer syntax UIDs to draw from; may be repeated.

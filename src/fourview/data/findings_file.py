@@ -28,8 +28,9 @@ def read_findings(path: Path) -> list[dict[str, Any]]:
         ManifestError: It cannot be read, a column is missing, or a row has no usable region.
     """
     table = _read(path)
-    missing = [name for name in ("image_id", *BOX) if name not in table.columns]
-    if missing and not (missing != ["image_id"] and "polygon" in table.columns):
+    needed = ("image_id",) if "polygon" in table.columns else ("image_id", *BOX)
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
         raise ManifestError(
             f"{path}: no column '{missing[0]}'; need image_id and x0, y0, x1, y1 or polygon"
         )

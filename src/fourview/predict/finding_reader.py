@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 from pydantic import TypeAdapter
-from torch import nn
+from torch import Tensor, nn
 
 from fourview.contract import ModelFamily, ModelOutput, task
 from fourview.data.feed import FeedRequest, find_feed
@@ -29,10 +29,10 @@ from fourview.entities import (
 )
 from fourview.errors import CheckpointError
 from fourview.geometry import Box
-from fourview.localise.peaks import PeakRule
 from fourview.predict.checkpoint import DESCRIPTION, ModelCard, load_checkpoint
 from fourview.predict.context_maps import context_of
 from fourview.predict.engine import PLAIN, Engine
+from fourview.predict.proposals import propose
 from fourview.predict.reader import (
     Reader,
     Seen,
@@ -46,7 +46,6 @@ from fourview.predict.samples import Progress, score_samples
 from fourview.preprocess.pipeline import to_pixel_levels
 
 CONTEXT = "context"
-ANY_PEAK = PeakRule(threshold=1e-6)  # the context's best regions, however low its scores
 PROPOSED = 3  # a breast, where nobody names findings
 
 
@@ -92,9 +91,7 @@ class FindingReader(Reader):
         """
         prediction, seen, output = self.look(exam)
         named = bool(findings)
-        candidates = findings or [
-            finding for breast in prediction.breasts for finding in breast.findings[:PROPOSED]
-        ]
+        candidates = findings if named else self._proposed(prediction, seen, output)
         scored = self.score(candidates, seen, output)
         return replace(
             prediction,
@@ -219,8 +216,23 @@ class FindingReader(Reader):
             maps=None if grid is None else grid_maps(windows, size, grid, _saliency(output, place)),
         )
 
-    def _peak_rule(self) -> PeakRule:
-        return ANY_PEAK
+    def _proposed(
+        self, prediction: ExamPrediction, seen: Seen, output: ModelOutput | None
+    ) -> tuple[Finding, ...]:
+        maps = None if output is None else _maps(output)
+        if maps is None:
+            return ()
+        return tuple(
+            finding
+            for breast in prediction.breasts
+            for finding in propose(
+                seen.processed,
+                maps[:, 0].float().cpu(),
+                breast.side,
+                side_px=sum(self.settings.sides) / 2,
+                count=PROPOSED,
+            )
+        )
 
 
 def load_any_model(run: Path | str | None = None, *, engine: Engine = PLAIN) -> Reader:
@@ -278,10 +290,12 @@ def _sample(seen: Seen, place: int, finding: Finding) -> Sample:
 
 
 def _saliency(output: ModelOutput | None, place: int) -> np.ndarray | None:
-    if output is None:
-        return None
-    maps = output.saliency if output.saliency is not None else output.heatmaps
+    maps = None if output is None else _maps(output)
     return None if maps is None else maps[place].float().cpu().numpy()
+
+
+def _maps(output: ModelOutput) -> Tensor | None:
+    return output.saliency if output.saliency is not None else output.heatmaps
 
 
 def _patches(item: ReadPatches, image: ProcessedImage, scores: Sequence[float]) -> list[Patch]:
