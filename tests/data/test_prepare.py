@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -200,23 +199,6 @@ def test_corrected_labels_need_no_new_store(ten):
         source="test", root=root, images=manifest.images, breasts=breasts, terms="none"
     )
     assert prepare(labelled, SPEC, root / "store").num_new == 0
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 256 KiB of its own, and the way to enlarge it."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
-    if shutil.which("mount") is None or subprocess.call(mount, stderr=subprocess.DEVNULL):
-        pytest.skip("cannot mount a small disk here: needs root")
-
-    def enlarge():
-        again = ["mount", "-o", "remount,size=8m", str(disk)]
-        subprocess.run(again, check=True, capture_output=True)
-
-    yield disk, enlarge
-    subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def test_a_full_disk_stops_no_run_and_another_one_completes_it(ten, small_disk):

@@ -1,22 +1,22 @@
 """``fourview predict``: a run's scores for the exams of a manifest."""
 
 import json as jsonlib
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from fourview.cli.progress import progress_bar
+from fourview.data.executor import find_executor
 from fourview.data.manifest import manifest_hash, read_manifest
 from fourview.data.store import Store
 from fourview.entities import Manifest
 from fourview.errors import FourviewError
 from fourview.evaluate.table import write_predictions
 from fourview.predict.engine import PLAIN, best_engine
-from fourview.predict.finding_reader import load_any_model
 from fourview.predict.language import about_model, load_language_model
-
-FEW = 200  # images for which compiling takes longer than it saves
+from fourview.predict.spread import FEW, Spread, load_runs, predict_spread
 
 
 def predict(
@@ -25,12 +25,14 @@ def predict(
     manifest: Path,
     store: Path,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    also: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     split: tuple[str, ...] = (),
     prompts: str | None = None,
     template: str = "",
     exact: bool = False,
     batch: int = 8,
     workers: int = 0,
+    executor: str | None = None,
     json: bool = False,
 ) -> None:
     """Score the exams of a manifest and write a predictions table.
@@ -41,12 +43,15 @@ def predict(
     manifest: Folder written by ``fourview index``.
     store: Folder written by ``fourview prepare``.
     out: Parquet file to write.
+    also: Another run; may be repeated. The scores are the mean of all.
     split: Only these parts: train, validation, test; may be repeated.
     prompts: Score with a language-image run and this prompt set, zero-shot: embed-density, ...
     template: File with prompts of one's own; without it the package's.
     exact: Compute in float32 without compiling, whatever the machine would gain.
     batch: Exams at a time.
-    workers: Processes that read the store.
+    workers: Processes that read the store; with an executor, those that score, each with a model.
+    executor: Score in several processes: local, or ray (the cluster in RAY_ADDRESS, else one
+        started here). Without it this process scores.
     json: Print the summary as JSON.
     """
     tables, pixels = read_manifest(manifest), Store.open(store)
@@ -54,16 +59,22 @@ def predict(
         _zero_shot(run, prompts, template, tables, pixels, out, split, batch, workers, json=json)
         return
     engine = PLAIN if exact else best_engine(many=len(pixels) > FEW)
-    reader = load_any_model(run, engine=engine)
+    reader = load_runs((run, *also), engine)
+    way = engine.description
     with progress_bar(quiet=json) as update:
-        predictions = reader.predict_store(
-            tables,
-            pixels,
-            splits=split or None,
-            batch_size=batch,
-            workers=workers,
-            progress=lambda done, of: update("exams", done, of),
-        )
+        if executor is None:
+            predictions = reader.predict_store(
+                tables,
+                pixels,
+                splits=split or None,
+                batch_size=batch,
+                workers=workers,
+                progress=partial(update, "exams"),
+            )
+        else:
+            what = Spread((run, *also), manifest, store, split or None, exact, batch)
+            places = find_executor(executor, max(1, workers))
+            predictions, way = predict_spread(what, places, progress=partial(update, "exams"))
     write_predictions(
         predictions,
         out,
@@ -73,10 +84,10 @@ def predict(
             "pixel_spec": f"{reader.spec.name} {reader.spec.fingerprint}",
             "manifest_hash": manifest_hash(tables),
             "terms": reader.card.terms,
-            "precision": engine.description,
+            "precision": way,
         },
     )
-    summary = {"out": str(out), "rows": len(predictions), "precision": engine.description}
+    summary = {"out": str(out), "rows": len(predictions), "precision": way}
     print(jsonlib.dumps(summary) if json else f"{len(predictions)} scores in {out}")
 
 

@@ -23,7 +23,7 @@ from fourview.errors import FourviewError
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 
-START_TIMEOUT_S = 120.0  # importing on a slow network disk
+START_TIMEOUT_S = 600.0  # importing torch from a slow disk, or on a machine that is overloaded
 MAX_LOST_STARTS = 3  # workers that die before their first job: the program cannot start any
 
 

@@ -1,0 +1,123 @@
+"""Predict the exams of a manifest in several processes, here or on a cluster.
+
+Part:    some exams, enough to fill whole batches, so that every image is computed in the batch that
+         one process would put it into.
+Worker:  opens manifest, store and model once, and computes on the device that it sees.
+Failure: a part whose worker died is computed by another one. One that cannot be computed at all
+         ends the run with its reason: scores that are missing in silence would change a result.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+import polars as pl
+import torch
+
+from fourview.data.executor import Executor
+from fourview.data.manifest import read_manifest
+from fourview.data.store import Store
+from fourview.data.workers import Lost
+from fourview.entities import PREDICTIONS_SCHEMA, Manifest
+from fourview.errors import FourviewError
+from fourview.predict.engine import PLAIN, Engine, best_engine
+from fourview.predict.ensemble import Ensemble
+from fourview.predict.finding_reader import load_any_model
+from fourview.predict.reader import Reader, load_model
+
+BATCHES = 8  # of a part: a dead worker costs no more
+PART_TIMEOUT_S = 3600.0  # compiling, then some dozen exams on one slow core
+FEW = 200  # images for which compiling takes longer than it saves
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What is to be predicted; paths, because a worker may be on another machine.
+
+    Attributes:
+        runs: Run folders or checkpoints, whose scores are averaged where there are several; None
+            in place of one is the small model of the package.
+        manifest: Its folder, on a disk that all workers see.
+        store: Likewise.
+        splits: Only exams of these; None takes all.
+        exact: Compute in float32 without compiling.
+        batch_size: Exams at a time.
+        threads: Of a worker.
+    """
+
+    runs: tuple[Path | None, ...]
+    manifest: Path
+    store: Path
+    splits: tuple[str, ...] | None = None
+    exact: bool = False
+    batch_size: int = 8
+    threads: int = 1
+
+
+def predict_spread(
+    what: Spread, executor: Executor, *, progress: Callable[[int, int], None] | None = None
+) -> tuple[pl.DataFrame, str]:
+    """The predictions that ``Reader.predict_store`` gives, and how they were computed.
+
+    Args:
+        what: Exams, pixels and model.
+        executor: Where the parts are computed.
+        progress: Called with exams done and exams in all.
+
+    Raises:
+        FourviewError: A part could not be computed; the message has its exams and the reason.
+    """
+    exams = _exams(read_manifest(what.manifest), what.splits)
+    step, done = BATCHES * what.batch_size, 0
+    parts: dict[int, tuple[pl.DataFrame, str]] = {}
+    jobs = iter(range(0, len(exams), step))
+    for start, outcome in executor.run(partial(_part, what), jobs, timeout_s=PART_TIMEOUT_S):
+        size = min(step, len(exams) - start)
+        if isinstance(outcome, Lost):
+            first, last = exams["exam_id"][start], exams["exam_id"][start + size - 1]
+            raise FourviewError(f"exams '{first}' to '{last}': {outcome.detail}; none is written")
+        parts[start] = outcome
+        done += size
+        if progress is not None:
+            progress(done, len(exams))
+    tables = [parts[start][0] for start in sorted(parts)]
+    ways = sorted({way for _, way in parts.values()})
+    return pl.concat([pl.DataFrame(schema=PREDICTIONS_SCHEMA), *tables]), " and ".join(ways)
+
+
+def _part(what: Spread, start: int) -> tuple[pl.DataFrame, str]:
+    """In a worker: the predictions of the part that begins at an exam."""
+    manifest, store, reader, way = _opened(what, os.getpid())
+    exams = _exams(manifest, what.splits).slice(start, BATCHES * what.batch_size)
+    tables = {
+        name: getattr(manifest, name).join(exams, on="exam_id", how="semi", maintain_order="left")
+        for name in ("images", "breasts", "exams", "findings")
+    }
+    part = replace(manifest, **tables)
+    return reader.predict_store(part, store, batch_size=what.batch_size), way
+
+
+def load_runs(runs: Sequence[Path | None], engine: Engine) -> Reader | Ensemble:
+    """The reader of a run, or the mean of several.
+
+    Raises:
+        CheckpointError: One has no checkpoint, or they have no mean.
+    """
+    if len(runs) == 1:
+        return load_any_model(runs[0], engine=engine)
+    return Ensemble([load_model(run, engine=engine) for run in runs])
+
+
+@lru_cache(maxsize=1)
+def _opened(what: Spread, _process: int) -> tuple[Manifest, Store, Reader | Ensemble, str]:
+    torch.set_num_threads(what.threads)
+    manifest, store = read_manifest(what.manifest, validate=False), Store.open(what.store)
+    engine = PLAIN if what.exact else best_engine(many=len(store) > FEW)
+    return manifest, store, load_runs(what.runs, engine), engine.description
+
+
+def _exams(manifest: Manifest, splits: tuple[str, ...] | None) -> pl.DataFrame:
+    exams = manifest.exams
+    return exams if splits is None else exams.filter(pl.col("split").is_in(splits))
