@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
+
 from fourview.errors import StoreError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 PIECE = 1 << 20  # bytes written at a time where the system cannot reserve room by itself
 
 
-def is_full(error: OSError) -> bool:
+def is_full(error: Exception) -> bool:
     """Whether it says that the disk, or one's share of it, is used up."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    return any(f"(os error {number})" in str(error) for number in FULL)  # as polars tells it
 
 
 @contextmanager
@@ -25,12 +30,12 @@ def named_if_full(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, pl.exceptions.PolarsError) as error:
         if not is_full(error):
             raise
         raise StoreError(
-            f"{folder}: no space left on the disk; free some and run `prepare` again, it goes on "
-            "where it was"
+            f"{folder}: no space left on the disk; free some and run the same command again, it "
+            "goes on where it was"
         ) from error
 
 

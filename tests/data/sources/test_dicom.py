@@ -13,15 +13,16 @@ import polars as pl
 import pytest
 
 from dicom_examples import dicom_bytes, mammogram, write_mammogram
+from fourview.data.executor import LocalExecutor
 from fourview.data.manifest import images_to_read, manifest_hash, stored_hash
 from fourview.data.sources import _dicom_tables as tables
 from fourview.data.sources._dicom_parts import PART_SCHEMA
-from fourview.data.sources.dicom import read_dicom
+from fourview.data.sources.dicom import read_dicom, write_dicom
 from fourview.data.sources.find import find_source
 from fourview.data.workers import Lost
 from fourview.dicom.header import Header
 from fourview.dicom.scan import scan
-from fourview.errors import ManifestError
+from fourview.errors import ManifestError, StoreError
 
 CHILD = """
 import sys
@@ -239,3 +240,16 @@ def test_tables_made_range_by_range_are_those_of_a_loop(tmp_path, monkeypatch, b
     last_told = {row[:2]: row for m in made for row in m.exams.rows()}
     assert list(last_told.values()) == exams
     assert (len(made) > 5) == (batch == 10)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_named_and_the_next_run_goes_on(three_hundred, small_disk, workers):
+    disk, enlarge = small_disk
+    (disk / "other").write_bytes(bytes(230 << 10))
+    out, work = disk / "m", disk / ".m.index"
+    executor = LocalExecutor(workers) if workers > 1 else None
+    with pytest.raises(StoreError, match="no space left on the disk; free some and run"):
+        write_dicom(three_hundred, out, executor=executor, work=work)
+    assert not out.exists()
+    enlarge()
+    assert write_dicom(three_hundred, out, work=work) == manifest_hash(read_dicom(three_hundred))

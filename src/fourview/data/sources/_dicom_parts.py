@@ -6,6 +6,7 @@ Lost:    where a worker hangs or dies over a chunk, its files are read again one
          only the guilty one is left out.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from fourview import __version__
+from fourview.data.disk import is_full
 from fourview.data.executor import Executor
 from fourview.data.workers import Lost
 from fourview.dicom.header import Header
@@ -23,6 +25,7 @@ from fourview.dicom.scan import Found, chunks_below, read_chunk
 from fourview.entities import IMAGES_SCHEMA, LeftOut
 
 UNREADABLE = "unreadable"
+DISK_IS_FULL = -1  # in place of a number of rows
 FILE_TIMEOUT_S = 60.0  # a header takes less than a millisecond; a disk on a network may sleep
 CHUNK_TIMEOUT_S = 600.0
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
@@ -67,6 +70,9 @@ def write_parts(
     Returns:
         The parts, those that were there among them, in the order of the files. Their columns are
         those of PART_SCHEMA.
+
+    Raises:
+        OSError: The work folder's disk is full.
     """
     scan = _Scan(root, folder, progress or (lambda _done, _of: None))
     lost = scan.write(scan.missing(), executor, CHUNK_TIMEOUT_S)
@@ -118,6 +124,8 @@ class _Scan:
             outcomes = executor.run(task, chunks, timeout_s=timeout_s)
         lost = []
         for chunk, outcome in outcomes:
+            if outcome == DISK_IS_FULL:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder))
             if isinstance(outcome, Lost):
                 lost.append((chunk, outcome))
             else:
@@ -141,13 +149,21 @@ class _Scan:
 
 
 def _write_part(chunk: _Chunk, *, base: str, folder: str) -> int:
-    """In a worker: read the files of a chunk and write their rows; how many there are."""
+    """In a worker: read the files of a chunk and write their rows; how many there are.
+
+    A full disk is told apart from what a file may do to its worker, and ends the run.
+    """
     files = tuple(map(_nameable, chunk.files))
     rows = [
         _unreadable(found) if isinstance(found, LeftOut) else _row(found)
         for found in read_chunk(files, base)
     ]
-    _write(Path(folder) / chunk.part, rows)
+    try:
+        _write(Path(folder) / chunk.part, rows)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        if is_full(error):
+            return DISK_IS_FULL
+        raise
     return len(rows)
 
 
@@ -164,8 +180,11 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     columns = {name: [row.get(name) for row in rows] for name in PART_SCHEMA}
     table = pl.DataFrame(columns, schema=PART_SCHEMA)
     draft = path.with_suffix(f".{os.uname().nodename}.{os.getpid()}")
-    table.write_parquet(draft, compression="lz4", statistics=False)
-    draft.replace(path)
+    try:
+        table.write_parquet(draft, compression="lz4", statistics=False)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _row(header: Header) -> dict[str, Any]:

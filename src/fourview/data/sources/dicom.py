@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fourview.data.disk import named_if_full
 from fourview.data.executor import Executor, LocalExecutor
 from fourview.data.manifest import make_manifest, read_manifest
 from fourview.data.manifest_pieces import write_pieces
@@ -89,10 +90,11 @@ def write_dicom(
 
     Raises:
         ManifestError: There is no such folder, or no file in it; or ``out`` holds other things.
+        StoreError: The disk is full; what was found stays in the work folder.
     """
     if not root.is_dir():
         raise ManifestError(f"{root}: is no folder; name the one that holds the DICOM files")
-    with _work_folder(work) as folder:
+    with _work_folder(work) as folder, named_if_full(out.parent):
         parts = write_parts(root, folder, executor=executor, progress=progress)
         if not parts:
             raise ManifestError(
