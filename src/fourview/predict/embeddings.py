@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
 
-import numpy as np
 import polars as pl
 import torch
 
@@ -107,7 +106,7 @@ def read_embeddings(path: Path, model: LanguageModel) -> ImageEmbeddings:
             f"{path}: embedded with other weights ({metadata.get('recipe', 'unknown')}); run: "
             "fourview embed with this run"
         )
-    features = torch.from_numpy(np.stack(table["embedding"].to_numpy()).astype(np.float32))
+    features = torch.tensor(table["embedding"].to_list(), dtype=torch.float32)
     return ImageEmbeddings(table.select(KEYS), features)
 
 
