@@ -27,6 +27,7 @@ from fourview.models.clsdet.model import Clsdet, ClsdetConfig
 from fourview.models.clsdet.objective import ClsdetObjective, ClsdetObjectiveConfig
 from fourview.nn.encoder import EncoderConfig
 from fourview.nn.region_encoder import RegionEncoderConfig
+from fourview.nn.vgg_m import LEVELS
 from fourview.preprocess.spec import pixel_spec
 from fourview.train.batches import epoch_batches
 
@@ -84,12 +85,20 @@ def reading(folder: Path) -> list[dict[str, object]]:
         return cut_regions(imagecodecs.png_decode(png.read_bytes()), own)
 
     rows = []
-    for count, repeats, floor in ((SUBSET, 20, 10), (len(boxes), 5, None)):
-        chosen = [boxes[random.permutation(len(boxes))[:count]] for _ in range(repeats + 1)]
+    middle = boxes[len(boxes) // 2]
+    near = boxes[np.abs(boxes - middle).sum(axis=1).argsort(kind="stable")[:SUBSET]]
+    cases = {
+        f"{SUBSET} of {len(boxes)} regions, neighbours": (near, 20, 10),
+        f"{SUBSET} of {len(boxes)} regions, anywhere": (boxes, 20, None),
+        f"all {len(boxes)} regions": (boxes, 5, None),
+    }
+    for what, (pool, repeats, floor) in cases.items():
+        count = len(boxes) if what.startswith("all") else SUBSET
+        chosen = [pool[random.permutation(len(pool))[:count]] for _ in range(repeats + 1)]
         turn = iter(chosen)
         ours = median_s(lambda t=turn: read_regions(store, "image", next(t)), repeats)
         plain = median_s(lambda c=chosen[0]: from_png(c), 3)
-        name = f"{count} of {len(boxes)} regions from the store; plain: PNG"
+        name = f"{what}; plain: the whole PNG"
         rows.append(
             {"name": name, "ours": ours, "plain": plain, "ratio": plain / ours, "floor": floor}
         )
@@ -101,15 +110,24 @@ def coding() -> dict[str, object]:
     encoder = build_encoder(VGG)
     windows = np.random.default_rng(0).integers(0, 65536, (CODED, 224, 224)).astype(np.uint16)
     eager = build_encoder(VGG).to(memory_format=torch.contiguous_format)
+    norm = torch.nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+
+    def plainly(x: torch.Tensor) -> torch.Tensor:
+        net = eager.body
+        x = net.pool(norm(net.conv1(x * LEVELS - net.mean).relu()))
+        x = net.pool(norm(net.conv2(x).relu()))
+        x = net.conv4(net.conv3(x).relu()).relu()
+        x = net.pool(net.conv5(x).relu()).flatten(1)
+        return net.fc7(net.fc6(x).relu()).relu()
 
     def one_by_one() -> None:
         with torch.inference_mode():
             for window in windows:
-                eager(torch.from_numpy(from_levels_of(window[None]))[:, None])
+                plainly(torch.from_numpy(from_levels_of(window[None]))[:, None])
 
     ours, plain = median_s(lambda: encode(encoder, windows), 3), median_s(one_by_one, 3)
     return {
-        "name": f"codes of {CODED} regions; plain: batch 1",
+        "name": f"codes of {CODED} regions; plain: batch 1, torch's normalisation",
         "ours": ours,
         "plain": plain,
         "ratio": plain / ours,

@@ -1,5 +1,7 @@
 """VGG-M-128: the published grids, and weights from Caffe's arrays."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,15 @@ import torch
 from fourview.errors import CheckpointError, RecipeError
 from fourview.nn.encoder import EncoderConfig
 from fourview.nn.region_encoder import RegionEncoder, RegionEncoderConfig
-from fourview.nn.vgg_m import LEVELS, MEAN_BGR, VggM128, _state_of, convert_vgg_m, vgg_m_128
+from fourview.nn.vgg_m import (
+    LEVELS,
+    MEAN_BGR,
+    VggM128,
+    _state_of,
+    across_channels,
+    convert_vgg_m,
+    vgg_m_128,
+)
 
 GRIDS = {"conv1": 109, "conv2": 26, "conv3": 13, "conv4": 13, "conv5": 13}
 CHANNELS = {"conv1": 96, "conv2": 256, "conv3": 512, "conv4": 512, "conv5": 512}
@@ -43,17 +53,19 @@ def test_grey_stands_in_three_channels_less_the_mean(network):
     torch.testing.assert_close(seen["x"][0, :, 7, 9], wanted)
 
 
-def test_the_normalisation_is_caffes(network):
+def test_the_normalisation_is_caffes():
     """Sum over five channels around it, alpha over their number: Krizhevsky's with alpha 5e-4."""
     x = torch.randn(1, 8, 1, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    x = x * 50
+    x = x * 200
     flat = x.flatten().tolist()
     wanted = [
         v / (2.0 + 5e-4 / 5 * sum(w * w for w in flat[max(i - 2, 0) : i + 3])) ** 0.75
         for i, v in enumerate(flat)
     ]
-    got = network.normalise(x).flatten().tolist()
+    got = across_channels(x).flatten().tolist()
     assert got == pytest.approx(wanted, rel=1e-12)  # float64
+    torch_has = torch.nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)(x)
+    assert got == pytest.approx(torch_has.flatten().tolist(), rel=1e-12)
 
 
 def test_caffe_arrays_land_where_they_belong():
@@ -61,7 +73,7 @@ def test_caffe_arrays_land_where_they_belong():
     arrays = {k: np.broadcast_to(np.float32(i), s) for i, (k, s) in enumerate(shapes.items())}
     arrays["fc7.weight"] = arrays["fc7.weight"][None, None]  # as Caffe pads shapes
     arrays["mean"] = np.arange(3, dtype=np.float32)[:, None, None] * np.ones((3, 256, 256), "f4")
-    state = _state_of(arrays, None)
+    state = _state_of(arrays, Path("made.npz"))
     for number, name in enumerate(shapes):
         assert state[name].shape == shapes[name] and (state[name] == number).all()
     assert state["mean"].shape == (3, 224, 224) and state["mean"][2].unique().tolist() == [2]

@@ -33,7 +33,7 @@ SETTINGS = (
     *("epochs=2", "batch=4", "model.code_dim=6", "model.num_selected=2"),
     *("feed.encoder.network.name=small", "feed.encoder.network.widths=[4,4,4,4,6]"),
     *("feed.encoder.level=null", "feed.encoder.pool=mean", "feed.windows.side=64"),
-    *("feed.windows.stride=48", "feed.copies.copies=1"),
+    *("feed.windows.stride=48", "feed.copies.copies=1", "split.validation=0.3"),
 )
 
 

@@ -17,7 +17,6 @@ from fourview.entities import SLOTS
 from fourview.preprocess.pectoral import find_pectoral
 from fourview.preprocess.pipeline import from_levels
 
-CHUNK = 256  # side of what a store decodes at a time
 REVISION = 1  # raised when the same rule would give other regions than before
 
 
@@ -130,20 +129,18 @@ def read_regions(
     Raises:
         StoreError: The store has no such image, or its shard is damaged.
     """
-    low = np.concatenate([boxes[:, :2], boxes[:, 2:]]).min(axis=0) // CHUNK * CHUNK
-    frame = np.zeros(tuple((boxes[:, :1:-1].max(axis=0) - low[::-1]).tolist()), dtype=np.uint16)
-    for x, y in _chunks_under(boxes):
-        part = frame[y - low[1] : y - low[1] + CHUNK, x - low[0] : x - low[0] + CHUNK]
-        part[...] = store.patch(image_id, y, x, (part.shape[0], part.shape[1]))
-    return cut_regions(frame, boxes - np.tile(low, 2))
-
-
-def _chunks_under(boxes: Int[np.ndarray, "region 4"]) -> set[tuple[int, int]]:
-    """Corners (x, y) of the chunks that share a pixel with any window."""
-    first, last = boxes[:, :2] // CHUNK, (boxes[:, 2:] - 1) // CHUNK
-    return {
-        (int(x) * CHUNK, int(y) * CHUNK)
-        for (x_first, y_first), (x_last, y_last) in zip(first, last, strict=True)
-        for x in range(x_first, x_last + 1)
-        for y in range(y_first, y_last + 1)
+    rows, cols = store.chunk
+    grid = np.array([cols, rows])
+    first, last = boxes[:, :2] // grid, (boxes[:, 2:] - 1) // grid
+    low, high = first.min(axis=0), last.max(axis=0) + 1
+    frame = np.zeros(((high[1] - low[1]) * rows, (high[0] - low[0]) * cols), dtype=np.uint16)
+    places = {
+        (y, x)
+        for (x0, y0), (x1, y1) in zip(first.tolist(), last.tolist(), strict=True)
+        for y in range(y0, y1 + 1)
+        for x in range(x0, x1 + 1)
     }
+    for (y, x), levels in store.chunks(image_id, sorted(places)):
+        top, left = (y - int(low[1])) * rows, (x - int(low[0])) * cols
+        frame[top : top + rows, left : left + cols] = levels
+    return cut_regions(frame, boxes - np.tile(low * grid, 2))

@@ -10,7 +10,7 @@ Source:  Zarr specification v3, sharding-indexed codec 1.0.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,6 +127,31 @@ def read_shard(
             target[...] = chunk[
                 rows.start - top : rows.stop - top, cols.start - left : cols.stop - left
             ]
+    finally:
+        os.close(handle)
+
+
+def read_chunks(
+    path: Path, tiling: Tiling, chunks: Iterable[tuple[int, int]]
+) -> Iterator[tuple[tuple[int, int], UInt16[np.ndarray, "row col"]]]:
+    """Some chunks of a shard, (row, col) of the grid each, with one reading of its index.
+
+    Chunks outside the grid, and those that hold nothing, are passed over: they are 0.
+
+    Raises:
+        StoreError: The shard is missing, cut off or damaged.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise StoreError(f"{path}: the image's shard is missing; run `prepare` again") from None
+    try:
+        index = _read_index(handle, path, tiling)
+        for row, col in chunks:
+            if 0 <= row < tiling.grid[0] and 0 <= col < tiling.grid[1]:
+                offset, length = (int(value) for value in index[row, col])
+                if length != EMPTY:
+                    yield (row, col), _decode(os.pread(handle, length, offset), path, tiling)
     finally:
         os.close(handle)
 

@@ -10,7 +10,7 @@ Order:   image i of the array is image i of the manifest's images to read, whoev
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import UInt16
 
-from fourview.data.shard import CODECS, Tiling, read_shard
+from fourview.data.shard import CODECS, Tiling, read_chunks, read_shard
 from fourview.errors import StoreError
 from fourview.geometry import Geometry, Size
 from fourview.preprocess.spec import PixelSpec
@@ -278,6 +278,18 @@ class Store:
         levels = np.zeros((size, size) if isinstance(size, int) else size, dtype=np.uint16)
         read_shard(shard_path(self.path, index), self._tiling, y0, x0, levels)
         return levels
+
+    def chunks(
+        self, image_id: str, places: Iterable[tuple[int, int]]
+    ) -> Iterator[tuple[tuple[int, int], UInt16[np.ndarray, "row col"]]]:
+        """Some of an image's chunks, (row, col) of their grid each; those of zeros are left out."""
+        index, _, _ = self._place(image_id)
+        return read_chunks(shard_path(self.path, index), self._tiling, places)
+
+    @property
+    def chunk(self) -> Size:
+        """Rows and columns of what is decoded at a time."""
+        return self._tiling.chunk
 
     def _place(self, image_id: str) -> Place:
         try:

@@ -32,6 +32,8 @@ def choose_threshold(
         EvaluationError: No such rule.
     """
     kind, _, number = rule.partition("-")
+    if len(scores) == 0:
+        return None
     fp, tp = counts_above(scores, positive)
     if tp[-1] == 0 or fp[-1] == 0:
         return None
