@@ -1,7 +1,7 @@
 """What probes minimise: cross entropy, with the tower frozen (linear) or not (fine_tune)."""
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 
@@ -67,7 +67,7 @@ class LinearObjective(FineTuneObjective):
         super().__init__(model, config)
         model.image_tower.requires_grad_(False)
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "LinearObjective":
         """The tower stays in evaluation mode."""
         super().train(mode)
         self.model.image_tower.eval()
