@@ -60,7 +60,8 @@ def write_thresholds(path: Path, thresholds: Mapping[str, float], about: Mapping
 def read_thresholds(path: Path) -> tuple[dict[str, float], dict[str, str]]:
     """Read thresholds by name, and what is known of the table they were chosen on.
 
-    A plain object of names and numbers is read too.
+    A plain object of names and numbers is read too. A file that was written without any, since the
+    validation part had one class only, gives none.
 
     Raises:
         EvaluationError: The file is no such JSON.
@@ -70,9 +71,10 @@ def read_thresholds(path: Path) -> tuple[dict[str, float], dict[str, str]]:
     except (OSError, ValueError) as error:
         raise EvaluationError(f"{path}: cannot be read as JSON ({error})") from None
     about: Any = {}
-    if isinstance(data, dict) and "thresholds" in data:
+    written = isinstance(data, dict) and "thresholds" in data
+    if written:
         data, about = data["thresholds"], data.get("chosen_on", {})
-    if not isinstance(data, dict) or not data or not all(map(_is_number, data.values())):
+    if not isinstance(data, dict) or not (data or written) or not all(map(_is_number, data.values())):
         raise EvaluationError(
             f'{path}: holds no thresholds; need {{"thresholds": {{"sensitivity-0.90": 0.13}}}}'
         )

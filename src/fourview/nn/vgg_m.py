@@ -146,7 +146,7 @@ def _state_of(arrays: Mapping[str, np.ndarray], where: Path) -> dict[str, Tensor
         )
     state = dict(wanted)
     for name, array in arrays.items():
-        value = torch.from_numpy(np.asarray(array, dtype=np.float32))
+        value = torch.from_numpy(np.array(array, dtype=np.float32))
         value = _centre(value) if name == "mean" else value.reshape(_same_size(value, wanted[name]))
         if value.shape != wanted[name].shape:
             raise CheckpointError(
