@@ -1,0 +1,138 @@
+"""Maps of language-image models: where they say, back in the file's pixels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from factory import drawn_mammogram
+from fourview.entities import (
+    BreastPrediction,
+    Exam,
+    ExamPrediction,
+    Finding,
+    Image,
+    ImagePrediction,
+    Region,
+    View,
+)
+from fourview.errors import CheckpointError
+from fourview.geometry import Box
+from fourview.models.find import find_family
+from fourview.predict.checkpoint import save_checkpoint
+from fourview.predict.language import load_language_model
+from fourview.predict.language_maps import CUT_OUT, FOUND, LanguageMaps, slice_map
+from fourview.preprocess.pipeline import process
+from fourview.preprocess.spec import pixel_spec
+
+SPEC = pixel_spec("mvccl-192x96")
+SIZE = (384, 240)
+
+
+def language_model(folder, name, **changes):
+    family = find_family(name)
+    config = replace(family.tiny_config, **changes)
+    torch.manual_seed(0)
+    save_checkpoint(
+        folder, family.build(config), recipe=f"{name}:tiny", family=name, config=config, spec=SPEC
+    )
+    return load_language_model(folder)
+
+
+def image(name: str) -> Image:
+    side, position = name.split("-")
+    pixels = drawn_mammogram(side, position, cancer=True, size=SIZE)
+    return Image(
+        image_id=name,
+        patient_id="p",
+        exam_id="e",
+        view=View(side=side, position=position),
+        pixels=pixels,
+        stored_size=pixels.shape,
+        bits=16,
+        value_range=(0.0, 65535.0),
+        spacing_mm=None,
+        bright_is_dense=True,
+    )
+
+
+EXAM = Exam(patient_id="p", exam_id="e", images=(image("R-CC"), image("R-MLO"), image("L-CC")))
+
+
+def prediction(*findings: Finding) -> ExamPrediction:
+    return ExamPrediction(
+        patient_id="p",
+        exam_id="e",
+        breasts=(BreastPrediction(side="R", score=0.5, findings=findings),),
+        images=tuple(
+            ImagePrediction(image_id=i.image_id, view=i.view, score=None) for i in EXAM.images
+        ),
+        model="some",
+        model_digest="",
+        pixel_spec="",
+        terms="",
+        precision="",
+    )
+
+
+def peak_in_stored(heatmap):
+    """(x, y) in the file's pixels of the middle of the highest cell."""
+    rows, cols = heatmap.values.shape
+    row, col = np.unravel_index(heatmap.values.argmax(), (rows, cols))
+    height, width = heatmap.geometry.processed_size
+    point = np.array([(col + 0.5) * width / cols, (row + 0.5) * height / rows])
+    return heatmap.geometry.to_stored(point)
+
+
+def test_a_sentence_lights_up_where_its_tokens_are_most_alike(tmp_path):
+    model = language_model(tmp_path, "mama")
+    said = ("Impression: BI-RADS category 5: suspicious", "a mass is seen")
+    found = LanguageMaps(model, said).add(EXAM, prediction())
+    for of_image in found.images:
+        assert [h.class_name for h in of_image.heatmaps] == list(said)
+        whole = next(i for i in EXAM.images if i.image_id == of_image.image_id)
+        processed = process(whole, SPEC)
+        text = model.tokenizer.batch([said], [0])
+        pixels = torch.from_numpy(processed.pixels)[None, None].float()
+        with torch.no_grad():
+            cosines = model.model.sentence_maps(pixels, text)[0]
+        for heatmap, values in zip(of_image.heatmaps, cosines, strict=True):
+            assert heatmap.values.min() == 0 and heatmap.values.max() == pytest.approx(1)
+            row, col = np.unravel_index(int(values.argmax()), values.shape)
+            tower = model.model.image_tower
+            centre = np.array([col, row]) * tower.stride + tower.first_center
+            want = processed.geometry.to_stored(centre)
+            # the grid is four times as fine: half of a fine cell, in stored pixels, either way
+            assert np.abs(peak_in_stored(heatmap) - want).max() < tower.stride / 2 * 3
+
+
+def test_the_patch_of_a_finding_is_looked_up_and_shown_where_it_is(tmp_path):
+    model = language_model(tmp_path, "glam", super_patches=(12, 6))
+    box = Box(90.0, 200.0, 110.0, 220.0)  # a right breast: the chest wall is at the right
+    finding = Finding(
+        finding_id="f", side="R", score=0.9, regions=(Region(image_id="R-CC", box=box),)
+    )
+    found = LanguageMaps(model).add(EXAM, prediction(finding))
+    maps = {i.image_id: {h.class_name: h for h in i.heatmaps} for i in found.images}
+    assert maps["L-CC"] == {}  # no MLO of that breast
+    cut_out = maps["R-CC"][CUT_OUT]
+    assert cut_out.values.sum() == 1
+    off = np.abs(peak_in_stored(cut_out) - np.array(box.center))
+    rows, cols = cut_out.values.shape
+    assert off[0] <= SIZE[1] / cols / 2 + 1 and off[1] <= SIZE[0] / rows / 2 + 1
+    answer = maps["R-MLO"][FOUND].values
+    assert answer.shape == (12, 6) and answer.max() == pytest.approx(1) and answer.min() >= 0
+    assert "where, not how likely" in found.notes[-1]
+
+
+def test_a_map_over_the_mlo_is_agreement_times_attention():
+    rows = torch.tensor([[0.75, 0.25], [0.5, 0.5], [1.0, 0.0]])  # three columns, two rows
+    found = slice_map(np.array([0.5, 1.0, -0.3]), rows)
+    assert found == pytest.approx(np.array([[0.75, 1.0, 0.0], [0.25, 1.0, 0.0]]))
+
+
+def test_a_model_without_local_alignment_is_refused_by_name(tmp_path):
+    model = language_model(tmp_path, "mama", local=False)
+    with pytest.raises(CheckpointError, match=r"mama:tiny aligns nothing locally .* model\.local"):
+        LanguageMaps(model)
