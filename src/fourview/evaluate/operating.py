@@ -74,7 +74,8 @@ def read_thresholds(path: Path) -> tuple[dict[str, float], dict[str, str]]:
     written = isinstance(data, dict) and "thresholds" in data
     if written:
         data, about = data["thresholds"], data.get("chosen_on", {})
-    if not isinstance(data, dict) or not (data or written) or not all(map(_is_number, data.values())):
+    named = isinstance(data, dict) and all(map(_is_number, data.values()))
+    if not named or not (data or written):
         raise EvaluationError(
             f'{path}: holds no thresholds; need {{"thresholds": {{"sensitivity-0.90": 0.13}}}}'
         )
