@@ -83,10 +83,11 @@ class LanguageMaps:
     def _sentences(self, images: Sequence[ProcessedImage]) -> list[Heatmap]:
         texts = self.model.tokenizer.batch([self.sentences] * len(images), list(range(len(images))))
         pixels = _stacked(images).to(self.model.device)
+        tower = self.model.model.image_tower
+        shift = tower.first_center / tower.stride - 0.5  # measured by gradients: not in the next
         with torch.inference_mode():
             maps = self.model.model.sentence_maps(pixels, texts.to(self.model.device))
-            tower = self.model.model.image_tower
-            maps = evenly(maps, shift=tower.first_center / tower.stride - 0.5)
+            maps = evenly(maps, shift=shift)
         return [
             Heatmap(
                 image_id=image.image_id,
@@ -126,13 +127,13 @@ class LanguageMaps:
 def slice_map(
     agreement: Float[np.ndarray, " column"], rows: Float[Tensor, "column row"]
 ) -> Float[np.ndarray, "row column"]:
-    """One super-patch's map over the MLO, in [0, 1], 1 at the best place.
+    """One super-patch's map over the MLO, in [0, 1], 1 at the best place, 0 in the worst column.
 
     Args:
         agreement: Cosine of the super-patch with what it finds in each column.
         rows: Attention over each column's rows; sums to 1.
     """
-    values = np.clip(agreement, 0, None)[None, :] * rows.numpy().T
+    values = _between_extremes(agreement)[None, :] * rows.numpy().T
     return values / max(float(values.max()), np.finfo(values.dtype).tiny)
 
 
@@ -183,7 +184,7 @@ def _heatmap(image: ProcessedImage, name: str, values: np.ndarray) -> Heatmap:
     return Heatmap(image_id=image.image_id, class_name=name, values=values, geometry=image.geometry)
 
 
-def _between_extremes(values: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
+def _between_extremes(values: Float[np.ndarray, "*many"]) -> Float[np.ndarray, "*many"]:
     low, high = float(values.min()), float(values.max())
     return (values - low) / max(high - low, np.finfo(values.dtype).tiny)
 
