@@ -6,7 +6,7 @@
 
 A hit is a region whose overlap with the box of a drawn lesion is at least half of the smaller of
 the two. Every image is of a malignant breast and many lesions are large, so the same is said of
-regions drawn at random.
+regions drawn at random, and of the brightest regions.
 """
 
 import sys
@@ -42,6 +42,20 @@ def cases_of(manifest: Manifest, predictions: pl.DataFrame) -> list[Case]:
         hits = [any(Box(*c).iom(b) >= 0.5 for b in lesions) for c in own.select(BOX).iter_rows()]
         cases.append((str(image_id), own, lesions, np.array(hits)))
     return cases
+
+
+def brightest_first(cases: list[Case], manifest: Manifest, store: Store) -> list[Case]:
+    """The same images with their regions in the order of their mean brightness."""
+    predictions = []
+    for image_id, regions, *_ in cases:
+        levels, geometry = store.read(image_id), store.geometry(image_id)
+        means = []
+        for corners in regions.select(BOX).iter_rows():
+            box = geometry.box_to_processed(Box(*corners))
+            x0, y0, x1, y1 = (round(v) for v in (box.x0, box.y0, box.x1, box.y1))
+            means.append(float(levels[max(y0, 0) : y1, max(x0, 0) : x1].mean()))
+        predictions.append(regions.with_columns(score=pl.Series(means)))
+    return cases_of(manifest, pl.concat(predictions))
 
 
 def report(cases: list[Case], patients: list[str]) -> None:
@@ -121,6 +135,8 @@ def main() -> None:
         )
         report(cases, patients)
         if number == 0:
+            print("the brightest regions")
+            report(brightest_first(cases, manifest, store), patients)
             draw(cases, manifest, folder / "ten_cases.png")
 
 
