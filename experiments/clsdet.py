@@ -5,6 +5,7 @@
     python -m experiments.clsdet codes FOLDER           codes of all regions, for all runs
     python -m experiments.clsdet train FOLDER           what is missing of the runs, one by one
     python -m experiments.clsdet measure FOLDER         tables and the FROC figure of what is there
+    python -m experiments.clsdet why FOLDER             Cls-Det-RS with marks on selected regions only
 
 PHANTOMS is what ``fourview phantom`` wrote (the page has the command). Images with a summation
 shadow are left out: one view alone cannot tell them from a malignant mass, so an image-level label
@@ -21,7 +22,9 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
 
+from fourview.contract import ExamBatch
 from fourview.data.feed import FeedRequest
 from fourview.data.feeds.regions import make_feed
 from fourview.data.image_labels import with_stand_in_birads
@@ -29,8 +32,14 @@ from fourview.data.manifest import read_manifest, write_manifest
 from fourview.data.sources.phantom import read_phantom
 from fourview.data.split import assign_split, without_patients
 from fourview.data.store import Store
+from fourview.entities import PREDICTIONS_SCHEMA
 from fourview.evaluate.run import evaluate
 from fourview.evaluate.table import read_predictions
+from fourview.models.clsdet.heads import select_regions
+from fourview.models.clsdet.model import Clsdet
+from fourview.models.clsdet.rows import Rows
+from fourview.predict.reader import load_model
+from fourview.predict.samples import batches, prediction_rows, region_rows
 from fourview.recipes import clsdet
 from fourview.train.loop import Machine
 from fourview.train.recipe import Recipe, override
@@ -156,6 +165,42 @@ def measure(root: Path) -> None:
         draw_froc(curves, root / "froc.png")
 
 
+def why(root: Path) -> None:
+    """Marks of Cls-Det-RS as published (h = 1), and kept on the regions that it selected."""
+    manifest, store = read_manifest(root / "manifest"), Store.open(root / "store")
+    for run in runs_of(root, clsdet.small):
+        reader = load_model(run)
+        request = FeedRequest(classes={}, part="test", settings=_with_weights(clsdet.small()).feed)
+        feed = make_feed(manifest, store, request)
+        tables: dict[str, list] = {"h = 1": [], "selected": []}
+        for samples, batch in batches(feed, 32):
+            with torch.inference_mode():
+                output = reader.model(batch)
+                chosen = _selected(reader.model, batch)
+            marks = {"h = 1": output.patch_scores, "selected": output.patch_scores * chosen}
+            for name, scores in marks.items():
+                said = replace(output, patch_scores=scores)
+                tables[name] += prediction_rows(samples, said, reader.task.classes)
+                tables[name] += region_rows(feed, samples, batch, said, reader.task.classes)
+        for scenario, protocol in SCENARIOS.items():
+            for name, rows in tables.items():
+                table = pl.DataFrame(rows, schema=dict(PREDICTIONS_SCHEMA))
+                if name == "selected":
+                    table = table.filter((pl.col("unit") != "region") | (pl.col("score") > 0))
+                found = evaluate(table, manifest, protocol, groups=(), replicates=0)
+                rates = [f"{m.value:.3f}" for m in found.metrics if m.name.startswith("froc")]
+                print(f"| {run.name} | {scenario} | {name} | {' | '.join(rates)} |", flush=True)
+
+
+def _selected(model: Clsdet, batch: ExamBatch) -> torch.Tensor:
+    """1 for regions that the detection branch looks at, by class."""
+    rows = Rows.of(batch.patches.image, batch.num_images)
+    logits = rows.lay(model.classify(model.fc3(batch.patches.codes)))
+    log_cls = logits.log_softmax(dim=2)[:, :, :2]
+    chosen = select_regions(log_cls, rows.present, model.config.num_selected)
+    return rows.gather(chosen.float())
+
+
 def draw_froc(curves: dict[str, dict[str, list]], out: Path) -> None:
     """The mean over seeds of each head's FROC curve, and the seeds' range."""
     import matplotlib as mpl  # noqa: PLC0415 - not needed to train
@@ -181,7 +226,7 @@ def draw_froc(curves: dict[str, dict[str, list]], out: Path) -> None:
     print(f"\nfigure: {out}")
 
 
-STEPS = {"codes": make_codes, "train": train_all, "measure": measure}
+STEPS = {"codes": make_codes, "train": train_all, "measure": measure, "why": why}
 
 
 def main() -> None:

@@ -78,7 +78,7 @@ def score_samples(
         ):
             output = model(batch.to(device))
         rows += prediction_rows(samples, output, classes)
-        rows += _region_rows(feed, samples, batch, output, classes)
+        rows += region_rows(feed, samples, batch, output, classes)
         done += len(samples)
         if progress is not None:
             progress(done, len(feed))
@@ -123,7 +123,7 @@ def _finding_rows(
             yield from _class_rows(sample, known, values, classes)
 
 
-def _region_rows(
+def region_rows(
     feed: Feed,
     samples: Sequence[Sample],
     batch: ExamBatch,
