@@ -1,9 +1,11 @@
 """Which image stands for a view, and what is said of an exam."""
 
 import polars as pl
+import pytest
 
 from fourview.data.manifest import make_manifest
-from fourview.data.select import eligible, exam_table, with_slots
+from fourview.data.select import eligible, exam_table, with_slots, with_views
+from fourview.errors import ManifestError
 
 SCHEMA = {
     "image_id": pl.String,
@@ -102,3 +104,12 @@ def test_every_exam_has_a_row_and_needs_are_nested():
     assert eligible(table, "four_views").to_list() == [True, False, False, False, False]
     assert eligible(table, "both_views").to_list() == [True, True, False, False, False]
     assert eligible(table, "any_view").to_list() == [True, True, True, False, False]
+
+
+def test_an_exam_can_be_read_as_if_one_view_had_been_taken():
+    manifest = make(*FULL)
+    kept = with_views(manifest, ["CC"])
+    assert sorted(kept.images["image_id"]) == ["0", "1"]
+    assert kept.exams.equals(manifest.exams)
+    with pytest.raises(ManifestError, match="view 'LM': need CC or MLO"):
+        with_views(manifest, ["LM"])

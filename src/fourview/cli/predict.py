@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from fourview.cli.progress import progress_bar
 from fourview.data.executor import find_executor
 from fourview.data.manifest import manifest_hash, read_manifest
+from fourview.data.select import with_views
 from fourview.data.store import Store
 from fourview.entities import Manifest
 from fourview.errors import FourviewError
@@ -27,6 +28,7 @@ def predict(
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     also: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     split: tuple[str, ...] = (),
+    view: tuple[str, ...] = (),
     prompts: str | None = None,
     template: str = "",
     exact: bool = False,
@@ -45,6 +47,7 @@ def predict(
     out: Parquet file to write.
     also: Another run; may be repeated. The scores are the mean of all.
     split: Only these parts: train, validation, test; may be repeated.
+    view: Read as if only these views had been taken: CC, MLO.
     prompts: Score with a language-image run and this prompt set, zero-shot: embed-density, ...
     template: File with prompts of one's own; without it the package's.
     exact: Compute in float32 without compiling, whatever the machine would gain.
@@ -54,7 +57,8 @@ def predict(
         started here). Without it this process scores.
     json: Print the summary as JSON.
     """
-    tables, pixels = read_manifest(manifest), Store.open(store)
+    whole, pixels = read_manifest(manifest), Store.open(store)
+    tables = with_views(whole, view) if view else whole
     if prompts is not None:
         _zero_shot(run, prompts, template, tables, pixels, out, split, batch, workers, json=json)
         return
@@ -72,7 +76,8 @@ def predict(
                 progress=partial(update, "exams"),
             )
         else:
-            what = Spread((run, *also), manifest, store, split or None, exact, batch)
+            runs = (run, *also)
+            what = Spread(runs, manifest, store, split or None, exact, batch, views=view)
             places = find_executor(executor, max(1, workers))
             predictions, way = predict_spread(what, places, progress=partial(update, "exams"))
     write_predictions(
@@ -82,7 +87,8 @@ def predict(
             "model_digest": reader.card.digest,
             "recipe": reader.card.recipe,
             "pixel_spec": f"{reader.spec.name} {reader.spec.fingerprint}",
-            "manifest_hash": manifest_hash(tables),
+            "manifest_hash": manifest_hash(whole),
+            "views": " and ".join(view) or "all",
             "terms": reader.card.terms,
             "precision": way,
         },

@@ -7,6 +7,8 @@ Rule:    of several images of one view the preferred one has, in this order: no 
 Returns: tables; nothing is dropped, and every exam has a line that says what it has and lacks.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -14,7 +16,9 @@ import polars as pl
 
 from fourview.data.manifest import images_to_read
 from fourview.entities import SLOTS, Manifest
+from fourview.errors import ManifestError
 
+POSITIONS = ("CC", "MLO")
 KINDS = ("ffdm", "film", "cesm_low_energy", "synthetic")  # the best first; others come last
 Need = Literal["any_view", "both_views", "four_views"]
 
@@ -113,6 +117,18 @@ def eligible(table: pl.DataFrame, need: Need) -> pl.Series:
         "four_views": pl.col("num_views") == len(SLOTS),
     }
     return table.select(enough[need].alias("eligible")).to_series()
+
+
+def with_views(manifest: Manifest, views: Sequence[str]) -> Manifest:
+    """The manifest as if only these views had been taken; exams without any stay, empty.
+
+    Raises:
+        ManifestError: A name that is no view of a slot.
+    """
+    wrong = [v for v in views if v not in POSITIONS]
+    if wrong:
+        raise ManifestError(f"view '{wrong[0]}': need {' or '.join(POSITIONS)}")
+    return replace(manifest, images=manifest.images.filter(pl.col("view").is_in(list(views))))
 
 
 def _both(side: str) -> pl.Expr:

@@ -18,6 +18,7 @@ import torch
 
 from fourview.data.executor import Executor
 from fourview.data.manifest import read_manifest
+from fourview.data.select import with_views
 from fourview.data.store import Store
 from fourview.data.workers import Lost
 from fourview.entities import PREDICTIONS_SCHEMA, Manifest
@@ -45,6 +46,7 @@ class Spread:
         exact: Compute in float32 without compiling.
         batch_size: Exams at a time.
         threads: Of a worker.
+        views: Only images of these views; all where empty.
     """
 
     runs: tuple[Path | None, ...]
@@ -54,6 +56,7 @@ class Spread:
     exact: bool = False
     batch_size: int = 8
     threads: int = 1
+    views: tuple[str, ...] = ()
 
 
 def predict_spread(
@@ -114,6 +117,7 @@ def load_runs(runs: Sequence[Path | None], engine: Engine) -> Reader | Ensemble:
 def _opened(what: Spread, _process: int) -> tuple[Manifest, Store, Reader | Ensemble, str]:
     torch.set_num_threads(what.threads)
     manifest, store = read_manifest(what.manifest, validate=False), Store.open(what.store)
+    manifest = with_views(manifest, what.views) if what.views else manifest
     engine = PLAIN if what.exact else best_engine(many=len(store) > FEW)
     return manifest, store, load_runs(what.runs, engine), engine.description
 
