@@ -5,7 +5,7 @@
     python -m experiments.clsdet codes FOLDER           codes of all regions, for all runs
     python -m experiments.clsdet train FOLDER           what is missing of the runs, one by one
     python -m experiments.clsdet measure FOLDER         tables and the FROC figure of what is there
-    python -m experiments.clsdet why FOLDER             Cls-Det-RS with marks on selected regions only
+    python -m experiments.clsdet why FOLDER             marks of Cls-Det-RS on selected regions only
 
 PHANTOMS is what ``fourview phantom`` wrote (the page has the command). Images with a summation
 shadow are left out: one view alone cannot tell them from a malignant mass, so an image-level label
@@ -208,7 +208,7 @@ def draw_froc(curves: dict[str, dict[str, list]], out: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
-    rates = np.linspace(0, 6, 241)
+    rates = np.linspace(0, 3, 241)
     figure, axes = plt.subplots(1, len(curves), figsize=(9, 3.6), sharey=True)
     for axis, (scenario, heads) in zip(np.atleast_1d(axes), curves.items(), strict=True):
         for name, found in heads.items():
@@ -217,7 +217,7 @@ def draw_froc(curves: dict[str, dict[str, list]], out: Path) -> None:
             (line,) = axis.plot(rates, mean, label=name, lw=1.6)
             low, high = np.min(lines, axis=0), np.max(lines, axis=0)
             axis.fill_between(rates, low, high, alpha=0.15, color=line.get_color(), lw=0)
-        axis.set(title=scenario, xlabel="false marks an image", xlim=(0, 6), ylim=(0, 1))
+        axis.set(title=scenario, xlabel="false marks an image", xlim=(0, 3), ylim=(0.4, 1))
         axis.grid(alpha=0.3)
     np.atleast_1d(axes)[0].set_ylabel("images with a hit")
     np.atleast_1d(axes)[-1].legend(fontsize=8, loc="lower right")
