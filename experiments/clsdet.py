@@ -5,6 +5,7 @@
     python -m experiments.clsdet codes FOLDER           codes of all regions, for all runs
     python -m experiments.clsdet train FOLDER           what is missing of the runs, one by one
     python -m experiments.clsdet measure FOLDER         tables and the FROC figure of what is there
+    python -m experiments.clsdet compare FOLDER         heads against Cls-Det-RS, paired by patient
     python -m experiments.clsdet why FOLDER             marks of Cls-Det-RS on selected regions only
 
 PHANTOMS is what ``fourview phantom`` wrote (the page has the command). Images with a summation
@@ -34,6 +35,7 @@ from fourview.data.split import assign_split, without_patients
 from fourview.data.store import Store
 from fourview.entities import PREDICTIONS_SCHEMA
 from fourview.evaluate.run import evaluate
+from fourview.evaluate.several_runs import measure_runs
 from fourview.evaluate.table import read_predictions
 from fourview.models.clsdet.heads import select_regions
 from fourview.models.clsdet.model import Clsdet
@@ -165,6 +167,26 @@ def measure(root: Path) -> None:
         draw_froc(curves, root / "froc.png")
 
 
+def compare(root: Path) -> None:
+    """The mean over seeds of each head, and what it has more than Cls-Det-RS; both paired."""
+    manifest = read_manifest(root / "manifest")
+    ways = {
+        name: [read_predictions(run / "predictions.parquet")[0] for run in runs_of(root, make)]
+        for name, make in HEADS.items()
+    }
+    for scenario, protocol in SCENARIOS.items():
+        for metric in ("auroc", "partial_auc", "specificity_at_sensitivity_0.85"):
+            for found in measure_runs(
+                ways, manifest, protocol, metric, reference="Cls-Det-RS", split="test"
+            ):
+                m, gap = found.metric, found.gap
+                more = (
+                    "" if gap is None else f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
+                )
+                value = f"{m.value:.3f} ({m.low:.3f}-{m.high:.3f})"
+                print(f"| {scenario} | {metric} | {found.way} | {value} | {more} |", flush=True)
+
+
 def why(root: Path) -> None:
     """Marks of Cls-Det-RS as published (h = 1), and kept on the regions that it selected."""
     manifest, store = read_manifest(root / "manifest"), Store.open(root / "store")
@@ -226,7 +248,13 @@ def draw_froc(curves: dict[str, dict[str, list]], out: Path) -> None:
     print(f"\nfigure: {out}")
 
 
-STEPS = {"codes": make_codes, "train": train_all, "measure": measure, "why": why}
+STEPS = {
+    "codes": make_codes,
+    "train": train_all,
+    "measure": measure,
+    "compare": compare,
+    "why": why,
+}
 
 
 def main() -> None:
