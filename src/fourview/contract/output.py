@@ -1,0 +1,69 @@
+"""What a model says, and what training minimises.
+
+Shapes:  I images, E exams, 2 breasts (right, left), K classes, P patches, F findings.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fourview.contract.batch import ExamBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOutput:
+    """What a model says. Scores are in [0, 1], not logits; None where a family has none.
+
+    Attributes:
+        breast_scores: NaN for a breast without images.
+        image_scores: By image, in the order of the batch.
+        heatmaps: In [0, 1], over a grid that covers each processed image evenly.
+        patch_scores: By patch, in the order of the batch's patches.
+        finding_scores: By finding, in the order of the batch's findings; NaN for one without
+            patches.
+        saliency: Maps as the network has them, for another network that reads them as context:
+            neither scaled to a score nor moved; None where the heatmaps are those.
+    """
+
+    breast_scores: Float[Tensor, "exam 2 class"] | None = None
+    image_scores: Float[Tensor, "image class"] | None = None
+    heatmaps: Float[Tensor, "image class grid_row grid_col"] | None = None
+    patch_scores: Float[Tensor, "patch class"] | None = None
+    finding_scores: Float[Tensor, "finding class"] | None = None
+    saliency: Float[Tensor, "image map cell_row cell_col"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossTerms:
+    """What training minimises.
+
+    Attributes:
+        total: The loss.
+        parts: What it is the weighted sum of, for the log.
+        output: What the model said meanwhile; None where it only pre-trains.
+    """
+
+    total: Float[Tensor, ""]
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    output: ModelOutput | None = None
+
+
+class Objective(nn.Module, ABC):
+    """A model with the loss of one training stage; ``model`` is what is kept.
+
+    Attributes:
+        progress: Part of the run's steps that are done, in [0, 1]; the loop sets it before each
+            step, so that what changes during a run also does in one that was stopped and resumed.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.progress = 1.0
+
+    @abstractmethod
+    def forward(self, batch: ExamBatch) -> LossTerms:
+        """The loss of a batch; finite also where every target is NaN."""
