@@ -15,6 +15,7 @@ from fourview.predict.checkpoint import load_checkpoint, read_card
 from fourview.predict.finding_reader import FindingReader, load_any_model
 from fourview.predict.reader import load_model
 from fourview.recipes.chain import Before, train_chain
+from fourview.recipes.reproduce import reproduce
 from fourview.recipes.search import best_value, learning_rates, search
 from fourview.report.biopsies import miss_rates
 from fourview.report.exam_json import exam_from_json, exam_to_json
@@ -99,6 +100,19 @@ def test_reading_the_store_again_gives_the_scores_of_the_run(place):
     assert both.height == table.height
     difference = (both["score"] - both["score_again"]).abs().max()
     assert difference < 1e-6  # float32, windows in batches of another size
+
+
+@pytest.mark.parametrize("table", ["lesion-table2", "lesion-table3"])
+def test_a_run_stands_beside_the_papers_numbers(place, table):
+    root, manifest, store, *_ = place
+    found = reproduce(
+        table, manifest, {"embedding and saliency": root / "run"}, store=store, replicates=0
+    )
+    (row,) = [row for row in found.rows if row.name == "embedding and saliency"]
+    for column in found.columns:
+        metric = found.ours(row, column)
+        assert metric.value is not None and row.published[column].value > 0
+    assert "Not comparable" in found.comparable
 
 
 def test_an_exam_gives_each_named_finding_the_score_it_has_in_the_store(place):
