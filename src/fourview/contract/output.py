@@ -21,7 +21,8 @@ class ModelOutput:
         breast_scores: NaN for a breast without images.
         image_scores: By image, in the order of the batch.
         heatmaps: In [0, 1], over a grid that covers each processed image evenly.
-        patch_scores: By patch, in the order of the batch's patches.
+        patch_scores: By patch, in the order of the batch's patches; their classes may be others
+            than an image's.
         finding_scores: By finding, in the order of the batch's findings; NaN for one without
             patches.
         saliency: Maps as the network has them, for another network that reads them as context:
@@ -31,7 +32,7 @@ class ModelOutput:
     breast_scores: Float[Tensor, "exam 2 class"] | None = None
     image_scores: Float[Tensor, "image class"] | None = None
     heatmaps: Float[Tensor, "image class grid_row grid_col"] | None = None
-    patch_scores: Float[Tensor, "patch class"] | None = None
+    patch_scores: Float[Tensor, "patch patch_class"] | None = None
     finding_scores: Float[Tensor, "finding class"] | None = None
     saliency: Float[Tensor, "image map cell_row cell_col"] | None = None
 
