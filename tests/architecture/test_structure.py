@@ -94,7 +94,7 @@ def test_files_are_short_enough_to_read():
 
 
 def test_nothing_is_unpickled_but_by_the_reader_that_refuses_classes():
-    allowed = {"data/sources/nyu.py"}
+    allowed = {"data/sources/nyu.py", "predict/unpickle.py"}  # the latter names its error only
     found = {
         str(p.relative_to(SOURCE))
         for p in SOURCE.rglob("*.py")
