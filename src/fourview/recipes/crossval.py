@@ -60,7 +60,7 @@ class FoldMetric:
         return float(np.std(self.known, ddof=1)) if len(self.known) > 1 else None
 
 
-def cross_validate(
+def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
     recipe: Recipe,
     manifest: Manifest,
     store: Store,
