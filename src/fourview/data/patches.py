@@ -208,7 +208,8 @@ def coverage(
         where=~flat,
     )
     area = (mean * (end - start)[:, None]).sum(axis=2)
-    return np.clip(np.abs(area), 0, 1).astype(np.float32)
+    covered: np.ndarray = np.clip(np.abs(area), 0, 1).astype(np.float32)
+    return covered
 
 
 def _integral(x: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:

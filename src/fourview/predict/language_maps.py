@@ -11,7 +11,6 @@ MLO was turned.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
 
 import numpy as np
 import torch
@@ -134,7 +133,8 @@ def slice_map(
         rows: Attention over each column's rows; sums to 1.
     """
     values = _between_extremes(agreement)[None, :] * rows.numpy().T
-    return values / max(float(values.max()), np.finfo(values.dtype).tiny)
+    scaled: np.ndarray = values / max(float(values.max()), np.finfo(values.dtype).tiny)
+    return scaled
 
 
 def _query(
@@ -151,8 +151,8 @@ def _query(
                     row, col = int(y * rows / height), int(x * cols / width)
                     return min(max(row, 0), rows - 1), min(max(col, 0), cols - 1)
     best = np.where(_tissue(cc, (rows, cols)), cosines.max(axis=2), -np.inf)
-    row, col = np.unravel_index(int(best.argmax()), best.shape)
-    return int(row), int(col)
+    place = np.unravel_index(int(best.argmax()), best.shape)
+    return int(place[0]), int(place[1])
 
 
 def _tissue(image: ProcessedImage, grid: tuple[int, int]) -> Bool[np.ndarray, "row col"]:
@@ -186,9 +186,10 @@ def _heatmap(image: ProcessedImage, name: str, values: np.ndarray) -> Heatmap:
 
 def _between_extremes(values: Float[np.ndarray, "*many"]) -> Float[np.ndarray, "*many"]:
     low, high = float(values.min()), float(values.max())
-    return (values - low) / max(high - low, np.finfo(values.dtype).tiny)
+    spread: np.ndarray = (values - low) / max(high - low, np.finfo(values.dtype).tiny)
+    return spread
 
 
 def _stacked(images: Sequence[ProcessedImage]) -> Float[Tensor, "image 1 row col"]:
     pixels = np.stack([image.pixels for image in images]).astype(np.float32)
-    return cast("Any", torch.from_numpy(pixels))[:, None]
+    return torch.from_numpy(pixels)[:, None]

@@ -109,7 +109,7 @@ class Lesion(nn.Module):
         if self.training or torch.is_grad_enabled():
             h: Tensor = self.local(patches.pixels)
             return h
-        return torch.cat([self.local(some) for some in patches.pixels.split(AT_A_TIME)])
+        return torch.cat([self.local(some) for some in torch.split(patches.pixels, AT_A_TIME)])
 
     def output(
         self,
