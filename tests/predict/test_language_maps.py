@@ -99,12 +99,10 @@ def test_a_sentence_lights_up_where_its_tokens_are_most_alike(tmp_path):
             cosines = model.model.sentence_maps(pixels, text)[0]
         for heatmap, values in zip(of_image.heatmaps, cosines, strict=True):
             assert heatmap.values.min() == 0 and heatmap.values.max() == pytest.approx(1)
-            row, col = np.unravel_index(int(values.argmax()), values.shape)
             tower = model.model.image_tower
-            centre = np.array([col, row]) * tower.stride + tower.first_center
-            want = processed.geometry.to_stored(centre)
-            # the grid is four times as fine: half of a fine cell, in stored pixels, either way
-            assert np.abs(peak_in_stored(heatmap) - want).max() < tower.stride / 2 * 3
+            point = processed.geometry.to_processed(peak_in_stored(heatmap))
+            col, row = ((point - tower.first_center) / tower.stride).round().astype(int)
+            assert values[row, col] > values.max() - 1e-4  # cells without tissue are all alike
 
 
 def test_the_patch_of_a_finding_is_looked_up_and_shown_where_it_is(tmp_path):
