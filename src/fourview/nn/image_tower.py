@@ -16,6 +16,7 @@ joint space and of length 1, and ``logit_scale``, the logarithm of the factor of
 Shapes:  I images, T tokens = grid rows x grid columns, D features.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -196,3 +197,17 @@ def _make_vit(config: ImageTowerConfig) -> Any:
     if config.weights not in ("none", "pretrained"):
         load_encoder_weights(network, Path(config.weights))
     return cast("Any", network)
+
+
+def tower_as_encoder(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of an ``image_tower`` under the names that the same network has as ``encoder``.
+
+    A transformer's tower normalises its tokens itself; as an encoder the network does.
+    """
+    found = {}
+    for name, value in state.items():
+        if name.startswith("image_tower.body."):
+            rest = name.removeprefix("image_tower.body.").removeprefix("body.")
+            rest = f"network.{rest}" if rest.startswith("norm.") else rest
+            found[f"encoder.body.{rest}"] = value
+    return found

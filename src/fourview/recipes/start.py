@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from fourview.errors import RecipeError
+from fourview.nn.encoder import EncoderConfig
 from fourview.predict.checkpoint import read_card
 from fourview.recipes.chain import checkpoint_of
 from fourview.train.recipe import Recipe
@@ -14,13 +15,17 @@ from fourview.train.recipe import Recipe
 def starting_from(recipe: Recipe, run: Path) -> Recipe:
     """The recipe with the image tower, and the pixels, of a run or checkpoint it is to start from.
 
-    A recipe whose model has no image tower is given back as it is.
+    A model with an encoder of its own takes the run's image tower as that encoder and keeps its own
+    pixels. A recipe whose model has neither is given back as it is.
 
     Raises:
         CheckpointError: There is no checkpoint.
         RecipeError: The run has no image tower.
     """
-    if "image" not in {f.name for f in fields(recipe.model)}:
+    names = {f.name for f in fields(recipe.model)}
+    if "encoder" in names:
+        return _with_encoder(recipe, run)
+    if "image" not in names:
         return recipe
     folder = checkpoint_of(run)
     card = read_card(folder)
@@ -41,3 +46,22 @@ def starting_from(recipe: Recipe, run: Path) -> Recipe:
         pixel_spec=card.pixel_spec,
         starts_from=card.recipe,
     )
+
+
+def _with_encoder(recipe: Recipe, run: Path) -> Recipe:
+    """The recipe with the run's image tower for its encoder; another run's encoder must fit."""
+    card = read_card(checkpoint_of(run))
+    tower = card.config.get("image")
+    if not isinstance(tower, dict):
+        return replace(recipe, starts_from=card.recipe)
+    if tower.get("depth") is not None:
+        raise RecipeError(
+            f"{run}: the image tower of {card.recipe} is cut to {tower['depth']} blocks; an "
+            "encoder takes whole networks only"
+        )
+    ours = {f.name for f in fields(EncoderConfig)}
+    encoder = TypeAdapter(EncoderConfig).validate_python(
+        {**{k: v for k, v in tower.items() if k in ours}, "weights": "none"}
+    )
+    changed = replace(recipe.model, encoder=encoder)
+    return replace(recipe, model=changed, starts_from=card.recipe)

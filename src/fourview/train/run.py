@@ -22,6 +22,8 @@ from fourview.errors import TrainingError
 from fourview.evaluate.operating import choose_threshold, write_thresholds
 from fourview.evaluate.table import write_predictions
 from fourview.models.find import find_family
+from fourview.nn.encoder import Encoder
+from fourview.nn.image_tower import tower_as_encoder
 from fourview.predict.checkpoint import load_checkpoint, read_card, write_text_whole
 from fourview.predict.samples import score_samples
 from fourview.train.loop import Loop, Machine, Progress, Provenance
@@ -198,8 +200,16 @@ def _require_labels(asked: Task, samples: Sequence[Sample]) -> None:
 
 def _begin_with(model: nn.Module, start: Path, takes: tuple[str, ...]) -> None:
     other, card, _ = load_checkpoint(start)
-    state = {k: v for k, v in other.state_dict().items() if not takes or k.startswith(takes)}
-    fit = model.load_state_dict(state, strict=False)
+    state = other.state_dict()
+    if isinstance(getattr(model, "encoder", None), Encoder) and hasattr(other, "image_tower"):
+        state = tower_as_encoder(state)
+        takes = ("encoder.",)
+    state = {k: v for k, v in state.items() if not takes or k.startswith(takes)}
+    try:
+        fit = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:  # another shape
+        reason = str(error).splitlines()[-1].strip()
+        raise TrainingError(f"{start}: {card.recipe} does not fit: {reason}") from error
     lacking = [k for k in fit.missing_keys if takes and k.startswith(takes)]
     if lacking or (takes and fit.unexpected_keys):
         name = (lacking or fit.unexpected_keys)[0]
