@@ -52,4 +52,4 @@ def test_an_unknown_encoder_is_refused_with_near_names():
 
 def test_a_transformer_without_a_grid_is_refused():
     with pytest.raises(RecipeError, match="need a grid"):
-        Encoder(config(name="test_vit"))
+        Encoder(config(name="xcit_nano_12_p16_224"))

@@ -91,9 +91,9 @@ def test_every_table_renders_without_a_row_of_ours(name, scored):
 
 
 def test_the_setting_names_a_row_and_the_deviation_does_not():
-    rows = [row.name for row in find_table("clsdet-results").rows]
+    rows = [row.name for row in find_table("clsdet-table1").rows]
     assert rows == ["DB-Baseline, five folds", "Max-region, five folds", "Cls-Det-RS, five folds"]
-    assert find_row(find_table("clsdet-results"), "cls-det-rs").name == rows[2]
+    assert find_row(find_table("clsdet-table1"), "cls-det-rs").name == rows[2]
 
 
 def test_a_rows_numbers_are_those_of_evaluate(scored):
@@ -177,7 +177,7 @@ def test_the_command_writes_the_table_and_prints_it(scored, tmp_path, capsys):
 def test_exit_codes_are_those_of_the_other_commands(scored, tmp_path, capsys):
     manifest = str(scored[0] / "manifest")
     for arguments, code, words in (
-        (["no-table"], 3, "there are: clsdet-results"),
+        (["no-table"], 3, "there are: clsdet-table1"),
         ([TABLE, "--row", f"{ROW}={tmp_path / 'absent.csv'}"], 3, "absent.csv: not found"),
         ([TABLE, "--rows", "x"], 2, "fourview --help"),
     ):

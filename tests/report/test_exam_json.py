@@ -77,6 +77,7 @@ def test_the_document_keeps_its_shape():
                             "polygon": [[10.0, 40.0], [30.5, 40.0], [20.0, 60.0]],
                         }
                     ],
+                    "patches": [],
                 }
             ],
             "notes": ["dense"],
