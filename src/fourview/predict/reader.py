@@ -74,8 +74,8 @@ class Reader:
         self.task: Task = task(str(card.config["task"]))
         self.spec: PixelSpec = pixel_spec(card.pixel_spec)
         self.operating_points = dict(operating_points)
-        self.engine = engine
-        self.model = engine.prepare(model)
+        self.engine = engine.for_model(model)
+        self.model = self.engine.prepare(model)
 
     def predict(self, exam: Exam) -> ExamPrediction:
         """Read one exam; an image that cannot be preprocessed is listed, not fatal."""
