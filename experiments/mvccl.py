@@ -16,12 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import torch
 
 from fourview.data.manifest import read_manifest
 from fourview.data.store import Store
 from fourview.entities import Manifest
+from fourview.evaluate.auc import auroc
 from fourview.evaluate.several_runs import WayResult, measure_runs
 from fourview.predict.reader import load_model
 from fourview.recipes import mvccl
@@ -156,6 +158,47 @@ def unseen_machine(root: Path) -> None:
             show(measure_runs(kept, manifest, BREAST, "auroc", reference="full"))
 
 
+def by_evidence(root: Path, manifest: Manifest) -> None:
+    """AUC of cancers that both views show, against breasts with stars in no, one or both views."""
+    breasts = with_truth(manifest)
+    seen = breasts.filter((pl.col("malignant_mode") == "both") | (pl.col("cancer") == 0))
+    print("\n| row | no star | star in one view | stars in both |\n|---|---|---|---|")
+    for row in TABLE2:
+        cells = []
+        for shadows in (0, 1, 2):
+            some = seen.filter((pl.col("cancer") == 1) | (pl.col("shadows") == shadows))
+            areas = [
+                auroc(found["score"].to_numpy(), found["cancer"].to_numpy() == 1)
+                for found in (
+                    some.join(t.filter(pl.col("unit") == "breast"), on=["exam_id", "side"])
+                    for t in tables(root, row, "test_a")
+                )
+            ]
+            spread = f" ({min(areas):.3f} to {max(areas):.3f})" if areas else ""
+            cells.append(f"{np.mean(areas):.3f}{spread}" if areas else "")
+        print(f"| {row} | {' | '.join(cells)} |")
+
+
+def with_truth(manifest: Manifest) -> pl.DataFrame:
+    """The manifest's breasts with how their cancer shows, and how many views have a star."""
+    findings, keys = manifest.findings, ["exam_id", "side"]
+    malignant = (
+        findings.filter(pl.col("phantom_kind") == "mass_malignant")
+        .unique(keys, maintain_order=True)
+        .select(*keys, malignant_mode="mode")
+    )
+    shadows = (
+        findings.filter(pl.col("phantom_kind") == "summation")
+        .group_by(keys)
+        .agg(shadows=pl.col("mode").n_unique())
+    )
+    return (
+        manifest.breasts.join(malignant, on=keys, how="left", maintain_order="left")
+        .join(shadows, on=keys, how="left", maintain_order="left")
+        .with_columns(pl.col("shadows").fill_null(0))
+    )
+
+
 def show(results: list[WayResult]) -> None:
     """Lines of a Markdown table."""
     print("| way | value (95 %) | runs | less the reference |\n|---|---|---|---|")
@@ -180,6 +223,7 @@ def main() -> None:
         return
     manifest = read_manifest(root / "test_a" / "manifest")
     table2(root, manifest)
+    by_evidence(root, manifest)
     missing_views(root, manifest)
     unseen_machine(root)
 

@@ -12,7 +12,7 @@ import matplotlib as mpl
 import numpy as np
 import polars as pl
 
-from experiments.mvccl import tables
+from experiments.mvccl import tables, with_truth
 from fourview.data.manifest import read_manifest
 from fourview.data.store import Store
 from fourview.entities import Manifest
@@ -32,33 +32,12 @@ SHOWN = ("single", "fusion", "full")
 COLOURS = {"mass_malignant": "#ff4d4d", "mass_benign": "#5aa9ff", "summation": "#ffd24d"}
 
 
-def breasts_with_truth(manifest: Manifest) -> pl.DataFrame:
-    """The manifest's breasts with how their cancer shows, and how many views have a shadow."""
-    findings = manifest.findings
-    keys = ["exam_id", "side"]
-    malignant = (
-        findings.filter(pl.col("phantom_kind") == "mass_malignant")
-        .unique(keys, maintain_order=True)
-        .select(*keys, malignant_mode="mode")
-    )
-    shadows = (
-        findings.filter(pl.col("phantom_kind") == "summation")
-        .group_by(keys)
-        .agg(shadows=pl.col("mode").n_unique())
-    )
-    return (
-        manifest.breasts.join(malignant, on=keys, how="left", maintain_order="left")
-        .join(shadows, on=keys, how="left", maintain_order="left")
-        .with_columns(pl.col("shadows").fill_null(0))
-    )
-
-
 def draw(root: Path, out: Path) -> None:
     """One row of pictures a kind: CC and MLO of each case, truth in colours, scores above."""
     manifest = read_manifest(root / "test_a" / "manifest")
     store = Store.open(root / "test_a" / "store")
     scores = {row: _mean_scores(tables(root, row, "test_a")) for row in SHOWN}
-    breasts = breasts_with_truth(manifest)
+    breasts = with_truth(manifest)
     figure, axes = plt.subplots(len(KINDS), 2 * PER_KIND, figsize=(8.4, 13.2), facecolor="black")
     for line, (kind, rule) in zip(axes, KINDS.items(), strict=True):
         for number, case in enumerate(breasts.filter(rule).head(PER_KIND).iter_rows(named=True)):

@@ -165,7 +165,7 @@ def mini_dropout() -> Recipe:
 
 
 def mini_lite() -> Recipe:
-    """``mini`` with EfficientNet-Lite0, a network made for ImageNet, at 192 x 96.
+    """``mini`` with EfficientNet-Lite0, a network made for ImageNet, for three epochs.
 
     For weights other than random, name a file: --set model.encoder.weights=FILE.
     """
@@ -177,6 +177,7 @@ def mini_lite() -> Recipe:
         base,
         name="mvccl:mini_lite",
         model=replace(base.model, encoder=encoder),
+        epochs=3,
         optimizer=OptimizerConfig(name="adamw", lr=5e-4, weight_decay=1e-4),
     )
 
