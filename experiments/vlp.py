@@ -112,7 +112,9 @@ class Test:
 
     def findings(self, part: str = "test") -> pl.DataFrame:
         """Malignant findings that can be seen, an image a row."""
-        seen = self.manifest.findings.filter(pl.col("malignant") & pl.col("x0").is_not_null())
+        seen = self.manifest.findings.filter(
+            (pl.col("malignant") == 1) & pl.col("x0").is_not_null()
+        )
         return seen.join(self.part(part).select("image_id", "view"), on="image_id")
 
     def box(self, row: dict[str, float], image: str) -> Box:
