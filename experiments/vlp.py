@@ -44,7 +44,10 @@ ROWS: dict[str, Callable[[], Recipe]] = {
     "glam": glam.phantom,
     "clip": clip.phantom,
     "glam_unaligned": glam.phantom_unaligned,
+    "mama_fine": mama.phantom_fine,
 }
+WHOLE = ("mama_fine",)  # rows that have all exams
+FINE = "mvccl-192x96"
 SPECS = ("glam-96x48", "vlp-96x48")
 PROMPTS = "vindr-density"
 DENSITIES = ("A", "B", "C", "D")
@@ -53,8 +56,10 @@ Interval = tuple[float, float, float]
 
 
 def data(phantoms: Path, folder: Path, num_exams: int) -> None:
-    """The manifest of the first exams, and their pixels turned and not turned."""
+    """The manifest of the first exams, their pixels turned and not turned; and all, finer."""
     whole = read_phantom(phantoms)
+    write_manifest(whole, folder / "manifest-whole")
+    prepare(whole, pixel_spec(FINE), folder / f"store-{FINE}")
     chosen = whole.exams["exam_id"].to_list()[:num_exams]
     parts = {
         name: getattr(whole, name).filter(pl.col("exam_id").is_in(chosen))
@@ -68,7 +73,6 @@ def data(phantoms: Path, folder: Path, num_exams: int) -> None:
 
 def train_all(folder: Path) -> None:
     """Every run that is not done yet, a seed of all rows before the next seed."""
-    manifest = read_manifest(folder / "manifest")
     for seed in SEEDS:
         for name, recipe in ROWS.items():
             out = folder / "runs" / f"{name}-{seed}"
@@ -81,19 +85,26 @@ def train_all(folder: Path) -> None:
                 print(f"{name} {seed}: {error}", flush=True)
                 continue
             began, used = time.time(), time.process_time()
+            manifest = read_manifest(folder / manifest_name(name))
             train(run, manifest, store, out, resume=(out / "log.jsonl").exists(), cache_bytes=2**31)
             spent = f"{time.time() - began:.0f} s, {time.process_time() - used:.0f} s of CPU"
             (out / "done").write_text(spent + "\n")
             print(f"{name} {seed}: {spent}", flush=True)
 
 
+def manifest_name(row: str) -> str:
+    """Which exams a row has."""
+    return "manifest-whole" if row in WHOLE else "manifest"
+
+
 class Test:
     """Phantoms with their split, and what is known of the test images."""
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
+    def __init__(self, folder: Path, row: str) -> None:
+        recipe = ROWS[row]()
         split = recipe.split
         shares = {"train": split.train, "validation": split.validation, "test": split.test}
-        self.manifest = assign_split(read_manifest(folder / "manifest"), shares, split.seed)
+        self.manifest = assign_split(read_manifest(folder / manifest_name(row)), shares, split.seed)
         self.store = Store.open(folder / f"store-{recipe.pixel_spec}")
         exams = self.manifest.exams.select("exam_id", "split")
         breasts = self.manifest.breasts.select("exam_id", "side", "birads", "density")
@@ -307,7 +318,7 @@ class Measured:
             for name, seeds in self.done.items()
             for seed in seeds
         }
-        self.tests = {name: Test(folder, make()) for name, make in ROWS.items() if self.done[name]}
+        self.tests = {name: Test(folder, name) for name in ROWS if self.done[name]}
         self.density = {k: zero_shot_density(m, self.tests[k[0]]) for k, m in self.models.items()}
         self.birads = {k: probe_birads(m, self.tests[k[0]]) for k, m in self.models.items()}
 
@@ -349,9 +360,10 @@ def measure(folder: Path) -> None:
             each = [of(name, s, np.ones(len(found.density[name, s][1]))) for s in found.done[name]]
             print(f"  {label}: {_shown(found.interval(of, name))}")
             print("    by seed:", ", ".join(f"{value:.3f}" for value in each))
-            if name != "clip" and found.done["clip"]:
+            if name != "clip" and name not in WHOLE and found.done["clip"]:
                 print(f"    less clip: {_shown(found.interval(of, name, 'clip'))}")
-    hits = {"glam": slice_hits, "glam_unaligned": slice_hits, "mama": sentence_hits}
+    hits = {"glam": slice_hits, "glam_unaligned": slice_hits}
+    hits |= {"mama": sentence_hits, "mama_fine": sentence_hits}
     for name, of_model in hits.items():
         if found.done[name]:
             runs = [found.models[name, seed] for seed in found.done[name]]
