@@ -37,7 +37,7 @@ from fourview.preprocess.spec import pixel_spec
 from fourview.train.batches import epoch_batches
 
 PAIRS = 3
-TRAIN_SIZE, READ_SIZE = (768, 384), (1536, 768)
+TRAIN_SIZE, READ_SIZE = (384, 192), (1536, 768)
 NUM_EXAMS, BATCH = 4, 4  # eight breasts: an epoch of two steps
 MOST_DIFFERENT = 0.01  # of a score, in bfloat16
 EXAM_IMAGES = [(side, view) for side in "RL" for view in ("CC", "MLO")]
@@ -56,7 +56,7 @@ def picture(rows: int, cols: int, seed: int) -> np.ndarray:
 
 
 def drawn(root: Path, size: tuple[int, int]) -> tuple[Manifest, Store]:
-    """Exams as PNG files of the processed size, their manifest and their store."""
+    """Exams as PNG files, their manifest, their store, and its images as PNG files again."""
     root.mkdir(parents=True)
     images, breasts = [], []
     for exam in range(NUM_EXAMS):
@@ -78,7 +78,11 @@ def drawn(root: Path, size: tuple[int, int]) -> tuple[Manifest, Store]:
     )
     spec = pixel_spec(f"mvccl-{size[0]}x{size[1]}")
     prepare(manifest, spec, root / "store", workers=1)
-    return manifest, Store.open(root / "store")
+    store = Store.open(root / "store")
+    for row in images:  # what the plain way reads: the same processed pixels, as PNG files
+        pixels = store.read(row["image_id"])
+        (root / f"processed-{row['image_id']}").write_bytes(imagecodecs.png_encode(pixels))
+    return manifest, store
 
 
 def network() -> Mvccl:
@@ -92,9 +96,8 @@ def network() -> Mvccl:
 
 
 def decoded(root: Path, name: str) -> Tensor:
-    """One image as the plain way has it: flipped where needed, in [0, 1]."""
-    pixels = imagecodecs.png_decode((root / name).read_bytes())
-    pixels = pixels[:, ::-1] if "-R-" in name else pixels
+    """One processed image as the plain way has it, in [0, 1]."""
+    pixels = imagecodecs.png_decode((root / f"processed-{name}").read_bytes())
     return torch.from_numpy(pixels.astype(np.float32) / 65535)[None, None]
 
 

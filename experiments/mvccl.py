@@ -149,10 +149,15 @@ def unseen_machine(root: Path) -> None:
         if all(ways.values()):
             of_c = read_manifest(root / "test_c" / "manifest")
             manifest = read_manifest(root / test / "manifest")
-            shared = manifest.exams.filter(pl.col("exam_id").is_in(of_c.exams["exam_id"].to_list()))
+            shared = manifest.exams.filter(
+                pl.col("patient_id").is_in(of_c.exams["patient_id"].to_list())
+            )
             print(f"\n{test}, the {len(shared)} exams of both")
             kept = {
-                row: [t.filter(pl.col("exam_id").is_in(shared["exam_id"].to_list())) for t in found]
+                row: [
+                    t.filter(pl.col("patient_id").is_in(shared["patient_id"].to_list()))
+                    for t in found
+                ]
                 for row, found in ways.items()
             }
             show(measure_runs(kept, manifest, BREAST, "auroc", reference="full"))
