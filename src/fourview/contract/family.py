@@ -20,12 +20,15 @@ class Stage:
         feed: What it reads: a module of ``data/feeds/``.
         takes: Of the recipe that it starts from, only weights whose names begin so, and all of
             them; empty takes whatever fits.
+        encoder: Of a network, what this stage leaves as it is and windows go through first, so that
+            their codes may be saved (``data.window_codes``); None where there is nothing such.
     """
 
     objective: Callable[[Any, Any], Objective]
     settings: type
     feed: str = "exams"
     takes: tuple[str, ...] = ()
+    encoder: Callable[[Any], nn.Module | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

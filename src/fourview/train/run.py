@@ -13,6 +13,7 @@ from torch import nn
 from fourview.contract import Objective, Task, task
 from fourview.data.context import ContextMaps
 from fourview.data.feed import Feed, FeedRequest, find_feed
+from fourview.data.feeds.patches import PatchFeed
 from fourview.data.manifest import manifest_hash
 from fourview.data.samples import Sample, known_values
 from fourview.data.split import assign_split
@@ -26,6 +27,7 @@ from fourview.nn.encoder import Encoder
 from fourview.nn.image_tower import tower_as_encoder
 from fourview.predict.checkpoint import load_checkpoint, read_card, write_text_whole
 from fourview.predict.samples import score_samples
+from fourview.predict.window_codes import with_saved_codes
 from fourview.train.loop import Loop, Machine, Progress, Provenance
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import BEST, LOG, environment
@@ -79,9 +81,11 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     _require_samples(recipe, parts[TRAIN])
     out.mkdir(parents=True, exist_ok=True)
     _write_plan(out, recipe, manifest)
+    objective = _objective(recipe, start)
+    parts = {part: _with_saved_codes(feed, recipe, objective) for part, feed in parts.items()}
     loop = Loop(
         recipe,
-        _objective(recipe, start),
+        objective,
         training=parts[TRAIN],
         validation=parts[VALIDATION],
         out=out,
@@ -94,6 +98,15 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     if loop.accelerator.is_main_process and recipe.task is not None:
         _measure(out, recipe, task(recipe.task), parts, manifest, loop, machine)
     return out / BEST
+
+
+def _with_saved_codes(feed: Feed, recipe: Recipe, objective: Objective) -> Feed:
+    """Codes in place of windows, where the recipe saves them and the stage has a frozen encoder."""
+    encoder_of = find_family(recipe.family).stages[recipe.stage].encoder
+    if encoder_of is None or not isinstance(feed, PatchFeed) or not feed.settings.saved:
+        return feed
+    encoder = encoder_of(objective.model)
+    return feed if encoder is None else with_saved_codes(feed, encoder)
 
 
 def _objective(recipe: Recipe, start: Path | None) -> Objective:

@@ -14,7 +14,9 @@ Measuring: an item is a finding on one image, with the windows that it is scored
                                              then the heatmaps of the context network
 """
 
+import hashlib
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +39,7 @@ from fourview.data.patches import (
 from fourview.data.samples import Sample, make_samples
 from fourview.data.sites import CLASSES, Site, class_target, find_sites, target_of
 from fourview.data.store import Store
+from fourview.data.window_codes import WindowCodes
 from fourview.entities import Manifest
 from fourview.errors import RecipeError, TrainingError
 from fourview.geometry import Size
@@ -58,6 +61,8 @@ class PatchSettings:
         min_breast: Least part of a window of ``outside`` and ``negative`` that shows breast.
         windows: That a finding is scored by.
         grid: Rows and columns of the maps; None gives none.
+        saved: Windows of a site that are drawn once for all epochs, so that their codes can be
+            saved where the stage leaves the encoder as it is; 0 draws anew every time.
         upright: Let the coverage map show the window before it was turned.
     """
 
@@ -69,6 +74,7 @@ class PatchSettings:
     min_breast: float = 0.5
     windows: int = 100
     grid: Size | None = None
+    saved: int = 0
     upright: bool = False
 
 
@@ -79,8 +85,9 @@ class ReadPatches:
     sample: Sample
     site: Site
     windows: tuple[Window, ...]
-    pixels: Float32[np.ndarray, "patch side side"]
+    pixels: Float32[np.ndarray, "patch side side"] | None
     maps: Float32[np.ndarray, "patch channel grid_row grid_col"] | None
+    codes: Float32[np.ndarray, "patch dim"] | None = None
 
 
 class PatchFeed(Feed):
@@ -114,6 +121,7 @@ class PatchFeed(Feed):
         self.sites = tuple(sites)
         self.store, self.label, self.settings = store, label, settings
         self.training, self.context = training, context
+        self._codes: WindowCodes | None = None
         self._check_grid()
         images = {site.image_id: site.size for site in sites}
         self._cached: dict[str, Piece] = {}
@@ -146,12 +154,32 @@ class PatchFeed(Feed):
 
     def read(self, index: int, draw: np.random.Generator | None = None) -> ReadPatches:
         """One window of a site in training, all windows of a finding else."""
-        sample, site = self.samples[index % len(self)], self.sites[index % len(self)]
+        place = index % len(self)
+        if draw is None or not self.training:
+            return self._fixed_item(place, list(range(self.num_fixed)))
+        if self.settings.saved:
+            return self._fixed_item(place, [int(draw.integers(self.settings.saved))])
+        site = self.sites[place]
+        window, pixels = self._draw(site, self._piece(site.image_id), draw)
+        return self._read(place, (window,), pixels[None])
+
+    @property
+    def num_fixed(self) -> int:
+        """Windows of a site that are always the same."""
+        return self.settings.saved if self.training else self.settings.windows
+
+    def fixed(
+        self, place: int, numbers: Sequence[int] | None = None
+    ) -> tuple[tuple[Window, ...], Float32[np.ndarray, "patch side side"]]:
+        """The windows of a site that are always the same, or some of them, and their pixels."""
+        site = self.sites[place]
         piece = self._piece(site.image_id)
-        side = self.settings.patch_px
-        if draw is not None and self.training:
-            window, pixels = self._draw(site, piece, draw)
-            return self._read(sample, site, (window,), pixels[None])
+        if self.training:
+            drawn = [
+                self._draw(site, piece, _draw_of(site, number))
+                for number in (range(self.num_fixed) if numbers is None else numbers)
+            ]
+            return tuple(window for window, _ in drawn), np.stack([pixels for _, pixels in drawn])
         assert site.area is not None
         windows = windows_of_finding(
             f"{site.finding_id}\n{site.image_id}",
@@ -160,8 +188,21 @@ class PatchFeed(Feed):
             sides=self.settings.sides,
             min_overlap_px=self.settings.min_overlap_px,
         )
-        pixels = np.stack([cut_window(piece, window, side) for window in windows])
-        return self._read(sample, site, tuple(windows), pixels)
+        chosen = windows if numbers is None else [windows[number] for number in numbers]
+        cut = [cut_window(piece, window, self.settings.patch_px) for window in chosen]
+        return tuple(chosen), np.stack(cut)
+
+    def with_codes(self, codes: WindowCodes) -> "PatchFeed":
+        """The same feed, reading codes of its fixed windows in place of pixels."""
+        other = copy(self)
+        other._codes = codes
+        return other
+
+    def _fixed_item(self, place: int, numbers: list[int]) -> ReadPatches:
+        if self._codes is None:
+            return self._read(place, *self.fixed(place, numbers))
+        windows, codes = self._codes.read(place, numbers)
+        return replace(self._read(place, windows, None), codes=codes)
 
     def collate(self, items: Sequence[ReadPatches]) -> ExamBatch:
         """Every item is an exam with one image, whose own pixels are not read."""
@@ -209,12 +250,11 @@ class PatchFeed(Feed):
 
     def _read(
         self,
-        sample: Sample,
-        site: Site,
+        place: int,
         windows: tuple[Window, ...],
-        pixels: Float32[np.ndarray, "patch side side"],
+        pixels: Float32[np.ndarray, "patch side side"] | None,
     ) -> ReadPatches:
-        maps = None
+        sample, site, maps = self.samples[place], self.sites[place], None
         if self.settings.grid is not None:
             context = None if self.context is None else self.context.read(site.image_id)
             maps = grid_maps(
@@ -231,6 +271,12 @@ class PatchFeed(Feed):
                 f"the heatmaps of {self.context.about.recipe} have a grid of {theirs}, the recipe "
                 f"wants {self.settings.grid}; set feed.grid, or take another context"
             )
+
+
+def _draw_of(site: Site, number: int) -> np.random.Generator:
+    """What decides the n-th fixed window of a site."""
+    key = f"{site.kind}\n{site.finding_id}\n{site.image_id}\n{number}"
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big"))
 
 
 def grid_maps(
@@ -271,12 +317,15 @@ def collate_patches(items: Sequence[ReadPatches], label: str) -> ExamBatch:
     number = np.where(has, np.cumsum(has) - 1, -1)
     boxes = [w.box() for item in items for w in item.windows]
     maps = [item.maps for item in items if item.maps is not None]
+    pixels = [item.pixels for item in items if item.pixels is not None]
+    codes = [item.codes for item in items if item.codes is not None]
     kinds = torch.tensor([class_target(item.site.kind) for item in items])
     found = [item for item in items if item.site.area is not None]
     patches = PatchBatch(
         image=image,
         box=torch.tensor([(b.x0, b.y0, b.x1, b.y1) for b in boxes], dtype=torch.float32),
-        pixels=torch.from_numpy(np.concatenate([item.pixels for item in items]))[:, None],
+        pixels=torch.from_numpy(np.concatenate(pixels))[:, None] if pixels else None,
+        codes=torch.from_numpy(np.concatenate(codes)) if codes else None,
         maps=torch.from_numpy(np.concatenate(maps)) if maps else None,
         finding=torch.from_numpy(number)[image],
         num_findings=len(found),

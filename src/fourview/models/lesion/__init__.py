@@ -1,7 +1,13 @@
 """Benign or malignant, finding by finding (Wu et al. 2020); see README.md of this folder."""
 
 from fourview.contract import ModelFamily, Stage
-from fourview.models.lesion.model import TINY, Lesion, LesionConfig
+from fourview.models.lesion.model import (
+    TINY,
+    Lesion,
+    LesionConfig,
+    frozen_encoder,
+    window_encoder,
+)
 from fourview.models.lesion.objective import (
     AggregateObjective,
     LesionObjectiveConfig,
@@ -15,12 +21,18 @@ FAMILY = ModelFamily(
     config=LesionConfig,
     build=Lesion,
     stages={
-        "patch": Stage(objective=PatchObjective, settings=LesionObjectiveConfig, feed="patches"),
+        "patch": Stage(
+            objective=PatchObjective,
+            settings=LesionObjectiveConfig,
+            feed="patches",
+            encoder=frozen_encoder,
+        ),
         "aggregate": Stage(
             objective=AggregateObjective,
             settings=LesionObjectiveConfig,
             feed="patches",
             takes=("local.",),
+            encoder=window_encoder,
         ),
     },
     pixel_spec="nyu-2944x1920",

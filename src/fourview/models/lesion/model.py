@@ -38,6 +38,8 @@ class LesionConfig:
         inputs: Which maps f_agg reads.
         num_context: Heatmaps of the context network: GMIC's malignant and benign.
         channels: Of both convolutions of f_agg.
+        frozen_encoder: Train only what comes after the encoder; for few findings and weights from
+            elsewhere. The paper trains it whole.
         input_norm: The batch norm and ReLU that f_agg begins with, on its raw maps.
     """
 
@@ -50,6 +52,7 @@ class LesionConfig:
     inputs: tuple[Input, ...] = ("embedding", "saliency")
     num_context: int = 2
     channels: int = 32
+    frozen_encoder: bool = False
     input_norm: bool = True
 
     def __post_init__(self) -> None:
@@ -102,9 +105,9 @@ class Lesion(nn.Module):
         return self.output(self.aggregate(maps), embedding, patches)
 
     def embed(self, patches: PatchBatch) -> Float[Tensor, "patch dim"]:
-        """H of each window: saved codes where there are any, else from pixels."""
+        """H of each window: from what was saved of it, where it was, else from its pixels."""
         if patches.codes is not None:
-            return patches.codes
+            return self.local.embed(patches.codes)
         assert patches.pixels is not None
         if self.training or torch.is_grad_enabled():
             h: Tensor = self.local(patches.pixels)
@@ -128,20 +131,37 @@ class Lesion(nn.Module):
         )
 
 
+class WindowEncoder(nn.Module):
+    """An encoder and the mean over the window."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.body = Encoder(config)
+        self.dim = self.body.dim
+
+    def forward(self, pixels: Float[Tensor, "patch 1 side side"]) -> Float[Tensor, "patch feature"]:
+        """The features of each window."""
+        features: Tensor = self.body(pixels)
+        return features.float().mean(dim=(2, 3))
+
+
 class Local(nn.Module):
     """f_loc: an encoder, its mean over the window, and two linear layers; the first gives h."""
 
     def __init__(self, config: LesionConfig) -> None:
         super().__init__()
-        self.encoder = Encoder(config.encoder)
+        self.encoder = WindowEncoder(config.encoder)
         self.embedding = nn.Linear(self.encoder.dim, config.dim)
         self.relu = config.embedding_relu
         self.head = nn.Linear(config.dim, len(CLASSES))
 
     def forward(self, pixels: Float[Tensor, "patch 1 side side"]) -> Float[Tensor, "patch dim"]:
         """H of each window."""
-        pooled = self.encoder(pixels).float().mean(dim=(2, 3))
-        h: Tensor = self.embedding(pooled)
+        return self.embed(self.encoder(pixels))
+
+    def embed(self, features: Float[Tensor, "patch feature"]) -> Float[Tensor, "patch dim"]:
+        """H of the features of each window."""
+        h: Tensor = self.embedding(features)
         return h.relu() if self.relu else h
 
 
@@ -215,3 +235,13 @@ TINY = LesionConfig(
     inputs=("location", "embedding", "saliency"),
     channels=4,
 )
+
+
+def window_encoder(model: Lesion) -> nn.Module:
+    """What the stage ``aggregate`` leaves as it is."""
+    return model.local.encoder
+
+
+def frozen_encoder(model: Lesion) -> nn.Module | None:
+    """The same for the stage ``patch``: nothing, unless the network says so."""
+    return model.local.encoder if model.config.frozen_encoder else None

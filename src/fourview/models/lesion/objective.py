@@ -45,6 +45,15 @@ class PatchObjective(Objective):
         super().__init__(model)
         self.config = config
         model.aggregate.requires_grad_(False)
+        if model.config.frozen_encoder:
+            model.local.encoder.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "PatchObjective":
+        """Training mode for what is trained."""
+        super().train(mode)
+        if self.model.config.frozen_encoder:
+            self.model.local.encoder.eval()
+        return self
 
     def forward(self, batch: ExamBatch) -> LossTerms:
         """The loss of a batch of windows; their maps are not looked at."""
