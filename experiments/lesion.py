@@ -17,6 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
+from experiments.mvccl import imagenet_lite0
 from fourview.data.manifest import read_manifest
 from fourview.data.store import Store
 from fourview.entities import Manifest
@@ -25,7 +26,7 @@ from fourview.nn.resnet22 import ResNet22Config
 from fourview.recipes import gmic, lesion
 from fourview.recipes.chain import Before, train_chain
 from fourview.train.loop import Machine
-from fourview.train.recipe import Recipe
+from fourview.train.recipe import Recipe, override
 from fourview.train.run_folder import read_log
 
 SEEDS = (0, 1, 2)
@@ -47,7 +48,14 @@ TABLE_2 = (
     "tnr_at_fnr_0.03",
     "tnr_at_fnr_0.05",
 )
-BASE = lesion.small()
+
+
+def with_imagenet(recipe: Recipe) -> Recipe:
+    """The recipe with EfficientNet-Lite0's ImageNet weights."""
+    return override(recipe, [f"model.encoder.weights={imagenet_lite0()}"])
+
+
+BASE = with_imagenet(lesion.small_lite())
 CONTEXT = replace(  # a third of the work of gmic:small, on the same grid of 24 x 12
     gmic.small(),
     model=replace(
@@ -88,8 +96,9 @@ def train_all(folder: Path) -> None:
         return out
 
     context = run(CONTEXT, "context", Before())
+    windows = with_imagenet(lesion.small_lite_patch())
     for seed in SEEDS:
-        patch = run(replace(lesion.small_patch(), seed=seed), f"patch-{seed}", Before())
+        patch = run(replace(windows, seed=seed), f"patch-{seed}", Before())
         for row in lesion.ROWS:
             recipe = replace(lesion.ablation(BASE, row), seed=seed)
             run(recipe, f"{row}-{seed}", Before(start=patch, context=context))

@@ -137,6 +137,44 @@ def small() -> Recipe:
     )
 
 
+def small_lite_patch() -> Recipe:
+    """Windows of phantoms through EfficientNet-Lite0 as ImageNet left it, and two layers after it.
+
+    A few hundred findings are too few to train an encoder from nothing, as ``small_patch`` shows.
+    Weights are named on the command line: --set model.encoder.weights=FILE. Six windows of every
+    site are drawn once, their codes are saved, and only the two layers are trained. Windows are a
+    little larger than the paper's part of the image, so that most show a mass whole.
+    """
+    before = small_patch()
+    encoder = EncoderConfig(
+        name="efficientnet_lite0", weights="none", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
+    )
+    return replace(
+        before,
+        name="lesion:small_lite_patch",
+        model=replace(before.model, encoder=encoder, frozen_encoder=True),
+        feed=replace(before.feed, sides=(28.0, 56.0), patch_px=64, saved=6),
+        batch=50,
+        epochs=30,
+        optimizer=OptimizerConfig(name="adamw", lr=1e-3, weight_decay=1e-2, search=(1e-4, 1e-2)),
+    )
+
+
+def small_lite() -> Recipe:
+    """``small`` on the windows of ``small_lite_patch``: the runs of docs/results/lesion.md."""
+    before = small_lite_patch()
+    return replace(
+        before,
+        name="lesion:small_lite",
+        stage="aggregate",
+        feed=replace(before.feed, grid=(24, 12)),
+        epochs=20,
+        optimizer=OptimizerConfig(name="adam", lr=2e-3, weight_decay=0.0, search=(2e-4, 2e-2)),
+        starts_from="lesion:small_lite_patch",
+        context="gmic:small",
+    )
+
+
 def ablation(base: Recipe, row: Row) -> Recipe:
     """A row of Table 3: ``base`` with other maps.
 
