@@ -4,9 +4,11 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from torch import nn
 
 from factory import drawn_manifest
 from fourview.data.context import ContextMaps, have_maps, write_maps
@@ -26,6 +28,7 @@ from fourview.data.prepare import prepare
 from fourview.data.sites import BENIGN, CLASSES, MALIGNANT, NEGATIVE, OUTSIDE
 from fourview.data.store import Store
 from fourview.errors import RecipeError, StoreError, TrainingError
+from fourview.predict.window_codes import with_saved_codes
 from fourview.preprocess.spec import pixel_spec
 
 PAPER, GRID = (2944, 1920), (46, 30)
@@ -225,6 +228,36 @@ def test_measuring_gives_every_finding_its_windows_and_what_is_known(place):
     assert patches.maps.shape == (56, 1, 6, 3)
     assert patches.targets["patch_class"][:8].tolist() == [0.0] * 7 + [1.0]
     assert batch.pixels.shape == (8, 1, 0, 0)
+
+
+def test_windows_that_are_saved_are_the_same_in_every_epoch_and_bring_their_codes(place):
+    plain = feed_of(place, training=True, saved=3)
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(256, 5)).requires_grad_(False)
+    coded = with_saved_codes(plain, encoder)
+    seen = set()
+    for epoch in range(6):
+        one, other = (feed.read(0, item_draw(0, epoch, 0)) for feed in (plain, coded))
+        assert one.windows == other.windows and other.pixels is None
+        np.testing.assert_array_equal(one.maps, other.maps)
+        want = encoder(torch.from_numpy(one.pixels))
+        np.testing.assert_allclose(other.codes, want, atol=1e-5)  # batches of another size
+        seen.add(one.windows)
+    assert 1 < len(seen) <= 3
+    patches = coded.collate([coded.read(0, item_draw(0, 0, 0))]).patches
+    assert patches.pixels is None and patches.codes.shape == (1, 5)
+
+
+def test_codes_are_made_once_for_an_encoder_and_its_windows(place):
+    plain = feed_of(place, training=False)
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(256, 5)).requires_grad_(False)
+    made = with_saved_codes(plain, encoder).read(1)
+    asked: list[int] = []
+    again = with_saved_codes(plain, encoder, progress=lambda *_: asked.append(1)).read(1)
+    assert not asked
+    np.testing.assert_array_equal(made.codes, again.codes)
+    other = nn.Sequential(nn.Flatten(), nn.Linear(256, 5)).requires_grad_(False)
+    with_saved_codes(plain, other, progress=lambda *_: asked.append(1))
+    assert len(asked) == len(plain)
 
 
 def test_a_class_without_a_place_is_refused_by_name(place):

@@ -8,6 +8,7 @@ from factory import patch_batch
 from fourview.contract import PatchBatch
 from fourview.errors import RecipeError
 from fourview.losses.weighted import weighted_cross_entropy
+from fourview.models.find import find_family
 from fourview.models.lesion.model import TINY, Lesion, LesionConfig, input_maps, mean_by_finding
 from fourview.models.lesion.objective import (
     AggregateObjective,
@@ -133,7 +134,9 @@ def test_without_maps_the_windows_own_outputs_decide():
         output = model(alone)
         want = model.local.head(model.local(batch.patches.pixels))
     torch.testing.assert_close(output.logits, want, **CLOSE)
-    coded = replace(batch.patches, pixels=None, codes=output.embedding)
+    with torch.no_grad():
+        features = model.local.encoder(batch.patches.pixels)
+    coded = replace(batch.patches, pixels=None, codes=features)
     with torch.no_grad():
         again = model(replace(batch, patches=coded))
         fresh = model(batch)
@@ -160,6 +163,22 @@ def test_aggregation_leaves_the_patch_network_and_its_statistics_alone():
     alone = PatchObjective(Lesion(TINY), LesionObjectiveConfig()).train()
     alone(patch_batch("0123")).total.backward()
     assert all(p.grad is None for p in alone.model.aggregate.parameters())
+
+
+def test_a_frozen_encoder_keeps_weights_and_statistics_while_what_follows_learns():
+    torch.manual_seed(0)
+    model = Lesion(replace(TINY, frozen_encoder=True))
+    objective = PatchObjective(model, LesionObjectiveConfig()).train()
+    before = {k: v.clone() for k, v in model.local.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in objective.parameters() if p.requires_grad], lr=0.1)
+    objective(patch_batch("0123", "0123")).total.backward()
+    optimizer.step()
+    after = model.local.state_dict()
+    moved = {k for k, v in after.items() if not torch.equal(v, before[k])}
+    assert moved == {"embedding.weight", "embedding.bias", "head.weight", "head.bias"}
+    stages = find_family("lesion").stages
+    assert stages["patch"].encoder(model) is model.local.encoder
+    assert stages["patch"].encoder(Lesion(TINY)) is None
 
 
 def test_class_weights_are_the_papers():
