@@ -10,7 +10,6 @@ Shapes:  a stage is two blocks; the first convolution and the pooling after it h
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
@@ -119,8 +118,9 @@ def standardised(
     Over the whole frame, background included, and with the deviation of the population, as the NYU
     classifiers were trained.
     """
-    deviation, mean = torch.std_mean(pixels, dim=(2, 3), correction=0, keepdim=True)
-    return (pixels - mean) / deviation.clamp(min=SMALLEST_DEVIATION)
+    centred = pixels - pixels.mean(dim=(2, 3), keepdim=True)
+    deviation = centred.square().mean(dim=(2, 3), keepdim=True).sqrt()
+    return centred / deviation.clamp(min=SMALLEST_DEVIATION)
 
 
 SMALLEST_DEVIATION = 1e-5
