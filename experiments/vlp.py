@@ -3,6 +3,7 @@
     python -m experiments.vlp data PHANTOMS FOLDER [EXAMS]   manifest of the first exams, stores
     python -m experiments.vlp train FOLDER                   what is missing of the runs, one by one
     python -m experiments.vlp measure FOLDER                 tables of what is there
+    python -m experiments.vlp maps FOLDER                    only whether maps lie on findings
 
 PHANTOMS is a folder of ``fourview phantom``. Runs go to FOLDER/runs/ROW-SEED; what is there already
 is kept, and a run that was stopped goes on. Intervals are percentiles of 2,000 bootstrap replicates
@@ -306,9 +307,14 @@ def weighted_macro_auc(
 
 
 class Measured:
-    """What all finished runs say of the test images."""
+    """What all finished runs say of the test images.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Of ``data`` and ``train``.
+        figures: Also ask the prompts and train the probes.
+    """
+
+    def __init__(self, folder: Path, *, figures: bool = True) -> None:
         runs = folder / "runs"
         self.done = {
             name: [s for s in SEEDS if (runs / f"{name}-{s}" / "done").exists()] for name in ROWS
@@ -319,8 +325,9 @@ class Measured:
             for seed in seeds
         }
         self.tests = {name: Test(folder, name) for name in ROWS if self.done[name]}
-        self.density = {k: zero_shot_density(m, self.tests[k[0]]) for k, m in self.models.items()}
-        self.birads = {k: probe_birads(m, self.tests[k[0]]) for k, m in self.models.items()}
+        asked = self.models if figures else {}
+        self.density = {k: zero_shot_density(m, self.tests[k[0]]) for k, m in asked.items()}
+        self.birads = {k: probe_birads(m, self.tests[k[0]]) for k, m in asked.items()}
 
     def of_density(self, name: str, seed: int, weight: np.ndarray) -> float:
         """Balanced accuracy of a run."""
@@ -362,12 +369,38 @@ def measure(folder: Path) -> None:
             print("    by seed:", ", ".join(f"{value:.3f}" for value in each))
             if name != "clip" and name not in WHOLE and found.done["clip"]:
                 print(f"    less clip: {_shown(found.interval(of, name, 'clip'))}")
-    hits = {"glam": slice_hits, "glam_unaligned": slice_hits}
-    hits |= {"mama": sentence_hits, "mama_fine": sentence_hits}
-    for name, of_model in hits.items():
-        if found.done[name]:
-            runs = [found.models[name, seed] for seed in found.done[name]]
-            _show_hits(name, [of_model(model, found.tests[name]) for model in runs])
+    measure_maps(found)
+
+
+def measure_maps(found: Measured) -> None:
+    """Print whether maps lie where findings are."""
+    ways = {"glam": slice_hits, "glam_unaligned": slice_hits}
+    ways |= {"mama": sentence_hits, "mama_fine": sentence_hits}
+    hits = {
+        name: [of(found.models[name, seed], found.tests[name]) for seed in found.done[name]]
+        for name, of in ways.items()
+        if found.done[name]
+    }
+    for name, tables in hits.items():
+        _show_hits(name, tables)
+    if {"glam", "glam_unaligned"} <= set(hits):
+        both = list(zip(hits["glam"], hits["glam_unaligned"], strict=False))
+        print("glam less glam_unaligned")
+        for column in ("hit", "near"):
+            print(f"  {column} {_shown(_difference(both, column))}")
+
+
+def _difference(both: list[tuple[pl.DataFrame, pl.DataFrame]], column: str) -> Interval:
+    """Between two rows, the same seeds and patients."""
+    patients = [np.concatenate([t["patient_id"].to_numpy() for t in pair]) for pair in both]
+
+    def statistic(seed: int, weight: np.ndarray) -> float:
+        split = np.split(weight, [len(both[seed][0])])
+        values = [t[column].to_numpy() for t in both[seed]]
+        one, other = (float((v * w).sum() / w.sum()) for v, w in zip(values, split, strict=True))
+        return one - other
+
+    return over_patients(patients, statistic)
 
 
 def _show_hits(name: str, found: list[pl.DataFrame]) -> None:
@@ -395,5 +428,7 @@ if __name__ == "__main__":
         data(Path(rest[0]), Path(rest[1]), int(rest[2]) if len(rest) > 2 else 500)
     elif what == "train":
         train_all(Path(rest[0]))
+    elif what == "maps":
+        measure_maps(Measured(Path(rest[0]), figures=False))
     else:
         measure(Path(rest[0]))
