@@ -4,8 +4,9 @@
     python -m experiments.mvccl measure FOLDER            tables and figures of what is there
 
 FOLDER holds the phantoms with their manifests and stores (the page has the commands): train_a,
-test_a, train_ab, test_c. Runs go to FOLDER/runs/ROW-SEED, each with its predictions of the test
-sets; what is there already is kept, and a run that was stopped goes on.
+test_a, train_ab, test_c, train_p, test_p. Runs go to FOLDER/runs/ROW-SEED, each with its
+predictions of the test sets; what is there is kept, and a run that was stopped goes on. Calls with
+other rows can train at the same time; rows whose set is not ready yet are left out.
 """
 
 import importlib.util
@@ -46,20 +47,32 @@ class Row:
     train: str = "train_a"
     tests: tuple[str, ...] = ("test_a",)
     seeds: tuple[int, ...] = SEEDS
+    views: tuple[str, ...] = ("both",)  # keys of VIEWS
+
+
+def _paired(recipe: Callable[[], Recipe]) -> Row:
+    """The same on phantoms in which only both views together tell a cancer."""
+    return Row(recipe=recipe, train="train_p", tests=("test_p",))
 
 
 ROWS = {
-    "single": Row(recipe=mvccl.mini_single),
+    "single": Row(recipe=mvccl.mini_single, views=("both", "cc", "mlo")),
     "fusion": Row(recipe=mvccl.mini_fusion),
     "sa": Row(recipe=mvccl.mini_sa),
     "lcm": Row(recipe=mvccl.mini_lcm),
     "gcm": Row(recipe=mvccl.mini_gcm),
     "sa_gcm": Row(recipe=mvccl.mini_sa_gcm),
-    "full": Row(recipe=mvccl.mini, tests=("test_a", "test_c")),
-    "dropout": Row(recipe=mvccl.mini_dropout),
+    "full": Row(recipe=mvccl.mini, tests=("test_a", "test_c"), views=("both", "cc", "mlo")),
+    "dropout": Row(recipe=mvccl.mini_dropout, views=("both", "cc", "mlo")),
     "lite": Row(recipe=mvccl.mini_lite, seeds=(0,)),
+    "positions": Row(recipe=mvccl.mini_positions),
+    "paired_single": _paired(mvccl.mini_single),
+    "paired_fusion": _paired(mvccl.mini_fusion),
+    "paired_full": _paired(mvccl.mini),
+    "paired_positions": _paired(mvccl.mini_positions),
     "two_vendors": Row(recipe=mvccl.mini, train="train_ab", tests=("test_a", "test_c")),
 }
+PAIRED = ("single", "fusion", "full", "positions")
 VIEWS = {"both": ("CC", "MLO"), "cc": ("CC",), "mlo": ("MLO",)}
 
 
@@ -86,11 +99,13 @@ def run_row(root: Path, name: str, row: Row, seed: int) -> None:
         if not ready(root / test):
             continue  # another call scores it
         manifest = read_manifest(root / test / "manifest")
-        for views, kept in VIEWS.items():
+        for views in row.views:
             path = out / f"{test}-{views}.parquet"
             if not path.exists():
                 store = Store.open(root / test / "store")
-                some = replace(manifest, images=manifest.images.filter(pl.col("view").is_in(kept)))
+                some = replace(
+                    manifest, images=manifest.images.filter(pl.col("view").is_in(VIEWS[views]))
+                )
                 reader.predict_store(some, store, batch_size=64).write_parquet(path)
 
 
@@ -118,7 +133,7 @@ def tables(root: Path, name: str, test: str, views: str = "both") -> list[pl.Dat
 
 def table2(root: Path, manifest: Manifest) -> None:
     """The rows of the ablation by image and by breast, against the single view and the fusion."""
-    ways = {row: tables(root, row, "test_a") for row in TABLE2}
+    ways = {row: tables(root, row, "test_a") for row in (*TABLE2, "positions", "lite")}
     ways = {row: found for row, found in ways.items() if found}
     for protocol in (IMAGE, BREAST):
         for reference in ("single", "fusion"):
@@ -163,12 +178,22 @@ def unseen_machine(root: Path) -> None:
             show(measure_runs(kept, manifest, BREAST, "auroc", reference="full"))
 
 
+def paired(root: Path) -> None:
+    """Rows on phantoms whose breasts all have a star in each view: do their depths agree?"""
+    ways = {row: tables(root, f"paired_{row}", "test_p") for row in PAIRED}
+    ways = {row: found for row, found in ways.items() if found}
+    if "full" in ways:
+        print("\npaired stars, by breast")
+        manifest = read_manifest(root / "test_p" / "manifest")
+        show(measure_runs(ways, manifest, BREAST, "auroc", reference="full"))
+
+
 def by_evidence(root: Path, manifest: Manifest) -> None:
     """AUC of cancers that both views show, against breasts with stars in no, one or both views."""
     breasts = with_truth(manifest)
     seen = breasts.filter((pl.col("malignant_mode") == "both") | (pl.col("cancer") == 0))
     print("\n| row | no star | star in one view | stars in both |\n|---|---|---|---|")
-    for row in TABLE2:
+    for row in (*TABLE2, "positions"):
         cells = []
         for shadows in (0, 1, 2):
             some = seen.filter((pl.col("cancer") == 1) | (pl.col("shadows") == shadows))
@@ -229,6 +254,7 @@ def main() -> None:
     manifest = read_manifest(root / "test_a" / "manifest")
     table2(root, manifest)
     by_evidence(root, manifest)
+    paired(root)
     missing_views(root, manifest)
     unseen_machine(root)
 

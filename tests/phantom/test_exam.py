@@ -4,9 +4,19 @@ import numpy as np
 import pytest
 
 from fourview.errors import PhantomError
-from fourview.phantom.exam import make_exam, uid
-from fourview.phantom.preset import MINIATURE, PRESETS, SCREENING, Preset, class_of, preset_of
+from fourview.phantom.exam import fill_breast, make_exam, plan_breast, uid
+from fourview.phantom.place import APART_MM
+from fourview.phantom.preset import (
+    MINIATURE,
+    PAIRED,
+    PRESETS,
+    SCREENING,
+    Preset,
+    class_of,
+    preset_of,
+)
 from fourview.phantom.vendor import Detector, detector_of, vendor_of
+from phantom_examples import breast
 
 RICH = replace(MINIATURE, name="rich", p_cancer=1.0, p_benign_mass=1.0, p_summation=1.0, rows=128)
 
@@ -121,6 +131,7 @@ def test_a_preset_has_another_digest_for_every_field():
         ({"densities": (0.5, 0.5, 0.5, 0.5)}, "densities"),
         ({"rows": 10}, "rows"),
         ({"conspic": 0.0}, "conspic"),
+        ({"p_summation_beside": -0.1}, "p_summation_beside"),
     ],
 )
 def test_presets_that_mean_nothing_are_refused(change, word):
@@ -142,3 +153,16 @@ def test_a_uid_is_short_enough_and_its_own():
     assert uid("a") == uid("a") != uid("b")
     assert uid("a").startswith("2.25.")
     assert isinstance(MINIATURE, Preset)
+
+
+def test_paired_breasts_have_a_star_in_each_view_at_one_depth_only_where_there_is_a_cancer():
+    plans = [plan_breast(seed, side, PAIRED) for seed in range(500) for side in ("R", "L")]
+    assert all(p.shadows == (("CC", "MLO") if p.cancer is None else ()) for p in plans)
+    share = np.mean([p.cancer is not None for p in plans])
+    assert share == pytest.approx(0.5, abs=0.064)  # 4 sd of 1,000 draws
+    for seed in range(8):
+        lesions = fill_breast(breast(seed), PAIRED).lesions
+        if any(lesion.is_malignant for lesion in lesions):
+            assert len(lesions) == 1
+        elif len(lesions) == 2:  # a few breasts have room for one
+            assert abs(lesions[0].position[0] - lesions[1].position[0]) >= APART_MM

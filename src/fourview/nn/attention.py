@@ -1,10 +1,13 @@
-"""Multi-head attention with a free choice of its scale."""
+"""Multi-head attention with a free choice of its scale, and position codes of a grid's cells."""
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+
+LONGEST_PERIOD = 10_000  # times two pi, in cells (Vaswani et al. 2017, section 3.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,3 +76,24 @@ class AttentionBlock(nn.Module):
     def _split(self, tokens: Tensor) -> Tensor:
         pairs, count, _ = tokens.shape
         return tokens.reshape(pairs, count, self.heads, -1).transpose(1, 2)
+
+
+def position_codes(
+    features: Float[Tensor, "image dim grid_row grid_col"],
+) -> Float[Tensor, "token dim"]:
+    """Sines and cosines of each cell's row and column, in the order of ``features.flatten(2)``.
+
+    Vaswani et al. 2017, section 3.5, on two axes: one half of the features codes the column (along
+    the AP axis), the other the row; features beyond a multiple of four are 0.
+    """
+    _, dim, num_rows, num_cols = features.shape
+    count = dim // 4
+    order, rows, cols = (
+        torch.arange(n, device=features.device, dtype=features.dtype)
+        for n in (count, num_rows, num_cols)
+    )
+    rate = LONGEST_PERIOD ** -(order / max(count, 1))
+    row = rows.repeat_interleave(num_cols)[:, None] * rate
+    col = cols.repeat(num_rows)[:, None] * rate
+    codes = torch.cat([col.sin(), col.cos(), row.sin(), row.cos()], dim=1)
+    return torch.nn.functional.pad(codes, (0, dim - 4 * count))

@@ -117,12 +117,16 @@ def plan_breast(seed: int, side: Side, preset: Preset) -> Plan:
     weights = np.cumsum(list(preset.cancer_kinds.values()))
     kind = kinds[int(np.searchsorted(weights, draw("kind") * weights[-1], side="right"))]
     has_mass = draw("mass") < preset.p_benign_mass
+    cancer = kind if draw("cancer") < preset.p_cancer else None
+    p_shadow = preset.p_summation
+    if cancer is not None and preset.p_summation_beside is not None:
+        p_shadow = preset.p_summation_beside
     return Plan(
-        cancer=kind if draw("cancer") < preset.p_cancer else None,
+        cancer=cancer,
         cancer_mode=_mode(draw("cancer", "mode"), preset),
         benign_mass=_mode(draw("mass", "mode"), preset) if has_mass else None,
         benign_calc=draw("calc") < preset.p_benign_calc,
-        shadows=tuple(p for p in POSITIONS if draw("shadow", p) < preset.p_summation),
+        shadows=tuple(p for p in POSITIONS if draw("shadow", p) < p_shadow),
     )
 
 

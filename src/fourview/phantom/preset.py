@@ -59,6 +59,9 @@ class Biopsies:
             raise PhantomError(f"biopsies: num_masses {self.num_masses} do not sum to 1")
 
 
+LATER = ("biopsies", "p_summation_beside")  # left out where None: older presets keep their digest
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     """Everything that decides what a sampled exam holds.
@@ -74,6 +77,8 @@ class Preset:
         p_benign_mass: Probability of a benign mass, a breast.
         p_benign_calc: Probability of a benign calcification cluster, a breast.
         p_summation: Probability of a summation shadow in a view; drawn for CC and MLO apart.
+        p_summation_beside: The same in a breast with a malignant finding; None for no difference,
+            as nothing but a malignant finding itself should tell of the label.
         malignant_size: Diameter of malignant masses and of summation shadows.
         benign_size: Diameter of benign masses.
         conspic: Contrast of malignant findings and summation shadows; 1 is physical, and about 2
@@ -101,6 +106,7 @@ class Preset:
     conspic_benign: float = 1.0
     ap_jitter: float = 0.0
     biopsies: Biopsies | None = None
+    p_summation_beside: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse rates and sizes that mean nothing.
@@ -110,7 +116,7 @@ class Preset:
         """
         rates = {n: getattr(self, n) for n in self.__slots__ if n.startswith("p_")}
         for name, value in rates.items():
-            if not 0 <= value <= 1:
+            if value is not None and not 0 <= value <= 1:
                 raise PhantomError(f"preset '{self.name}': {name} is {value}, need 0 to 1")
         if self.p_cc_only + self.p_mlo_only > 1:
             raise PhantomError(f"preset '{self.name}': p_cc_only + p_mlo_only is above 1")
@@ -124,11 +130,9 @@ class Preset:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All fields as plain values; without ``biopsies`` where there are none."""
+        """All fields as plain values; without those of ``LATER`` where they are None."""
         values = asdict(self)
-        if self.biopsies is None:
-            del values["biopsies"]  # so that presets older than the field keep their identifiers
-        return values
+        return {k: v for k, v in values.items() if k not in LATER or v is not None}
 
     @property
     def digest(self) -> str:
@@ -198,7 +202,20 @@ BIOPSIED = Preset(
     conspic=1.8,
     biopsies=Biopsies(),
 )
-PRESETS: dict[str, Preset] = {p.name: p for p in (SCREENING, ENRICHED, MINIATURE, BIOPSIED)}
+PAIRED = Preset(
+    name="paired",  # a star in every view: at one depth in both it is a cancer, at two it is none
+    rows=192,
+    p_cancer=0.5,
+    p_cc_only=0.0,
+    p_mlo_only=0.0,
+    p_benign_mass=0.0,  # leaves room for the stars
+    p_benign_calc=0.0,
+    p_summation=1.0,
+    p_summation_beside=0.0,  # so the number of stars a view is the same with and without a cancer
+    malignant_size=MINIATURE.malignant_size,
+    conspic=MINIATURE.conspic,
+)
+PRESETS: dict[str, Preset] = {p.name: p for p in (SCREENING, ENRICHED, MINIATURE, BIOPSIED, PAIRED)}
 
 
 def preset_of(preset: str | Preset) -> Preset:

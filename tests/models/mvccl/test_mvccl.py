@@ -69,6 +69,19 @@ def test_keys_and_values_come_from_the_other_view():
     assert gradient[1].abs().sum() > 0
 
 
+@pytest.mark.parametrize("positions", [False, True])
+@pytest.mark.parametrize("local", ["lcm", "sa"])
+def test_where_a_cell_lies_matters_only_with_positions(local, positions):
+    """The paper's attention gives the same for cells in any order."""
+    net = model(local=local, gcm=False, positions=positions)
+    batch = exam_batch("02")
+    grid = features(2)
+    moved = torch.stack([grid[0].flip(2), grid[1]])  # the cells of the CC view in another order
+    with torch.no_grad():
+        before, after = (net.read(g, batch).logits for g in (grid, moved))
+    assert torch.allclose(before, after, atol=1e-6) != positions  # logits are float32
+
+
 def test_the_pair_agrees_with_the_formulas_written_out():
     net, batch = model(), exam_batch("02")
     grid = features(2)

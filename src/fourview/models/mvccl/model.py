@@ -25,7 +25,7 @@ from fourview.models.mvccl.modules import (
     LocalCoOccurrence,
 )
 from fourview.nn.activation_map import explained
-from fourview.nn.attention import AttentionConfig
+from fourview.nn.attention import AttentionConfig, position_codes
 from fourview.nn.encoder import Encoder, EncoderConfig
 
 
@@ -41,6 +41,7 @@ class MvcclConfig:
             both views), ``none``.
         gcm: Global consistency, with its loss.
         attention: Sizes of the attention block of ``lcm`` and ``sa``.
+        positions: Tell ``lcm`` or ``sa`` where in its view a cell lies; the paper does not.
         consistency: Choices within ``gcm``.
         sa_on: Tokens of ``sa``: all cells, or each view's max pooled features.
         head_dim: Width of the classifier's hidden layer.
@@ -53,6 +54,7 @@ class MvcclConfig:
     local: Literal["lcm", "sa", "none"] = "lcm"
     gcm: bool = True
     attention: AttentionConfig = field(default_factory=AttentionConfig)
+    positions: bool = False
     consistency: GlobalConsistencyConfig = field(default_factory=GlobalConsistencyConfig)
     sa_on: Literal["tokens", "global"] = "tokens"
     head_dim: int = 512
@@ -61,6 +63,8 @@ class MvcclConfig:
     def __post_init__(self) -> None:
         if self.views == "one" and (self.local != "none" or self.gcm):
             raise ValueError("views='one' has no other view: set local='none' and gcm=False")
+        if self.positions and self.local == "none":
+            raise ValueError("positions=True has no cells to tell: set local to lcm or sa")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +118,7 @@ class Mvccl(nn.Module):
             parts.append(joined)
             similarity_loss = loss.masked_fill(alone, torch.nan)
         if self.local is not None:
-            parts += self._local(features.flatten(2).transpose(1, 2), aux)
+            parts += self._local(self._tokens(features), aux)
         if not parts:
             mean = features.mean(dim=(2, 3))
             parts = [mean] if self.config.views == "one" else [mean, mean[aux]]
@@ -131,6 +135,10 @@ class Mvccl(nn.Module):
     def explain(self, batch: ExamBatch) -> ModelOutput:
         """The same output with a class-activation heatmap of every image."""
         return explained(batch, self.encoder, self.read)
+
+    def _tokens(self, features: Tensor) -> Tensor:
+        tokens = features.flatten(2).transpose(1, 2)
+        return tokens + position_codes(features) if self.config.positions else tokens
 
     def _local(self, tokens: Tensor, aux: Int[Tensor, " image"]) -> list[Tensor]:
         """z_m and z_a of every image; each ordered pair of views goes through the block once."""
