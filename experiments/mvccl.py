@@ -50,6 +50,11 @@ class Row:
     views: tuple[str, ...] = ("both",)  # keys of VIEWS
 
 
+def _long(recipe: Callable[[], Recipe]) -> Callable[[], Recipe]:
+    """The same for the 18 epochs of ``mvccl:small``."""
+    return lambda: replace(recipe(), epochs=mvccl.small().epochs)
+
+
 def _paired(recipe: Callable[[], Recipe]) -> Row:
     """The same on phantoms in which only both views together tell a cancer."""
     return Row(recipe=recipe, train="train_p", tests=("test_p",))
@@ -66,12 +71,15 @@ ROWS = {
     "dropout": Row(recipe=mvccl.mini_dropout, views=("both", "cc", "mlo")),
     "lite": Row(recipe=mvccl.mini_lite, seeds=(0,)),
     "positions": Row(recipe=mvccl.mini_positions),
+    "long_fusion": Row(recipe=_long(mvccl.mini_fusion)),
+    "long_full": Row(recipe=_long(mvccl.mini)),
     "paired_single": _paired(mvccl.mini_single),
     "paired_fusion": _paired(mvccl.mini_fusion),
     "paired_full": _paired(mvccl.mini),
     "paired_positions": _paired(mvccl.mini_positions),
     "two_vendors": Row(recipe=mvccl.mini, train="train_ab", tests=("test_a", "test_c")),
 }
+ALL_ROWS = (*TABLE2, "long_fusion", "long_full", "positions", "lite")
 PAIRED = ("single", "fusion", "full", "positions")
 VIEWS = {"both": ("CC", "MLO"), "cc": ("CC",), "mlo": ("MLO",)}
 
@@ -133,7 +141,7 @@ def tables(root: Path, name: str, test: str, views: str = "both") -> list[pl.Dat
 
 def table2(root: Path, manifest: Manifest) -> None:
     """The rows of the ablation by image and by breast, against the single view and the fusion."""
-    ways = {row: tables(root, row, "test_a") for row in (*TABLE2, "positions", "lite")}
+    ways = {row: tables(root, row, "test_a") for row in ALL_ROWS}
     ways = {row: found for row, found in ways.items() if found}
     for protocol in (IMAGE, BREAST):
         for reference in ("single", "fusion"):

@@ -82,6 +82,19 @@ def test_where_a_cell_lies_matters_only_with_positions(local, positions):
     assert torch.allclose(before, after, atol=1e-6) != positions  # logits are float32
 
 
+def test_joint_self_attention_is_that_of_each_order_computed_by_itself():
+    net, batch = model(local="sa", gcm=False), exam_batch("0022", "1")
+    grid = features(5)
+    tokens = grid.flatten(2).transpose(1, 2)
+    aux = {0: 2, 1: 2, 2: 0, 3: 0, 4: 4}  # the preferred image of the other view, or itself
+    with torch.no_grad():
+        got = net.read(grid, batch).logits
+        for main, other in aux.items():
+            parts = net.local(tokens[main : main + 1], tokens[other : other + 1])
+            want = net.head(torch.cat(parts, dim=1))[0].float()
+            torch.testing.assert_close(got[main], want, rtol=1e-6, atol=1e-6)  # float32 logits
+
+
 def test_the_pair_agrees_with_the_formulas_written_out():
     net, batch = model(), exam_batch("02")
     grid = features(2)

@@ -141,11 +141,10 @@ class Mvccl(nn.Module):
         return tokens + position_codes(features) if self.config.positions else tokens
 
     def _local(self, tokens: Tensor, aux: Int[Tensor, " image"]) -> list[Tensor]:
-        """z_m and z_a of every image; each ordered pair of views goes through the block once."""
+        """z_m and z_a of every image; each pair of views goes through the block once."""
         main = torch.arange(len(aux), device=aux.device)
         if isinstance(self.local, JointSelfAttention):
-            own, other = self.local(tokens, tokens[aux])
-            return [own, other]
+            return _once_a_pair(self.local, tokens, main, aux)
         assert isinstance(self.local, LocalCoOccurrence)
         both_ways = torch.cat([torch.stack([main, aux]), torch.stack([aux, main])], dim=1)
         pairs, where = torch.unique(both_ways, dim=1, return_inverse=True)
@@ -156,6 +155,20 @@ class Mvccl(nn.Module):
         total = dim if self.consistency is not None else 0
         total += 2 * self.local.dim if self.local is not None else 0
         return total or (dim if self.config.views == "one" else 2 * dim)
+
+
+def _once_a_pair(
+    attend: JointSelfAttention, tokens: Tensor, main: Int[Tensor, " image"], aux: Tensor
+) -> list[Tensor]:
+    """s_m and s_a of every image; the block gives the same for both orders of a pair, swapped."""
+    first_second = torch.stack([torch.minimum(main, aux), torch.maximum(main, aux)])
+    pairs, where = torch.unique(first_second, dim=1, return_inverse=True)
+    of_first, of_second = (s[where] for s in attend(tokens[pairs[0]], tokens[pairs[1]]))
+    swapped = (main > aux)[:, None]
+    return [
+        torch.where(swapped, of_second, of_first),
+        torch.where(swapped, of_first, of_second),
+    ]
 
 
 def _classifier(dim: int, num_classes: int, config: MvcclConfig) -> nn.Sequential:
