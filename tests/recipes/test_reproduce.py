@@ -55,6 +55,13 @@ def measured(scored, rows, *, source="scored_set", table=TABLE, **options):
     return reproduce(table, manifest, paths, replicates=20, **options)
 
 
+def test_the_tables_of_all_papers_are_there():
+    counts = {"mvccl": 3, "mama": 6, "glam": 5}  # result tables that each paper has
+    names = {f"{paper}-table{n + 1}" for paper, count in counts.items() for n in range(count)}
+    names |= {"clsdet-table1", "lesion-table2", "lesion-table3", "metarepo-table"}
+    assert set(published_tables()) == names
+
+
 def test_every_published_number_is_in_one_cell_of_its_table():
     printed = pl.read_csv(CSV, infer_schema=False)
     cells = [

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import polars as pl
 from cyclopts import Parameter
 
 from fourview.cli.progress import progress_bar
@@ -80,20 +81,29 @@ def predict(
             what = Spread(runs, manifest, store, split or None, exact, batch, views=view)
             places = find_executor(executor, max(1, workers))
             predictions, way = predict_spread(what, places, progress=partial(update, "exams"))
-    write_predictions(
-        predictions,
-        out,
-        {
-            "model_digest": reader.card.digest,
-            "recipe": reader.card.recipe,
-            "pixel_spec": f"{reader.spec.name} {reader.spec.fingerprint}",
-            "manifest_hash": manifest_hash(whole),
-            "views": " and ".join(view) or "all",
-            "terms": reader.card.terms,
-            "precision": way,
-        },
-    )
-    summary = {"out": str(out), "rows": len(predictions), "precision": way}
+    about = {
+        "model_digest": reader.card.digest,
+        "recipe": reader.card.recipe,
+        "pixel_spec": f"{reader.spec.name} {reader.spec.fingerprint}",
+        "manifest_hash": manifest_hash(whole),
+        "views": " and ".join(view) or "all",
+        "terms": reader.card.terms,
+        "precision": way,
+    }
+    _write(predictions, out, about, {"precision": way}, json=json)
+
+
+def _write(
+    predictions: pl.DataFrame,
+    out: Path,
+    about: dict[str, str],
+    told: dict[str, str],
+    *,
+    json: bool,
+) -> None:
+    """The table with what it says of itself, and a line of what was written."""
+    write_predictions(predictions, out, about)
+    summary = {"out": str(out), "rows": len(predictions), **told}
     print(jsonlib.dumps(summary) if json else f"{len(predictions)} scores in {out}")
 
 
@@ -126,6 +136,5 @@ def _zero_shot(
             progress=update,
         )
     about = {**about_model(model), "manifest_hash": manifest_hash(tables), "prompts": prompts}
-    write_predictions(predictions, out, {**about, "precision": f"float32 on {device}"})
-    summary = {"out": str(out), "rows": len(predictions), "prompts": prompts}
-    print(jsonlib.dumps(summary) if json else f"{len(predictions)} scores in {out}")
+    about["precision"] = f"float32 on {device}"
+    _write(predictions, out, about, {"prompts": prompts}, json=json)

@@ -86,15 +86,10 @@ def train_chain(
         start = checkpoint_of(given) if given else needed(recipe.starts_from, out / "starts_from")
     context: ContextMaps | None = None
     if recipe.context is not None:
-        folder = out / "context"
-        given = before.context
+        folder, given = out / "context", before.context
         checkpoint = _kept(given, folder) if given else needed(recipe.context, folder)
-        context = context_of(
-            checkpoint,
-            manifest,
-            store,
-            progress=None if progress is None else partial(progress, "context maps"),
-        )
+        told = None if progress is None else partial(progress, "context maps")
+        context = context_of(checkpoint, manifest, store, progress=told)
     return train(
         recipe,
         manifest,
