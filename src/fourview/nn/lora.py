@@ -1,15 +1,15 @@
-"""Low-rank adaptation: train a small product beside a frozen matrix.
+"""Low-rank adaptation: train a small product beside frozen matrices, with peft.
 
 Hu et al. 2022, LoRA, arXiv:2106.09685: y = W x + (alpha / r) B A dropout(x), with A random and B
-zero at first, so that training starts from the pretrained network.
+zero at first, so that training starts from the pretrained network. The network stays the same
+module: beside an adapted matrix stand ``lora_A`` and ``lora_B``, and its own weight is named
+``base_layer``.
 """
 
-import math
+import warnings
 from dataclasses import dataclass
-from typing import cast
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fourview.errors import RecipeError
 
@@ -28,60 +28,38 @@ class LoraConfig:
     """
 
     rank: int = 0
-    alpha: float = 32.0
+    alpha: int = 32
     dropout: float = 0.1
     targets: tuple[str, ...] = QUERY_KEY_VALUE
-
-
-class LoraLinear(nn.Module):
-    """A frozen linear map with its adapter.
-
-    Args:
-        base: ``nn.Linear``, or a map with the weight the other way round, as GPT-2's have.
-        config: Rank above 0.
-    """
-
-    def __init__(self, base: nn.Module, config: LoraConfig) -> None:
-        super().__init__()
-        weight = cast("Tensor", base.weight)
-        out_dim, in_dim = weight.shape if isinstance(base, nn.Linear) else weight.shape[::-1]
-        self.base = base.requires_grad_(False)
-        self.scale = config.alpha / config.rank
-        self.dropout = nn.Dropout(config.dropout)
-        self.down = nn.Parameter(weight.new_empty(config.rank, in_dim))
-        self.up = nn.Parameter(weight.new_zeros(out_dim, config.rank))
-        nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
-
-    def forward(self, values: Tensor) -> Tensor:
-        """The frozen map plus the scaled product."""
-        low = nn.functional.linear(self.dropout(values), self.down)
-        result: Tensor = self.base(values)
-        return result + self.scale * nn.functional.linear(low, self.up)
 
 
 def adapt(network: nn.Module, config: LoraConfig) -> None:
     """Freeze a network and put adapters beside the matrices that ``config`` names.
 
     Raises:
-        RecipeError: The network has none of them.
+        RecipeError: The network has none of them, or peft is not installed.
     """
     if config.rank == 0:
         return
-    network.requires_grad_(False)
-    found = [
-        (name, module)
-        for name, module in network.named_modules()
-        if name.rpartition(".")[2] in config.targets and _is_matrix(module)
-    ]
-    if not found:
+    try:
+        import peft  # noqa: PLC0415 - an optional extra, slow to import
+    except ImportError:
+        raise RecipeError(
+            "lora.rank above 0 needs peft; install fourview[language], or set lora.rank=0"
+        ) from None
+    present = {name.rpartition(".")[2] for name, _ in network.named_modules()}
+    targets = sorted(present & set(config.targets))
+    if not targets:
         raise RecipeError(
             f"lora.targets: {type(network).__name__} has none of {', '.join(config.targets)}"
         )
-    for name, module in found:
-        holder, _, last = name.rpartition(".")
-        setattr(network.get_submodule(holder), last, LoraLinear(module, config))
-
-
-def _is_matrix(module: nn.Module) -> bool:
-    weight = getattr(module, "weight", None)
-    return isinstance(weight, torch.Tensor) and weight.ndim == 2
+    plan = peft.LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=targets,
+        bias="none",
+    )
+    with warnings.catch_warnings():  # it sees by itself which way round GPT-2's matrices are
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")
+        peft.inject_adapter_in_model(plan, network)
