@@ -9,6 +9,7 @@ from fourview.phantom.place import APART_MM
 from fourview.phantom.preset import (
     MINIATURE,
     PAIRED,
+    PLAIN,
     PRESETS,
     SCREENING,
     Preset,
@@ -166,3 +167,13 @@ def test_paired_breasts_have_a_star_in_each_view_at_one_depth_only_where_there_i
             assert len(lesions) == 1
         elif len(lesions) == 2:  # a few breasts have room for one
             assert abs(lesions[0].position[0] - lesions[1].position[0]) >= APART_MM
+
+
+def test_plain_breasts_hold_one_large_star_that_both_views_show_or_nothing():
+    held = [fill_breast(breast(seed), PLAIN) for seed in range(8)]
+    assert {len(contents.lesions) for contents in held} == {0, 1}
+    for contents in held:
+        assert not contents.covers
+        for lesion in contents.lesions:
+            assert (lesion.kind, lesion.mode) == ("mass_malignant", "both")
+            assert 14 <= lesion.diameter <= 30

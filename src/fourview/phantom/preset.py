@@ -215,7 +215,21 @@ PAIRED = Preset(
     malignant_size=MINIATURE.malignant_size,
     conspic=MINIATURE.conspic,
 )
-PRESETS: dict[str, Preset] = {p.name: p for p in (SCREENING, ENRICHED, MINIATURE, BIOPSIED, PAIRED)}
+PLAIN = Preset(
+    name="plain",  # nothing but a large clear star in half of the breasts: can it be found at all
+    rows=192,
+    p_cancer=0.5,
+    p_cc_only=0.0,
+    p_mlo_only=0.0,
+    p_benign_mass=0.0,
+    p_benign_calc=0.0,
+    p_summation=0.0,
+    malignant_size=(20.0, 0.2, 14.0, 30.0),
+    conspic=3.0,
+)
+PRESETS: dict[str, Preset] = {
+    p.name: p for p in (SCREENING, ENRICHED, MINIATURE, BIOPSIED, PAIRED, PLAIN)
+}
 
 
 def preset_of(preset: str | Preset) -> Preset:
