@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
+from fourview.data.manifest import make_manifest
 from fourview.errors import EvaluationError
-from fourview.evaluate.labels import RULES
+from fourview.evaluate.labels import RULES, labelled_units
 from fourview.evaluate.protocols import PROTOCOLS, find_protocol
 from fourview.evaluate.published import published_numbers
 
@@ -21,6 +23,8 @@ FROZEN = {
     "embed-birads7-v1": "1392053c80b9aa4c",
     "embed-birads3-v1": "644f5aa17504f918",
     "embed-density-v1": "59d40c93a412fed2",
+    "embed-birads7-sample-v1": "f4bc6418957d84f1",
+    "embed-density-sample-v1": "f0643ba5056d8da3",
     "vindr-birads-v1": "8fc58d026b8da56f",
     "vindr-density-v1": "e74af9721548377b",
     "rsna-cancer-v1": "9d84e8e9e378ab31",
@@ -71,6 +75,50 @@ def test_published_numbers_are_fractions_of_known_protocols_and_their_metrics():
 def test_birads_rules(rule, want):
     frame = pl.DataFrame({"birads": [0, 1, 2, 3, 4, 5, 6, None]}, schema={"birads": pl.Int8})
     assert frame.select(RULES[rule].label).to_series().to_list() == want
+
+
+def many_images(counts):
+    """A patient, an exam and a breast an image; BI-RADS as often as asked, the same as density."""
+    birads = [c for c, count in counts.items() for _ in range(count)]
+    keys = [{"patient_id": f"p{i}", "exam_id": f"e{i}"} for i in range(len(birads))]
+    split = ["train" if i % 2 else "test" for i in range(len(birads))]
+    return make_manifest(
+        source="made up",
+        root=".",
+        terms="made up",
+        images=pl.DataFrame(
+            [k | {"image_id": f"i{n}", "side": "R", "view": "CC", "path": f"{n}.dcm"}
+             for n, k in enumerate(keys)]
+        ),
+        breasts=pl.DataFrame(
+            [k | {"side": "R", "birads": b, "density": "ABCD"[b % 4]}
+             for k, b in zip(keys, birads, strict=True)],
+            schema_overrides={"birads": pl.Int8},
+        ),
+        exams=pl.DataFrame([k | {"split": s} for k, s in zip(keys, split, strict=True)]),
+    )  # fmt: skip
+
+
+def test_a_sample_is_a_tenth_of_each_class_of_a_part_and_all_of_the_rarest():
+    manifest = many_images({0: 38, 1: 202, 2: 60, 5: 12, 6: 4})
+    found, _ = labelled_units(manifest, "image", "birads-0-6", "birads_sample")
+    sizes = found.filter(pl.col("split") == "test")["label"].value_counts().rows()
+    assert dict(sizes) == {0: 1, 1: 10, 2: 3, 5: 6, 6: 2}  # of 19, 101, 30, 6 and 2
+    turned = replace(manifest, images=manifest.images.reverse())
+    again, _ = labelled_units(turned, "image", "birads-0-6", "birads_sample")
+    assert set(again["image_id"]) == set(found["image_id"])
+
+
+def test_a_sample_of_the_published_size_is_drawn_from_the_published_counts():
+    counts = {0: 7387, 1: 31035, 2: 30438, 3: 4179}  # test images of density A to D, MaMA's code
+    manifest = many_images(counts)
+    manifest = replace(manifest, exams=manifest.exams.with_columns(split=pl.lit("test")))
+    found, _ = labelled_units(manifest, "image", "density", "density_sample")
+    assert len(found) == 7301
+
+
+def test_a_sample_stands_beside_the_papers_numbers():
+    assert published_numbers("embed-density-sample-v1") == published_numbers("embed-density-v1")
 
 
 def test_measuring_imports_no_torch():

@@ -83,7 +83,7 @@ def make_prompts(
 
 def prompts_of_protocol(protocol: str) -> str | None:
     """The prompt set that answers a protocol's question; None where there is none."""
-    stem = protocol.rpartition("-v")[0].removesuffix("-multiview")
+    stem = protocol.rpartition("-v")[0].removesuffix("-multiview").removesuffix("-sample")
     return OF_PROTOCOL.get(stem)
 
 

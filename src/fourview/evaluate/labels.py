@@ -4,6 +4,7 @@ A rule reads the manifest's columns and gives a class number (1 is positive wher
 classes), or null where the rule says nothing: such units are left out and counted.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -13,9 +14,11 @@ import polars as pl
 from fourview.entities import Manifest
 
 Unit = Literal["image", "breast", "exam", "finding"]
-Keep = Literal["all", "standard_screening_views"]
+Keep = Literal["all", "standard_screening_views", "birads_sample", "density_sample"]
 STANDARD_VIEWS = ("CC", "MLO")
 _LABELS = ("cancer", "birads", "density")
+SAMPLED = 10  # one image in so many of a class; MaMA, section 4.1
+_WHOLE: Mapping[str, tuple[int, ...]] = {"birads": (5, 6), "density": ()}  # classes kept whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +86,7 @@ def labelled_units(
         the unit; and notes on what could not be applied.
     """
     notes: tuple[str, ...] = ()
-    images, notes = _kept(_images(manifest), keep)
+    images, notes = _kept(_images(manifest), keep, manifest)
     if unit == "image":
         frame = images.with_columns(expected=pl.lit(True))
     elif unit == "finding":
@@ -134,14 +137,36 @@ def _images(manifest: Manifest) -> pl.DataFrame:
     ).drop("exam_density", *(f"{c}_of_breast" for c in own))
 
 
-def _kept(images: pl.DataFrame, keep: Keep) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def _kept(
+    images: pl.DataFrame, keep: Keep, manifest: Manifest
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
     if keep == "all":
         return images, ()
+    if keep.endswith("_sample"):
+        return _sampled(images, keep.removesuffix("_sample"), manifest), ()
     plain = pl.col("modifiers").list.len().fill_null(0) == 0
     images = images.filter(pl.col("view").is_in(STANDARD_VIEWS) & plain)
     if "screening" in images.columns:
         return images.filter(pl.col("screening")), ()
     return images, ("the manifest's images have no column 'screening': every exam is taken as one",)
+
+
+def _sampled(images: pl.DataFrame, label: str, manifest: Manifest) -> pl.DataFrame:
+    """A tenth of each class's images in each part of the split, rounded down; some classes whole.
+
+    Which ones depends on the ids alone, not on their order: those with the smallest hashes.
+    """
+    drawn = [hashlib.sha256(image.encode()).hexdigest() for image in images["image_id"]]
+    splits = manifest.exams.select("exam_id", "split")
+    known = (
+        images.with_columns(_drawn=pl.Series(drawn, dtype=pl.String))
+        .join(splits, on="exam_id", how="left", maintain_order="left")
+        .filter(pl.col(label).is_not_null())
+    )
+    place = pl.col("_drawn").rank("ordinal").over("split", label)
+    kept = place <= pl.len().over("split", label) // SAMPLED
+    whole = pl.col(label).is_in(list(_WHOLE[label])) if _WHOLE[label] else pl.lit(False)
+    return known.filter(kept | whole).drop("_drawn", "split")
 
 
 def _exams(breasts: pl.DataFrame) -> pl.DataFrame:

@@ -145,6 +145,29 @@ _EMBED = Protocol(
     source="Du, Onofrey, Dvornek 2025 (MaMA), arXiv:2409.18119, Table 1",
     remarks="The paper has no intervals; ours are by patient.",
 )
+_EMBED_DENSITY = replace(
+    _EMBED,
+    name="embed-density-v1",
+    title="EMBED, density",
+    label="density",
+    classes=("A", "B", "C", "D"),
+    source="Du, Onofrey, Dvornek 2025 (MaMA), Table 2",
+)
+
+
+def _sample(protocol: Protocol) -> Protocol:
+    """On a tenth of each class's test images, as the paper; all of BI-RADS 5 and 6."""
+    stem, version = protocol.name.rsplit("-", 1)
+    return replace(
+        protocol,
+        name=f"{stem}-sample-{version}",
+        title=f"{protocol.title}; a tenth of each class",
+        keep="density_sample" if protocol.label == "density" else "birads_sample",
+        remarks="The paper's list is not published: ours is drawn by a hash of the image ids. "
+        + protocol.remarks,
+    )
+
+
 _GLAM = "Du, Chen, Dvornek 2025 (GLAM)"
 _RSNA = Protocol(
     name="rsna-cancer-v1",
@@ -215,14 +238,8 @@ _SINGLE = (
         keep="standard_screening_views",
         source=f"{_GLAM}, Table 1",
     ),
-    replace(
-        _EMBED,
-        name="embed-density-v1",
-        title="EMBED, density",
-        label="density",
-        classes=("A", "B", "C", "D"),
-        source="Du, Onofrey, Dvornek 2025 (MaMA), Table 2",
-    ),
+    _EMBED_DENSITY,
+    *(_sample(p) for p in (_EMBED, _EMBED_DENSITY)),
     replace(
         _EMBED,
         name="vindr-birads-v1",

@@ -16,7 +16,8 @@ _SCHEMA = {"value": pl.Float64, "low": pl.Float64, "high": pl.Float64}
 
 def published_numbers(protocol: str) -> tuple[PublishedNumber, ...]:
     """What papers report under this protocol; empty where none does."""
-    return tuple(n for n in _all() if n.protocol == protocol)
+    whole = protocol.replace("-sample-", "-")  # papers print one number, of their sample
+    return tuple(n for n in _all() if n.protocol == whole)
 
 
 @cache

@@ -151,7 +151,8 @@ def published_tables() -> Mapping[str, PublishedTable]:
     by_source: dict[str, list[PublishedNumber]] = {}
     for protocol in PROTOCOLS:
         for number in published_numbers(protocol):
-            by_source.setdefault(number.source, []).append(number)
+            if number.protocol == protocol:  # a protocol on a sample shows those of its whole
+                by_source.setdefault(number.source, []).append(number)
     tables = [_table(source, numbers) for source, numbers in by_source.items()]
     return {table.name: table for table in sorted(tables, key=lambda t: t.name)}
 

@@ -148,3 +148,11 @@ def test_one_anchor_of_each_exam_is_drawn_anew(data):
 def test_recipes_of_this_feed_read_exams(data):
     with pytest.raises(RecipeError, match="unit=exam"):
         find_feed("captions").make(*data, FeedRequest(classes={}, unit="breast"))
+
+
+def test_only_the_segments_that_are_asked_for_are_told(data):
+    items = feed(data, segments=("impression", "findings"))
+    ((_, caption),) = items.read(0).captions
+    assert caption.segments == ("findings", "impression")  # in the style's order
+    with pytest.raises(RecipeError, match="no segment 'history' in structured; there are: proc"):
+        feed(data, segments=("history",))

@@ -57,6 +57,7 @@ class CaptionFeedConfig:
         tokenizer: The text tower's (``TextTower.tokenizer``).
         template: File with the words of captions; empty takes the package's.
         style: One of the template's.
+        segments: Names of the style's segments that are told; empty takes all.
         mask: How often each part is hidden in training.
         augment: Changes of captions in training.
         require: Columns without which an image has no caption and is no anchor; add ``procedure``
@@ -74,6 +75,7 @@ class CaptionFeedConfig:
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     template: str = ""
     style: Style = "structured"
+    segments: tuple[str, ...] = ()
     mask: MaskConfig = field(default_factory=MaskConfig)
     augment: CaptionAugmentConfig = field(default_factory=CaptionAugmentConfig)
     require: tuple[str, ...] = ("density", "birads")
@@ -256,9 +258,16 @@ def prepare_captions(
 ) -> dict[str, PreparedCaption]:
     """Captions of the images that have what ``require`` names."""
     template = load_template(settings.template)
+    there_are = [segment.name for segment in template.segments(settings.style)]
+    for name in settings.segments:
+        if name not in there_are:
+            raise RecipeError(
+                f"feed.segments: no segment '{name}' in {settings.style}; "
+                f"there are: {', '.join(there_are)}"
+            )
     known = caption_facts(manifest, (*template.columns, *settings.require))
     return {
-        image: template.prepare(known[image], settings.style)
+        image: template.prepare(known[image], settings.style, settings.segments or None)
         for image in images
         if all(column in known.get(image, {}) for column in settings.require)
     }
