@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import polars as pl
 from cyclopts import Parameter
@@ -30,6 +30,7 @@ def index(
     split: str | None = None,
     seed: int = 0,
     image_birads: bool = False,
+    label_rule: str = "",
     workers: int = 2,
     executor: str = "local",
     json: bool = False,
@@ -49,6 +50,8 @@ def index(
     seed: Of the split.
     image_birads: Give every image a BI-RADS that its boxed findings stand in for (5, 2 or 1), for
         data without assessments whose findings are all known, such as phantoms.
+    label_rule: Of embed: mama takes the rows of the other breast where a breast has none, as
+        MaMA's code does, to compare with its numbers; without it they never speak for a breast.
     workers: Processes that read headers, where the source reads any.
     executor: Where they run: local, or ray (the cluster in RAY_ADDRESS, else one started here).
     json: Print the summary as JSON.
@@ -59,6 +62,7 @@ def index(
             "executor": find_executor(executor, workers),
             "work": work,
             "progress": lambda done, of: update("reading headers", done, of),
+            **_rule(source, label_rule),
         }
         changes = _Changes(split=split, seed=seed, image_birads=image_birads)
         digest = _write(root, source, out, options, changes)
@@ -96,6 +100,24 @@ def _write(root: Path, source: str, out: Path, options: dict[str, Any], changes:
     if changes.split is not None:
         manifest = assign_split(manifest, _shares(changes.split), changes.seed)
     return write_manifest(manifest, out)
+
+
+def _rule(source: str, name: str) -> dict[str, str]:
+    """The label rule as an option of the reader, where one is asked for.
+
+    Raises:
+        ManifestError: The source has no such rule.
+    """
+    if not name:
+        return {}
+    parameter = inspect.signature(find_source(source)).parameters.get("label_rule")
+    there_are = get_args(parameter.annotation) if parameter is not None else ()
+    if name not in there_are:
+        raise ManifestError(
+            f"source '{source}' has no label rule '{name}'; there are: "
+            f"{', '.join(there_are) or 'none but its own'}"
+        )
+    return {"label_rule": name}
 
 
 def _known(options: dict[str, Any], function: Callable[..., object]) -> dict[str, Any]:

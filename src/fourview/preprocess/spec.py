@@ -94,6 +94,13 @@ SPECS: dict[str, PixelSpec] = {
         PixelSpec(name="mvccl-192x96", rows=192, cols=96),
         PixelSpec(name="vlp-518", rows=518, cols=518, decode="as_needed"),
         PixelSpec(
+            name="vlp-518-stretched",  # as MaMA's public code: the breast's box becomes a square
+            rows=518,
+            cols=518,
+            pad_to_aspect=False,
+            decode="as_needed",
+        ),
+        PixelSpec(
             name="glam-518",  # half a millimetre: 259 mm, more than nearly all breasts
             rows=518,
             cols=518,

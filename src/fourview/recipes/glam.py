@@ -66,7 +66,10 @@ def paper() -> Recipe:
 
 
 def reference() -> Recipe:
-    """As the public code computes it: free queries, CC with captions only, summed directions."""
+    """As the public code computes it: free queries, CC with captions only, summed directions.
+
+    Breasts stretched to a square, so that a column is a fraction of the depth.
+    """
     recipe = paper()
     image = replace(recipe.model.image, mean=(0.5,) * 3, std=(0.5,) * 3)
     return replace(
@@ -76,6 +79,8 @@ def reference() -> Recipe:
         objective=GlamObjectiveConfig(text_views="cc", text_weight=2.0, negatives="all"),
         feed=replace(recipe.feed, texts="anchor"),
         contrast=replace(recipe.contrast, gathered=False),
+        optimizer=replace(recipe.optimizer, decay="all"),
+        pixel_spec="glam-518-stretched",
     )
 
 

@@ -71,7 +71,8 @@ def reference() -> Recipe:
     """As the public code computes it: summed directions, everything late, batch norm in heads.
 
     The features that the code trains with: mean of all tokens before the last norm, half of the
-    second images the anchor itself, negatives of one process, temperature without a bound.
+    second images the anchor itself, negatives of one process, temperature decayed and without a
+    bound; the breast's box stretched to a square.
     """
     recipe = paper()
     image = replace(recipe.model.image, pooled="all", mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -84,6 +85,8 @@ def reference() -> Recipe:
         objective=MamaObjectiveConfig(loss_scale="reference", delta_gates="all", negatives="all"),
         feed=replace(recipe.feed, self_prob=0.5),
         contrast=replace(recipe.contrast, gathered=False),
+        optimizer=replace(recipe.optimizer, decay="all"),
+        pixel_spec="vlp-518-stretched",
     )
 
 

@@ -30,14 +30,14 @@ def row(side="L", asses="N", den="2.0", exam="900", **codes):
 
 @pytest.fixture
 def tree(tmp_path):
-    def make(images, rows):
+    def make(images, rows, **options):
         tables = tmp_path / "tables"
         tables.mkdir(exist_ok=True)
         text = "\ufeff" + "\n".join([IMAGES, *images]) + "\n"
         (tables / "EMBED_OpenData_metadata_reduced_anon.csv").write_text(text, encoding="utf-8")
         text = "\n".join([FINDINGS, *rows]) + "\n"
         (tables / "EMBED_OpenData_clinical.csv").write_text(text, encoding="utf-8")
-        return read_embed(tmp_path)
+        return read_embed(tmp_path, **options)
 
     return make
 
@@ -52,6 +52,18 @@ def test_the_other_breasts_row_is_never_borrowed(tree):
         ("L", 5, "B", 1),
         ("R", None, None, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("sides", "left", "right"),
+    [("LB", 5, 4), ("B", 5, 5), ("L", 5, 5), ("R", 5, 5), (" B", 4, 4)],
+)
+def test_the_published_rule_can_be_asked_for(tree, sides, left, right):
+    """Rows are M, then S, of these sides: a breast without own rows takes B's, then anyone's."""
+    rows = [row(side.strip(), letter) for side, letter in zip(sides, "MS", strict=False)]
+    manifest = tree([image("a", "L"), image("b", "R")], rows, label_rule="mama")
+    assert breasts(manifest, "birads") == [("L", left), ("R", right)]
+    assert "other breast's too" in manifest.label_rules["birads"]
 
 
 @pytest.mark.parametrize("side", ["B", ""])

@@ -18,6 +18,7 @@ Regions: ROI_coords are in DICOM pixels for some images and in flipped ones for 
 """
 
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -64,6 +65,11 @@ TERMS = (
     "EMBED (Emory, AWS open data): academic, non-commercial; every user registers; no "
     "redistribution of data, models, weights or embeddings, no derivative works."
 )
+LabelRule = Literal["own", "mama"]
+MAMA_WORDS = (
+    "MaMA's code: asses of rows of the breast's side, else of B, else of any row of the exam, the "
+    "other breast's too; highest, 0 outranks 1 and 2"
+)
 RULES = {
     "cancer": f"{CANCER_WORDS}; without pathology unknown",
     "birads": "asses of rows of the breast, B or blank side; highest, 0 outranks 1 and 2",
@@ -71,8 +77,14 @@ RULES = {
 }
 
 
-def read_embed(root: Path) -> Manifest:
+def read_embed(root: Path, *, label_rule: LabelRule = "own") -> Manifest:
     """Turn the two tables into a manifest.
+
+    Args:
+        root: Folder of the tables.
+        label_rule: Which rows may speak for a breast: ``own`` as the module docstring says, or
+            ``mama`` as MaMA's code has it: its own side's; else those of B; else all, also the
+            other breast's. Only to compare with the published numbers.
 
     Raises:
         ManifestError: A column is missing, or a row holds a value that is not known.
@@ -84,7 +96,7 @@ def read_embed(root: Path) -> Manifest:
         .select("patient_id", "exam_id", "side")
         .unique(maintain_order=True)
     )
-    chosen = _rows_of(breasts, rows)
+    chosen = _rows_of(breasts, rows, label_rule)
     pathology = _pathology(breasts, rows)
     keys = ["exam_id", "side"]
     breasts = breasts.join(chosen, on=keys, how="left").join(pathology, on=keys, how="left")
@@ -96,7 +108,7 @@ def read_embed(root: Path) -> Manifest:
         exams=_exams(images, rows),
         findings=pl.concat([_regions(images), _described(rows)], how="diagonal"),
         terms=TERMS,
-        label_rules=RULES,
+        label_rules=RULES if label_rule == "own" else {**RULES, "birads": MAMA_WORDS},
         may_release_weights=False,
     )
 
@@ -176,17 +188,18 @@ def _words(column: str, words: dict[str, str]) -> pl.Expr:
     return pl.col(column).replace_strict(words, default=None, return_dtype=pl.String)
 
 
-def _rows_of(breasts: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def _rows_of(breasts: pl.DataFrame, rows: pl.DataFrame, label_rule: LabelRule) -> pl.DataFrame:
     """The finding row that describes each breast: the most severe of those that speak for it."""
     valid = rows.filter(pl.col("birads").is_not_null()).drop("patient_id", "bside", "cancer", "age")
     valid = valid.drop("race", "ethnicity", "path_severity").rename({"side": "row_side"})
     pairs = breasts.select("exam_id", "side").join(valid, on="exam_id", how="inner")
-    pairs = pairs.filter(
-        pl.col("row_side").is_null()
-        | (pl.col("row_side") == "B")
-        | (pl.col("row_side") == pl.col("side"))
-    )
     breast = ["exam_id", "side"]
+    is_own, is_both = pl.col("row_side") == pl.col("side"), pl.col("row_side") == "B"
+    if label_rule == "own":
+        pairs = pairs.filter(pl.col("row_side").is_null() | is_both | is_own)
+    else:
+        group = pl.when(is_own).then(0).when(is_both).then(1).otherwise(2)
+        pairs = pairs.filter(group == group.min().over(breast))
     recalled = ((pl.col("birads").max() <= 2) & (pl.col("birads") == 0).any()).over(breast)
     rank = pl.when(recalled & (pl.col("birads") == 0)).then(9).otherwise(pl.col("birads"))
     pairs = pairs.with_columns(rank=rank).sort("rank", "row", descending=[True, False])
