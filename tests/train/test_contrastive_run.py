@@ -51,7 +51,7 @@ def test_the_local_alignment_comes_at_delta(whole):
     assert ["local" in line["parts"] for line in steps] == [False, False, True, True]
 
 
-@pytest.mark.parametrize("calls", [1, 3])  # of four steps, delta after two
+@pytest.mark.parametrize("calls", [1, 2, 3])  # of four steps, delta after two
 def test_a_stopped_run_goes_on_with_the_same_losses(data, whole, tmp_path, calls):
     left = calls
 

@@ -4,20 +4,20 @@ A rule reads the manifest's columns and gives a class number (1 is positive wher
 classes), or null where the rule says nothing: such units are left out and counted.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
 
+from fourview.data.split import subsample_test
 from fourview.entities import Manifest
 
 Unit = Literal["image", "breast", "exam", "finding"]
 Keep = Literal["all", "standard_screening_views", "birads_sample", "density_sample"]
 STANDARD_VIEWS = ("CC", "MLO")
 _LABELS = ("cancer", "birads", "density")
-SAMPLED = 10  # one image in so many of a class; MaMA, section 4.1
+SAMPLED, SAMPLE_SEED = 0.1, 42  # share of a class; MaMA, section 4.1 and its code
 _WHOLE: Mapping[str, tuple[int, ...]] = {"birads": (5, 6), "density": ()}  # classes kept whole
 
 
@@ -154,19 +154,13 @@ def _kept(
 def _sampled(images: pl.DataFrame, label: str, manifest: Manifest) -> pl.DataFrame:
     """A tenth of each class's images in each part of the split, rounded down; some classes whole.
 
-    Which ones depends on the ids alone, not on their order: those with the smallest hashes.
+    Which ones depends on the ids alone, not on their order.
     """
-    drawn = [hashlib.sha256(image.encode()).hexdigest() for image in images["image_id"]]
     splits = manifest.exams.select("exam_id", "split")
-    known = (
-        images.with_columns(_drawn=pl.Series(drawn, dtype=pl.String))
-        .join(splits, on="exam_id", how="left", maintain_order="left")
-        .filter(pl.col(label).is_not_null())
-    )
-    place = pl.col("_drawn").rank("ordinal").over("split", label)
-    kept = place <= pl.len().over("split", label) // SAMPLED
-    whole = pl.col(label).is_in(list(_WHOLE[label])) if _WHOLE[label] else pl.lit(False)
-    return known.filter(kept | whole).drop("_drawn", "split")
+    parts = images.join(splits, on="exam_id", how="left").partition_by("split")
+    drawn = [subsample_test(part, label, SAMPLED, 0, SAMPLE_SEED)["image_id"] for part in parts]
+    is_drawn = pl.col("image_id").is_in([image for of_part in drawn for image in of_part])
+    return images.filter(is_drawn | pl.col(label).is_in(list(_WHOLE[label])))
 
 
 def _exams(breasts: pl.DataFrame) -> pl.DataFrame:
