@@ -45,7 +45,6 @@ ROWS: dict[str, Callable[[], Recipe]] = {
     "findings": mama.phantom_findings,
     "findings_visual": mama.phantom_findings_visual,
     "findings_late": mama.phantom_findings_late,
-    "findings_whole": mama.phantom_findings_whole,
 }
 PLAIN = tuple(row for row in ROWS if row.startswith("findings"))  # on the plain phantoms: maps only
 SPECS = ("glam-96x48", "vlp-96x48")

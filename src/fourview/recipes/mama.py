@@ -233,13 +233,3 @@ def phantom_findings_late() -> Recipe:
     return replace(
         phantom_findings(), name="mama:phantom_findings_late", objective=MamaObjectiveConfig()
     )
-
-
-def phantom_findings_whole() -> Recipe:
-    """The same with captions that tell everything."""
-    recipe = phantom_findings()
-    return replace(
-        recipe,
-        name="mama:phantom_findings_whole",
-        feed=replace(recipe.feed, segments=()),
-    )
