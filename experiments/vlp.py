@@ -23,7 +23,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from experiments.vlp_maps import Part, sentence_hits, slice_hits
+from experiments.vlp_maps import Part, sentence_hits, slice_hits, told_apart
 from fourview.data.manifest import read_manifest, write_manifest
 from fourview.data.prepare import prepare
 from fourview.data.sources.phantom import read_phantom
@@ -267,6 +267,9 @@ def measure_maps(found: Measured) -> None:
     }
     for name, tables in hits.items():
         _show_hits(name, tables)
+        if name in PLAIN:
+            told = [told_apart(found.models[name, s], found.parts[name]) for s in found.done[name]]
+            print("  images told apart, AUC", ", ".join(f"{area:.3f}" for area in told))
     if {"glam", "glam_unaligned"} <= set(hits):
         both = list(zip(hits["glam"], hits["glam_unaligned"], strict=False))
         print("glam less glam_unaligned")
@@ -293,7 +296,7 @@ def _show_hits(name: str, found: list[pl.DataFrame]) -> None:
     for column in found[0].columns[1:]:
         values = [table[column].to_numpy() for table in found]
         got = over_patients(patients, lambda s, w, v=values: float((v[s] * w).sum() / w.sum()))
-        print(f"  {column}", _shown(got))
+        print(f"  {column}", _shown(got), "by seed", ", ".join(f"{v.mean():.3f}" for v in values))
     for one, other in (("hit", "chance"), ("near", "near_chance"), ("hit", "same_column")):
         if {one, other} <= set(found[0].columns):
             apart = [(t[one] - t[other]).to_numpy() for t in found]

@@ -13,15 +13,18 @@ import numpy as np
 import polars as pl
 import torch
 
-from fourview.data.caption import Caption
+from fourview.data.caption import Caption, load_template
 from fourview.data.feeds.captions import CaptionFeedConfig, prepare_captions
 from fourview.data.manifest import read_manifest
 from fourview.data.split import assign_split
 from fourview.data.store import Store
+from fourview.evaluate.auc import auroc
 from fourview.geometry import Box
 from fourview.phantom.tables import unpack_mask
 from fourview.predict.language import LanguageModel
 from fourview.train.recipe import Recipe
+
+AT_ONCE = 64  # images
 
 
 class Part:
@@ -154,6 +157,32 @@ def sentence_hits(model: LanguageModel, part: Part) -> pl.DataFrame:
             }
         )
     return pl.DataFrame(found)
+
+
+def told_apart(model: LanguageModel, part: Part) -> float:
+    """The area of whole images with a malignant finding against those without anything.
+
+    The score is how much more an image is like the caption of BI-RADS 5 than like that of 1.
+    """
+    settings = part.feed
+    assert isinstance(settings, CaptionFeedConfig)
+    template = load_template(settings.template)
+    asked = [
+        template.prepare({"birads": birads}, settings.style, settings.segments or None)
+        for birads in ("5", "1")
+    ]
+    texts = model.encode_texts([caption.caption().sentences for caption in asked])
+    images = part.of().filter(pl.col("birads").is_in([1, 5]))
+    names = images["image_id"].to_list()
+    with torch.inference_mode():
+        features = torch.cat(
+            [
+                model.model.image_features(part.pixels(names[start : start + AT_ONCE]))
+                for start in range(0, len(names), AT_ONCE)
+            ]
+        )
+    scores = features @ (texts[0] - texts[1])
+    return auroc(scores.double().numpy(), images["birads"].to_numpy() == 5)
 
 
 def _captions(part: Part, images: list[str]) -> dict[str, Caption]:
