@@ -71,16 +71,18 @@ ROWS = {
     "dropout": Row(recipe=mvccl.mini_dropout, views=("both", "cc", "mlo")),
     "lite": Row(recipe=mvccl.mini_lite, seeds=(0,)),
     "positions": Row(recipe=mvccl.mini_positions),
+    "slices": Row(recipe=mvccl.mini_slices),
     "long_fusion": Row(recipe=_long(mvccl.mini_fusion)),
     "long_full": Row(recipe=_long(mvccl.mini)),
     "paired_single": _paired(mvccl.mini_single),
     "paired_fusion": _paired(mvccl.mini_fusion),
     "paired_full": _paired(mvccl.mini),
     "paired_positions": _paired(mvccl.mini_positions),
+    "paired_slices": _paired(mvccl.mini_slices),
     "two_vendors": Row(recipe=mvccl.mini, train="train_ab", tests=("test_a", "test_c")),
 }
-ALL_ROWS = (*TABLE2, "long_fusion", "long_full", "positions", "lite")
-PAIRED = ("single", "fusion", "full", "positions")
+ALL_ROWS = (*TABLE2, "long_fusion", "long_full", "positions", "slices", "lite")
+PAIRED = ("single", "fusion", "full", "positions", "slices")
 VIEWS = {"both": ("CC", "MLO"), "cc": ("CC",), "mlo": ("MLO",)}
 
 
@@ -201,7 +203,7 @@ def by_evidence(root: Path, manifest: Manifest) -> None:
     breasts = with_truth(manifest)
     seen = breasts.filter((pl.col("malignant_mode") == "both") | (pl.col("cancer") == 0))
     print("\n| row | no star | star in one view | stars in both |\n|---|---|---|---|")
-    for row in (*TABLE2, "positions"):
+    for row in (*TABLE2, "positions", "slices"):
         cells = []
         for shadows in (0, 1, 2):
             some = seen.filter((pl.col("cancer") == 1) | (pl.col("shadows") == shadows))

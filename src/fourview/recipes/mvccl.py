@@ -163,6 +163,12 @@ def mini_positions() -> Recipe:
     return replace(base, name="mvccl:mini_positions", model=model)
 
 
+def mini_slices() -> Recipe:
+    """``mini`` with the views joined depth by depth in place of local co-occurrence."""
+    base = mini()
+    return replace(base, name="mvccl:mini_slices", model=replace(base.model, local="slices"))
+
+
 def mini_dropout() -> Recipe:
     """``mini`` trained with one view of every third breast left out, to read single views too."""
     base = mini()

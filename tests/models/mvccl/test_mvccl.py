@@ -8,7 +8,12 @@ import torch
 
 from factory import exam_batch
 from fourview.models.mvccl.model import TINY, Mvccl
-from fourview.models.mvccl.modules import GlobalConsistencyConfig, LocalCoOccurrence, cosine
+from fourview.models.mvccl.modules import (
+    DepthSlices,
+    GlobalConsistencyConfig,
+    LocalCoOccurrence,
+    cosine,
+)
 from fourview.models.mvccl.objective import MvcclObjective, MvcclObjectiveConfig
 from fourview.nn.attention import AttentionConfig
 
@@ -93,6 +98,18 @@ def test_joint_self_attention_is_that_of_each_order_computed_by_itself():
             parts = net.local(tokens[main : main + 1], tokens[other : other + 1])
             want = net.head(torch.cat(parts, dim=1))[0].float()
             torch.testing.assert_close(got[main], want, rtol=1e-6, atol=1e-6)  # float32 logits
+
+
+def test_depth_slices_join_what_lies_in_the_same_column_of_both_views():
+    slices = DepthSlices(8, 6).double()
+    main, aux = features(2)[:1], features(2)[1:]
+    with torch.no_grad():
+        got = slices(main, aux)[0]
+        columns = [
+            slices.fuse(torch.cat([v[0, :, :, col].max(dim=1).values for v in (main, aux)]))
+            for col in range(main.shape[3])
+        ]
+    torch.testing.assert_close(got, torch.stack(columns).max(dim=0).values, rtol=EXACT, atol=EXACT)
 
 
 def test_the_pair_agrees_with_the_formulas_written_out():

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from fourview.contract import ExamBatch, ModelOutput, task
 from fourview.models.mvccl.modules import (
+    DepthSlices,
     GlobalConsistency,
     GlobalConsistencyConfig,
     JointSelfAttention,
@@ -38,7 +39,7 @@ class MvcclConfig:
         encoder: The backbone that both views share.
         views: ``two``, or ``one`` for the single-view row of the ablation.
         local: Which local features are joined: ``lcm`` (the paper's), ``sa`` (self-attention over
-            both views), ``none``.
+            both views), ``slices`` (depth by depth; not in the paper), ``none``.
         gcm: Global consistency, with its loss.
         attention: Sizes of the attention block of ``lcm`` and ``sa``.
         positions: Tell ``lcm`` or ``sa`` where in its view a cell lies; the paper does not.
@@ -51,7 +52,7 @@ class MvcclConfig:
     task: str = "cancer"
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     views: Literal["two", "one"] = "two"
-    local: Literal["lcm", "sa", "none"] = "lcm"
+    local: Literal["lcm", "sa", "slices", "none"] = "lcm"
     gcm: bool = True
     attention: AttentionConfig = field(default_factory=AttentionConfig)
     positions: bool = False
@@ -63,7 +64,7 @@ class MvcclConfig:
     def __post_init__(self) -> None:
         if self.views == "one" and (self.local != "none" or self.gcm):
             raise ValueError("views='one' has no other view: set local='none' and gcm=False")
-        if self.positions and self.local == "none":
+        if self.positions and self.local not in ("lcm", "sa"):
             raise ValueError("positions=True has no cells to tell: set local to lcm or sa")
 
 
@@ -92,11 +93,13 @@ class Mvccl(nn.Module):
         self.encoder = Encoder(config.encoder)
         dim = self.encoder.dim
         self.consistency = GlobalConsistency(dim, config.consistency) if config.gcm else None
-        self.local: LocalCoOccurrence | JointSelfAttention | None = None
+        self.local: LocalCoOccurrence | JointSelfAttention | DepthSlices | None = None
         if config.local == "lcm":
             self.local = LocalCoOccurrence(dim, config.attention)
         elif config.local == "sa":
             self.local = JointSelfAttention(dim, config.attention, config.sa_on)
+        elif config.local == "slices":
+            self.local = DepthSlices(dim, config.attention.dim)
         self.head = _classifier(self._joined_dim(dim), self.task.num_classes, config)
 
     def forward(self, batch: ExamBatch) -> MvcclOutput:
@@ -117,7 +120,9 @@ class Mvccl(nn.Module):
             joined, loss = self.consistency(pooled, pooled[aux])
             parts.append(joined)
             similarity_loss = loss.masked_fill(alone, torch.nan)
-        if self.local is not None:
+        if isinstance(self.local, DepthSlices):
+            parts.append(self.local(features, features[aux]))
+        elif self.local is not None:
             parts += self._local(self._tokens(features), aux)
         if not parts:
             mean = features.mean(dim=(2, 3))
@@ -153,7 +158,8 @@ class Mvccl(nn.Module):
 
     def _joined_dim(self, dim: int) -> int:
         total = dim if self.consistency is not None else 0
-        total += 2 * self.local.dim if self.local is not None else 0
+        if self.local is not None:
+            total += self.local.dim * (1 if isinstance(self.local, DepthSlices) else 2)
         return total or (dim if self.config.views == "one" else 2 * dim)
 
 

@@ -1,4 +1,4 @@
-"""The parts of BRAIxMVCCL: global consistency, local co-occurrence, and self-attention beside it.
+"""The parts of BRAIxMVCCL: global consistency, local co-occurrence, and what stands in its place.
 
 Shapes:  P ordered pairs (main view, auxiliary view), D features of a cell, T cells.
 """
@@ -112,3 +112,32 @@ class JointSelfAttention(nn.Module):
         both = torch.cat([main, aux], dim=1)
         attended: Tensor = self.attend(both, both)
         return attended[:, : main.shape[1]].mean(dim=1), attended[:, main.shape[1] :].mean(dim=1)
+
+
+class DepthSlices(nn.Module):
+    """Each column of one view beside the same column of the other; not in the paper.
+
+    A column is a depth along the AP axis, which both views share, so this is what tells one
+    finding from two at different depths. Max over a column's rows, both views joined, one MLP for
+    all columns, max over the columns.
+    """
+
+    def __init__(self, input_dim: int, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.fuse = nn.Sequential(
+            nn.LayerNorm(2 * input_dim),
+            nn.Linear(2 * input_dim, 2 * dim),
+            nn.GELU(),
+            nn.Linear(2 * dim, dim),
+        )
+
+    def forward(
+        self,
+        main: Float[Tensor, "pair input row col"],
+        aux: Float[Tensor, "pair input row col"],
+    ) -> Float[Tensor, "pair dim"]:
+        """What the depths hold, the strongest of all depths in each feature."""
+        columns = torch.cat([main.amax(dim=2), aux.amax(dim=2)], dim=1).transpose(1, 2)
+        fused: Tensor = self.fuse(columns)
+        return fused.amax(dim=1)
