@@ -11,7 +11,13 @@ import pkgutil
 import sys
 from pathlib import Path
 
-NOT_HERE = {"__main__", "ap_alignment", "manifest", "index"}  # long, or figures without a plain way
+NOT_HERE = {
+    "__main__",
+    "ap_alignment",
+    "index",
+    "manifest",
+    "memory",
+}  # long, or figures without a plain way
 
 
 def main() -> int:

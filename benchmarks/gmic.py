@@ -1,14 +1,13 @@
 """Reading an image with GMIC at 2944 x 1920 against the same network in eager float32.
 
 Alternating pairs of fresh processes of one thread; each reads the same images. Processor seconds,
-which other work on the machine hardly changes. Compiling is timed apart. Also the peak memory of a
-training step, which has no plain way beside it.
+which other work on the machine hardly changes. Compiling is timed apart. Memory of training
+steps: ``benchmarks.memory``.
 
     python -m benchmarks.gmic
 """
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -42,7 +41,7 @@ def child(way: str) -> dict[str, Any]:
         context = Engine().context
     scores, seconds = [], []
     for seed in range(TIMED + 1):
-        batch = _image(seed)
+        batch = image_batch(seed)
         start = time.process_time()
         with torch.inference_mode(), context():
             output = model(batch)
@@ -51,27 +50,8 @@ def child(way: str) -> dict[str, Any]:
     return {"first": seconds[0], "image": statistics.median(seconds[1:]), "scores": scores}
 
 
-def training_step() -> dict[str, float]:
-    """Peak memory of a step on one image of the full size, in bytes, and its seconds."""
-    import torch  # noqa: PLC0415
-
-    from fourview.models.gmic.model import Gmic, GmicConfig  # noqa: PLC0415
-    from fourview.models.gmic.objective import (  # noqa: PLC0415
-        GmicObjective,
-        GmicObjectiveConfig,
-    )
-
-    torch.set_num_threads(1)
-    objective = GmicObjective(Gmic(GmicConfig()), GmicObjectiveConfig())
-    optimizer = torch.optim.Adam(objective.parameters(), lr=1e-5)
-    start = time.process_time()
-    objective(_image(0)).total.backward()
-    optimizer.step()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
-    return {"seconds": time.process_time() - start, "bytes": peak}
-
-
-def _image(seed: int) -> Any:
+def image_batch(seed: int) -> Any:
+    """One image of the full size that looks a little like a breast, with both labels."""
     import torch  # noqa: PLC0415
 
     from fourview.contract import ExamBatch  # noqa: PLC0415
@@ -130,9 +110,7 @@ def _in_a_process(way: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     if "--child" in sys.argv:
-        asked = sys.argv[-1]
-        print(json.dumps(training_step() if asked == "step" else child(asked)))
+        print(json.dumps(child(sys.argv[-1])))
     else:
         for row in run():
             print(json.dumps(row))
-        print(json.dumps({"name": "peak memory of a training step"} | _in_a_process("step")))

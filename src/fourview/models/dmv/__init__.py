@@ -3,6 +3,7 @@
 from fourview.contract import ModelFamily, Stage
 from fourview.models.dmv.model import TINY, Dmv, DmvConfig
 from fourview.models.dmv.objective import DmvObjective, DmvObjectiveConfig
+from fourview.models.dmv.patch_objective import PatchObjective, PatchObjectiveConfig
 from fourview.models.dmv.published import PUBLISHED
 
 FAMILY = ModelFamily(
@@ -11,9 +12,11 @@ FAMILY = ModelFamily(
     paper="Wu et al. 2019, IEEE Transactions on Medical Imaging (DMV-CNN)",
     config=DmvConfig,
     build=Dmv,
-    stages={"train": Stage(objective=DmvObjective, settings=DmvObjectiveConfig)},
+    stages={
+        "patches": Stage(objective=PatchObjective, settings=PatchObjectiveConfig, feed="boxes"),
+        "train": Stage(objective=DmvObjective, settings=DmvObjectiveConfig),
+    },
     pixel_spec="dmv-2974x1942",
     tiny_config=TINY,
-    frozen=("patch_network.",),
     published=PUBLISHED,
 )

@@ -17,7 +17,7 @@ from torch.nn.functional import adaptive_max_pool2d
 
 from fourview.contract import NUM_SIDES, NUM_SLOTS, ExamBatch, ModelOutput, task
 from fourview.errors import PixelError
-from fourview.models.dmv.patches import PatchNetwork, PatchNetworkConfig
+from fourview.models.dmv.patches import TINY_PATCHES, PatchNetwork, PatchNetworkConfig
 from fourview.nn.resnet22 import ResNet22, ResNet22Config, standardised
 
 RIGHT, LEFT = 0, 1  # sides, as slots have them
@@ -120,11 +120,14 @@ class Dmv(nn.Module):
         for position, network in enumerate((self.cc_network, self.mlo_network)):
             images = (batch.slot // NUM_SIDES == position).nonzero()[:, 0]
             if len(images):
-                grid = network(self._channels(self._window(batch.pixels[images], position)))
+                grid = network(self._channels(self.window(batch.pixels[images], position)))
                 found = found.index_copy(0, images, grid.float().mean(dim=(2, 3)))
         return found
 
-    def _window(self, pixels: Tensor, position: int) -> Tensor:
+    def window(
+        self, pixels: Float[Tensor, "image 1 row col"], position: int
+    ) -> Float[Tensor, "image 1 window_row window_col"]:
+        """The standardised part of images that a network reads: of CC (0) or MLO (1)."""
         rows, cols = self.config.mlo_size if position else self.config.cc_size
         if pixels.shape[2] < rows or pixels.shape[3] < cols:
             raise PixelError(
@@ -183,5 +186,6 @@ class Dmv(nn.Module):
 TINY = DmvConfig(
     network=ResNet22Config(widths=(4, 4, 8), strides=(1, 2, 2), first_padding=0),
     cc_size=(56, 32),
-    mlo_size=(64, 28),
+    mlo_size=(64, 32),
+    patches=TINY_PATCHES,
 )

@@ -28,7 +28,9 @@ class DmvObjective(Objective):
         output: DmvOutput = self.model(batch)
         logs = output.log_probabilities
         if logs is None:
-            raise RecipeError("dmv: kind='patches' is not trained on exams; use views or image")
+            raise RecipeError(
+                "dmv: kind='patches' is trained by stage 'patches' (dmv:patches), not on breasts"
+            )
         targets = torch.stack([batch.target_of_images(label) for label in self.labels], dim=1)
         known = ~targets.isnan()
         if not known.any():
