@@ -11,9 +11,11 @@ from fourview.entities import BreastPrediction, Finding, Patch, Region
 from fourview.evaluate.auc import tnr_at_fnr
 from fourview.evaluate.operating import choose_threshold
 from fourview.geometry import Box
+from fourview.predict.study import Named
 from fourview.report.biopsies import avoided_biopsies, miss_rates, thumbnails, verdict
 from fourview.report.display import show
 from fourview.report.exam_html import ReportOptions, exam_html, write_exam_report
+from fourview.report.overlay import short_names
 
 BOX = Box(10.0, 40.0, 30.0, 60.0)
 THRESHOLDS = {0.0: 0.1, 0.02: 0.3}
@@ -36,6 +38,23 @@ def test_a_biopsy_is_avoided_where_the_score_is_below_the_threshold_and_not_on_i
         (0.02, ["low", "middle"], 3),
     ]
     assert avoided_biopsies((finding("guess", 0.01, source="proposed"),), THRESHOLDS) == []
+
+
+def test_what_had_no_biopsy_is_scored_but_counts_for_none():
+    spared = {"low"}
+    rows = avoided_biopsies(NAMED, THRESHOLDS, spared)
+    assert [(r["avoided"], r["of"]) for r in rows] == [([], 2), (["middle"], 2)]
+    assert verdict(NAMED[0], THRESHOLDS, 0.02, spared) is None
+
+
+def test_a_file_that_knows_some_findings_had_no_biopsy_of_the_others():
+    def named(*natures):
+        rows = [{"finding_id": str(i), "malignant": n} for i, n in enumerate(natures)]
+        return Named(rows=rows, source="file")
+
+    assert named(1, None, 0, None).not_biopsied == {"1", "3"}
+    assert named(None, None).not_biopsied == frozenset()
+    assert Named(rows=[{"finding_id": "a"}], source="file").not_biopsied == frozenset()
 
 
 def test_the_share_avoided_on_the_table_that_chose_the_threshold_is_tnr_at_fnr():
@@ -102,3 +121,25 @@ def test_the_report_lists_scores_patches_and_avoided_biopsies(tmp_path):
     assert "1 of 2" in page and "Patch of f-1 on R-CC" in page
     plain = exam_html(base, [image("R-CC")])
     assert "Biopsies that would be avoided" not in plain
+
+
+def test_names_lose_what_all_findings_of_an_exam_begin_with():
+    def short(*ids):
+        return list(short_names([finding(name, 0.5) for name in ids]).values())
+
+    assert short("p-1/R/mass_0", "p-1/L/mass_1") == ["R/mass_0", "L/mass_1"]
+    assert short("p-1/R/mass_0") == ["mass_0"]
+    assert short("p-1/mass", "p-10/mass") == ["p-1/mass", "p-10/mass"]
+    assert short("R-1", "p/2") == ["R-1", "p/2"]
+    assert short() == []
+
+
+def test_labels_and_patches_say_the_short_name_and_their_view():
+    patches = (Patch(image_id=IDS["R-CC"], box=BOX, score=0.25),)
+    right = BreastPrediction(
+        side="R", score=0.8, findings=(finding("exam/R/a", 0.2, patches=patches),)
+    )
+    base = exam_prediction()
+    page = exam_html(replace(base, breasts=(right, *base.breasts[1:])), [image("R-CC")])
+    assert ">a  0.20</text>" in page and 'data-finding="exam/R/a"' in page
+    assert "R-CC<br>0.250" in page and "from named.csv" in page

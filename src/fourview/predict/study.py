@@ -33,6 +33,16 @@ class Named:
     rows: Sequence[Mapping[str, Any]]
     source: str
 
+    @property
+    def not_biopsied(self) -> frozenset[str]:
+        """Findings of unknown nature in a file that says of others whether they are malignant.
+
+        A file that says it of none asks about all: its biopsies are still to come.
+        """
+        names = frozenset(str(row["finding_id"]) for row in self.rows)
+        known = {str(r["finding_id"]) for r in self.rows if r.get("malignant") is not None}
+        return names - known if known else frozenset()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
@@ -112,6 +122,7 @@ def _options(
         operating_points=readers[0].operating_points if len(readers) == 1 else None,
         miss_rates=points,
         miss_rate=miss_rate,
+        not_biopsied=frozenset() if named is None else named.not_biopsied,
     )
 
 

@@ -1,6 +1,6 @@
 """Which biopsies a score would avoid, and the patches that it is made of, for the exam's report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -26,7 +26,9 @@ def miss_rates(points: Mapping[str, float]) -> dict[float, float]:
 
 
 def avoided_biopsies(
-    findings: Sequence[Finding], thresholds: Mapping[float, float]
+    findings: Sequence[Finding],
+    thresholds: Mapping[float, float],
+    not_biopsied: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """For each miss rate the named findings whose score is below its threshold.
 
@@ -35,12 +37,13 @@ def avoided_biopsies(
     Args:
         findings: Of an exam.
         thresholds: On a finding's score, by miss rate.
+        not_biopsied: Names of findings that nobody asked a biopsy of either.
 
     Returns:
         ``miss_rate``, ``threshold``, ``avoided`` (ids) and ``of`` (how many have a score); nothing
         where no finding was named and scored.
     """
-    named = [f for f in findings if f.source != PROPOSED and f.score is not None]
+    named = [f for f in findings if _is_up_for_biopsy(f, not_biopsied)]
     if not named:
         return []
     return [
@@ -55,10 +58,13 @@ def avoided_biopsies(
 
 
 def verdict(
-    finding: Finding, thresholds: Mapping[float, float], miss_rate: float | None
+    finding: Finding,
+    thresholds: Mapping[float, float],
+    miss_rate: float | None,
+    not_biopsied: Collection[str] = (),
 ) -> str | None:
     """What the chosen miss rate says of a named finding; None where there is nothing to say."""
-    if miss_rate is None or finding.source == PROPOSED or finding.score is None:
+    if miss_rate is None or not _is_up_for_biopsy(finding, not_biopsied):
         return None
     word = "avoided" if _is_below(finding, thresholds[miss_rate]) else "kept"
     return f"biopsy {word} at {100 * miss_rate:g} % missed"
@@ -84,6 +90,11 @@ def thumbnails(finding: Finding, shown: Mapping[str, tuple[str, Shown]]) -> list
                 {"key": key, "score": p.score, "picture": _picture(p.box, image)} for p in ends
             ]
     return chosen
+
+
+def _is_up_for_biopsy(finding: Finding, not_biopsied: Collection[str]) -> bool:
+    named = finding.source != PROPOSED and finding.finding_id not in not_biopsied
+    return named and finding.score is not None
 
 
 def _is_below(finding: Finding, threshold: float) -> bool:

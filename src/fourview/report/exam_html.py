@@ -12,11 +12,19 @@ from typing import Any
 
 import fourview
 from fourview.entities import SIDES, SLOTS, ExamPrediction, Finding, Image, Side
-from fourview.report.biopsies import avoided_biopsies, thumbnails, verdict
+from fourview.report.biopsies import PROPOSED, avoided_biopsies, thumbnails, verdict
 from fourview.report.display import Shown, data_uri, encode, hanging_wall, show
 from fourview.report.exam_json import exam_to_json
 from fourview.report.hang import Panel, Wall, hang
-from fourview.report.overlay import BOX_RGB, Mark, composite, heat_layer, marks_on, ramp
+from fourview.report.overlay import (
+    BOX_RGB,
+    Mark,
+    composite,
+    heat_layer,
+    marks_on,
+    ramp,
+    short_names,
+)
 from fourview.report.page import render
 
 SIDE_NAMES: dict[Side, str] = {"R": "Right", "L": "Left"}
@@ -44,6 +52,7 @@ class ReportOptions:
         miss_rates: Thresholds on a finding's score by the part of cancers below them on validation
             data; for the biopsies that would be avoided.
         miss_rate: The one of them that the findings' table goes by; None for none.
+        not_biopsied: Names of findings that are scored, but that no biopsy would be avoided of.
         sources: Paths or series that were read, for the provenance.
     """
 
@@ -53,6 +62,7 @@ class ReportOptions:
     operating_points: Mapping[str, float] | None = None
     miss_rates: Mapping[float, float] = field(default_factory=dict)
     miss_rate: float | None = None
+    not_biopsied: frozenset[str] = frozenset()
     sources: tuple[str, ...] = ()
 
 
@@ -87,7 +97,7 @@ def write_exam_report(
     used = options or ReportOptions()
     displays = _displays(prediction, hang(prediction, images))
     (out / "overlays").mkdir(parents=True, exist_ok=True)
-    avoided = avoided_biopsies(_findings(prediction), used.miss_rates)
+    avoided = avoided_biopsies(_findings(prediction), used.miss_rates, used.not_biopsied)
     report = {**_report_block(used), "biopsies": avoided}
     document = {**exam_to_json(prediction), "report": report}
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
@@ -141,6 +151,7 @@ def _page(
     views = [_view(d) for d in displays.values()]
     hung = {v["slot"]: v for v in reversed(views)}  # of several, the first of a slot hangs
     classes = dict.fromkeys(heat["class_name"] for v in views for heat in v["heats"])
+    findings = _findings(prediction)
     return render(
         "exam",
         {
@@ -150,12 +161,21 @@ def _page(
             "others": [v for v in views if hung.get(v["slot"]) is not v],
             "views": views,
             "classes": tuple(classes),
-            "biopsies": avoided_biopsies(_findings(prediction), options.miss_rates),
+            "biopsies": _biopsies(findings, options),
+            "not_biopsied": sum(f.finding_id in options.not_biopsied for f in findings),
             "breasts": [_breast(prediction, side, displays, options) for side in SIDES],
             "ramp": _ramp_css(),
             "box_colour": BOX_RGB,
         },
     )
+
+
+def _biopsies(findings: Sequence[Finding], options: ReportOptions) -> list[dict[str, Any]]:
+    names = short_names(findings)
+    return [
+        {**row, "names": [names[finding_id] for finding_id in row["avoided"]]}
+        for row in avoided_biopsies(findings, options.miss_rates, options.not_biopsied)
+    ]
 
 
 def _view(display: Display) -> dict[str, Any]:
@@ -208,7 +228,7 @@ def _peak(values: list[list[float]]) -> float | None:
 def _mark(mark: Mark, rows: int, cols: int) -> dict[str, Any]:
     """A box and its label, in the displayed image's pixels; the label stays inside the image."""
     font = max(rows * 0.026, 8.0)
-    text = mark.finding_id if mark.score is None else f"{mark.finding_id}  {mark.score:.2f}"
+    text = mark.name if mark.score is None else f"{mark.name}  {mark.score:.2f}"
     above = mark.box.y0 - 0.4 * font
     return {
         "finding_id": mark.finding_id,
@@ -230,6 +250,7 @@ def _breast(
     points = sorted((options.operating_points or {}).items(), key=lambda item: item[1])
     score = None if breast is None else breast.score
     panels = {d.panel.image_id: d.panel for d in displays.values()}
+    names = short_names(_findings(prediction))
     return {
         "side": side,
         "name": SIDE_NAMES[side],
@@ -241,7 +262,8 @@ def _breast(
             for name, value in points
         ],
         "findings": [
-            _finding(f, displays, panels, options) for f in (breast.findings if breast else ())
+            _finding(f, names[f.finding_id], displays, panels, options)
+            for f in (breast.findings if breast else ())
         ],
     }
 
@@ -255,6 +277,7 @@ def _why_not(prediction: ExamPrediction, side: Side) -> str:
 
 def _finding(
     finding: Finding,
+    name: str,
     displays: Mapping[str, Display],
     panels: Mapping[str, Panel],
     options: ReportOptions,
@@ -262,13 +285,14 @@ def _finding(
     """A finding with its places in words, and the patches it was scored by."""
     shown = {d.panel.image_id: (d.panel.key, d.shown) for d in displays.values() if d.shown}
     return {
-        "biopsy": verdict(finding, options.miss_rates, options.miss_rate),
+        "name": name,
+        "biopsy": verdict(finding, options.miss_rates, options.miss_rate, options.not_biopsied),
         "patches": thumbnails(finding, shown),
         "num_patches": len(finding.patches),
         "finding_id": finding.finding_id,
         "kind": finding.kind,
         "score": finding.score,
-        "source": finding.source,
+        "source": PROPOSED if finding.source == PROPOSED else f"from {finding.source}",
         "malignant": finding.malignant,
         "places": [_place(r.image_id, r.box, panels) for r in finding.regions],
     }

@@ -29,10 +29,12 @@ class Mark:
     """A finding's region on one displayed image.
 
     Attributes:
+        name: For its label; see ``short_names``.
         box: In the displayed frame.
     """
 
     finding_id: str
+    name: str
     score: float | None
     box: Box
 
@@ -45,12 +47,32 @@ def marks_on(image_id: str, findings: Sequence[Finding], geometry: Geometry) -> 
         findings: Of the exam; regions on other images are passed over.
         geometry: ``Shown.geometry`` of that image.
     """
+    names = short_names(findings)
     return tuple(
-        Mark(finding_id=f.finding_id, score=f.score, box=geometry.box_to_processed(region.box))
+        Mark(
+            finding_id=f.finding_id,
+            name=names[f.finding_id],
+            score=f.score,
+            box=geometry.box_to_processed(region.box),
+        )
         for f in findings
         for region in f.regions
         if region.image_id == image_id
     )
+
+
+def short_names(findings: Sequence[Finding]) -> dict[str, str]:
+    """Names without what all of an exam's findings begin with, up to a slash; by finding_id.
+
+    Data sets put patient and exam before a finding's own name, which hides the picture under it.
+    """
+    parts = {finding.finding_id: finding.finding_id.split("/") for finding in findings}
+    shared = 0
+    for level in zip(*(words[:-1] for words in parts.values()), strict=False):
+        if len(set(level)) > 1:
+            break
+        shared += 1
+    return {name: "/".join(words[shared:]) for name, words in parts.items()}
 
 
 def ramp() -> UInt8[np.ndarray, "256 4"]:
@@ -112,7 +134,7 @@ def composite(
     for mark in marks:
         corner, other = (_point(mark.box.x0, mark.box.y0), _point(mark.box.x1, mark.box.y1))
         cv2.rectangle(picture, corner, other, BOX_BGR, 2, cv2.LINE_AA)
-        text = mark.finding_id if mark.score is None else f"{mark.finding_id} {mark.score:.2f}"
+        text = mark.name if mark.score is None else f"{mark.name} {mark.score:.2f}"
         _write(picture, text, (corner[0], max(corner[1] - 6, 14)))
     return picture
 
