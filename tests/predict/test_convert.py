@@ -155,7 +155,7 @@ class Marks:
 
 def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path):
     torch.save({"model": {"a": Marks(tmp_path / "ran")}}, tmp_path / "bad.p")
-    with pytest.raises(CheckpointError, match="cannot be read as plain tensors"):
+    with pytest.raises(CheckpointError, match=r"it wants to run \w+\.mkdir"):
         convert([tmp_path / "bad.p"], "gmic-1", tmp_path / "out")
     assert not (tmp_path / "ran").exists() and not (tmp_path / "out").exists()
 

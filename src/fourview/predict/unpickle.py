@@ -8,6 +8,7 @@ is no tensor is named on standard output, one a line; errors go to standard erro
 """
 
 import pickle
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+ASKS = re.compile(r"GLOBAL (\S+)")  # what a pickle wants to call
 HOLDERS = ("model", "state_dict", "model_state_dict")  # under which training code keeps weights
 
 
@@ -53,6 +55,9 @@ def _flat(found: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
 
 def _first_line(error: Exception) -> str:
     """What torch says, without its advice to load the file unsafely."""
+    asked = ASKS.search(str(error))
+    if asked is not None:
+        return f"it wants to run {asked[1]}, which makes no tensor; do not trust the file"
     return str(error).partition("\n")[0].partition(". ")[0][:300] or type(error).__name__
 
 
