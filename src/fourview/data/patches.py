@@ -1,7 +1,7 @@
 """Windows of images: where they are put, what is cut out of them, which cells of a grid they cover.
 
 Frame:   processed pixels; points (x, y), the centre of pixel (row, col) is (col + 0.5, row + 0.5).
-Paper:   Wu et al. 2020, Differences between human and machine perception of lesions; see
+Paper:   Wu et al. 2020, arXiv:2009.09282 (reducing false-positive biopsies); see
          models/lesion/README.md. Windows have sides of 128 to 384 of the 2944 x 1920 pixels, are
          turned by up to 30 degrees, and are resized to 256 x 256.
 """
