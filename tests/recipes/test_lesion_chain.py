@@ -187,6 +187,45 @@ def test_a_run_that_saw_the_patients_to_be_measured_is_refused(place):
         chain(recipe, "leak", Before(start=root / "patch", context=root / "gmic"))
 
 
+class Stop(Exception):
+    """What a kill would be."""
+
+
+@pytest.mark.parametrize("stage", ["patch", "aggregate"])
+def test_a_stage_that_was_stopped_goes_on_with_the_same_losses(place, stage, tmp_path):
+    root, manifest, store, _, grid = place
+    recipe, before = patch_recipe(), Before()
+    if stage == "aggregate":
+        recipe = aggregate_recipe(grid)
+        before = Before(start=root / "patch", context=root / "gmic")
+    recipe = replace(recipe, epochs=2, patience_epochs=None)
+
+    def losses(name, stop_at=None):
+        def progress(what, done, _):
+            if what.startswith("epoch 1") and done == stop_at:
+                raise Stop
+
+        train_chain(
+            recipe,
+            manifest,
+            store,
+            tmp_path / name,
+            resume=True,
+            machine=Machine(save_every=2),
+            cache_bytes=0,
+            progress=progress,
+            before=before,
+        )
+        lines = read_log(tmp_path / name)
+        steps = [line for line in lines if line["kind"] == "step"]
+        return {(line["epoch"], line["step"]): line["loss"] for line in steps}
+
+    whole = losses("whole")
+    with pytest.raises(Stop):
+        losses("stopped", stop_at=3)
+    assert losses("stopped") == whole and len(whole) == 8
+
+
 def test_training_stops_when_no_epoch_is_better(place):
     _, _, _, chain, _ = place
     recipe = replace(patch_recipe(), epochs=9, optimizer=replace(patch_recipe().optimizer, lr=0.0))
