@@ -44,17 +44,17 @@ class Run:
 
 
 RUNS = (
-    Run(name="gmic-0", recipe="gmic:small"),
-    Run(name="gmic-1", recipe="gmic:small", seed=1),
-    Run(name="gmic-both", recipe="gmic:small", with_=("gmic-0", "gmic-1")),
-    Run(name="nyu_glam", recipe="nyu_glam:small"),
-    Run(name="end2end", recipe="end2end:small"),
-    Run(name="dmv-views", recipe="dmv:small"),
-    Run(name="dmv-image", recipe="dmv:small_image"),
-    Run(name="frcnn", recipe="frcnn:small"),
-    Run(name="dmv-patches", recipe="dmv:small_patches"),
-    Run(name="dmv-views-heatmaps", recipe="dmv:small_heatmaps", start="dmv-patches"),
-    Run(name="dmv-image-heatmaps", recipe="dmv:small_image_heatmaps", start="dmv-patches"),
+    Run(name="end2end", recipe="end2end:mini"),
+    Run(name="gmic-0", recipe="gmic:mini"),
+    Run(name="nyu_glam", recipe="nyu_glam:mini"),
+    Run(name="frcnn", recipe="frcnn:mini"),
+    Run(name="dmv-image", recipe="dmv:mini_image"),
+    Run(name="dmv-views", recipe="dmv:mini"),
+    Run(name="gmic-1", recipe="gmic:mini", seed=1),
+    Run(name="gmic-both", recipe="gmic:mini", with_=("gmic-0", "gmic-1")),
+    Run(name="dmv-patches", recipe="dmv:mini_patches"),
+    Run(name="dmv-views-heatmaps", recipe="dmv:mini_heatmaps", start="dmv-patches"),
+    Run(name="dmv-image-heatmaps", recipe="dmv:mini_image_heatmaps", start="dmv-patches"),
 )
 
 

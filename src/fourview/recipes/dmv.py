@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 from fourview.data.augment import NO_AUGMENTATION, AugmentConfig
+from fourview.geometry import Size
 from fourview.models.dmv.model import DmvConfig
 from fourview.models.dmv.patches import PatchNetworkConfig
 from fourview.nn.resnet22 import ResNet22Config
 from fourview.train.recipe import OptimizerConfig, Recipe, ScheduleConfig
 
-SMALL_PATCHES = PatchNetworkConfig(
-    growth=8, blocks=(2, 2, 2, 2), first=16, side_px=48, stride_px=36, at_once=128
+MINI_PATCHES = PatchNetworkConfig(
+    growth=8, blocks=(2, 2, 2, 2), first=16, side_px=32, stride_px=24, at_once=128
 )
 
 
@@ -88,48 +89,50 @@ def image_heatmaps() -> Recipe:
 
 def small() -> Recipe:
     """The view-wise model, narrow, on phantoms of 384 x 192, on a processor in minutes."""
-    return _small(views(), "dmv:small", DmvConfig())
+    return _narrow(views(), "dmv:small", size=(384, 192), strides=(1, 1, 2, 2))
 
 
-def small_image() -> Recipe:
-    """The image-wise model of ``dmv:small``."""
-    return _small(image(), "dmv:small_image", DmvConfig(kind="image"))
+def mini() -> Recipe:
+    """``small`` at 192 x 96, half the epochs: a fifth of the time."""
+    return _mini(views(), "dmv:mini")
 
 
-def small_patches() -> Recipe:
-    """The patch classifier of ``dmv:small_heatmaps``: squares of 48 x 48, 55 of them an image."""
-    config = DmvConfig(kind="patches", patches=SMALL_PATCHES)
-    return replace(_small(patches(), "dmv:small_patches", config), epochs=8)
+def mini_image() -> Recipe:
+    """The image-wise model of ``dmv:mini``."""
+    return _mini(image(), "dmv:mini_image")
 
 
-def small_heatmaps() -> Recipe:
-    """``dmv:small`` with heatmaps."""
-    config = DmvConfig(patches=SMALL_PATCHES)
+def mini_patches() -> Recipe:
+    """The patch classifier of ``dmv:mini_heatmaps``: squares of 32 x 32, 32 of them an image."""
+    return _mini(patches(), "dmv:mini_patches")
+
+
+def mini_heatmaps() -> Recipe:
+    """``dmv:mini`` with heatmaps."""
+    return replace(_mini(views_heatmaps(), "dmv:mini_heatmaps"), starts_from="dmv:mini_patches")
+
+
+def mini_image_heatmaps() -> Recipe:
+    """``dmv:mini_image`` with heatmaps."""
     return replace(
-        _small(views_heatmaps(), "dmv:small_heatmaps", config), starts_from="dmv:small_patches"
+        _mini(image_heatmaps(), "dmv:mini_image_heatmaps"), starts_from="dmv:mini_patches"
     )
 
 
-def small_image_heatmaps() -> Recipe:
-    """``dmv:small_image`` with heatmaps."""
-    config = DmvConfig(kind="image", patches=SMALL_PATCHES)
-    return replace(
-        _small(image_heatmaps(), "dmv:small_image_heatmaps", config),
-        starts_from="dmv:small_patches",
-    )
+def _mini(like: Recipe, name: str) -> Recipe:
+    narrow = replace(_narrow(like, name, size=(192, 96), strides=(1, 1, 1, 2)), epochs=6)
+    if narrow.model.patches is None:
+        return narrow
+    return replace(narrow, model=replace(narrow.model, patches=MINI_PATCHES))
 
 
-def _small(like: Recipe, name: str, model: DmvConfig) -> Recipe:
+def _narrow(like: Recipe, name: str, *, size: Size, strides: tuple[int, ...]) -> Recipe:
+    network = ResNet22Config(widths=(8, 16, 32, 48), strides=strides, first_padding=0)
     return replace(
         like,
         name=name,
-        model=replace(
-            model,
-            network=ResNet22Config(widths=(8, 16, 32, 48), strides=(1, 1, 2, 2), first_padding=0),
-            cc_size=(384, 192),
-            mlo_size=(384, 192),
-        ),
-        pixel_spec="mvccl-384x192",
+        model=replace(like.model, network=network, cc_size=size, mlo_size=size),
+        pixel_spec=f"mvccl-{size[0]}x{size[1]}",
         batch=8,
         epochs=12,
         optimizer=OptimizerConfig(name="adamw", lr=2e-3, weight_decay=1e-4),

@@ -96,6 +96,17 @@ def small() -> Recipe:
     )
 
 
+def mini() -> Recipe:
+    """``small`` at 192 x 96, the same grid of 24 x 12, half the epochs: a sixth of the time."""
+    before = small()
+    model = replace(
+        before.model,
+        global_network=ResNet22Config(widths=(8, 16, 32, 48), strides=(1, 1, 1, 2)),
+        patch_px=32,
+    )
+    return replace(before, name="gmic:mini", model=model, pixel_spec="mvccl-192x96", epochs=6)
+
+
 def _published(number: int, *, top: float, beta: float, rate: float) -> Recipe:
     first = published_1()
     return replace(

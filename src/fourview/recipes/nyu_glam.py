@@ -68,3 +68,14 @@ def small() -> Recipe:
         optimizer=OptimizerConfig(name="adamw", lr=2e-3, weight_decay=1e-4),
         schedule=ScheduleConfig(name="one_cycle"),
     )
+
+
+def mini() -> Recipe:
+    """``small`` at 192 x 96, the same grids, half the epochs: a sixth of the time."""
+    before = small()
+    model = replace(
+        before.model,
+        global_network=ResNet22Config(widths=(8, 16, 32, 48), strides=(1, 1, 1, 2)),
+        patch_px=48,
+    )
+    return replace(before, name="nyu_glam:mini", model=model, pixel_spec="mvccl-192x96", epochs=6)

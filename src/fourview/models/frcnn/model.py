@@ -29,7 +29,6 @@ from fourview.nn.encoder import IMAGENET_MEAN, IMAGENET_STD, load_encoder_weight
 
 BENIGN, MALIGNANT = 1, 2
 NUM_CLASSES = 3
-STRIDE = 16  # four poolings; the fifth of VGG-16 is left out
 CELL = 16  # pixels of a heatmap's cell
 
 
@@ -50,6 +49,11 @@ class VggConfig:
         (512, 512, 512),
     )
     weights: str = "none"
+
+    @property
+    def stride(self) -> int:
+        """Pixels of a cell: 16 with VGG-16's four poolings, whose fifth is left out."""
+        return 1 << (len(self.blocks) - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +126,9 @@ class Frcnn(nn.Module):
             box_nms_thresh=config.nms_iou,
             box_detections_per_img=config.most_boxes,
         )
-        self.network.roi_heads.box_roi_pool = _RoiPool()  # its own is RoIAlign, of a later paper
+        self.network.roi_heads.box_roi_pool = _RoiPool(
+            config.backbone.stride
+        )  # its own is RoIAlign, of a later paper
 
     def forward(self, batch: ExamBatch) -> FrcnnOutput:
         """Boxes and scores of every image; only in evaluation mode."""
@@ -176,9 +182,13 @@ class Frcnn(nn.Module):
 class _RoiPool(nn.Module):
     """The highest of each of 7 x 7 cells of a region."""
 
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.scale = 1 / stride
+
     def forward(self, features: Any, boxes: list[Tensor], _shapes: Any) -> Tensor:
         """As torchvision's detector calls it."""
-        pooled: Tensor = roi_pool(features["0"], boxes, 7, spatial_scale=1 / STRIDE)
+        pooled: Tensor = roi_pool(features["0"], boxes, 7, spatial_scale=self.scale)
         return pooled
 
 
