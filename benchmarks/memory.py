@@ -3,8 +3,8 @@
     python -m benchmarks.memory [NAME ...]     all, or only these
 
 Float32, one thread, random weights and pixels, the recipe's optimiser. The peak is that of a
-process of its own, with Python and its libraries, which take about half a gigabyte. There is no
-plain way beside these figures, so ``make bench`` leaves them out.
+process of its own, with Python and its libraries, which take about 0.7 GB. There is no plain way
+beside these figures, so ``make bench`` leaves them out.
 """
 
 import json
