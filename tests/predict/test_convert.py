@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,13 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path):
     with pytest.raises(CheckpointError, match=r"it wants to run \w+\.mkdir"):
         convert([tmp_path / "bad.p"], "gmic-1", tmp_path / "out")
     assert not (tmp_path / "ran").exists() and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [b"hello" * 100, pickle.dumps({"a": 1}, protocol=4)])
+def test_what_torch_did_not_save_is_named_so(tmp_path, content):
+    (tmp_path / "file.p").write_bytes(content)
+    with pytest.raises(CheckpointError, match="it is no file that torch saved"):
+        convert([tmp_path / "file.p"], "gmic-1", tmp_path / "out")
 
 
 def test_nyu_glam_wants_its_licence_accepted_and_then_its_names(tmp_path):
