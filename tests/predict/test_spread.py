@@ -52,7 +52,7 @@ def scored(tmp_path_factory):
     write_manifest(manifest, root / "manifest")
     prepare(manifest, pixel_spec("mvccl-192x96"), root / "store")
     store = Store.open(root / "store")
-    what = Spread((None,), root / "manifest", root / "store", ("test",), True, 1)
+    what = Spread((None,), root / "manifest", root / "store", ("test",), exact=True, batch_size=1)
     return what, load_model().predict_store(manifest, store, splits=["test"], batch_size=1)
 
 
@@ -84,13 +84,15 @@ def test_a_ray_worker_that_is_killed_changes_no_score(scored, tmp_path):
 
 def test_exams_that_cannot_be_scored_are_named_with_the_reason(scored, tmp_path):
     what, _ = scored
-    wrong = Spread((tmp_path / "no_run",), what.manifest, what.store, what.splits, True, 1)
+    wrong = Spread(
+        (tmp_path / "no_run",), what.manifest, what.store, what.splits, exact=True, batch_size=1
+    )
     with pytest.raises(FourviewError, match=r"exams '0\d' to '\d\d': CheckpointError: .*no_run"):
         predict_spread(wrong, LocalExecutor(1))
 
 
 def test_no_exam_gives_an_empty_table(scored):
     what, _ = scored
-    nobody = Spread((None,), what.manifest, what.store, ("train",), True, 1)
+    nobody = Spread((None,), what.manifest, what.store, ("train",), exact=True, batch_size=1)
     found, _ = predict_spread(nobody, LocalExecutor(1))
     assert found.is_empty() and found.columns == list(PREDICTIONS_SCHEMA)

@@ -43,7 +43,8 @@ class Spread:
         manifest: Its folder, on a disk that all workers see.
         store: Likewise.
         splits: Only exams of these; None takes all.
-        exact: Compute in float32 without compiling.
+        exact: Do not compile.
+        fast: Compute in bfloat16 where the machine has it.
         batch_size: Exams at a time.
         threads: Of a worker.
         views: Only images of these views; all where empty.
@@ -54,6 +55,7 @@ class Spread:
     store: Path
     splits: tuple[str, ...] | None = None
     exact: bool = False
+    fast: bool = False
     batch_size: int = 8
     threads: int = 1
     views: tuple[str, ...] = ()
@@ -118,7 +120,7 @@ def _opened(what: Spread, _process: int) -> tuple[Manifest, Store, Reader | Ense
     torch.set_num_threads(what.threads)
     manifest, store = read_manifest(what.manifest, validate=False), Store.open(what.store)
     manifest = with_views(manifest, what.views) if what.views else manifest
-    engine = PLAIN if what.exact else best_engine(many=len(store) > FEW)
+    engine = PLAIN if what.exact else best_engine(many=len(store) > FEW, fast=what.fast)
     return manifest, store, load_runs(what.runs, engine), engine.description
 
 
