@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch._inductor import config as inductor
 
 from fourview.nn.encoder import Encoder
+from fourview.nn.memory import keep_memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +51,11 @@ class Engine:
     def prepare(self, model: nn.Module) -> nn.Module:
         """The network on its device, in evaluation mode, channels last, compiled where asked.
 
-        What takes the time is its ``encoder``, or the parts that it names as ``heavy``.
+        What takes the time is its ``encoder``, or the parts that it names as ``heavy``. On a
+        processor this process keeps its memory from here on (``nn.memory``).
         """
+        if torch.device(self.device).type == "cpu":
+            keep_memory()
         model = model.to(self.device).eval()
         encoder = getattr(model, "encoder", None)
         names = ("encoder",) if isinstance(encoder, Encoder) else getattr(model, "heavy", ())

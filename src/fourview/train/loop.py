@@ -18,6 +18,7 @@ from fourview.contract import ContrastiveObjective, LossTerms, Objective, task
 from fourview.data.augment import augment
 from fourview.data.feed import Feed, step_seed
 from fourview.errors import TrainingError
+from fourview.nn.memory import keep_memory
 from fourview.predict.checkpoint import save_checkpoint
 from fourview.predict.samples import batches
 from fourview.preprocess.spec import pixel_spec
@@ -79,6 +80,8 @@ class Loop:
         self.accelerator = Accelerator(
             mixed_precision="bf16" if recipe.precision == "bfloat16" else "no"
         )
+        if self.accelerator.device.type == "cpu":
+            keep_memory()
         optimizer = make_optimizer(objective, recipe.optimizer)
         per_epoch = len(training.order(seed=recipe.seed, epoch=0))
         self.steps = steps_per_epoch(per_epoch, recipe.batch)
