@@ -199,7 +199,7 @@ def reading(root: Path) -> dict[str, Any]:
 
 
 def child(way: str, root: Path) -> dict[str, Any]:
-    """Median seconds of the first exam after one that warms up, and scores in the order of names."""
+    """Median seconds of the first exam, after one that warms up, and its scores by name."""
     read = our_reading(root) if way == "ours" else plain_reading(root)
     scores = read()
     seconds = []

@@ -68,5 +68,5 @@ def test_the_switch_leaves_the_c_library_alone():
 
 
 def test_without_mallopt_nothing_is_kept_and_nothing_breaks(monkeypatch):
-    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    monkeypatch.setattr("ctypes.CDLL", lambda _name: object())
     assert keep_memory() is False
