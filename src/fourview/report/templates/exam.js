@@ -37,11 +37,27 @@
     apply();
   });
 
-  // Labels keep one size on the screen, however large the image is shown.
+  // Labels keep one size on the screen, however large the image is shown, and none hides another.
   function label(layers) {
     const scale = Math.max(
       layers.dataset.cols / layers.clientWidth, layers.dataset.rows / layers.clientHeight);
-    for (const text of layers.querySelectorAll("text")) text.style.fontSize = `${15 * scale}px`;
+    const placed = [];
+    for (const text of layers.querySelectorAll("text")) {
+      text.style.fontSize = `${15 * scale}px`;
+      text.setAttribute("y", text.dataset.y);
+      placed.push(moveBelow(text, placed));
+    }
+  }
+  function moveBelow(text, placed) {
+    let box = text.getBBox();
+    const meets = (other) => box.x < other.x + other.width && other.x < box.x + box.width &&
+      box.y < other.y + other.height && other.y < box.y + box.height;
+    for (let other = placed.find(meets); other; other = placed.find(meets)) {
+      const below = other.y + other.height - box.y;
+      text.setAttribute("y", Number(text.getAttribute("y")) + below + 0.01 * box.height);
+      box = text.getBBox();
+    }
+    return box;
   }
   function labelAll() {
     for (const layers of document.querySelectorAll(".panel .layers")) label(layers);
