@@ -34,7 +34,7 @@ def child(way: str) -> dict[str, Any]:
     with torch.no_grad():
         model.fusion.weight *= 5  # so that scores spread and differences would show
     if way == "ours":
-        engine = Engine(bfloat16=True, compiled=True).for_model(model)
+        engine = Engine(compiled=True)
         model = engine.prepare(model)
         context = engine.context
     else:

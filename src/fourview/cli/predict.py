@@ -33,7 +33,6 @@ def predict(
     prompts: str | None = None,
     template: str = "",
     exact: bool = False,
-    fast: bool = False,
     batch: int = 8,
     workers: int = 0,
     executor: str | None = None,
@@ -53,8 +52,6 @@ def predict(
     prompts: Score with a language-image run and this prompt set, zero-shot: embed-density, ...
     template: File with prompts of one's own; without it the package's.
     exact: Compute as plainly as can be: on the processor, not compiled.
-    fast: Compute in bfloat16 where the machine has it: more exams a minute, but scores move, by up
-        to 0.1 where it was measured (docs/performance.md).
     batch: Exams at a time.
     workers: Processes that read the store; with an executor, those that score, each with a model.
     executor: Score in several processes: local, or ray (the cluster in RAY_ADDRESS, else one
@@ -66,7 +63,7 @@ def predict(
     if prompts is not None:
         _zero_shot(run, prompts, template, tables, pixels, out, split, batch, workers, json=json)
         return
-    engine = PLAIN if exact else best_engine(many=len(pixels) > FEW, fast=fast)
+    engine = PLAIN if exact else best_engine(many=len(pixels) > FEW)
     reader = load_runs((run, *also), engine)
     way = engine.description
     with progress_bar(quiet=json) as update:
@@ -80,9 +77,7 @@ def predict(
                 progress=partial(update, "exams"),
             )
         else:
-            what = Spread(
-                (run, *also), manifest, store, split or None, exact, fast, batch, views=view
-            )
+            what = Spread((run, *also), manifest, store, split or None, exact, batch, views=view)
             places = find_executor(executor, max(1, workers))
             predictions, way = predict_spread(what, places, progress=partial(update, "exams"))
     about = {

@@ -26,7 +26,6 @@ def read(
     maps: Annotated[list[Path] | None, Parameter(negative="")] = None,
     say: Annotated[list[str] | None, Parameter(negative="")] = None,
     exact: bool = False,
-    fast: bool = False,
     json: bool = False,
 ) -> None:
     """Read exams: files or folders of DICOM in; result.json and report.html of each exam out.
@@ -48,11 +47,9 @@ def read(
     say: A sentence to look for with --maps; may be repeated. Without it the impression of a
         suspicious abnormality.
     exact: Compute on the processor, even where there is a GPU.
-    fast: Compute in bfloat16 where the machine has it: more exams a minute, but scores move, by up
-        to 0.1 where it was measured (docs/performance.md).
     json: Print the results as JSON, one exam a line.
     """
-    engine = PLAIN if exact else best_engine(many=False, fast=fast)
+    engine = PLAIN if exact else best_engine(many=False)
     runs: list[Path | None] = [*model] if model else [None]
     readers = [load_any_model(run, engine=engine) for run in runs]
     named = None if findings is None else Named(rows=read_findings(findings), source=findings.name)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,12 +15,14 @@ from fourview.nn.memory import keep_memory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """The way of computing; scores of two ways differ by rounding only (docs/performance.md).
+    """The way of computing; compiled or not, scores differ by less than 0.0001.
 
     Attributes:
         device: cpu, cuda, cuda:1, ...
-        bfloat16: Convolutions and products in bfloat16, sums in float32.
-        compiled: Compile the encoder; costs about a minute once, so for many exams.
+        bfloat16: Convolutions and products in bfloat16, sums in float32. No command does so: it
+            moved scores of a trained EfficientNet by up to 0.31 (docs/performance.md). For those
+            who measured it on the network that they read with.
+        compiled: Compile the encoder; costs half a minute once, so for many exams.
     """
 
     device: str = "cpu"
@@ -32,21 +34,6 @@ class Engine:
         """For the report."""
         precision = "bfloat16" if self.bfloat16 else "float32"
         return f"{precision} on {self.device}" + (", compiled" if self.compiled else "")
-
-    @property
-    def all_in_bfloat16(self) -> bool:
-        """Whether what comes after the encoder is in bfloat16 too; see ``context``."""
-        return self.bfloat16 and torch.device(self.device).type != "cpu"
-
-    def for_model(self, model: nn.Module) -> "Engine":
-        """This engine, or in float32 where that is faster for the network and exact besides.
-
-        On a processor that multiplies bfloat16 but has no tiles for it, networks that name their
-        heavy parts (few channels, many pixels) are faster compiled in float32: GMIC takes 0.6 of
-        the seconds that it takes in bfloat16.
-        """
-        on_cpu = torch.device(self.device).type == "cpu"
-        return replace(self, bfloat16=False) if on_cpu and hasattr(model, "heavy") else self
 
     def prepare(self, model: nn.Module) -> nn.Module:
         """The network on its device, in evaluation mode, channels last, compiled where asked.
@@ -67,28 +54,23 @@ class Engine:
 
     @contextmanager
     def context(self) -> Iterator[None]:
-        """Where to call the network in: on a GPU all of it is in bfloat16.
-
-        On a processor only the encoder is (``_FastPart``): what comes after it is small, and was
-        slower in bfloat16 (0.52 s against 0.32 s for an exam of MVCCL at 1536 x 768).
-        """
+        """Where to call the network in."""
         kind = torch.device(self.device).type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.all_in_bfloat16):
+        with torch.autocast(kind, torch.bfloat16, enabled=self.bfloat16):
             yield
 
 
 class _FastPart(nn.Module):
-    """A part of a network computed as the engine says; what it gives is float32 again.
+    """A part of a network computed as the engine says; what it gives is float32.
 
     Compiled for a processor, weights are frozen into the code, with batch norm folded in and laid
-    out as the kernels want: 1.05 s instead of 1.70 s for four images of 1536 x 768.
+    out as the kernels want.
     """
 
     def __init__(self, part: nn.Module, engine: Engine) -> None:
         super().__init__()
         self.part = part.to(memory_format=torch.channels_last)
-        self.kind = torch.device(engine.device).type
-        self.reduced = engine.bfloat16
+        self.freezing = torch.device(engine.device).type == "cpu"
         self.compute = torch.compile(self.part, dynamic=False) if engine.compiled else self.part
 
     def __getattr__(self, name: str) -> Any:
@@ -100,10 +82,7 @@ class _FastPart(nn.Module):
 
     def forward(self, pixels: Tensor) -> Any:
         """What the part gives: a tensor, or several."""
-        with (
-            inductor.patch(freezing=self.kind == "cpu"),  # as an option of compile it does nothing
-            torch.autocast(self.kind, torch.bfloat16, enabled=self.reduced),
-        ):
+        with inductor.patch(freezing=self.freezing):  # as an option of compile it does nothing
             found = self.compute(pixels)
         return found.float() if isinstance(found, Tensor) else [each.float() for each in found]
 
@@ -111,25 +90,16 @@ class _FastPart(nn.Module):
 PLAIN = Engine()
 
 
-def best_engine(*, many: bool, fast: bool = False) -> Engine:
-    """A GPU where there is one, compiled for many exams; in float32 unless speed is asked for.
-
-    bfloat16 moves the scores of a trained EfficientNet by up to 0.1, most of it by rounding what
-    its first layer reads (docs/performance.md), so nobody gets it without asking.
+def best_engine(*, many: bool) -> Engine:
+    """A GPU where there is one, in float32, compiled for many exams.
 
     Args:
         many: So many exams that compiling pays.
-        fast: Compute in bfloat16 where the machine multiplies it.
     """
     if torch.cuda.is_available():
-        reduced = fast and torch.cuda.is_bf16_supported()
-        return Engine(device="cuda", bfloat16=reduced, compiled=many)
-    return Engine(bfloat16=fast and _has_bfloat16(), compiled=many and _has_avx512())
+        return Engine(device="cuda", compiled=many)
+    return Engine(compiled=many and _has_avx512())
 
 
 def _has_avx512() -> bool:
     return bool(torch.backends.cpu.get_cpu_capability() == "AVX512")
-
-
-def _has_bfloat16() -> bool:
-    return _has_avx512() and bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())

@@ -175,7 +175,7 @@ class FindingReader(Reader):
                     batch_size=batch_size,
                     device=self.engine.device,
                     workers=workers,
-                    autocast=self.engine.all_in_bfloat16,
+                    autocast=self.engine.bfloat16,
                     progress=progress,
                 )
             )

@@ -74,7 +74,7 @@ class Reader:
         self.task: Task = task(str(card.config["task"]))
         self.spec: PixelSpec = pixel_spec(card.pixel_spec)
         self.operating_points = dict(operating_points)
-        self.engine = engine.for_model(model)
+        self.engine = engine
         self.model = self.engine.prepare(model)
 
     def predict(self, exam: Exam) -> ExamPrediction:
@@ -141,7 +141,7 @@ class Reader:
             batch_size=batch_size,
             device=self.engine.device,
             workers=workers,
-            autocast=self.engine.all_in_bfloat16,
+            autocast=self.engine.bfloat16,
             progress=progress,
         )
 

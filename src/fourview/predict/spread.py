@@ -44,7 +44,6 @@ class Spread:
         store: Likewise.
         splits: Only exams of these; None takes all.
         exact: Do not compile.
-        fast: Compute in bfloat16 where the machine has it.
         batch_size: Exams at a time.
         threads: Of a worker.
         views: Only images of these views; all where empty.
@@ -55,7 +54,6 @@ class Spread:
     store: Path
     splits: tuple[str, ...] | None = None
     exact: bool = False
-    fast: bool = False
     batch_size: int = 8
     threads: int = 1
     views: tuple[str, ...] = ()
@@ -120,7 +118,7 @@ def _opened(what: Spread, _process: int) -> tuple[Manifest, Store, Reader | Ense
     torch.set_num_threads(what.threads)
     manifest, store = read_manifest(what.manifest, validate=False), Store.open(what.store)
     manifest = with_views(manifest, what.views) if what.views else manifest
-    engine = PLAIN if what.exact else best_engine(many=len(store) > FEW, fast=what.fast)
+    engine = PLAIN if what.exact else best_engine(many=len(store) > FEW)
     return manifest, store, load_runs(what.runs, engine), engine.description
 
 
