@@ -1,5 +1,6 @@
 """What the house promises of itself: where things are, which commands, what imports torch."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -56,6 +57,21 @@ def test_the_options_of_a_command_stay(command, capsys):
     assert stop.value.code == 0
     shown = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     assert shown >= COMMAND_LINE[command]
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_the_help_says_all_that_the_docstring_says_of_an_option(command, capsys, monkeypatch):
+    from fourview.cli.main import app, main  # noqa: PLC0415 - the command is imported when called
+
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    described = inspect.getdoc(app[command].default_command).split("Args:\n")[1].split("\n\n")[0]
+    entries = re.split(r"\n(?=    \w)", "\n" + described.replace("``", ""))[1:]
+    assert entries
+    for entry in entries:
+        assert " ".join(entry.split(":", 1)[1].split()) in shown
 
 
 @pytest.mark.parametrize(

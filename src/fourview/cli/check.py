@@ -4,20 +4,27 @@ import json as jsonlib
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from fourview.data.check import check_folder, label_counts
 from fourview.data.manifest import read_manifest
 from fourview.errors import FourviewError
 
 
-def check(manifest: Path, *, files: bool = True, json: bool = False) -> None:
+def check(
+    manifest: Path,
+    *,
+    files: Annotated[bool, Parameter(negative="--no-files")] = True,
+    json: bool = False,
+) -> None:
     """Check a manifest: schema, files that are missing, patients on both sides of a split, labels.
 
-    Parameters
-    ----------
-    manifest: Folder written by ``fourview index``.
-    files: Also look for every image's file.
-    json: Print the findings as JSON.
+    Args:
+        manifest: Folder written by ``fourview index``.
+        files: Also look for every image's file.
+        json: Print the findings as JSON.
     """
     try:
         problems = check_folder(manifest, files=files)

@@ -27,17 +27,16 @@ def compare(
 ) -> None:
     """Compare two predictions tables unit by unit: differences with paired intervals.
 
-    Parameters
-    ----------
-    a: Predictions of the first model.
-    b: Predictions of the second model, for the same units.
-    manifest: Folder written by ``fourview index``.
-    protocol: Its name, as ``fourview list protocols`` shows.
-    replicates: Of the paired bootstrap; 0 leaves DeLong's test.
-    seed: Of the bootstrap.
-    workers: Threads; the numbers do not depend on it.
-    split: Measure this split instead of the protocol's; ``all`` for the whole manifest.
-    json: Print the comparison as JSON.
+    Args:
+        a: Predictions of the first model.
+        b: Predictions of the second model, for the same units.
+        manifest: Folder written by ``fourview index``.
+        protocol: Its name, as ``fourview list protocols`` shows.
+        replicates: Of the paired bootstrap; 0 leaves DeLong's test.
+        seed: Of the bootstrap.
+        workers: Threads; the numbers do not depend on it.
+        split: Measure this split instead of the protocol's; ``all`` for the whole manifest.
+        json: Print the comparison as JSON.
     """
     find_protocol(protocol)
     found = run_compare(

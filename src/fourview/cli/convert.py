@@ -15,23 +15,23 @@ def convert(
     weights: Annotated[str | None, Parameter(name=["--as"])] = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     spec: str | None = None,
-    accept_licence: Annotated[bool, Parameter(negative="")] = False,
+    accept_licence: bool = False,
     names: Path | None = None,
     json: bool = False,
 ) -> int:
     """Turn published weights that you have into a checkpoint that read and predict take.
 
-    Parameters
-    ----------
-    file: The file as its authors published it (two where weights are in two); it is opened in a
-        process of its own that builds tensors and runs no code. Without it the weights that can be
-        converted are listed.
-    weights: Which weights these are, such as gmic-1.
-    out: Folder of the checkpoint.
-    spec: Pixels that they are to read; without it those of the weights' authors.
-    accept_licence: You have read the licence of the weights and accept it.
-    names: JSON object of old and new names, for a file whose names differ from those known here.
-    json: Print what was made as JSON.
+    Args:
+        file: The file as its authors published it (two where weights are in two); it is opened in a
+            process of its own that builds tensors and runs no code. Without it the weights that can
+            be converted are listed.
+        weights: Which weights these are, such as gmic-1.
+        out: Folder of the checkpoint.
+        spec: Pixels that they are to read; without it those of the weights' authors.
+        accept_licence: You have read the licence of the weights and accept it.
+        names: JSON object of old and new names, for a file whose names differ from those known
+            here.
+        json: Print what was made as JSON.
     """
     if not file:
         print("\n".join(published_names()))

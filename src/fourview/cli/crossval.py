@@ -28,7 +28,7 @@ def crossval(
     protocol: tuple[str, ...] = ("screening-breast-v1",),
     folds: int = 5,
     fold_seed: int = 0,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     seed: int | None = None,
     workers: int = 0,
     cache_gb: float = 4.0,
@@ -38,20 +38,19 @@ def crossval(
 
     Stopped at any moment, the same command goes on.
 
-    Parameters
-    ----------
-    recipe: FAMILY:RECIPE, as ``fourview list recipes`` shows.
-    manifest: Folder written by ``fourview index``; its splits are not looked at.
-    store: Folder written by ``fourview prepare``, with the recipe's pixel spec.
-    out: Folder of the runs, fold-0 and on; predictions.parquet has the test parts of all folds.
-    protocol: How each fold is measured; may be repeated.
-    folds: Parts that the patients are divided into.
-    fold_seed: Of the folds; recipes that are compared need the same.
-    set_: Change a value of the recipe: --set optimizer.lr=3e-5; may be repeated.
-    seed: Short for --set seed=SEED.
-    workers: Processes that read the store.
-    cache_gb: Keep what is read in memory where it takes no more than this.
-    json: Print the metrics as JSON.
+    Args:
+        recipe: FAMILY:RECIPE, as ``fourview list recipes`` shows.
+        manifest: Folder written by ``fourview index``; its splits are not looked at.
+        store: Folder written by ``fourview prepare``, with the recipe's pixel spec.
+        out: Folder of the runs, fold-0 and on; predictions.parquet has the test parts of all folds.
+        protocol: How each fold is measured; may be repeated.
+        folds: Parts that the patients are divided into.
+        fold_seed: Of the folds; recipes that are compared need the same.
+        set_: Change a value of the recipe: --set optimizer.lr=3e-5; may be repeated.
+        seed: Short for --set seed=SEED.
+        workers: Processes that read the store.
+        cache_gb: Keep what is read in memory where it takes no more than this.
+        json: Print the metrics as JSON.
     """
     changed = override(find_recipe(recipe), set_ or [])
     if seed is not None:

@@ -20,12 +20,11 @@ def demo(
 ) -> None:
     """Make phantom exams, read them with the small model of the package, and measure it.
 
-    Parameters
-    ----------
-    out: Folder to write to; run again, it goes on with what is there.
-    exams: How many.
-    workers: Processes.
-    json: Print the figures as JSON.
+    Args:
+        out: Folder to write to; run again, it goes on with what is there.
+        exams: How many.
+        workers: Processes.
+        json: Print the figures as JSON.
     """
     created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     with progress_bar(quiet=json) as update:

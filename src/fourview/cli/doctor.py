@@ -23,9 +23,8 @@ CODECS = ("JPEG2K", "JPEGLS", "LJPEG", "JPEG8", "HTJ2K")
 def doctor(*, json: bool = False) -> None:
     """Show versions, processors, disk, codecs with their speed, and whether the model loads.
 
-    Parameters
-    ----------
-    json: Print as JSON.
+    Args:
+        json: Print as JSON.
     """
     facts = {
         "fourview": __version__,

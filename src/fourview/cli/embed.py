@@ -30,20 +30,19 @@ def embed(
 ) -> None:
     """Write the features of images, and of their captions, in the space where both are compared.
 
-    Parameters
-    ----------
-    run: Run or checkpoint folder of a language-image family.
-    manifest: Folder written by ``fourview index``.
-    store: Folder written by ``fourview prepare``.
-    out: Parquet file to write: kind (image or text), whose, text, embedding (of length 1).
-    split: Only these parts: train, validation, test; may be repeated.
-    texts: Also the captions of the images.
-    template: File with the words of captions; without it the package's.
-    style: Of the captions: structured, natural, tabular, class_only.
-    device: Where to compute: cpu, cuda.
-    batch: Exams at a time.
-    workers: Processes that read the store.
-    json: Print the summary as JSON.
+    Args:
+        run: Run or checkpoint folder of a language-image family.
+        manifest: Folder written by ``fourview index``.
+        store: Folder written by ``fourview prepare``.
+        out: Parquet file to write: kind (image or text), whose, text, embedding (of length 1).
+        split: Only these parts: train, validation, test; may be repeated.
+        texts: Also the captions of the images.
+        template: File with the words of captions; without it the package's.
+        style: Of the captions: structured, natural, tabular, class_only.
+        device: Where to compute: cpu, cuda.
+        batch: Exams at a time.
+        workers: Processes that read the store.
+        json: Print the summary as JSON.
     """
     tables = read_manifest(manifest)
     model = load_language_model(run, device=device)

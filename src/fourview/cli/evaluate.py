@@ -36,19 +36,18 @@ def evaluate(
 ) -> None:
     """Measure a predictions table by a named protocol.
 
-    Parameters
-    ----------
-    predictions: Parquet or CSV: ours, or one of the meta-repository's two forms.
-    manifest: Folder written by ``fourview index``.
-    protocol: Its name, as ``fourview list protocols`` shows.
-    out: Folder for result.json, metrics.csv, unmatched.csv, operating_points.json, report.html.
-    thresholds: operating_points.json of another table, such as the validation split's.
-    replicates: Of the bootstrap; 0 gives no intervals.
-    seed: Of the bootstrap.
-    workers: Threads; the numbers do not depend on it.
-    split: Measure this split instead of the protocol's; ``all`` for the whole manifest.
-    group: Manifest column to make subgroups by, beside the usual ones; may be repeated.
-    json: Print the result as JSON.
+    Args:
+        predictions: Parquet or CSV: ours, or one of the meta-repository's two forms.
+        manifest: Folder written by ``fourview index``.
+        protocol: Its name, as ``fourview list protocols`` shows.
+        out: Folder for result.json, metrics.csv, unmatched.csv, operating_points.json, report.html.
+        thresholds: operating_points.json of another table, such as the validation split's.
+        replicates: Of the bootstrap; 0 gives no intervals.
+        seed: Of the bootstrap.
+        workers: Threads; the numbers do not depend on it.
+        split: Measure this split instead of the protocol's; ``all`` for the whole manifest.
+        group: Manifest column to make subgroups by, beside the usual ones; may be repeated.
+        json: Print the result as JSON.
     """
     find_protocol(protocol)  # before a large table is read
     table, metadata = read_predictions(predictions)

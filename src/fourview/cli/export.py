@@ -18,13 +18,13 @@ def export(
 ) -> None:
     """Copy the weights of a run, with what is needed to use them, to a folder to be passed on.
 
-    Parameters
-    ----------
-    run: Run or checkpoint folder.
-    out: New folder.
-    permission: Where the terms of the training data forbid passing weights on, as EMBED's do: what
-        allows it all the same, such as the number of a contract; it is written beside the weights.
-    json: Print what was made as JSON.
+    Args:
+        run: Run or checkpoint folder.
+        out: New folder.
+        permission: Where the terms of the training data forbid passing weights on, as EMBED's do:
+            what allows it all the same, such as the number of a contract; it is written beside the
+            weights.
+        json: Print what was made as JSON.
     """
     card = export_checkpoint(run, out, permission=permission)
     summary = {"out": str(out), "recipe": card.recipe, "terms": card.terms}

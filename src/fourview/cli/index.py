@@ -40,21 +40,20 @@ def index(
     Stopped while it reads headers, the same command goes on; what it found so far lies beside the
     manifest until that is written.
 
-    Parameters
-    ----------
-    root: Folder of the data set.
-    source: Name of its reader, as ``fourview list sources`` shows; dicom for any folder.
-    out: Folder of the manifest.
-    split: Shares of the patients for train, validation, test, such as 0.8,0.1,0.1; stratified.
-        Without it the data set's own split is kept, if it has one.
-    seed: Of the split.
-    image_birads: Give every image a BI-RADS that its boxed findings stand in for (5, 2 or 1), for
-        data without assessments whose findings are all known, such as phantoms.
-    label_rule: Of embed: mama takes the rows of the other breast where a breast has none, as
-        MaMA's code does, to compare with its numbers; without it they never speak for a breast.
-    workers: Processes that read headers, where the source reads any.
-    executor: Where they run: local, or ray (the cluster in RAY_ADDRESS, else one started here).
-    json: Print the summary as JSON.
+    Args:
+        root: Folder of the data set.
+        source: Name of its reader, as ``fourview list sources`` shows; dicom for any folder.
+        out: Folder of the manifest.
+        split: Shares of the patients for train, validation, test, such as 0.8,0.1,0.1; stratified.
+            Without it the data set's own split is kept, if it has one.
+        seed: Of the split.
+        image_birads: Give every image a BI-RADS that its boxed findings stand in for (5, 2 or 1),
+            for data without assessments whose findings are all known, such as phantoms.
+        label_rule: Of embed: mama takes the rows of the other breast where a breast has none, as
+            MaMA's code does, to compare with its numbers; without it they never speak for a breast.
+        workers: Processes that read headers, where the source reads any.
+        executor: Where they run: local, or ray (the cluster in RAY_ADDRESS, else one started here).
+        json: Print the summary as JSON.
     """
     work = out.absolute().parent / f".{out.name}.index"
     with progress_bar(quiet=json) as update:

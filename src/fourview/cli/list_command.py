@@ -10,10 +10,9 @@ Kind = Literal["sources", "specs", "families", "recipes", "protocols", "tables"]
 def list_(what: Kind, *, json: bool = False) -> None:
     """Show what there is, with a line on each.
 
-    Parameters
-    ----------
-    what: sources, specs, families, recipes, protocols or tables.
-    json: Print as JSON.
+    Args:
+        what: sources, specs, families, recipes, protocols or tables.
+        json: Print as JSON.
     """
     kinds: dict[Kind, Callable[[], dict[str, str]]] = {
         "sources": _sources,

@@ -7,7 +7,7 @@ failed, 2 usage, 3 bad data, 130 interrupted.
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from fourview import __version__
 from fourview.errors import FourviewError
@@ -19,6 +19,7 @@ app = App(
     help="Deep learning on mammograms, from raw DICOM to a report. Research use only.",
     version=__version__,
     result_action="return_value",
+    default_parameter=Parameter(negative=""),  # switches are off unless named: no --no-json
 )
 COMMANDS = {  # imported when called, so that `index` never waits for torch
     "demo": "Phantom exams through the whole chain; ends with reports.",

@@ -22,19 +22,19 @@ def phantom(
 ) -> None:
     """Make phantom exams: four views each as DICOM in OUT/dicom, truth tables in OUT/truth.
 
-    Parameters
-    ----------
-    out: Folder to write to; exams that are there already are kept.
-    exams: How many.
-    seed: The same seed gives the same bytes, for any number of workers.
-    preset: screening (rates as published), enriched, miniature (half of the breasts with cancer),
-        biopsied (masses whose odds depend on the rest of the breast), paired (a star in every
-        view; only both views together tell a cancer), or plain (a large clear star, or nothing).
-    rows: Height in pixels of the same field of view, such as 768; without it the vendor's own.
-    vendor: Fictional machines to draw from: A, B, C; may be repeated.
-    syntax: Transfer syntax UIDs to draw from; may be repeated.
-    workers: Processes.
-    json: Print the summary as JSON.
+    Args:
+        out: Folder to write to; exams that are there already are kept.
+        exams: How many.
+        seed: The same seed gives the same bytes, for any number of workers.
+        preset: screening (rates as published), enriched, miniature (half of the breasts with
+            cancer), biopsied (masses whose odds depend on the rest of the breast), paired (a star
+            in every view; only both views together tell a cancer), or plain (a large clear star, or
+            nothing).
+        rows: Height in pixels of the same field of view, such as 768; without it the vendor's own.
+        vendor: Fictional machines to draw from: A, B, C; may be repeated.
+        syntax: Transfer syntax UIDs to draw from; may be repeated.
+        workers: Processes.
+        json: Print the summary as JSON.
     """
     with progress_bar(quiet=json) as update:
         summary = write_phantom(

@@ -27,7 +27,7 @@ def predict(
     manifest: Path,
     store: Path,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    also: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
+    also: tuple[Path, ...] = (),
     split: tuple[str, ...] = (),
     view: tuple[str, ...] = (),
     prompts: str | None = None,
@@ -40,23 +40,23 @@ def predict(
 ) -> None:
     """Score the exams of a manifest and write a predictions table.
 
-    Parameters
-    ----------
-    run: Run folder or checkpoint; without it the small model that ships with the package.
-    manifest: Folder written by ``fourview index``.
-    store: Folder written by ``fourview prepare``.
-    out: Parquet file to write.
-    also: Another run; may be repeated. The scores are the mean of all.
-    split: Only these parts: train, validation, test; may be repeated.
-    view: Read as if only these views had been taken: CC, MLO.
-    prompts: Score with a language-image run and this prompt set, zero-shot: embed-density, ...
-    template: File with prompts of one's own; without it the package's.
-    exact: Compute as plainly as can be: on the processor, not compiled.
-    batch: Exams at a time.
-    workers: Processes that read the store; with an executor, those that score, each with a model.
-    executor: Score in several processes: local, or ray (the cluster in RAY_ADDRESS, else one
-        started here). Without it this process scores.
-    json: Print the summary as JSON.
+    Args:
+        run: Run folder or checkpoint; without it the small model that ships with the package.
+        manifest: Folder written by ``fourview index``.
+        store: Folder written by ``fourview prepare``.
+        out: Parquet file to write.
+        also: Another run; may be repeated. The scores are the mean of all.
+        split: Only these parts: train, validation, test; may be repeated.
+        view: Read as if only these views had been taken: CC, MLO.
+        prompts: Score with a language-image run and this prompt set, zero-shot: embed-density, ...
+        template: File with prompts of one's own; without it the package's.
+        exact: Compute as plainly as can be: on the processor, not compiled.
+        batch: Exams at a time.
+        workers: Processes that read the store; with an executor, those that score, each with a
+            model.
+        executor: Score in several processes: local, or ray (the cluster in RAY_ADDRESS, else one
+            started here). Without it this process scores.
+        json: Print the summary as JSON.
     """
     whole, pixels = read_manifest(manifest), Store.open(store)
     tables = with_views(whole, view) if view else whole

@@ -29,14 +29,13 @@ def prepare(
 
     Stopped at any moment, the same command goes on; a bad file is listed with its reason.
 
-    Parameters
-    ----------
-    manifest: Folder written by ``fourview index``.
-    spec: Name of the pixel spec, as ``fourview list specs`` shows.
-    out: Folder of the store.
-    workers: Processes.
-    executor: Where they run: local, or ray (the cluster in RAY_ADDRESS, else one started here).
-    json: Print the summary as JSON.
+    Args:
+        manifest: Folder written by ``fourview index``.
+        spec: Name of the pixel spec, as ``fourview list specs`` shows.
+        out: Folder of the store.
+        workers: Processes.
+        executor: Where they run: local, or ray (the cluster in RAY_ADDRESS, else one started here).
+        json: Print the summary as JSON.
     """
     with progress_bar(quiet=json) as update:
         summary = prepare_store(

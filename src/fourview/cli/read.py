@@ -20,34 +20,33 @@ def read(
     study: list[Path],
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    model: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    model: list[Path] | None = None,
     findings: Path | None = None,
     miss_rate: float | None = None,
-    maps: Annotated[list[Path] | None, Parameter(negative="")] = None,
-    say: Annotated[list[str] | None, Parameter(negative="")] = None,
+    maps: list[Path] | None = None,
+    say: list[str] | None = None,
     exact: bool = False,
     json: bool = False,
 ) -> None:
     """Read exams: files or folders of DICOM in; result.json and report.html of each exam out.
 
-    Parameters
-    ----------
-    study: Files or folders; they are put together to exams by their headers.
-    out: Folder to write to; a folder an exam where there are several, and index.html over them.
-    model: Run folder or checkpoint; may be repeated, the scores are then the mean. Without it the
-        small model that ships with the package: trained on phantoms, it shows how things work and
-        says nothing about a patient.
-    findings: Findings to score one by one with a lesion network: CSV or Parquet with image_id and
-        x0, y0, x1, y1 in pixels of the file (also finding_id, polygon), or a manifest. Without it
-        the best regions of its context network are scored, and marked as proposed.
-    miss_rate: Say which biopsies would be avoided if this part of the cancers may be missed, such
-        as 0.02; the run's thresholds for it were chosen on validation.
-    maps: Run of MaMA or GLAM whose heatmaps are added: where a sentence is in each image, or where
-        the MLO agrees with a patch of the CC view. May be repeated.
-    say: A sentence to look for with --maps; may be repeated. Without it the impression of a
-        suspicious abnormality.
-    exact: Compute on the processor, even where there is a GPU.
-    json: Print the results as JSON, one exam a line.
+    Args:
+        study: Files or folders; they are put together to exams by their headers.
+        out: Folder to write to; a folder an exam where there are several, and index.html over them.
+        model: Run folder or checkpoint; may be repeated, the scores are then the mean. Without it
+            the small model that ships with the package: trained on phantoms, it shows how things
+            work and says nothing about a patient.
+        findings: Findings to score one by one with a lesion network: CSV or Parquet with image_id
+            and x0, y0, x1, y1 in pixels of the file (also finding_id, polygon), or a manifest.
+            Without it the best regions of its context network are scored, and marked as proposed.
+        miss_rate: Say which biopsies would be avoided if this part of the cancers may be missed,
+            such as 0.02; the run's thresholds for it were chosen on validation.
+        maps: Run of MaMA or GLAM whose heatmaps are added: where a sentence is in each image, or
+            where the MLO agrees with a patch of the CC view. May be repeated.
+        say: A sentence to look for with --maps; may be repeated. Without it the impression of a
+            suspicious abnormality.
+        exact: Compute on the processor, even where there is a GPU.
+        json: Print the results as JSON, one exam a line.
     """
     engine = PLAIN if exact else best_engine(many=False)
     runs: list[Path | None] = [*model] if model else [None]

@@ -31,19 +31,18 @@ def reproduce(
 ) -> None:
     """Measure rows of a published table and show ours beside the paper's.
 
-    Parameters
-    ----------
-    table: Its name, as ``fourview list tables`` shows.
-    manifest: Folder written by ``fourview index``.
-    out: Folder for table.json, table.csv, table.html.
-    row: NAME=PATH; may be repeated. NAME is a row of the paper, such as ``MaMA, zero-shot``, or a
-        new one; PATH a predictions file (Parquet or CSV) or a run folder.
-    store: Folder written by ``fourview prepare``, where a PATH is a run folder.
-    protocol: Only these of the table's protocols; may be repeated.
-    replicates: Of the bootstrap; 0 gives no intervals.
-    seed: Of the bootstrap.
-    workers: Threads; the numbers do not depend on it.
-    json: Print the table as JSON.
+    Args:
+        table: Its name, as ``fourview list tables`` shows.
+        manifest: Folder written by ``fourview index``.
+        out: Folder for table.json, table.csv, table.html.
+        row: NAME=PATH; may be repeated. NAME is a row of the paper, such as ``MaMA, zero-shot``, or
+            a new one; PATH a predictions file (Parquet or CSV) or a run folder.
+        store: Folder written by ``fourview prepare``, where a PATH is a run folder.
+        protocol: Only these of the table's protocols; may be repeated.
+        replicates: Of the bootstrap; 0 gives no intervals.
+        seed: Of the bootstrap.
+        workers: Threads; the numbers do not depend on it.
+        json: Print the table as JSON.
     """
     find_table(table)  # before anything is read
     found = run_reproduce(

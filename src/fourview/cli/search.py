@@ -31,20 +31,19 @@ def search(
 ) -> None:
     """Rank images by how well a text describes them.
 
-    Parameters
-    ----------
-    run: Run or checkpoint folder of a language-image family.
-    query: Such as "the tissue is extremely dense"; sentences end with a point.
-    manifest: Folder written by ``fourview index``; not needed with embeddings.
-    store: Folder written by ``fourview prepare``; not needed with embeddings.
-    embeddings: File that ``fourview embed`` wrote with the same run: images are not read again.
-    top: Images to show; 0 shows all.
-    out: CSV or Parquet file to write the list to, as well.
-    split: Only these parts: train, validation, test; may be repeated.
-    device: Where to compute: cpu, cuda.
-    batch: Exams at a time.
-    workers: Processes that read the store.
-    json: Print the list as JSON.
+    Args:
+        run: Run or checkpoint folder of a language-image family.
+        query: Such as "the tissue is extremely dense"; sentences end with a point.
+        manifest: Folder written by ``fourview index``; not needed with embeddings.
+        store: Folder written by ``fourview prepare``; not needed with embeddings.
+        embeddings: File that ``fourview embed`` wrote with the same run: images are not read again.
+        top: Images to show; 0 shows all.
+        out: CSV or Parquet file to write the list to, as well.
+        split: Only these parts: train, validation, test; may be repeated.
+        device: Where to compute: cpu, cuda.
+        batch: Exams at a time.
+        workers: Processes that read the store.
+        json: Print the list as JSON.
     """
     sentences = sentences_of(query)
     if not sentences:

@@ -27,7 +27,7 @@ def train(
     store: Path,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     resume: bool = False,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     seed: int | None = None,
     trials: int | None = None,
     start: Path | None = None,
@@ -39,25 +39,25 @@ def train(
 ) -> None:
     """Train a recipe, and measure it on the parts it was not trained on.
 
-    Parameters
-    ----------
-    recipe: FAMILY:RECIPE, as ``fourview list recipes`` shows.
-    manifest: Folder written by ``fourview index``.
-    store: Folder written by ``fourview prepare``, with the recipe's pixel spec.
-    out: The run's folder.
-    resume: Go on with a run that was stopped; the losses are those of one that was not.
-    set_: Change a value of the recipe: --set optimizer.lr=3e-5; may be repeated.
-    seed: Short for --set seed=SEED.
-    trials: Train it so many times with learning rates drawn from its optimizer.search, in
-        OUT/trial-00 and so on; OUT/search.json lists them, the best on the validation part first.
-    start: Run or checkpoint to begin with; without it the recipe's starts_from is trained in
-        OUT/starts_from first. A probe takes its image tower and pixel spec from it.
-    context: Run or checkpoint whose heatmaps are read; without it the recipe's context is trained
-        in OUT/context first.
-    workers: Processes that read the store.
-    save_every: Steps between saved states.
-    cache_gb: Keep the pixels in memory where they take no more than this.
-    json: Print where the run is as JSON.
+    Args:
+        recipe: FAMILY:RECIPE, as ``fourview list recipes`` shows.
+        manifest: Folder written by ``fourview index``.
+        store: Folder written by ``fourview prepare``, with the recipe's pixel spec.
+        out: The run's folder.
+        resume: Go on with a run that was stopped; the losses are those of one that was not.
+        set_: Change a value of the recipe: --set optimizer.lr=3e-5; may be repeated.
+        seed: Short for --set seed=SEED.
+        trials: Train it so many times with learning rates drawn from its optimizer.search, in
+            OUT/trial-00 and so on; OUT/search.json lists them, the best on the validation part
+            first.
+        start: Run or checkpoint to begin with; without it the recipe's starts_from is trained in
+            OUT/starts_from first. A probe takes its image tower and pixel spec from it.
+        context: Run or checkpoint whose heatmaps are read; without it the recipe's context is
+            trained in OUT/context first.
+        workers: Processes that read the store.
+        save_every: Steps between saved states.
+        cache_gb: Keep the pixels in memory where they take no more than this.
+        json: Print where the run is as JSON.
     """
     changed = override(find_recipe(recipe), set_ or [])
     if seed is not None:
