@@ -52,6 +52,13 @@ def test_every_breast_gets_a_score_that_knows_its_model(made):
     assert (made / "result" / "report.html").exists()
 
 
+def test_a_manifest_of_a_relative_root_is_read_from_any_folder(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(made)
+    assert fourview("index", "phantom", "--source", "phantom", "-o", tmp_path / "manifest") == 0
+    monkeypatch.chdir(tmp_path)
+    assert fourview("check", "manifest") == 0  # looks for every image's file
+
+
 def test_reading_dicom_gives_the_scores_of_the_store(made, capsys):
     """The same pixels and weights by both ways: headers found the slots, and order did not."""
     out = made / "read"

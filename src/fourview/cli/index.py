@@ -64,7 +64,7 @@ def index(
             **_rule(source, label_rule),
         }
         changes = _Changes(split=split, seed=seed, image_birads=image_birads)
-        digest = _write(root, source, out, options, changes)
+        digest = _write(root.absolute(), source, out, options, changes)
     shutil.rmtree(work, ignore_errors=True)
     summary = {"manifest": str(out), "hash": digest, **_counts(out)}
     if json:
