@@ -1,12 +1,17 @@
 """From DICOM to a page, as a person types it."""
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from fourview.cli.main import BAD_DATA, USAGE, main
+from fourview.cli.main import BAD_DATA, INTERRUPTED, USAGE, main
 from fourview.entities import SLOTS
 from fourview.evaluate.table import read_predictions
 from fourview.report.exam_json import exam_from_json
@@ -57,6 +62,84 @@ def test_a_manifest_of_a_relative_root_is_read_from_any_folder(made, tmp_path, m
     assert fourview("index", "phantom", "--source", "phantom", "-o", tmp_path / "manifest") == 0
     monkeypatch.chdir(tmp_path)
     assert fourview("check", "manifest") == 0  # looks for every image's file
+
+
+def test_a_folder_without_a_readable_file_is_a_manifest_of_what_was_left_out(tmp_path, capsys):
+    (tmp_path / "junk").mkdir()
+    (tmp_path / "junk" / "a.txt").write_text("no DICOM")
+    out = tmp_path / "manifest"
+    assert fourview("index", tmp_path / "junk", "--source", "dicom", "-o", out) == 0
+    assert "left out: 1 not_dicom" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--split", "bogus"), "--split bogus: the manifest has no such part; there are: none"),
+        (("-o", "."), "is a folder; -o needs a file"),
+    ],
+)
+def test_predict_refuses_what_would_give_no_scores(made, words, says, tmp_path, capsys):
+    inputs = ("--manifest", made / "manifest", "--store", made / "store", "--exact")
+    out = () if "-o" in words else ("-o", tmp_path / "scores.parquet")
+    assert fourview("predict", *inputs, *out, *words) == BAD_DATA
+    assert says in capsys.readouterr().err
+
+
+def test_predict_says_which_images_have_no_pixels(made, tmp_path, capsys):
+    made_later = ("phantom", tmp_path / "phantom", "--exams", 1, "--seed", 6, "--preset",
+                  "miniature", "--workers", 1)  # fmt: skip
+    assert fourview(*made_later) == 0
+    index = ("index", tmp_path / "phantom", "--source", "phantom", "-o", tmp_path / "manifest")
+    assert fourview(*index) == 0
+    inputs = ("--manifest", tmp_path / "manifest", "--store", made / "store", "--exact")
+    assert fourview("predict", *inputs, "-o", tmp_path / "scores.parquet") == BAD_DATA
+    assert "the store has none of the 4 images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--set", "batch=-4"), BAD_DATA, "--set batch=-4: batch is -4, need 1 or more"),
+        (("--set", "epochs=0"), BAD_DATA, "epochs is 0, need 1 or more"),
+        (("--set", "optimizer.lr=-3"), BAD_DATA, "lr is -3.0, need more than 0"),
+        (("--save-every", 0), USAGE, "--save-every"),
+        (("--workers", -1), USAGE, "--workers"),
+    ],
+)
+def test_numbers_that_are_too_small_train_nothing(made, words, code, says, tmp_path, capsys):
+    inputs = ("--manifest", made / "manifest", "--store", made / "store", "-o", tmp_path / "run")
+    assert fourview("train", "mvccl:small", *inputs, *words) == code
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_where_a_folder_is_needed_is_one_line(made, tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    spec = ("--spec", "mvccl-192x96", "--workers", 1)
+    assert fourview("prepare", made / "manifest", *spec, "-o", file) == BAD_DATA
+    assert fourview("read", made / "phantom" / "dicom", "-o", file / "out", "--exact") == BAD_DATA
+    errors = capsys.readouterr().err
+    assert errors.count("a file where a folder is needed") == 2
+    assert "Traceback" not in errors
+
+
+def test_a_file_that_was_mended_is_prepared_when_asked_for(made, tmp_path, capsys):
+    whole = made / "phantom"
+    broken = tmp_path / "phantom"
+    shutil.copytree(whole, broken)
+    manifest, store = tmp_path / "manifest", tmp_path / "store"
+    assert fourview("index", broken, "--source", "phantom", "-o", manifest) == 0
+    file = min(path for path in (broken / "dicom").rglob("*") if path.is_file())
+    content = file.read_bytes()
+    file.write_bytes(b"")
+    prepare = ("prepare", manifest, "--spec", "mvccl-192x96", "-o", store, "--workers", 1)
+    assert fourview(*prepare) == 0
+    assert "--retry-failed" in capsys.readouterr().out
+    file.write_bytes(content)
+    assert fourview(*prepare, "--retry-failed") == 0
+    assert "12 images in" in capsys.readouterr().out
 
 
 def test_reading_dicom_gives_the_scores_of_the_store(made, capsys):
@@ -137,3 +220,19 @@ def test_a_mistake_gives_one_line_and_its_exit_code(
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
     assert says in error
+
+
+def test_an_interrupted_command_says_how_it_goes_on(tmp_path):
+    command = ("phantom", tmp_path / "made", "--exams", 500, "--preset", "miniature",
+               "--workers", 1)  # fmt: skip
+    child = subprocess.Popen(
+        [sys.executable, "-c", "from fourview.cli.main import main; main()", *map(str, command)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while child.poll() is None and not any((tmp_path / "made").rglob("*.dcm")):
+        time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == INTERRUPTED
+    assert "error: interrupted; the same command goes on" in errors

@@ -1,5 +1,6 @@
 """``fourview convert``: published weights of others to a checkpoint."""
 
+import json as jsonlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +35,7 @@ def convert(
         json: Print what was made as JSON.
     """
     if not file:
-        print("\n".join(published_names()))
+        print(jsonlib.dumps(published_names()) if json else "\n".join(published_names()))
         return 0
     if weights is None or out is None:
         print("error: need --as WEIGHTS and -o FOLDER", file=sys.stderr)

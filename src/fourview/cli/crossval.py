@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.numbers import SomeOrNone
 from fourview.cli.progress import progress_bar
 from fourview.data.manifest import read_manifest
 from fourview.data.store import Store
@@ -30,7 +31,7 @@ def crossval(
     fold_seed: int = 0,
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     seed: int | None = None,
-    workers: int = 0,
+    workers: SomeOrNone = 0,
     cache_gb: float = 4.0,
     json: bool = False,
 ) -> None:

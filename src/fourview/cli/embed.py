@@ -6,6 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.numbers import Some, SomeOrNone
+from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.data.manifest import manifest_hash, read_manifest
 from fourview.data.store import Store
@@ -24,8 +26,8 @@ def embed(
     template: str = "",
     style: str = "structured",
     device: str = "cpu",
-    batch: int = 8,
-    workers: int = 0,
+    batch: Some = 8,
+    workers: SomeOrNone = 0,
     json: bool = False,
 ) -> None:
     """Write the features of images, and of their captions, in the space where both are compared.
@@ -44,13 +46,14 @@ def embed(
         workers: Processes that read the store.
         json: Print the summary as JSON.
     """
-    tables = read_manifest(manifest)
+    tables, pixels = read_manifest(manifest), Store.open(store)
+    require_images(tables, pixels, split)
     model = load_language_model(run, device=device)
     with progress_bar(quiet=json) as update:
         found = embed_manifest(
             model,
             tables,
-            Store.open(store),
+            pixels,
             splits=split or None,
             style=style if texts else None,
             template=template,

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args
 import polars as pl
 from cyclopts import Parameter
 
+from fourview.cli.numbers import Some
 from fourview.cli.progress import progress_bar
 from fourview.data.executor import find_executor
 from fourview.data.image_labels import with_stand_in_birads
@@ -31,7 +32,7 @@ def index(
     seed: int = 0,
     image_birads: bool = False,
     label_rule: str = "",
-    workers: int = 2,
+    workers: Some = 2,
     executor: str = "local",
     json: bool = False,
 ) -> None:

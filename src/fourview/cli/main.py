@@ -19,6 +19,7 @@ app = App(
     help="Deep learning on mammograms, from raw DICOM to a report. Research use only.",
     version=__version__,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # main says what to do then
     default_parameter=Parameter(negative=""),  # switches are off unless named: no --no-json
 )
 COMMANDS = {  # imported when called, so that `index` never waits for torch
@@ -46,6 +47,14 @@ for _name, _help in COMMANDS.items():
     app.command(_FUNCTIONS.get(_name, f"fourview.cli.{_name}:{_name}"), name=_name, help=_help)
 
 
+_IN_THE_WAY = {
+    NotADirectoryError: "a file where a folder is needed",
+    FileExistsError: "a file where a folder is needed",
+    IsADirectoryError: "a folder where a file is needed",
+    PermissionError: "not allowed to read or write here",
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
     try:
@@ -55,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print_error=False,
         )
     except CycloptsError as error:
-        _say(f"{error}; see: fourview --help")
+        command = next((c for c in arguments or sys.argv[1:] if c in COMMANDS), "")
+        _say(f"{error}; see: fourview {command + ' ' if command else ''}--help")
         sys.exit(USAGE)
     except FourviewError as error:
         _say(str(error))
@@ -63,8 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except FileNotFoundError as error:
         _say(f"{error.filename}: not found")
         sys.exit(BAD_DATA)
+    except (NotADirectoryError, IsADirectoryError, FileExistsError, PermissionError) as error:
+        _say(f"{error.filename2 or error.filename}: {_IN_THE_WAY[type(error)]}")
+        sys.exit(BAD_DATA)
     except KeyboardInterrupt:
-        _say("interrupted; the same command goes on where it stopped")
+        _say("interrupted; the same command goes on where it stopped (train: with --resume)")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # `fourview list | head`
         sys.exit(OK)

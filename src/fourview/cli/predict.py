@@ -8,6 +8,8 @@ from typing import Annotated
 import polars as pl
 from cyclopts import Parameter
 
+from fourview.cli.numbers import Some, SomeOrNone
+from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.data.executor import find_executor
 from fourview.data.manifest import manifest_hash, read_manifest
@@ -33,8 +35,8 @@ def predict(
     prompts: str | None = None,
     template: str = "",
     exact: bool = False,
-    batch: int = 8,
-    workers: int = 0,
+    batch: Some = 8,
+    workers: SomeOrNone = 0,
     executor: str | None = None,
     json: bool = False,
 ) -> None:
@@ -60,6 +62,11 @@ def predict(
     """
     whole, pixels = read_manifest(manifest), Store.open(store)
     tables = with_views(whole, view) if view else whole
+    if out.is_dir():
+        raise FourviewError(
+            f"{out}: is a folder; -o needs a file, such as {out / 'scores.parquet'}"
+        )
+    require_images(tables, pixels, split)
     if prompts is not None:
         _zero_shot(run, prompts, template, tables, pixels, out, split, batch, workers, json=json)
         return

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.numbers import Some
 from fourview.cli.progress import progress_bar
 from fourview.data.executor import find_executor
 from fourview.data.manifest import read_manifest
@@ -21,8 +22,9 @@ def prepare(
     *,
     spec: str,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    workers: int = 2,
+    workers: Some = 2,
     executor: str = "local",
+    retry_failed: bool = False,
     json: bool = False,
 ) -> None:
     """Make a store: the pixels of every image of a manifest, as models of one pixel spec see them.
@@ -35,6 +37,7 @@ def prepare(
         out: Folder of the store.
         workers: Processes.
         executor: Where they run: local, or ray (the cluster in RAY_ADDRESS, else one started here).
+        retry_failed: Try files again that an earlier run found to be bad, as they are mended now.
         json: Print the summary as JSON.
     """
     with progress_bar(quiet=json) as update:
@@ -43,6 +46,7 @@ def prepare(
             pixel_spec(spec),
             out,
             executor=find_executor(executor, workers),
+            retry_failed=retry_failed,
             progress=lambda done, of: update("images", done, of),
         )
     failed = summary.failed
@@ -53,5 +57,7 @@ def prepare(
     print(f"{summary.num_stored} images in {out}, {summary.num_new} of them new")
     for row in failed.head(SHOWN).iter_rows(named=True):
         print(f"failed: {row['path']}: {row['detail']}")
+    if len(failed) and not retry_failed:
+        print("failed files that were mended since are tried again with --retry-failed")
     if len(failed) > SHOWN:
         print(f"failed: {len(failed) - SHOWN} more; all are in {out / FAILED}")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.numbers import Some, SomeOrNone
+from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.data.manifest import read_manifest
 from fourview.data.store import Store
@@ -25,8 +27,8 @@ def search(
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     split: tuple[str, ...] = (),
     device: str = "cpu",
-    batch: int = 8,
-    workers: int = 0,
+    batch: Some = 8,
+    workers: SomeOrNone = 0,
     json: bool = False,
 ) -> None:
     """Rank images by how well a text describes them.
@@ -54,10 +56,12 @@ def search(
     elif manifest is None or store is None:
         raise FourviewError("search needs --manifest and --store, or --embeddings")
     else:
+        tables, pixels = read_manifest(manifest), Store.open(store)
+        require_images(tables, pixels, split)
         with progress_bar(quiet=json) as update:
             images = model.encode_images(
-                read_manifest(manifest),
-                Store.open(store),
+                tables,
+                pixels,
                 splits=split or None,
                 batch_size=batch,
                 workers=workers,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.progress import progress_bar
 from fourview.data.manifest import read_manifest
 from fourview.data.store import Store
@@ -32,8 +33,8 @@ def train(
     trials: int | None = None,
     start: Path | None = None,
     context: Path | None = None,
-    workers: int = 0,
-    save_every: int = 500,
+    workers: SomeOrNone = 0,
+    save_every: Some = 500,
     cache_gb: float = 4.0,
     json: bool = False,
 ) -> None:

@@ -77,11 +77,14 @@ class _Table:
         if self.name not in MAY_GO_ON:
             self._write(rows)
             return
+        if rows.is_empty():
+            self._write(rows)
+            return
         if self.held is not None:
             both = pl.concat([self.held, rows])
             rows = both.unique(self.keys, keep="last", maintain_order=True).sort(self.keys)
-        exam = pl.struct("patient_id", "exam_id")
-        is_last = (exam == exam.last()).fill_null(False)
+        last = rows.row(-1, named=True)
+        is_last = pl.all_horizontal(pl.col(k) == last[k] for k in ("patient_id", "exam_id"))
         self.held = rows.filter(is_last)
         self._write(rows.filter(~is_last))
 

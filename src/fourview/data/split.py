@@ -214,9 +214,16 @@ def _require_fractions(fractions: Mapping[str, float]) -> None:
     if unknown:
         raise ManifestError(f"no split '{unknown[0]}'; there are: {', '.join(SPLITS)}")
     if any(share < 0 for share in fractions.values()) or not fractions:
-        raise ManifestError(f"fractions are {dict(fractions)}, need shares of 0 and more")
-    if abs(sum(fractions.values()) - 1) > TOLERANCE:
-        raise ManifestError(f"fractions sum to {sum(fractions.values())}, need 1")
+        raise ManifestError(f"shares of a split are {_listed(fractions)}; need 0 or more each")
+    total = sum(fractions.values())
+    if abs(total - 1) > TOLERANCE:
+        raise ManifestError(
+            f"shares of a split are {_listed(fractions)}; they sum to {total:g}, need 1"
+        )
+
+
+def _listed(fractions: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {share:g}" for name, share in fractions.items()) or "none"
 
 
 def _part(manifest: Manifest, split: str | None) -> Manifest:

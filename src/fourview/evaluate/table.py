@@ -41,11 +41,15 @@ def read_predictions(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
     Raises:
         EvaluationError: The file cannot be read, or has none of the known forms.
     """
+    if path.is_dir():
+        raise EvaluationError(f"{path}: is a folder; name the table, such as predictions.parquet")
     try:
         if path.suffix == ".csv":
             raw, metadata = pl.read_csv(path, infer_schema=False), {}
         else:
             raw, metadata = pl.read_parquet(path), dict(pl.read_parquet_metadata(path))
+    except FileNotFoundError:
+        raise EvaluationError(f"{path}: not found") from None
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise EvaluationError(f"{path}: is no CSV or Parquet table ({reason})") from None

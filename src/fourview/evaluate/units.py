@@ -109,7 +109,7 @@ def gather_units(
     frame = scored.join(inside, on=keys, how="inner", suffix="_known", maintain_order="left")
     unmatched = _unmatched(scored, inside, outside, keys)
     if len(frame) == 0:
-        _refuse_strangers(scored, inside, keys, protocol)
+        _refuse_strangers(scored, inside, keys, protocol, split)
     _refuse_contradictions(frame)
     _refuse_other_labels(frame)
     unknown = frame.filter(pl.col("label").is_null())
@@ -262,11 +262,15 @@ def _count_notes(unmatched: pl.DataFrame) -> tuple[str, ...]:
 
 
 def _refuse_strangers(
-    scored: pl.DataFrame, inside: pl.DataFrame, keys: list[str], protocol: Protocol
+    scored: pl.DataFrame,
+    inside: pl.DataFrame,
+    keys: list[str],
+    protocol: Protocol,
+    split: str | None,
 ) -> None:
     if len(inside) == 0:
         raise EvaluationError(
-            f"{protocol.name}: the manifest has no {protocol.unit} of split '{protocol.split}';"
+            f"{protocol.name}: the manifest has no {protocol.unit} of split '{split}';"
             " index with splits or name another one"
         )
     raise EvaluationError(

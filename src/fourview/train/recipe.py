@@ -35,6 +35,10 @@ class OptimizerConfig:
     clip_norm: float | None = None
     search: tuple[float, float] | None = None
 
+    def __post_init__(self) -> None:
+        if not self.lr > 0:
+            raise ValueError(f"lr is {self.lr}, need more than 0")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleConfig:
@@ -141,6 +145,9 @@ class Recipe:
     patience_epochs: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("batch", "epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, need 1 or more")
         stages = find_family(self.family).stages
         if self.stage not in stages:
             raise RecipeError(

@@ -1,0 +1,42 @@
+"""Which images a command reads: those of the parts asked for, as far as the store has them."""
+
+import sys
+
+import polars as pl
+
+from fourview.data.manifest import images_to_read
+from fourview.data.store import Store
+from fourview.entities import Manifest
+from fourview.errors import ManifestError, StoreError
+
+
+def require_images(manifest: Manifest, store: Store, split: tuple[str, ...]) -> None:
+    """See that there is something to read, and say what has no pixels.
+
+    Raises:
+        ManifestError: No exam is of a part that was asked for.
+        StoreError: The store has none of the images.
+    """
+    there_are = manifest.exams["split"].drop_nulls().unique().sort().to_list()
+    for name in split:
+        if name not in there_are:
+            known = ", ".join(there_are) or "none; index with --split makes them"
+            raise ManifestError(
+                f"--split {name}: the manifest has no such part; there are: {known}"
+            )
+    exams = manifest.exams
+    if split:
+        exams = exams.filter(pl.col("split").is_in(split))
+    wanted = images_to_read(manifest).join(exams, on="exam_id", how="semi")["image_id"]
+    missing = wanted.filter(~wanted.is_in(store.table["image_id"].implode()))
+    if len(wanted) and len(missing) == len(wanted):
+        raise StoreError(
+            f"the store has none of the {len(wanted):,} images, such as {wanted[0]}; "
+            "prepare it from this manifest"
+        )
+    if len(missing):
+        print(
+            f"note: {len(missing):,} of {len(wanted):,} images have no pixels in the store and are "
+            f"not read, such as {missing[0]}",
+            file=sys.stderr,
+        )
