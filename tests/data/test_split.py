@@ -118,10 +118,10 @@ def test_a_single_patient_of_a_stratum_goes_where_the_seed_says():
 @pytest.mark.parametrize(
     ("fractions", "message"),
     [
-        ({"train": 0.7, "test": 0.2}, "fractions sum to 0.8999"),
+        ({"train": 0.7, "test": 0.2}, "train 0.7, test 0.2; they sum to 0.9, need 1"),
         ({"train": 0.7, "dev": 0.3}, "no split 'dev'; there are: train, validation, test"),
-        ({"train": 1.5, "test": -0.5}, "need shares of 0 and more"),
-        ({}, "need shares of 0 and more"),
+        ({"train": 1.5, "test": -0.5}, "need 0 or more each"),
+        ({}, "need 0 or more each"),
     ],
 )
 def test_fractions_that_are_none_are_refused(fractions, message):

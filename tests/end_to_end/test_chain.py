@@ -102,7 +102,7 @@ def test_predict_says_which_images_have_no_pixels(made, tmp_path, capsys):
     [
         (("--set", "batch=-4"), BAD_DATA, "--set batch=-4: batch is -4, need 1 or more"),
         (("--set", "epochs=0"), BAD_DATA, "epochs is 0, need 1 or more"),
-        (("--set", "optimizer.lr=-3"), BAD_DATA, "lr is -3.0, need more than 0"),
+        (("--set", "optimizer.lr=-3"), BAD_DATA, "lr is -3.0, need 0 or more"),
         (("--save-every", 0), USAGE, "--save-every"),
         (("--workers", -1), USAGE, "--workers"),
     ],

@@ -186,7 +186,7 @@ def test_exit_codes_are_those_of_the_other_commands(scored, tmp_path, capsys):
     for arguments, code, words in (
         (["no-table"], 3, "there are: clsdet-table1"),
         ([TABLE, "--row", f"{ROW}={tmp_path / 'absent.csv'}"], 3, "absent.csv: not found"),
-        ([TABLE, "--rows", "x"], 2, "fourview --help"),
+        ([TABLE, "--rows", "x"], 2, "fourview reproduce --help"),
     ):
         with pytest.raises(SystemExit) as stop:
             main(["reproduce", *arguments, "--manifest", manifest, "-o", str(tmp_path / "out")])

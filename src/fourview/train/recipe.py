@@ -36,8 +36,8 @@ class OptimizerConfig:
     search: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if not self.lr > 0:
-            raise ValueError(f"lr is {self.lr}, need more than 0")
+        if not self.lr >= 0:
+            raise ValueError(f"lr is {self.lr}, need 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
