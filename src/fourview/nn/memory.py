@@ -17,7 +17,7 @@ def keep_memory() -> bool:
     """Let this process keep what it frees; it holds its highest use until it ends.
 
     A setting of the whole process, so it is made where a network is about to be computed on a
-    processor, and nowhere else. Peak use grows by about a third, as blocks leave gaps.
+    processor, and nowhere else. Peak use grows by 15 to 30 %, as blocks leave gaps.
 
     Returns:
         Whether it is kept: not where the environment says FOURVIEW_KEEP_MEMORY=0, nor where the C
