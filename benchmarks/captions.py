@@ -14,10 +14,10 @@ import numpy as np
 import polars as pl
 import torch
 
-from fourview.data.caption import CaptionTemplate, MaskConfig, caption_facts, load_template
-from fourview.data.manifest import make_manifest
-from fourview.data.prompts import make_prompts
+from fourview.captions.caption import CaptionTemplate, MaskConfig, caption_facts, load_template
+from fourview.captions.prompts import make_prompts
 from fourview.entities import Manifest
+from fourview.manifest.manifest import make_manifest
 from fourview.nn.text_tower import TextTower, TextTowerConfig
 from fourview.nn.tokenizer import Tokenizer
 

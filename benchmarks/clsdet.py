@@ -17,18 +17,18 @@ import imagecodecs
 import numpy as np
 import torch
 
-from fourview.data.codes import Codes, CopyRule, build_encoder, encode, from_levels_of
-from fourview.data.feeds.regions import RegionFeed, RegionFeedSettings
-from fourview.data.regions import RegionRule, cut_regions, find_regions, read_regions
-from fourview.data.samples import Sample
-from fourview.data.shard import Tiling, encode_shard
-from fourview.data.store import NATIVE_CANVAS, Description, Place, Store, shard_path
+from fourview.feeds.codes import Codes, CopyRule, build_encoder, encode, from_levels_of
+from fourview.feeds.grid import RegionRule, cut_regions, find_regions, read_regions
+from fourview.feeds.kinds.regions import RegionFeed, RegionFeedSettings
+from fourview.feeds.samples import Sample
 from fourview.models.clsdet.model import Clsdet, ClsdetConfig
 from fourview.models.clsdet.objective import ClsdetObjective, ClsdetObjectiveConfig
 from fourview.nn.encoder import EncoderConfig
 from fourview.nn.region_encoder import RegionEncoderConfig
 from fourview.nn.vgg_m import LEVELS
 from fourview.preprocess.spec import pixel_spec
+from fourview.store.shard import Tiling, encode_shard
+from fourview.store.store import NATIVE_CANVAS, Description, Place, Store, shard_path
 from fourview.train.batches import epoch_batches
 
 FRAME, BREAST = (3328, 2560), (3072, 1500)

@@ -7,8 +7,8 @@ import imagecodecs
 import numpy as np
 
 from benchmarks.store import SIZE, levels, median_s
-from fourview.data.patches import Area, Window, cut_window, draw_window, piece_of
-from fourview.data.shard import Tiling, encode_shard, read_shard
+from fourview.feeds.patches import Area, Window, cut_window, draw_window, piece_of
+from fourview.store.shard import Tiling, encode_shard, read_shard
 
 FINDING = Area(np.array([(500.0, 1300.0), (640.0, 1300.0), (640.0, 1460.0), (500.0, 1460.0)]))
 SIDES, DEGREES, PATCH_PX = (128.0, 384.0), 30.0, 256  # as the paper draws them

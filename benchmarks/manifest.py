@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from fourview.data.check import check_folder, label_counts
-from fourview.data.manifest import (
+from fourview.entities import Manifest
+from fourview.manifest.check import check_folder, label_counts
+from fourview.manifest.manifest import (
     images_with_labels,
     make_manifest,
     read_manifest,
     write_manifest,
 )
-from fourview.data.select import exam_table
-from fourview.data.split import assign_split
-from fourview.entities import Manifest
+from fourview.manifest.select import exam_table
+from fourview.manifest.split import assign_split
 
 NUM_IMAGES = 3_400_000
 PLAIN_SHARE = 0.02  # of the exams that the loops get

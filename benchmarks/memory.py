@@ -20,7 +20,7 @@ import torch
 
 from fourview.contract import ExamBatch, PatchBatch
 from fourview.models.find import find_family
-from fourview.recipes.find import find_recipe
+from fourview.study.find_recipe import find_recipe
 from fourview.train.optimise import make_optimizer
 from fourview.train.recipe import override
 

@@ -24,19 +24,19 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from fourview.data.augment import AugmentConfig, augment
-from fourview.data.feeds.exams import ExamFeed
-from fourview.data.manifest import make_manifest, read_manifest, write_manifest
-from fourview.data.prepare import prepare
-from fourview.data.samples import make_samples
-from fourview.data.store import Store
 from fourview.entities import Manifest
+from fourview.feeds.augment import AugmentConfig, augment
+from fourview.feeds.kinds.exams import ExamFeed
+from fourview.feeds.samples import make_samples
 from fourview.losses.classification import masked_cross_entropy
+from fourview.manifest.manifest import make_manifest, read_manifest, write_manifest
 from fourview.models.mvccl.model import Mvccl, MvcclConfig
 from fourview.models.mvccl.objective import MvcclObjective, MvcclObjectiveConfig
 from fourview.nn.encoder import EncoderConfig
 from fourview.predict.engine import Engine
 from fourview.preprocess.spec import pixel_spec
+from fourview.store.prepare import prepare
+from fourview.store.store import Store
 from fourview.train.batches import epoch_batches
 
 PAIRS = 3

@@ -42,13 +42,13 @@ from dicom_examples import (
     mammogram,
     write_mammogram,
 )
-from fourview.data.manifest import make_manifest
-from fourview.data.prepare import prepare
-from fourview.data.read_image import read_processed
-from fourview.data.shard import Tiling, encode_shard
-from fourview.data.store import canvas_of
+from fourview.manifest.manifest import make_manifest
 from fourview.preprocess.pipeline import to_pixel_levels
 from fourview.preprocess.spec import PixelSpec, pixel_spec
+from fourview.store.prepare import prepare
+from fourview.store.read_image import read_processed
+from fourview.store.shard import Tiling, encode_shard
+from fourview.store.store import canvas_of
 
 NUM_IMAGES, ROUNDS = 24, 3  # of the runs with one and with two workers, in turns
 ROW: dict[str, Any] = {"side": "L", "view": "CC", "modifiers": None, "voi": None, "path": "x.dcm"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 
-from fourview.data.shard import Tiling, encode_shard, read_shard
+from fourview.store.shard import Tiling, encode_shard, read_shard
 
 SIZE = (2944, 1920)
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fourview.predict.checkpoint import load_checkpoint
+from fourview.checkpoint.card import load_checkpoint
 from fourview.train.run_folder import BEST
 
 PROTOCOL = "screening-breast-v1"

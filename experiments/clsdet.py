@@ -26,23 +26,23 @@ import polars as pl
 import torch
 
 from fourview.contract import ExamBatch
-from fourview.data.feed import FeedRequest
-from fourview.data.feeds.regions import make_feed
-from fourview.data.image_labels import with_stand_in_birads
-from fourview.data.manifest import read_manifest, write_manifest
-from fourview.data.sources.phantom import read_phantom
-from fourview.data.split import assign_split, without_patients
-from fourview.data.store import Store
 from fourview.entities import PREDICTIONS_SCHEMA
 from fourview.evaluate.run import evaluate
 from fourview.evaluate.several_runs import measure_runs
 from fourview.evaluate.table import read_predictions
+from fourview.feeds.feed import FeedRequest
+from fourview.feeds.kinds.regions import make_feed
+from fourview.manifest.image_labels import with_stand_in_birads
+from fourview.manifest.manifest import read_manifest, write_manifest
+from fourview.manifest.split import assign_split, without_patients
 from fourview.models.clsdet.heads import select_regions
 from fourview.models.clsdet.model import Clsdet
 from fourview.models.clsdet.rows import Rows
 from fourview.predict.reader import load_model
 from fourview.predict.samples import batches, prediction_rows, region_rows
 from fourview.recipes import clsdet
+from fourview.sources.phantom import read_phantom
+from fourview.store.store import Store
 from fourview.train.loop import Machine
 from fourview.train.recipe import Recipe, override
 from fourview.train.run import train

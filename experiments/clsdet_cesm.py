@@ -16,11 +16,11 @@ import numpy as np
 import polars as pl
 from PIL import Image as Picture
 
-from fourview.data.manifest import read_manifest
-from fourview.data.store import Store
 from fourview.entities import Manifest
 from fourview.geometry import Box
+from fourview.manifest.manifest import read_manifest
 from fourview.predict.reader import load_model
+from fourview.store.store import Store
 
 TOP = (1, 3)
 NUM_CASES, SEED, REPLICATES = 10, 0, 2000

@@ -18,13 +18,13 @@ from pathlib import Path
 import polars as pl
 
 from experiments.mvccl import imagenet_lite0
-from fourview.data.manifest import read_manifest
-from fourview.data.store import Store
 from fourview.entities import Manifest
 from fourview.evaluate.several_runs import measure_runs
+from fourview.manifest.manifest import read_manifest
 from fourview.nn.resnet22 import ResNet22Config
 from fourview.recipes import gmic, lesion
-from fourview.recipes.chain import Before, train_chain
+from fourview.store.store import Store
+from fourview.study.chain import Before, train_chain
 from fourview.train.loop import Machine
 from fourview.train.recipe import Recipe, override
 from fourview.train.run_folder import read_log

@@ -21,13 +21,13 @@ import numpy as np
 import polars as pl
 import torch
 
-from fourview.data.manifest import read_manifest
-from fourview.data.store import Store
 from fourview.entities import Manifest
 from fourview.evaluate.auc import auroc
 from fourview.evaluate.several_runs import WayResult, measure_runs
+from fourview.manifest.manifest import read_manifest
 from fourview.predict.reader import load_model
 from fourview.recipes import mvccl
+from fourview.store.store import Store
 from fourview.train.loop import Machine
 from fourview.train.recipe import Recipe, override
 from fourview.train.run import train

@@ -13,10 +13,10 @@ import numpy as np
 import polars as pl
 
 from experiments.mvccl import tables, with_truth
-from fourview.data.manifest import read_manifest
-from fourview.data.store import Store
 from fourview.entities import Manifest
 from fourview.geometry import Box
+from fourview.manifest.manifest import read_manifest
+from fourview.store.store import Store
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from fourview.data.manifest import read_manifest
-from fourview.data.store import Store
 from fourview.dicom.image import read_image
 from fourview.entities import Manifest
+from fourview.manifest.manifest import read_manifest
+from fourview.store.store import Store
 
 NUM_EXAMS = 100
 SETS = {"C": ("test_a", "test_c"), "B": ("train_a", "train_ab")}

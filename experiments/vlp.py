@@ -24,14 +24,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from experiments.vlp_maps import Part, sentence_hits, slice_hits, told_apart
-from fourview.data.manifest import read_manifest, write_manifest
-from fourview.data.prepare import prepare
-from fourview.data.sources.phantom import read_phantom
-from fourview.data.store import Store
 from fourview.evaluate.auc import auroc
+from fourview.manifest.manifest import read_manifest, write_manifest
 from fourview.predict.language import LanguageModel, load_language_model
 from fourview.preprocess.spec import pixel_spec
 from fourview.recipes import clip, glam, mama
+from fourview.sources.phantom import read_phantom
+from fourview.store.prepare import prepare
+from fourview.store.store import Store
 from fourview.train.recipe import Recipe
 from fourview.train.run import train
 from fourview.train.run_folder import BEST

@@ -13,15 +13,15 @@ import numpy as np
 import polars as pl
 import torch
 
-from fourview.data.caption import Caption, load_template
-from fourview.data.feeds.captions import CaptionFeedConfig, prepare_captions
-from fourview.data.manifest import read_manifest
-from fourview.data.split import assign_split
-from fourview.data.store import Store
+from fourview.captions.caption import Caption, load_template
 from fourview.evaluate.auc import auroc
+from fourview.feeds.kinds.captions import CaptionFeedConfig, prepare_captions
 from fourview.geometry import Box
+from fourview.manifest.manifest import read_manifest
+from fourview.manifest.split import assign_split
 from fourview.phantom.tables import unpack_mask
 from fourview.predict.language import LanguageModel
+from fourview.store.store import Store
 from fourview.train.recipe import Recipe
 
 AT_ONCE = 64  # images

@@ -10,14 +10,14 @@ import numpy as np
 import polars as pl
 import torch
 
+from fourview.captions.caption import load_template
 from fourview.contract import ExamBatch, PatchBatch
-from fourview.data.caption import load_template
-from fourview.data.manifest import make_manifest
-from fourview.data.prepare import prepare
-from fourview.data.store import Store
 from fourview.entities import Manifest
+from fourview.manifest.manifest import make_manifest
 from fourview.nn.tokenizer import Tokenizer, TokenizerConfig
 from fourview.preprocess.spec import pixel_spec
+from fourview.store.prepare import prepare
+from fourview.store.store import Store
 
 UNKNOWN = math.nan
 

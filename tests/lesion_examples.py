@@ -7,17 +7,17 @@ import polars as pl
 import torch
 
 from factory import drawn_manifest, exam_batch
-from fourview.data.feeds.patches import PatchSettings
-from fourview.data.manifest import make_manifest
-from fourview.data.prepare import prepare
-from fourview.data.raster import read_raster
-from fourview.data.store import Store
+from fourview.checkpoint.card import save_checkpoint
 from fourview.entities import Exam, Manifest
+from fourview.feeds.kinds.patches import PatchSettings
+from fourview.manifest.manifest import make_manifest
 from fourview.models.find import find_family
 from fourview.models.lesion.model import TINY
 from fourview.models.lesion.objective import LesionObjectiveConfig
-from fourview.predict.checkpoint import save_checkpoint
 from fourview.preprocess.spec import pixel_spec
+from fourview.store.prepare import prepare
+from fourview.store.raster import read_raster
+from fourview.store.store import Store
 from fourview.train.recipe import OptimizerConfig, Recipe, ScheduleConfig, SplitConfig
 
 SPEC = "mvccl-192x96"

@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 
-from fourview.data.manifest import make_manifest
 from fourview.entities import Manifest
+from fourview.manifest.manifest import make_manifest
 
 
 def scored_set(

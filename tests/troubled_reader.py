@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fourview.data.read_image import read_listed_image
 from fourview.entities import Image
 from fourview.preprocess.spec import PixelSpec
+from fourview.store.read_image import read_listed_image
 
 
 def read_with_trouble(path: Path, row: Mapping[str, Any], spec: PixelSpec) -> Image:

@@ -11,7 +11,7 @@ import fourview.models
 import fourview.recipes
 from factory import exam_batch
 from fourview.models.find import find_family
-from fourview.recipes.find import find_recipe
+from fourview.study.find_recipe import find_recipe
 
 GUIDE = Path(__file__).parents[2] / "docs" / "adding_a_model.md"
 

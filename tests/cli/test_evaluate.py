@@ -7,9 +7,9 @@ import pytest
 
 from fourview.cli.compare import compare
 from fourview.cli.evaluate import evaluate
-from fourview.data.manifest import write_manifest
 from fourview.errors import EvaluationError
 from fourview.evaluate.table import write_predictions
+from fourview.manifest.manifest import write_manifest
 from scored_sets import scored_set
 
 

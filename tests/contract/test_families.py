@@ -10,9 +10,9 @@ import torch
 
 import fourview
 from factory import box_batch, caption_batch, exam_batch, patch_batch, region_batch
+from fourview.checkpoint.card import load_checkpoint, save_checkpoint
 from fourview.contract import ExamBatch, ModelFamily, ModelOutput, task
 from fourview.models.find import family_names, find_family
-from fourview.predict.checkpoint import load_checkpoint, save_checkpoint
 from fourview.preprocess.spec import pixel_spec
 
 FAMILIES = [find_family(name) for name in family_names()]

@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 from sklearn import metrics as sk
 
-from fourview.data.manifest import make_manifest
 from fourview.entities import IMAGES_SCHEMA
 from fourview.errors import EvaluationError
 from fourview.evaluate.compare import compare
 from fourview.evaluate.protocols import PROTOCOLS
 from fourview.evaluate.run import evaluate
 from fourview.evaluate.units import gather_units
+from fourview.manifest.manifest import make_manifest
 from scored_sets import scored_set
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from fourview.data.manifest import make_manifest
 from fourview.errors import EvaluationError
 from fourview.evaluate.labels import RULES, labelled_units
 from fourview.evaluate.protocols import PROTOCOLS, find_protocol
 from fourview.evaluate.published import published_numbers
+from fourview.manifest.manifest import make_manifest
 
 FROZEN = {
     "metarepo-image-v1": "ea8e6ed42f75a21d",

@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fourview.data.manifest import make_manifest
 from fourview.entities import PREDICTIONS_SCHEMA, Manifest
 from fourview.errors import EvaluationError
 from fourview.evaluate.several_runs import measure_runs
+from fourview.manifest.manifest import make_manifest
 
 NUM_PATIENTS = 120
 

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from fourview.data.caption import load_template
+from fourview.captions.caption import load_template
 from fourview.errors import CaptionError
 from fourview.nn.tokenizer import (
     CLS,

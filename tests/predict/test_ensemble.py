@@ -8,9 +8,9 @@ import torch
 
 import fourview
 from factory import drawn_store
+from fourview.checkpoint.card import load_checkpoint, save_checkpoint
 from fourview.errors import CheckpointError
 from fourview.models.find import find_family
-from fourview.predict.checkpoint import load_checkpoint, save_checkpoint
 from fourview.preprocess.spec import pixel_spec
 
 

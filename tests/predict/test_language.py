@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from factory import drawn_store
+from fourview.captions.caption import caption_facts, load_template
+from fourview.captions.prompts import make_prompts
+from fourview.checkpoint.card import save_checkpoint
 from fourview.cli.main import main
-from fourview.data.caption import caption_facts, load_template
-from fourview.data.manifest import write_manifest
-from fourview.data.prompts import make_prompts
 from fourview.errors import CheckpointError
 from fourview.evaluate.run import evaluate
+from fourview.manifest.manifest import write_manifest
 from fourview.models.find import find_family
-from fourview.predict.checkpoint import save_checkpoint
 from fourview.predict.language import LanguageModel, load_language_model, sentences_of
 from fourview.preprocess.spec import pixel_spec
-from fourview.recipes.reproduce import reproduce
+from fourview.study.reproduce import reproduce
 
 # float32 sums over batches of other shapes
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}

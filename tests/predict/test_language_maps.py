@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from factory import drawn_mammogram
+from fourview.checkpoint.card import save_checkpoint
 from fourview.entities import (
     BreastPrediction,
     Exam,
@@ -20,7 +21,6 @@ from fourview.entities import (
 from fourview.errors import CheckpointError
 from fourview.geometry import Box
 from fourview.models.find import find_family
-from fourview.predict.checkpoint import save_checkpoint
 from fourview.predict.language import load_language_model
 from fourview.predict.language_maps import CUT_OUT, FOUND, LanguageMaps, slice_map
 from fourview.preprocess.pipeline import process

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from factory import drawn_mammogram
+from fourview.checkpoint.card import save_checkpoint
 from fourview.contract import task
 from fourview.entities import Exam, Image, View
 from fourview.models.find import find_family
-from fourview.predict.checkpoint import save_checkpoint
 from fourview.predict.reader import load_model, mean_prediction
 from fourview.preprocess.spec import pixel_spec
 

@@ -6,15 +6,15 @@ import imagecodecs
 import polars as pl
 import pytest
 
-from fourview.data.executor import LocalExecutor, RayExecutor
-from fourview.data.manifest import make_manifest, write_manifest
-from fourview.data.prepare import prepare
-from fourview.data.store import Store
 from fourview.entities import PREDICTIONS_SCHEMA
 from fourview.errors import FourviewError
+from fourview.jobs.executor import LocalExecutor, RayExecutor
+from fourview.manifest.manifest import make_manifest, write_manifest
 from fourview.predict.reader import load_model
 from fourview.predict.spread import BATCHES, Spread, predict_spread
 from fourview.preprocess.spec import pixel_spec
+from fourview.store.prepare import prepare
+from fourview.store.store import Store
 from job_examples import killed_once
 from mammogram_examples import breast_pixels
 

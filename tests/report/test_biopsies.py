@@ -11,7 +11,7 @@ from fourview.entities import BreastPrediction, Finding, Patch, Region
 from fourview.evaluate.auc import tnr_at_fnr
 from fourview.evaluate.operating import choose_threshold
 from fourview.geometry import Box
-from fourview.predict.study import Named
+from fourview.predict.studies import Named
 from fourview.report.biopsies import avoided_biopsies, miss_rates, thumbnails, verdict
 from fourview.report.display import show
 from fourview.report.exam_html import ReportOptions, exam_html, write_exam_report

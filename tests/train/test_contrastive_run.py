@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from factory import drawn_store
-from fourview.data.feeds.captions import CaptionFeedConfig
+from fourview.feeds.kinds.captions import CaptionFeedConfig
 from fourview.models.mama.model import TINY
 from fourview.models.mama.objective import MamaObjectiveConfig
 from fourview.train.loop import Machine

@@ -3,7 +3,7 @@
 import pytest
 
 from fourview.errors import RecipeError
-from fourview.recipes.find import find_recipe, recipe_names, recipe_purpose
+from fourview.study.find_recipe import find_recipe, recipe_names, recipe_purpose
 from fourview.train.recipe import override, recipe_from_json
 
 

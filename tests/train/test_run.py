@@ -15,10 +15,10 @@ import pytest
 from safetensors.torch import load_file
 
 from factory import drawn_store
-from fourview.data.manifest import write_manifest
 from fourview.errors import TrainingError
 from fourview.evaluate.operating import read_thresholds
 from fourview.evaluate.table import read_predictions
+from fourview.manifest.manifest import write_manifest
 from fourview.models.mvccl.model import TINY
 from fourview.predict.reader import load_model
 from fourview.train.loop import Machine
@@ -139,8 +139,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_run import RECIPE
-from fourview.data.manifest import read_manifest
-from fourview.data.store import Store
+from fourview.manifest.manifest import read_manifest
+from fourview.store.store import Store
 from fourview.train.loop import Machine
 from fourview.train.run import train
 train(RECIPE, read_manifest(Path(sys.argv[2])), Store.open(sys.argv[3]), Path(sys.argv[4]),

@@ -8,9 +8,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fourview.data.check import check_folder, label_counts
-from fourview.data.manifest import read_manifest
 from fourview.errors import FourviewError
+from fourview.manifest.check import check_folder, label_counts
+from fourview.manifest.manifest import read_manifest
 
 
 def check(

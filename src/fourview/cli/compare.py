@@ -4,12 +4,12 @@ import json as jsonlib
 from dataclasses import asdict
 from pathlib import Path
 
-from fourview.data.manifest import read_manifest
 from fourview.evaluate.compare import Comparison
 from fourview.evaluate.compare import compare as run_compare
 from fourview.evaluate.protocols import find_protocol
 from fourview.evaluate.run import OF_PROTOCOL
 from fourview.evaluate.table import read_predictions
+from fourview.manifest.manifest import read_manifest
 from fourview.report.result_html import metric_name
 
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fourview.predict.convert import as_json, published_names
-from fourview.predict.convert import convert as convert_weights
+from fourview.checkpoint.convert import as_json, published_names
+from fourview.checkpoint.convert import convert as convert_weights
 
 
 def convert(

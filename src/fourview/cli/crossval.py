@@ -9,11 +9,11 @@ from cyclopts import Parameter
 
 from fourview.cli.numbers import SomeOrNone
 from fourview.cli.progress import progress_bar
-from fourview.data.manifest import read_manifest
-from fourview.data.store import Store
-from fourview.recipes.crossval import cross_validate
-from fourview.recipes.find import find_recipe
+from fourview.manifest.manifest import read_manifest
 from fourview.report.result_html import metric_name
+from fourview.store.store import Store
+from fourview.study.crossval import cross_validate
+from fourview.study.find_recipe import find_recipe
 from fourview.train.loop import Machine
 from fourview.train.recipe import override
 

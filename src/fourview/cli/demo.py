@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fourview.cli.progress import progress_bar
-from fourview.predict.demo import run_demo
+from fourview.study.demo import run_demo
 
 
 def demo(

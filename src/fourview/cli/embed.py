@@ -9,10 +9,10 @@ from cyclopts import Parameter
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
-from fourview.data.manifest import manifest_hash, read_manifest
-from fourview.data.store import Store
+from fourview.manifest.manifest import manifest_hash, read_manifest
 from fourview.predict.embeddings import embed_manifest, write_embeddings
 from fourview.predict.language import load_language_model
+from fourview.store.store import Store
 
 
 def embed(

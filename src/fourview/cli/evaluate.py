@@ -7,7 +7,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fourview.data.manifest import read_manifest
 from fourview.entities import Result
 from fourview.errors import EvaluationError
 from fourview.evaluate.groups import DEFAULT_GROUPS
@@ -16,6 +15,7 @@ from fourview.evaluate.protocols import find_protocol
 from fourview.evaluate.run import OF_PROTOCOL, with_file_facts
 from fourview.evaluate.run import evaluate as run_evaluate
 from fourview.evaluate.table import read_predictions
+from fourview.manifest.manifest import read_manifest
 from fourview.report.result_files import result_to_json, write_result
 from fourview.report.result_html import metric_name, metric_text
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fourview.predict.release import export_checkpoint
+from fourview.checkpoint.release import export_checkpoint
 
 
 def export(

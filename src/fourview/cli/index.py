@@ -13,12 +13,12 @@ from cyclopts import Parameter
 
 from fourview.cli.numbers import Some
 from fourview.cli.progress import progress_bar
-from fourview.data.executor import find_executor
-from fourview.data.image_labels import with_stand_in_birads
-from fourview.data.manifest import read_description, write_manifest
-from fourview.data.sources.find import find_source, find_writer
-from fourview.data.split import assign_split
 from fourview.errors import ManifestError
+from fourview.jobs.executor import find_executor
+from fourview.manifest.image_labels import with_stand_in_birads
+from fourview.manifest.manifest import read_description, write_manifest
+from fourview.manifest.split import assign_split
+from fourview.sources.find import find_source, find_writer
 
 PARTS = ("train", "validation", "test")
 

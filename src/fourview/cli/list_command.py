@@ -32,7 +32,7 @@ def list_(what: Kind, *, json: bool = False) -> None:
 
 
 def _sources() -> dict[str, str]:
-    from fourview.data.sources.find import find_source, source_names
+    from fourview.sources.find import find_source, source_names
 
     return {name: _first_line(find_source(name)) for name in source_names()}
 
@@ -55,7 +55,7 @@ def _families() -> dict[str, str]:
 
 
 def _recipes() -> dict[str, str]:
-    from fourview.recipes.find import recipe_names, recipe_purpose
+    from fourview.study.find_recipe import recipe_names, recipe_purpose
 
     return {name: recipe_purpose(name) for name in recipe_names()}
 

@@ -4,10 +4,10 @@ import sys
 
 import polars as pl
 
-from fourview.data.manifest import images_to_read
-from fourview.data.store import Store
 from fourview.entities import Manifest
 from fourview.errors import ManifestError, StoreError
+from fourview.manifest.manifest import images_to_read
+from fourview.store.store import Store
 
 
 def require_images(manifest: Manifest, store: Store, split: tuple[str, ...]) -> None:

@@ -11,16 +11,16 @@ from cyclopts import Parameter
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
-from fourview.data.executor import find_executor
-from fourview.data.manifest import manifest_hash, read_manifest
-from fourview.data.select import with_views
-from fourview.data.store import Store
 from fourview.entities import Manifest
 from fourview.errors import FourviewError
 from fourview.evaluate.table import write_predictions
+from fourview.jobs.executor import find_executor
+from fourview.manifest.manifest import manifest_hash, read_manifest
+from fourview.manifest.select import with_views
 from fourview.predict.engine import PLAIN, best_engine
 from fourview.predict.language import about_model, load_language_model
 from fourview.predict.spread import FEW, Spread, load_runs, predict_spread
+from fourview.store.store import Store
 
 
 def predict(

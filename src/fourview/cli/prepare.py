@@ -8,11 +8,11 @@ from cyclopts import Parameter
 
 from fourview.cli.numbers import Some
 from fourview.cli.progress import progress_bar
-from fourview.data.executor import find_executor
-from fourview.data.manifest import read_manifest
-from fourview.data.prepare import prepare as prepare_store
-from fourview.data.store import FAILED
+from fourview.jobs.executor import find_executor
+from fourview.manifest.manifest import read_manifest
 from fourview.preprocess.spec import pixel_spec
+from fourview.store.prepare import prepare as prepare_store
+from fourview.store.store import FAILED
 
 SHOWN = 10  # failures that are printed
 

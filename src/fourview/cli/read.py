@@ -7,12 +7,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fourview.data.findings_file import read_findings
+from fourview.manifest.findings_file import read_findings
 from fourview.predict.engine import PLAIN, best_engine
 from fourview.predict.finding_reader import load_any_model
 from fourview.predict.language import load_language_model
 from fourview.predict.language_maps import LanguageMaps
-from fourview.predict.study import Named, Read, read_studies
+from fourview.predict.studies import Named, Read, read_studies
 from fourview.report.exam_json import exam_to_json
 
 

@@ -6,14 +6,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fourview.data.manifest import read_manifest
-from fourview.data.store import Store
 from fourview.errors import EvaluationError
-from fourview.recipes.reproduce import reproduce as run_reproduce
+from fourview.manifest.manifest import read_manifest
 from fourview.report.result_html import metric_name, metric_text
 from fourview.report.table_files import reproduction_to_json, write_reproduction
 from fourview.report.table_html import NOT_RUN, published_text
 from fourview.report.table_published import Reproduction, TableRow, find_table
+from fourview.store.store import Store
+from fourview.study.reproduce import reproduce as run_reproduce
 
 
 def reproduce(

@@ -9,11 +9,11 @@ from cyclopts import Parameter
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
-from fourview.data.manifest import read_manifest
-from fourview.data.store import Store
 from fourview.errors import FourviewError
+from fourview.manifest.manifest import read_manifest
 from fourview.predict.embeddings import read_embeddings
 from fourview.predict.language import load_language_model, rank_images, sentences_of
+from fourview.store.store import Store
 
 
 def search(

@@ -9,12 +9,12 @@ from cyclopts import Parameter
 
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.progress import progress_bar
-from fourview.data.manifest import read_manifest
-from fourview.data.store import Store
-from fourview.recipes.chain import Before, checkpoint_of, train_chain
-from fourview.recipes.find import find_recipe
-from fourview.recipes.search import search
-from fourview.recipes.start import starting_from
+from fourview.manifest.manifest import read_manifest
+from fourview.store.store import Store
+from fourview.study.chain import Before, checkpoint_of, train_chain
+from fourview.study.find_recipe import find_recipe
+from fourview.study.search import search
+from fourview.study.start import starting_from
 from fourview.train.loop import Machine
 from fourview.train.recipe import Recipe, override
 

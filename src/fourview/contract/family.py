@@ -17,11 +17,11 @@ class Stage:
     Attributes:
         objective: Network and settings to the Objective.
         settings: The frozen dataclass of that objective's settings.
-        feed: What it reads: a module of ``data/feeds/``.
+        feed: What it reads: a module of ``feeds/kinds/``.
         takes: Of the recipe that it starts from, only weights whose names begin so, and all of
             them; empty takes whatever fits.
         encoder: Of a network, what this stage leaves as it is and windows go through first, so that
-            their codes may be saved (``data.window_codes``); None where there is nothing such.
+            their codes may be saved (``feeds.window_codes``); None where there is nothing such.
     """
 
     objective: Callable[[Any, Any], Objective]

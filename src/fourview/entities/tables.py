@@ -69,7 +69,7 @@ PREDICTIONS_SCHEMA: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The tables that a data set is turned into; read and checked by ``data.manifest``.
+    """The tables that a data set is turned into; read and checked by ``manifest.manifest``.
 
     Attributes:
         source: Name of the reader that made it.

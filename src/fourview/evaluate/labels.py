@@ -10,8 +10,8 @@ from typing import Literal
 
 import polars as pl
 
-from fourview.data.split import subsample_test
 from fourview.entities import Manifest
+from fourview.manifest.split import subsample_test
 
 Unit = Literal["image", "breast", "exam", "finding"]
 Keep = Literal["all", "standard_screening_views", "birads_sample", "density_sample"]

@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from fourview.data.manifest import manifest_hash
 from fourview.entities import Manifest, Metric, Result
 from fourview.errors import EvaluationError
 from fourview.evaluate.curves import curves_of
@@ -30,6 +29,7 @@ from fourview.evaluate.published import published_numbers
 from fourview.evaluate.resample import Resampling
 from fourview.evaluate.table import completed
 from fourview.evaluate.units import Units, gather_units
+from fourview.manifest.manifest import manifest_hash
 
 METAREPO_MINIMUM = 8  # units below which the meta-repository prints no figure
 JACKKNIFE_GROUPS = 1000  # more clusters than this are left out in groups, for BCa

@@ -1,6 +1,6 @@
 """Texts to token numbers: a small tokenizer of our own, or that of any transformers model.
 
-Input is a list of sentences, as ``data.caption.Caption`` has them. Layout of a text:
+Input is a list of sentences, as ``captions.caption.Caption`` has them. Layout of a text:
 
     [CLS] sentence 1 [SEP] sentence 2 [SEP] ...                 encoders such as BERT
     <begin> sentence 1 <separator> sentence 2 <separator> <end>   decoders such as BioMedLM

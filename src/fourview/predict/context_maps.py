@@ -8,15 +8,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fourview.checkpoint.card import load_checkpoint
 from fourview.contract import ExamBatch, ModelFamily, ModelOutput
-from fourview.data.context import ContextMaps, have_maps, write_maps
-from fourview.data.feeds.exams import ExamFeed
-from fourview.data.samples import make_samples
-from fourview.data.store import Store
 from fourview.entities import Manifest
 from fourview.errors import CheckpointError
-from fourview.predict.checkpoint import load_checkpoint
+from fourview.feeds.context import ContextMaps, have_maps, write_maps
+from fourview.feeds.kinds.exams import ExamFeed
+from fourview.feeds.samples import make_samples
 from fourview.predict.samples import Progress, batches
+from fourview.store.store import Store
 
 
 def context_of(

@@ -8,12 +8,12 @@ from typing import cast, get_args
 import polars as pl
 import torch
 
-from fourview.data.caption import Style
-from fourview.data.feeds.captions import CaptionFeedConfig, prepare_captions
-from fourview.data.store import Store
+from fourview.captions.caption import Style
 from fourview.entities import Manifest
 from fourview.errors import CaptionError, CheckpointError
+from fourview.feeds.kinds.captions import CaptionFeedConfig, prepare_captions
 from fourview.predict.language import ImageEmbeddings, LanguageModel, Progress, about_model
+from fourview.store.store import Store
 
 KEYS = ("image_id", "patient_id", "exam_id", "side", "view")
 

@@ -6,11 +6,11 @@ from functools import partial
 
 import polars as pl
 
-from fourview.data.store import Store
 from fourview.entities import PREDICTIONS_SCHEMA, Exam, ExamPrediction, Manifest
 from fourview.errors import CheckpointError
 from fourview.predict.reader import Reader, mean_prediction
 from fourview.predict.samples import Progress
+from fourview.store.store import Store
 
 KEYS = [name for name in PREDICTIONS_SCHEMA if name != "score"]
 

@@ -10,13 +10,8 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
+from fourview.checkpoint.card import DESCRIPTION, ModelCard, load_checkpoint
 from fourview.contract import ModelFamily, ModelOutput, task
-from fourview.data.feed import FeedRequest, find_feed
-from fourview.data.feeds.patches import PatchSettings, ReadPatches, collate_patches, grid_maps
-from fourview.data.patches import Window, cut_window, piece_of, windows_of_finding
-from fourview.data.samples import Sample
-from fourview.data.sites import UNKNOWN, Site, area_of
-from fourview.data.store import Store
 from fourview.entities import (
     BreastPrediction,
     Exam,
@@ -28,8 +23,12 @@ from fourview.entities import (
     Region,
 )
 from fourview.errors import CheckpointError
+from fourview.feeds.feed import FeedRequest, find_feed
+from fourview.feeds.kinds.patches import PatchSettings, ReadPatches, collate_patches, grid_maps
+from fourview.feeds.patches import Window, cut_window, piece_of, windows_of_finding
+from fourview.feeds.samples import Sample
+from fourview.feeds.sites import UNKNOWN, Site, area_of
 from fourview.geometry import Box
-from fourview.predict.checkpoint import DESCRIPTION, ModelCard, load_checkpoint
 from fourview.predict.context_maps import context_of
 from fourview.predict.engine import PLAIN, Engine
 from fourview.predict.proposals import propose
@@ -44,6 +43,7 @@ from fourview.predict.reader import (
 )
 from fourview.predict.samples import Progress, score_samples
 from fourview.preprocess.pipeline import to_pixel_levels
+from fourview.store.store import Store
 
 CONTEXT = "context"
 PROPOSED = 3  # a breast, where nobody names findings

@@ -16,18 +16,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fourview.captions.caption import caption_facts, load_template
+from fourview.captions.prompts import make_prompts
+from fourview.checkpoint.card import ModelCard, load_checkpoint
 from fourview.contract import ModelOutput
-from fourview.data.caption import caption_facts, load_template
-from fourview.data.feeds.exams import ExamFeed
-from fourview.data.prompts import make_prompts
-from fourview.data.samples import Sample, make_samples
-from fourview.data.store import Store
 from fourview.entities import PREDICTIONS_SCHEMA, SIDES, SLOTS, Manifest
 from fourview.errors import CheckpointError
+from fourview.feeds.kinds.exams import ExamFeed
+from fourview.feeds.samples import Sample, make_samples
 from fourview.nn.tokenizer import Tokenizer
-from fourview.predict.checkpoint import ModelCard, load_checkpoint
 from fourview.predict.samples import batches, prediction_rows
 from fourview.preprocess.spec import PixelSpec, pixel_spec
+from fourview.store.store import Store
 
 Progress = Callable[[str, int, int], None]
 NEEDED = ("image_features", "text_features", "logit_scale", "text_tower")

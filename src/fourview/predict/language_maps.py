@@ -17,11 +17,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fourview.data.read_image import process_as_prepared
 from fourview.entities import SIDES, Exam, ExamPrediction, Heatmap, Image, ProcessedImage
 from fourview.errors import CheckpointError, DicomError, PixelError
 from fourview.nn.activation_map import evenly
 from fourview.predict.language import LanguageModel
+from fourview.store.read_image import process_as_prepared
 
 SUSPICION = "Impression: BI-RADS category 4: suspicious abnormality"
 CUT_OUT, FOUND = "patch of the CC view", "where the MLO agrees with the CC patch"

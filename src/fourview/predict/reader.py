@@ -10,11 +10,8 @@ import polars as pl
 import torch
 from torch import nn
 
+from fourview.checkpoint.card import DESCRIPTION, ModelCard, load_checkpoint
 from fourview.contract import ExamBatch, ModelFamily, ModelOutput, Task, task
-from fourview.data.feeds.exams import ExamFeed
-from fourview.data.read_image import process_as_prepared
-from fourview.data.samples import make_samples
-from fourview.data.store import Store
 from fourview.entities import (
     SIDES,
     BreastPrediction,
@@ -30,12 +27,15 @@ from fourview.entities import (
 )
 from fourview.errors import CheckpointError, DicomError, PixelError
 from fourview.evaluate.operating import read_thresholds
+from fourview.feeds.kinds.exams import ExamFeed
+from fourview.feeds.samples import make_samples
 from fourview.localise.findings import findings_from_heatmaps
 from fourview.localise.peaks import PeakRule
-from fourview.predict.checkpoint import DESCRIPTION, ModelCard, load_checkpoint
 from fourview.predict.engine import PLAIN, Engine
 from fourview.predict.samples import Progress, score_samples
 from fourview.preprocess.spec import PixelSpec, pixel_spec
+from fourview.store.read_image import process_as_prepared
+from fourview.store.store import Store
 
 EMBEDDED = "mvccl-small"
 OPERATING_POINTS = "operating_points.json"

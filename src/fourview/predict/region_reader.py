@@ -9,21 +9,21 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
+from fourview.checkpoint.card import ModelCard
 from fourview.contract import ExamBatch, ModelFamily, ModelOutput, PatchBatch
-from fourview.data.codes import build_encoder, encode, from_levels_of
-from fourview.data.feed import FeedRequest
-from fourview.data.feeds.regions import RegionFeedSettings, make_feed
-from fourview.data.regions import cut_regions, find_regions
-from fourview.data.store import Store
 from fourview.entities import BreastPrediction, Exam, ExamPrediction, Manifest
+from fourview.feeds.codes import build_encoder, encode, from_levels_of
+from fourview.feeds.feed import FeedRequest
+from fourview.feeds.grid import cut_regions, find_regions
+from fourview.feeds.kinds.regions import RegionFeedSettings, make_feed
 from fourview.geometry import Box
 from fourview.localise.peaks import ScoredRegion
 from fourview.localise.top_regions import top_regions
-from fourview.predict.checkpoint import ModelCard
 from fourview.predict.engine import PLAIN, Engine
 from fourview.predict.reader import Reader, Seen
 from fourview.predict.samples import Progress, score_samples
 from fourview.preprocess.pipeline import to_pixel_levels
+from fourview.store.store import Store
 
 
 class RegionReader(Reader):

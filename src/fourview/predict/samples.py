@@ -10,9 +10,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from fourview.contract import ExamBatch, ModelOutput
-from fourview.data.feed import Feed
-from fourview.data.samples import Sample
 from fourview.entities import PREDICTIONS_SCHEMA, SIDES, SLOTS
+from fourview.feeds.feed import Feed
+from fourview.feeds.samples import Sample
 
 Progress = Callable[[int, int], None]
 

@@ -16,17 +16,17 @@ from pathlib import Path
 import polars as pl
 import torch
 
-from fourview.data.executor import Executor
-from fourview.data.manifest import read_manifest
-from fourview.data.select import with_views
-from fourview.data.store import Store
-from fourview.data.workers import Lost
 from fourview.entities import PREDICTIONS_SCHEMA, Manifest
 from fourview.errors import FourviewError
+from fourview.jobs.executor import Executor
+from fourview.jobs.workers import Lost
+from fourview.manifest.manifest import read_manifest
+from fourview.manifest.select import with_views
 from fourview.predict.engine import PLAIN, Engine, best_engine
 from fourview.predict.ensemble import Ensemble
 from fourview.predict.finding_reader import load_any_model
 from fourview.predict.reader import Reader, load_model
+from fourview.store.store import Store
 
 BATCHES = 8  # of a part: a dead worker costs no more
 PART_TIMEOUT_S = 3600.0  # compiling, then some dozen exams on one slow core

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from fourview.data.feeds.patches import PatchFeed
-from fourview.data.window_codes import WindowCodes, folder_of, write_codes
+from fourview.feeds.kinds.patches import PatchFeed
+from fourview.feeds.window_codes import WindowCodes, folder_of, write_codes
 
 AT_A_TIME = 64
 Progress = Callable[[int, int], None]

@@ -58,7 +58,7 @@ class PixelSpec:
 
         A breast fills at least half of most images' height and width, so twice the processed size
         leaves it no smaller than it becomes. Right for all but the smallest breasts, without
-        looking; ``data.read_image.read_processed`` looks, where ``decode`` is as_needed.
+        looking; ``store.read_image.read_processed`` looks, where ``decode`` is as_needed.
         """
         if self.rows is None or self.cols is None or self.layout != "fit":
             return None
@@ -68,7 +68,7 @@ class PixelSpec:
     def at_first(self) -> tuple[int, int] | None:
         """Rows and columns that a file is decoded to before anyone knows how large its breast is.
 
-        Whoever takes this must look afterwards, as ``data.read_image.read_processed`` does.
+        Whoever takes this must look afterwards, as ``store.read_image.read_processed`` does.
         """
         if self.decode == "twice" or self.enough is None or self.rows is None or self.cols is None:
             return self.enough

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from fourview.data.augment import AugmentConfig
-from fourview.data.feeds.captions import CaptionFeedConfig
+from fourview.feeds.augment import AugmentConfig
+from fourview.feeds.kinds.captions import CaptionFeedConfig
 from fourview.models.clip.model import ClipConfig
 from fourview.models.clip.objective import ClipObjectiveConfig
 from fourview.nn.image_tower import ImageTowerConfig

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from fourview.data.augment import NO_AUGMENTATION
-from fourview.data.codes import CopyRule
-from fourview.data.feeds.regions import RegionFeedSettings
-from fourview.data.regions import RegionRule
+from fourview.feeds.augment import NO_AUGMENTATION
+from fourview.feeds.codes import CopyRule
+from fourview.feeds.grid import RegionRule
+from fourview.feeds.kinds.regions import RegionFeedSettings
 from fourview.models.clsdet.model import ClsdetConfig, HeadName
 from fourview.nn.encoder import EncoderConfig
 from fourview.nn.region_encoder import RegionEncoderConfig

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fourview.data.augment import NO_AUGMENTATION, AugmentConfig
+from fourview.feeds.augment import NO_AUGMENTATION, AugmentConfig
 from fourview.geometry import Size
 from fourview.models.dmv.model import DmvConfig
 from fourview.models.dmv.patches import PatchNetworkConfig

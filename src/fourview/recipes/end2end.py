@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fourview.data.augment import AugmentConfig
+from fourview.feeds.augment import AugmentConfig
 from fourview.models.end2end.model import DDSM_MEAN, End2endConfig
 from fourview.models.end2end.objective import PatchObjectiveConfig
 from fourview.nn.encoder import EncoderConfig

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fourview.data.augment import NO_AUGMENTATION
+from fourview.feeds.augment import NO_AUGMENTATION
 from fourview.models.frcnn.model import FrcnnConfig, VggConfig
 from fourview.train.recipe import OptimizerConfig, Recipe, ScheduleConfig
 

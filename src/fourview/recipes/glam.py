@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from fourview.data.augment import AugmentConfig
-from fourview.data.caption_augment import GENTLE
-from fourview.data.feeds.captions import CaptionFeedConfig
+from fourview.captions.augment import GENTLE
+from fourview.feeds.augment import AugmentConfig
+from fourview.feeds.kinds.captions import CaptionFeedConfig
 from fourview.models.glam.model import GlamConfig
 from fourview.models.glam.objective import GlamObjectiveConfig
 from fourview.nn.image_tower import ImageTowerConfig

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fourview.data.augment import AugmentConfig
+from fourview.feeds.augment import AugmentConfig
 from fourview.models.gmic.model import GmicConfig
 from fourview.models.gmic.objective import GmicObjectiveConfig
 from fourview.nn.resnet22 import ResNet22Config

@@ -8,7 +8,7 @@ both together. A row of the paper's Table 3 is one of them with other ``inputs``
 from dataclasses import replace
 from typing import Literal
 
-from fourview.data.feeds.patches import PatchSettings
+from fourview.feeds.kinds.patches import PatchSettings
 from fourview.models.lesion.model import Input, LesionConfig
 from fourview.models.lesion.objective import LesionObjectiveConfig
 from fourview.nn.encoder import EncoderConfig

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from fourview.data.augment import AugmentConfig
-from fourview.data.caption import MaskConfig
-from fourview.data.feeds.captions import CaptionFeedConfig
+from fourview.captions.caption import MaskConfig
+from fourview.feeds.augment import AugmentConfig
+from fourview.feeds.kinds.captions import CaptionFeedConfig
 from fourview.models.mama.model import MamaConfig
 from fourview.models.mama.objective import MamaObjectiveConfig
 from fourview.nn.image_tower import ImageTowerConfig

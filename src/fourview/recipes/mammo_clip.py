@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from fourview.data.augment import AugmentConfig
-from fourview.data.caption_augment import GENTLE
-from fourview.data.feeds.captions import CaptionFeedConfig
+from fourview.captions.augment import GENTLE
+from fourview.feeds.augment import AugmentConfig
+from fourview.feeds.kinds.captions import CaptionFeedConfig
 from fourview.models.mammo_clip.model import MammoClipConfig
 from fourview.nn.tokenizer import TokenizerConfig
 from fourview.train.recipe import ContrastConfig, OptimizerConfig, Recipe, ScheduleConfig

@@ -1,7 +1,7 @@
 """Runs of MM-MIL; the settings of MaMA's engine, so that only losses and heads differ."""
 
-from fourview.data.augment import AugmentConfig
-from fourview.data.feeds.captions import CaptionFeedConfig
+from fourview.feeds.augment import AugmentConfig
+from fourview.feeds.kinds.captions import CaptionFeedConfig
 from fourview.models.mm_mil.model import MmMilConfig
 from fourview.nn.text_tower import TextTowerConfig
 from fourview.nn.tokenizer import TokenizerConfig

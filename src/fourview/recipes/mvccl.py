@@ -8,7 +8,7 @@ model on miniature phantoms. A row of the paper's Table 2 is one of these with a
 from dataclasses import replace
 from typing import Any, Literal
 
-from fourview.data.augment import AugmentConfig
+from fourview.feeds.augment import AugmentConfig
 from fourview.models.mvccl.model import MvcclConfig
 from fourview.nn.attention import AttentionConfig
 from fourview.nn.encoder import EncoderConfig

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fourview.data.augment import AugmentConfig
+from fourview.feeds.augment import AugmentConfig
 from fourview.models.nyu_glam.model import NyuGlamConfig
 from fourview.nn.resnet22 import ResNet22Config
 from fourview.nn.resnet_v1 import ResNetConfig

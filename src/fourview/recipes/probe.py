@@ -6,8 +6,8 @@ the training images and the task are ``--set feed.fraction=0.01`` and ``--set mo
 
 from dataclasses import replace
 
-from fourview.data.augment import AugmentConfig
-from fourview.data.feeds.images import ImageFeedConfig
+from fourview.feeds.augment import AugmentConfig
+from fourview.feeds.kinds.images import ImageFeedConfig
 from fourview.models.probe.model import ProbeConfig
 from fourview.nn.image_tower import ImageTowerConfig
 from fourview.train.recipe import OptimizerConfig, Recipe, ScheduleConfig

@@ -6,7 +6,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset
 
 from fourview.contract import ExamBatch
-from fourview.data.feed import Feed, item_draw
+from fourview.feeds.feed import Feed, item_draw
 
 
 def steps_per_epoch(num_items: int, batch: int) -> int:

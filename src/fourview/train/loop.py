@@ -14,12 +14,12 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from fourview.checkpoint.card import save_checkpoint
 from fourview.contract import ContrastiveObjective, LossTerms, Objective, task
-from fourview.data.augment import augment
-from fourview.data.feed import Feed, step_seed
 from fourview.errors import TrainingError
+from fourview.feeds.augment import augment
+from fourview.feeds.feed import Feed, step_seed
 from fourview.nn.memory import keep_memory
-from fourview.predict.checkpoint import save_checkpoint
 from fourview.predict.samples import batches
 from fourview.preprocess.spec import pixel_spec
 from fourview.train.batches import epoch_batches, steps_per_epoch

@@ -7,10 +7,10 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from fourview.data.augment import AugmentConfig
-from fourview.data.feed import find_feed
-from fourview.data.samples import Unit
 from fourview.errors import RecipeError
+from fourview.feeds.augment import AugmentConfig
+from fourview.feeds.feed import find_feed
+from fourview.feeds.samples import Unit
 from fourview.models.find import find_family
 
 
@@ -108,7 +108,7 @@ class Recipe:
         pixel_spec: Name of the PixelSpec of the store.
         stage: One of the family's stages.
         objective: Settings of that stage's objective.
-        feed: Settings of what that stage reads (``data/feeds``).
+        feed: Settings of what that stage reads (``feeds/kinds``).
         unit: A sample is a whole exam, or one breast of it.
         batch: Samples a step, over all processes.
         epochs: Passes over the training part.

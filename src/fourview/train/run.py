@@ -10,24 +10,24 @@ import polars as pl
 import torch
 from torch import nn
 
+from fourview.checkpoint.card import load_checkpoint, read_card, write_text_whole
 from fourview.contract import Objective, Task, task
-from fourview.data.context import ContextMaps
-from fourview.data.feed import Feed, FeedRequest, find_feed
-from fourview.data.feeds.patches import PatchFeed
-from fourview.data.manifest import manifest_hash
-from fourview.data.samples import Sample, known_values
-from fourview.data.split import assign_split
-from fourview.data.store import Store
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
 from fourview.evaluate.operating import choose_threshold, write_thresholds
 from fourview.evaluate.table import write_predictions
+from fourview.feeds.context import ContextMaps
+from fourview.feeds.feed import Feed, FeedRequest, find_feed
+from fourview.feeds.kinds.patches import PatchFeed
+from fourview.feeds.samples import Sample, known_values
+from fourview.manifest.manifest import manifest_hash
+from fourview.manifest.split import assign_split
 from fourview.models.find import find_family
 from fourview.nn.encoder import Encoder
 from fourview.nn.image_tower import tower_as_encoder
-from fourview.predict.checkpoint import load_checkpoint, read_card, write_text_whole
 from fourview.predict.samples import score_samples
 from fourview.predict.window_codes import with_saved_codes
+from fourview.store.store import Store
 from fourview.train.loop import Loop, Machine, Progress, Provenance
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import BEST, LOG, environment

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from fourview import __version__
-from fourview.predict.checkpoint import write_text_whole
+from fourview.checkpoint.card import write_text_whole
 
 LOG = "log.jsonl"
 BEST = Path("checkpoints") / "best"

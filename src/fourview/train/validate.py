@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fourview.contract import ExamBatch, ModelOutput, Objective, Task
-from fourview.data.samples import Sample
 from fourview.evaluate.auc import auroc
+from fourview.feeds.samples import Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ import torch
 
 import nyu_formulas as formulas
 from factory import exam_batch
+from fourview.checkpoint.convert import place
 from fourview.contract import ExamBatch
 from fourview.errors import PixelError
 from fourview.models.dmv.model import Dmv, DmvConfig
@@ -15,7 +16,6 @@ from fourview.models.dmv.objective import DmvObjective, DmvObjectiveConfig
 from fourview.models.dmv.patches import TINY_PATCHES, PatchNetwork, starts
 from fourview.models.dmv.published import PUBLISHED
 from fourview.nn.resnet22 import ResNet22Config, standardised
-from fourview.predict.convert import place
 
 CLOSE = {"rtol": 2e-4, "atol": 2e-5}  # float32 through many layers against float64
 WIDTHS, STRIDES = (2, 3, 4), (1, 2, 2)

@@ -9,6 +9,7 @@ import torch
 
 import nyu_formulas as formulas
 from factory import exam_batch
+from fourview.checkpoint.convert import place
 from fourview.contract import ExamBatch
 from fourview.models.gmic.model import TINY, Gmic, GmicConfig
 from fourview.models.gmic.objective import GmicObjective, GmicObjectiveConfig
@@ -16,7 +17,6 @@ from fourview.models.gmic.published import PUBLISHED
 from fourview.nn.regions import corners_in_pixels, cut, greedy_windows, spread, top_mean
 from fourview.nn.resnet22 import ResNet22Config
 from fourview.nn.resnet_v1 import ResNetConfig
-from fourview.predict.convert import place
 from fourview.recipes import gmic as recipes
 
 # float32 through about forty layers against float64

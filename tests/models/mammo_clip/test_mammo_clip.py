@@ -4,10 +4,10 @@ import timm
 import torch
 
 from factory import caption_batch
+from fourview.checkpoint.convert import place
 from fourview.models.mammo_clip.model import TINY, MammoClip
 from fourview.models.mammo_clip.objective import _rows
 from fourview.models.mammo_clip.published import BLOCKS, BODY, PUBLISHED
-from fourview.predict.convert import place
 
 
 def test_rows_have_the_first_and_the_last_caption_of_an_image():

@@ -8,18 +8,18 @@ import pytest
 import torch
 
 from factory import drawn_store, exam_batch
+from fourview.checkpoint.card import load_checkpoint, read_card, save_checkpoint
 from fourview.contract import ExamBatch
-from fourview.data.augment import NO_AUGMENTATION
+from fourview.feeds.augment import NO_AUGMENTATION
 from fourview.models.probe.model import TINY, Probe
 from fourview.models.probe.objective import (
     FineTuneObjective,
     LinearObjective,
     ProbeObjectiveConfig,
 )
-from fourview.predict.checkpoint import load_checkpoint, read_card, save_checkpoint
 from fourview.preprocess.spec import pixel_spec
-from fourview.recipes.find import find_recipe
-from fourview.recipes.start import starting_from
+from fourview.study.find_recipe import find_recipe
+from fourview.study.start import starting_from
 from fourview.train.run import train
 
 

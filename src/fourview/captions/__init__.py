@@ -1,0 +1,1 @@
+"""Captions and prompts: sentences made of a manifest's columns."""

@@ -1,0 +1,1 @@
+"""Weights with all that is needed to use them: written, read, converted, passed on."""

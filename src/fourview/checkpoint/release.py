@@ -1,0 +1,49 @@
+"""A copy of a checkpoint to pass on; refused where the terms of its data forbid that."""
+
+import json
+import shutil
+from pathlib import Path
+
+from fourview.checkpoint.card import DESCRIPTION, WEIGHTS, ModelCard, read_card, write_text_whole
+from fourview.errors import CheckpointError
+
+OPERATING_POINTS = "operating_points.json"
+PERMISSION = "permission.json"
+
+
+def export_checkpoint(run: Path, out: Path, *, permission: str = "") -> ModelCard:
+    """Copy a run's best checkpoint, with its card and thresholds, to a folder of its own.
+
+    Nothing of the training data goes along: no split, no log, no predictions.
+
+    Args:
+        run: Run or checkpoint folder.
+        out: Folder to make; must be new or empty.
+        permission: Where the terms forbid passing the weights on: what allows it all the same, such
+            as the number of a contract. It is written beside the card, with the terms.
+
+    Raises:
+        CheckpointError: There is no checkpoint, ``out`` holds something, or the terms forbid it and
+            no permission is named.
+    """
+    best = run / "checkpoints" / "best"
+    folder = best if (best / DESCRIPTION).exists() else run
+    card = read_card(folder)
+    if not card.may_release and not permission.strip():
+        raise CheckpointError(
+            f"{folder}: {card.recipe} must not be passed on ({card.terms or card.licence}); if you "
+            "have a permission, name it: --permission REFERENCE"
+        )
+    if out.exists() and any(out.iterdir()):
+        raise CheckpointError(f"{out}: is not empty; name a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (WEIGHTS, DESCRIPTION):
+        shutil.copyfile(folder / name, out / name)
+    for place in (folder, run):
+        if (place / OPERATING_POINTS).exists():
+            shutil.copyfile(place / OPERATING_POINTS, out / OPERATING_POINTS)
+            break
+    if not card.may_release:
+        told = {"permission": permission.strip(), "terms": card.terms, "licence": card.licence}
+        write_text_whole(out / PERMISSION, json.dumps(told, indent=2) + "\n")
+    return card

@@ -1,0 +1,67 @@
+"""The child process of ``fourview convert``: a published file in, a safetensors file out.
+
+    python -m fourview.checkpoint.unpickle FILE OUT
+
+Only here is a file of others unpickled, by torch's restricted unpickler (``weights_only``), which
+builds tensors and plain containers and runs no code. It knows nothing of models. What it finds that
+is no tensor is named on standard output, one a line; errors go to standard error, with exit code 3.
+"""
+
+import pickle
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+ASKS = re.compile(r"GLOBAL (\S+)")  # what a pickle wants to call
+HOLDERS = ("model", "state_dict", "model_state_dict")  # under which training code keeps weights
+
+
+def main(source: Path, out: Path) -> int:
+    """Read, flatten, write."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old formats
+            found = torch.load(source, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        sys.stderr.write(f"{_first_line(error)}\n")
+        return 3
+    if not isinstance(found, Mapping):
+        sys.stderr.write(f"holds a {type(found).__name__}, need names with tensors\n")
+        return 3
+    tensors, others = {}, []
+    for name, value in _flat(found):
+        if isinstance(value, Tensor):
+            tensors[name] = value.detach().to_dense().clone().contiguous()  # repeated ones apart
+        else:
+            others.append(name)
+    save_file(tensors, out)
+    sys.stdout.write("\n".join(others))
+    return 0
+
+
+def _flat(found: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """The state dict itself, or the one that training code keeps beside its own things."""
+    held = next((found[h] for h in HOLDERS if isinstance(found.get(h), Mapping)), found)
+    for name, value in held.items():
+        yield str(name), value
+
+
+def _first_line(error: Exception) -> str:
+    """What torch says, without its advice to load the file unsafely."""
+    asked = ASKS.search(str(error))
+    if asked is not None:
+        return f"it wants to run {asked[1]}, which makes no tensor; do not trust the file"
+    if isinstance(error, KeyError) or "WeightsUnpickler error" in str(error):
+        return "it is no file that torch saved"
+    return str(error).partition("\n")[0].partition(". ")[0][:300] or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,1 +1,0 @@
-"""Data sets become manifests, stores and batches: sources, splits, checks, sampling, collating."""

@@ -1,0 +1,1 @@
+"""What a network reads: samples, their pixels and targets, joined to batches."""

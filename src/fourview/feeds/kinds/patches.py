@@ -1,0 +1,368 @@
+"""The feed of lesion networks: windows of images, cut from single chunks of the store.
+
+Training: an item is one window. An epoch has a fixed number of each class, each drawn anew:
+    malignant   overlaps a malignant finding and no benign one
+    benign      overlaps a benign finding and no malignant one
+    outside     of an image with findings, overlaps none
+    negative    of a breast in which no finding has a biopsy
+Measuring: an item is a finding on one image, with the windows that it is scored by.
+``feeds.sites`` says what counts as a finding.
+
+    batch.patches.targets["patch_class"]     index into CLASSES
+    batch.patches.finding_targets[label]     1 malignant, 0 benign
+    batch.patches.maps                       part of each cell of the grid that the window covers,
+                                             then the heatmaps of the context network
+"""
+
+import hashlib
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from fourview.contract import ExamBatch, PatchBatch
+from fourview.entities import Manifest
+from fourview.errors import RecipeError, TrainingError
+from fourview.feeds.context import ContextMaps
+from fourview.feeds.feed import Feed, FeedKind, FeedRequest, step_seed
+from fourview.feeds.patches import (
+    Piece,
+    Window,
+    coverage,
+    cut_window,
+    draw_window,
+    overlaps_any,
+    piece_of,
+    windows_of_finding,
+)
+from fourview.feeds.samples import Sample, make_samples
+from fourview.feeds.sites import CLASSES, Site, class_target, find_sites, target_of
+from fourview.feeds.window_codes import WindowCodes
+from fourview.geometry import Size
+from fourview.store.store import Store
+
+PATCH_CLASS = "patch_class"
+TRIES = 30  # draws of a window until it keeps the rules of its class; the last one is taken then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchSettings:
+    """What a window is. The defaults are those of Wu et al. 2020 on 2944 x 1920 pixels.
+
+    Attributes:
+        sides: Smallest and largest side of a window, in processed pixels; uniform between.
+        rotation: Windows are turned by up to this to either side in training, in degrees.
+        patch_px: Rows and columns that every window is brought to.
+        per_epoch: Windows of each of CLASSES in an epoch.
+        min_overlap_px: Least area that a window shares with its finding; 0 asks for any.
+        min_breast: Least part of a window of ``outside`` and ``negative`` that shows breast.
+        windows: That a finding is scored by.
+        grid: Rows and columns of the maps; None gives none.
+        saved: Windows of a site that are drawn once for all epochs, so that their codes can be
+            saved where the stage leaves the encoder as it is; 0 draws anew every time.
+        upright: Let the coverage map show the window before it was turned.
+    """
+
+    sides: tuple[float, float] = (128.0, 384.0)
+    rotation: float = 30.0
+    patch_px: int = 256
+    per_epoch: tuple[int, int, int, int] = (20, 35, 5000, 4945)
+    min_overlap_px: float = 0.0
+    min_breast: float = 0.5
+    windows: int = 100
+    grid: Size | None = None
+    saved: int = 0
+    upright: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPatches:
+    """Windows of one site with their pixels."""
+
+    sample: Sample
+    site: Site
+    windows: tuple[Window, ...]
+    pixels: Float32[np.ndarray, "patch side side"] | None
+    maps: Float32[np.ndarray, "patch channel grid_row grid_col"] | None
+    codes: Float32[np.ndarray, "patch dim"] | None = None
+
+
+class PatchFeed(Feed):
+    """See the module docstring.
+
+    Args:
+        samples: An image each.
+        sites: The site of each sample.
+        store: Where the pixels are.
+        label: Name of the findings' target.
+        settings: What a window is.
+        training: Draw windows by class; without it every finding gets its own.
+        context: Heatmaps to give with each window.
+        cache_bytes: Keep whole images in memory if all take no more than this; else a window costs
+            the chunks that it lies on.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        sites: Sequence[Site],
+        store: Store,
+        *,
+        label: str,
+        settings: PatchSettings,
+        training: bool = False,
+        context: ContextMaps | None = None,
+        cache_bytes: int = 0,
+    ) -> None:
+        self.samples = tuple(samples)
+        self.sites = tuple(sites)
+        self.store, self.label, self.settings = store, label, settings
+        self.training, self.context = training, context
+        self._codes: WindowCodes | None = None
+        self._check_grid()
+        images = {site.image_id: site.size for site in sites}
+        self._cached: dict[str, Piece] = {}
+        if sum(2 * rows * cols for rows, cols in images.values()) <= cache_bytes:
+            self._cached = {image: piece_of(store.read(image)) for image in images}
+
+    def order(self, *, seed: int, epoch: int) -> list[int]:
+        """As many windows of each class as the settings ask for, mixed.
+
+        Every site of a class comes once before one comes again; index ``i + n * len(self)`` is the
+        n-th further window of site i.
+
+        Raises:
+            TrainingError: A class that is asked for has no site.
+        """
+        draw = np.random.default_rng(step_seed(seed, epoch, 0))
+        order: list[int] = []
+        for kind, num in enumerate(self.settings.per_epoch):
+            here = [i for i, site in enumerate(self.sites) if site.kind == kind]
+            if num and not here:
+                raise TrainingError(
+                    f"no place to draw '{CLASSES[kind]}' windows from in the training part; need "
+                    "findings of known nature with a region, and breasts without; or set "
+                    "feed.per_epoch to 0 there"
+                )
+            for start in range(0, num, max(len(here), 1)):
+                turn = draw.permutation(here)[: num - start]
+                order += [int(i) + len(self) * (start // len(here)) for i in turn]
+        return [order[i] for i in draw.permutation(len(order))]
+
+    def read(self, index: int, draw: np.random.Generator | None = None) -> ReadPatches:
+        """One window of a site in training, all windows of a finding else."""
+        place = index % len(self)
+        if draw is None or not self.training:
+            return self._fixed_item(place, list(range(self.num_fixed)))
+        if self.settings.saved:
+            return self._fixed_item(place, [int(draw.integers(self.settings.saved))])
+        site = self.sites[place]
+        window, pixels = self._draw(site, self._piece(site.image_id), draw)
+        return self._read(place, (window,), pixels[None])
+
+    @property
+    def num_fixed(self) -> int:
+        """Windows of a site that are always the same."""
+        return self.settings.saved if self.training else self.settings.windows
+
+    def fixed(
+        self, place: int, numbers: Sequence[int] | None = None
+    ) -> tuple[tuple[Window, ...], Float32[np.ndarray, "patch side side"]]:
+        """The windows of a site that are always the same, or some of them, and their pixels."""
+        site = self.sites[place]
+        piece = self._piece(site.image_id)
+        if self.training:
+            drawn = [
+                self._draw(site, piece, _draw_of(site, number))
+                for number in (range(self.num_fixed) if numbers is None else numbers)
+            ]
+            return tuple(window for window, _ in drawn), np.stack([pixels for _, pixels in drawn])
+        assert site.area is not None
+        windows = windows_of_finding(
+            f"{site.finding_id}\n{site.image_id}",
+            site.area,
+            num=self.settings.windows,
+            sides=self.settings.sides,
+            min_overlap_px=self.settings.min_overlap_px,
+        )
+        chosen = windows if numbers is None else [windows[number] for number in numbers]
+        cut = [cut_window(piece, window, self.settings.patch_px) for window in chosen]
+        return tuple(chosen), np.stack(cut)
+
+    def with_codes(self, codes: WindowCodes) -> "PatchFeed":
+        """The same feed, reading codes of its fixed windows in place of pixels."""
+        other = copy(self)
+        other._codes = codes
+        return other
+
+    def _fixed_item(self, place: int, numbers: list[int]) -> ReadPatches:
+        if self._codes is None:
+            return self._read(place, *self.fixed(place, numbers))
+        windows, codes = self._codes.read(place, numbers)
+        return replace(self._read(place, windows, None), codes=codes)
+
+    def collate(self, items: Sequence[ReadPatches]) -> ExamBatch:
+        """Every item is an exam with one image, whose own pixels are not read."""
+        return collate_patches(items, self.label)
+
+    def _piece(self, image_id: str) -> Piece:
+        if image_id in self._cached:
+            return self._cached[image_id]
+        return lambda y0, x0, size: self.store.patch(image_id, y0, x0, size)
+
+    def _draw(
+        self, site: Site, piece: Piece, draw: np.random.Generator
+    ) -> tuple[Window, Float32[np.ndarray, "side side"]]:
+        """A window of the site's class; the last of TRIES where none keeps the rules."""
+        settings = self.settings
+        for attempt in range(TRIES):
+            last = attempt == TRIES - 1
+            window = self._window(site, draw)
+            if overlaps_any(window, site.others) and not last:
+                continue
+            pixels = cut_window(piece, window, settings.patch_px)
+            if site.area is not None or last or (pixels > 0).mean() >= settings.min_breast:
+                return window, pixels
+        raise AssertionError("the last attempt returns")
+
+    def _window(self, site: Site, draw: np.random.Generator) -> Window:
+        settings = self.settings
+        if site.area is not None:
+            return draw_window(
+                draw,
+                site.area,
+                sides=settings.sides,
+                degrees=settings.rotation,
+                min_overlap_px=settings.min_overlap_px,
+            )
+        side = float(draw.uniform(*settings.sides))
+        rows, cols = site.size
+        half = side / 2
+        return Window(
+            float(draw.uniform(min(half, cols / 2), max(cols - half, cols / 2))),
+            float(draw.uniform(min(half, rows / 2), max(rows - half, rows / 2))),
+            side,
+            float(draw.uniform(-settings.rotation, settings.rotation)),
+        )
+
+    def _read(
+        self,
+        place: int,
+        windows: tuple[Window, ...],
+        pixels: Float32[np.ndarray, "patch side side"] | None,
+    ) -> ReadPatches:
+        sample, site, maps = self.samples[place], self.sites[place], None
+        if self.settings.grid is not None:
+            context = None if self.context is None else self.context.read(site.image_id)
+            maps = grid_maps(
+                windows, site.size, self.settings.grid, context, upright=self.settings.upright
+            )
+        return ReadPatches(sample=sample, site=site, windows=windows, pixels=pixels, maps=maps)
+
+    def _check_grid(self) -> None:
+        if self.context is None or self.settings.grid is None:
+            return
+        if self.context.about.grid != self.settings.grid:
+            theirs = "x".join(str(n) for n in self.context.about.grid)
+            raise RecipeError(
+                f"the heatmaps of {self.context.about.recipe} have a grid of {theirs}, the recipe "
+                f"wants {self.settings.grid}; set feed.grid, or take another context"
+            )
+
+
+def _draw_of(site: Site, number: int) -> np.random.Generator:
+    """What decides the n-th fixed window of a site."""
+    key = f"{site.kind}\n{site.finding_id}\n{site.image_id}\n{number}"
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big"))
+
+
+def grid_maps(
+    windows: Sequence[Window],
+    size: Size,
+    grid: Size,
+    context: Float32[np.ndarray, "map grid_row grid_col"] | None,
+    *,
+    upright: bool = False,
+) -> Float32[np.ndarray, "patch channel grid_row grid_col"]:
+    """For each window the part of each cell that it covers, then the context's maps.
+
+    Args:
+        windows: On one image.
+        size: Of the image.
+        grid: Rows and columns of the maps.
+        context: Heatmaps of the image; None gives the coverage alone.
+        upright: Cover what the window covered before it was turned.
+    """
+    turned = [replace(w, degrees=0.0) if upright else w for w in windows]
+    covered = np.stack([coverage(w.corners(), size, grid) for w in turned])[:, None]
+    if context is None:
+        return covered
+    shared = np.broadcast_to(context, (len(windows), *context.shape))
+    return np.concatenate([covered, shared], axis=1)
+
+
+def collate_patches(items: Sequence[ReadPatches], label: str) -> ExamBatch:
+    """Items joined; a finding is what a malignant or benign site is around.
+
+    Args:
+        items: In the order of the batch's images.
+        label: Name of the findings' target.
+    """
+    counts = [len(item.windows) for item in items]
+    image = torch.repeat_interleave(torch.arange(len(items)), torch.tensor(counts))
+    has = [item.site.area is not None for item in items]
+    number = np.where(has, np.cumsum(has) - 1, -1)
+    boxes = [w.box() for item in items for w in item.windows]
+    maps = [item.maps for item in items if item.maps is not None]
+    pixels = [item.pixels for item in items if item.pixels is not None]
+    codes = [item.codes for item in items if item.codes is not None]
+    kinds = torch.tensor([class_target(item.site.kind) for item in items])
+    found = [item for item in items if item.site.area is not None]
+    patches = PatchBatch(
+        image=image,
+        box=torch.tensor([(b.x0, b.y0, b.x1, b.y1) for b in boxes], dtype=torch.float32),
+        pixels=torch.from_numpy(np.concatenate(pixels))[:, None] if pixels else None,
+        codes=torch.from_numpy(np.concatenate(codes)) if codes else None,
+        maps=torch.from_numpy(np.concatenate(maps)) if maps else None,
+        finding=torch.from_numpy(number)[image],
+        num_findings=len(found),
+        targets={PATCH_CLASS: kinds[image]},
+        finding_targets={label: torch.tensor([target_of(item.site.kind) for item in found])},
+    )
+    return ExamBatch(
+        pixels=torch.zeros((len(items), 1, 0, 0)),
+        exam=torch.arange(len(items)),
+        slot=torch.tensor([item.sample.slots[0] for item in items]),
+        rank=torch.tensor([item.sample.ranks[0] for item in items]),
+        num_exams=len(items),
+        patches=patches,
+    )
+
+
+def _make(manifest: Manifest, store: Store, request: FeedRequest) -> PatchFeed:
+    settings: PatchSettings = request.settings or PatchSettings()
+    label = next(iter(request.classes), "malignant")
+    images = make_samples(
+        manifest,
+        classes={},
+        unit="breast",
+        splits=None if request.part is None else [request.part],
+        in_store=store.table["image_id"].to_list(),
+    )
+    samples, sites = find_sites(manifest, store, images, label, training=request.training)
+    return PatchFeed(
+        samples,
+        sites,
+        store,
+        label=label,
+        settings=settings,
+        training=request.training,
+        context=request.context,
+        cache_bytes=request.cache_bytes,
+    )
+
+
+FEED = FeedKind(make=_make, settings=PatchSettings)

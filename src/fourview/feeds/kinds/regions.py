@@ -1,0 +1,284 @@
+"""The feed of Cls-Det-RS: the regions of every image, as codes of a frozen encoder or as pixels.
+
+In training an item is one image, and classes are balanced by showing images of the smaller ones
+more often, each time in another of their augmented copies. Otherwise an item is an exam.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from fourview.contract import ExamBatch, PatchBatch
+from fourview.entities import SIDES, SLOTS, Manifest
+from fourview.feeds.codes import Codes, CopyRule, draw_move, from_levels_of, moved
+from fourview.feeds.feed import Feed, FeedKind, FeedRequest, epoch_order, step_seed
+from fourview.feeds.grid import RegionRule, find_regions, read_regions
+from fourview.feeds.samples import UNKNOWN, Sample, make_samples
+from fourview.geometry import Geometry
+from fourview.manifest.image_labels import LABELS, LabelRule, image_labels
+from fourview.nn.region_encoder import RegionEncoderConfig
+from fourview.store.store import Store
+
+Labels = Mapping[str, Mapping[str, float]]  # by label, of each image; NaN where unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionFeedSettings:
+    """What is read of every image.
+
+    Attributes:
+        windows: What is a region.
+        encoder: What makes the codes. VGG-M-128's weights come from a file that the user made.
+        reads: ``codes``, from the store, computed where they are missing; or ``pixels``, for
+            training the encoder too.
+        copies: Augmented copies in training. With pixels every epoch draws its own.
+        labels: How an image's labels are made; see ``manifest.image_labels``.
+        balance: Show images of the smaller classes (malignant, benign only, normal) as often as
+            those of the largest.
+    """
+
+    windows: RegionRule = field(default_factory=RegionRule)
+    encoder: RegionEncoderConfig = field(default_factory=RegionEncoderConfig)
+    reads: Literal["codes", "pixels"] = "codes"
+    copies: CopyRule = field(default_factory=CopyRule)
+    labels: LabelRule = "birads"
+    balance: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRegions:
+    """A sample with the regions of each of its images."""
+
+    sample: Sample
+    boxes: tuple[np.ndarray, ...]  # (region, 4) of each image; images differ in their regions
+    values: tuple[np.ndarray, ...]  # codes (region, dim) or pixels (region, row, col)
+
+
+class RegionFeed(Feed):
+    """See the module docstring.
+
+    Args:
+        samples: What there is.
+        store: Native pixels.
+        settings: What is read.
+        labels: Of single images.
+        training: Draw augmented copies, and balance.
+        cache_bytes: Codes kept in memory once read, at most.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        store: Store,
+        settings: RegionFeedSettings,
+        *,
+        labels: Labels,
+        training: bool,
+        cache_bytes: int = 0,
+    ) -> None:
+        self.samples, self.store, self.settings = tuple(samples), store, settings
+        self.labels, self.training = labels, training
+        self._room, self._kept = cache_bytes, dict[tuple[str, int], np.ndarray]()
+        self._boxes = dict[str, np.ndarray]()
+        self.codes: Codes | None = None
+        if settings.reads == "codes":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            self.codes = Codes(
+                store, settings.windows, settings.encoder, settings.copies, device=device
+            )
+            slots = {
+                i: slot for s in self.samples for i, slot in zip(s.images, s.slots, strict=True)
+            }
+            self.codes.ensure(slots, settings.copies.copies if training else 0)
+
+    def order(self, *, seed: int, epoch: int) -> list[int]:
+        """Images of every class as often as of the largest; of unknown ones none.
+
+        An index beyond the samples is one of them again, with a draw of its own.
+        """
+        if not (self.training and self.settings.balance):
+            return super().order(seed=seed, epoch=epoch)
+        classes: dict[str, list[int]] = {}
+        for index, sample in enumerate(self.samples):
+            name = self._class_of(sample)
+            if name is not None:
+                classes.setdefault(name, []).append(index)
+        most = max((len(indices) for indices in classes.values()), default=0)
+        draw = np.random.default_rng(step_seed(seed, epoch, 0))
+        chosen: list[int] = []
+        for name in sorted(classes):
+            indices = classes[name]
+            whole, rest = divmod(most, len(indices))
+            shown = [i + n * len(self) for n in range(whole) for i in indices]
+            extra = draw.permutation(len(indices))[:rest]
+            chosen += shown + [indices[i] + whole * len(self) for i in extra]
+        return [chosen[i] for i in epoch_order(len(chosen), seed=seed, epoch=epoch)]
+
+    def read(self, index: int, draw: np.random.Generator | None = None) -> ReadRegions:
+        """The regions of a sample's images; with a draw, of one of their augmented copies."""
+        sample = self.samples[index % len(self)]
+        boxes = tuple(
+            self._boxes_of(i, slot) for i, slot in zip(sample.images, sample.slots, strict=True)
+        )
+        draw = draw if self.training else None
+        values = tuple(
+            self._codes_of(image_id, draw) if self.codes else self._pixels_of(image_id, own, draw)
+            for image_id, own in zip(sample.images, boxes, strict=True)
+        )
+        return ReadRegions(sample, boxes, values)
+
+    def collate(self, items: Sequence[ReadRegions]) -> ExamBatch:
+        """Regions of all images in one stack; the images themselves are not read."""
+        samples = [item.sample for item in items]
+        images = [i for sample in samples for i in sample.images]
+        counts = torch.tensor([len(boxes) for item in items for boxes in item.boxes])
+        values = np.concatenate([v for item in items for v in item.values])
+        boxes = np.concatenate([b for item in items for b in item.boxes])
+        is_codes = self.codes is not None
+        tensor = torch.from_numpy(values.astype(np.float32) if is_codes else from_levels_of(values))
+        patches = PatchBatch(
+            image=torch.repeat_interleave(torch.arange(len(images)), counts),
+            box=torch.from_numpy(boxes.astype(np.float32)),
+            codes=tensor if is_codes else None,
+            pixels=None if is_codes else tensor[:, None],
+        )
+        num_images = torch.tensor([len(sample.images) for sample in samples])
+        return ExamBatch(
+            pixels=torch.zeros(len(images), 1, 0, 0),
+            exam=torch.repeat_interleave(torch.arange(len(samples)), num_images),
+            slot=torch.tensor([s for sample in samples for s in sample.slots]),
+            rank=torch.tensor([r for sample in samples for r in sample.ranks]),
+            num_exams=len(samples),
+            targets={
+                label: torch.tensor([sample.targets[label] for sample in samples])
+                for label in self.labels
+            },
+            image_targets={
+                label: torch.tensor([known[i] for i in images])
+                for label, known in self.labels.items()
+            },
+            patches=patches,
+        )
+
+    def stored_boxes(
+        self, image_id: str, boxes: Float[np.ndarray, "patch 4"]
+    ) -> Float[np.ndarray, "patch 4"]:
+        """Regions in the stored frame, clipped to the image; exact, since nothing is turned."""
+        return stored_boxes(self.store.geometry(image_id), boxes)
+
+    def _class_of(self, sample: Sample) -> str | None:
+        values = {label: self.labels[label][sample.images[0]] for label in LABELS}
+        if values["cancer"] == 1:
+            return "malignant"
+        if any(math.isnan(value) for value in values.values()):
+            return None
+        return "benign" if values["benign"] == 1 else "normal"
+
+    def _boxes_of(self, image_id: str, slot: int) -> Int[np.ndarray, "region 4"]:
+        if image_id not in self._boxes:
+            self._boxes[image_id] = (
+                self.codes.boxes(image_id)
+                if self.codes is not None
+                else find_regions(self.store.read(image_id), slot, self.settings.windows)
+            )
+        return self._boxes[image_id]
+
+    def _codes_of(
+        self, image_id: str, draw: np.random.Generator | None
+    ) -> Float[np.ndarray, "region dim"]:
+        assert self.codes is not None
+        copy = 0 if draw is None else int(draw.integers(self.settings.copies.copies + 1))
+        if (image_id, copy) in self._kept:
+            return self._kept[image_id, copy]
+        codes = self.codes.read(image_id, copy)
+        if codes.nbytes <= self._room:
+            self._room -= codes.nbytes
+            self._kept[image_id, copy] = codes
+        return codes
+
+    def _pixels_of(
+        self,
+        image_id: str,
+        boxes: Int[np.ndarray, "region 4"],
+        draw: np.random.Generator | None,
+    ) -> np.ndarray:
+        if draw is None:
+            return read_regions(self.store, image_id, boxes)
+        move = draw_move(draw, self.settings.copies.shift_px)
+        shifted = boxes + np.array([move.dx, move.dy, move.dx, move.dy])
+        return moved(read_regions(self.store, image_id, shifted), move)
+
+
+def stored_boxes(
+    geometry: Geometry, boxes: Float[np.ndarray, "region 4"]
+) -> Float[np.ndarray, "region 4"]:
+    """Regions in the stored frame, clipped to the image."""
+    ends = geometry.to_stored(boxes.reshape(-1, 2, 2))
+    low, high = ends.min(axis=1), ends.max(axis=1)
+    rows, cols = geometry.stored_size
+    limit = np.array([cols, rows], dtype=np.float64)
+    return np.concatenate([np.clip(low, 0, limit), np.clip(high, 0, limit)], axis=1)
+
+
+def make_feed(manifest: Manifest, store: Store, request: FeedRequest) -> RegionFeed:
+    """The feed of a manifest; codes that are missing are computed."""
+    settings = request.settings or RegionFeedSettings()
+    exams = make_samples(
+        manifest,
+        classes={},
+        splits=None if request.part is None else [request.part],
+        in_store=store.table["image_id"].to_list(),
+    )
+    labels: dict[str, dict[str, float]] = {}
+    if request.classes:
+        table = image_labels(manifest, settings.labels)
+        labels = {
+            label: {
+                image: UNKNOWN if value is None else float(value)
+                for image, value in table.select("image_id", label).iter_rows()
+            }
+            for label in LABELS
+        }
+    samples = [one for exam in exams for one in _images_of(exam)] if request.training else exams
+    return RegionFeed(
+        [_with_targets(sample, labels) for sample in samples],
+        store,
+        settings,
+        labels=labels,
+        training=request.training,
+        cache_bytes=request.cache_bytes,
+    )
+
+
+def _images_of(exam: Sample) -> list[Sample]:
+    """Each image of an exam as a sample of its own."""
+    return [
+        replace(exam, images=(image,), slots=(slot,), ranks=(rank,))
+        for image, slot, rank in zip(exam.images, exam.slots, exam.ranks, strict=True)
+    ]
+
+
+def _with_targets(sample: Sample, labels: Labels) -> Sample:
+    """The sample with labels of its breasts: those of the worst of their images."""
+
+    def worst(known: Mapping[str, float], side: str) -> float:
+        own = [
+            known[image]
+            for image, slot in zip(sample.images, sample.slots, strict=True)
+            if SLOTS[slot][0] == side
+        ]
+        if 1.0 in own:
+            return 1.0
+        return 0.0 if own and not any(math.isnan(v) for v in own) else UNKNOWN
+
+    right, left = SIDES
+    targets = {label: (worst(known, right), worst(known, left)) for label, known in labels.items()}
+    return replace(sample, targets=targets)
+
+
+FEED = FeedKind(make=make_feed, settings=RegionFeedSettings)

@@ -1,0 +1,147 @@
+"""Where windows are drawn on the images of a manifest, by what is known of them; see feeds.patches.
+
+A finding counts where the manifest says whether it is malignant and gives it a region. ``negative``
+are the images of breasts in which no finding has a known nature. Images of a breast with such
+findings on other images only are not used.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fourview.entities import SIDES, Manifest
+from fourview.feeds.patches import Area
+from fourview.feeds.samples import Sample
+from fourview.geometry import Geometry, Size
+from fourview.store.store import Store
+
+CLASSES = ("malignant", "benign", "outside", "negative")
+MALIGNANT, BENIGN, OUTSIDE, NEGATIVE = range(4)
+UNKNOWN = -1  # of a finding that only a reader or a model knows of
+NO_TARGET = math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where windows are drawn: on one image, around a finding or anywhere.
+
+    Attributes:
+        kind: Index into CLASSES.
+        area: The finding's region; None for outside and negative.
+        others: Regions that a window must not touch.
+        size: Rows and columns of the image.
+    """
+
+    kind: int
+    image_id: str
+    finding_id: str = ""
+    area: Area | None = None
+    others: tuple[Area, ...] = ()
+    size: Size = (0, 0)
+
+
+def target_of(kind: int) -> float:
+    """1 malignant, 0 benign, NaN where a window is of no finding."""
+    return {MALIGNANT: 1.0, BENIGN: 0.0}.get(kind, NO_TARGET)
+
+
+def class_target(kind: int) -> float:
+    """The index into CLASSES; NaN where it is unknown."""
+    return NO_TARGET if kind == UNKNOWN else float(kind)
+
+
+def area_of(row: Mapping[str, Any], geometry: Geometry) -> Area | None:
+    """The region of a finding's row in processed pixels; None where it has none on the image."""
+    polygon = row.get("polygon")
+    if polygon:
+        points = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+    elif row["x0"] is None:
+        return None
+    else:
+        x = np.array([row["x0"], row["x1"], row["x1"], row["x0"]])
+        points = np.column_stack([x, np.repeat([row["y0"], row["y1"]], 2)])
+    moved = geometry.to_processed(points)
+    rows, cols = geometry.processed_size
+    inside = np.clip(moved, 0, (cols, rows))
+    (x0, y0), (x1, y1) = inside.min(axis=0), inside.max(axis=0)
+    return Area(inside) if x1 - x0 >= 1 and y1 - y0 >= 1 else None
+
+
+def find_sites(
+    manifest: Manifest,
+    store: Store,
+    breasts: Sequence[Sample],
+    label: str,
+    *,
+    training: bool,
+) -> tuple[list[Sample], list[Site]]:
+    """Sites of all images; only those of findings where nothing is trained."""
+    known = manifest.findings.filter(pl.col("malignant").is_not_null())
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in known.filter(pl.col("image_id").is_not_null()).iter_rows(named=True):
+        rows.setdefault(row["image_id"], []).append(row)
+    biopsied = set(known.select("exam_id", "side").iter_rows())
+    geometries = _geometries(store, set(rows))
+    samples: list[Sample] = []
+    sites: list[Site] = []
+    for breast in breasts:
+        side = SIDES[breast.slots[0] % len(SIDES)]
+        is_negative = (breast.exam_id, side) not in biopsied
+        for place, image_id in enumerate(breast.images):
+            size = store.size(image_id)
+            found = _sites_of_findings(image_id, rows.get(image_id, ()), geometries, size)
+            if training and found:
+                areas = tuple(site.area for site in found if site.area is not None)
+                found.append(Site(kind=OUTSIDE, image_id=image_id, others=areas, size=size))
+            elif training and is_negative:
+                found.append(Site(kind=NEGATIVE, image_id=image_id, size=size))
+            sites += found
+            samples += [_one_image(breast, place, site, label) for site in found]
+    return samples, sites
+
+
+def _sites_of_findings(
+    image_id: str,
+    rows: Sequence[Mapping[str, Any]],
+    geometries: Mapping[str, Geometry],
+    size: Size,
+) -> list[Site]:
+    areas = [(row, area_of(row, geometries[image_id])) for row in rows]
+    seen = [(row, area) for row, area in areas if area is not None]
+    return [
+        Site(
+            kind=MALIGNANT if row["malignant"] == 1 else BENIGN,
+            image_id=image_id,
+            finding_id=row["finding_id"],
+            area=area,
+            others=tuple(a for r, a in seen if r["malignant"] != row["malignant"]),
+            size=size,
+        )
+        for row, area in seen
+    ]
+
+
+def _geometries(store: Store, images: set[str]) -> dict[str, Geometry]:
+    table = store.table.filter(pl.col("image_id").is_in(list(images)))
+    return {
+        image_id: Geometry.from_json(json.loads(text))
+        for image_id, text in table.select("image_id", "geometry").iter_rows()
+    }
+
+
+def _one_image(breast: Sample, place: int, site: Site, label: str) -> Sample:
+    value = target_of(site.kind)
+    side = breast.slots[place] % len(SIDES)
+    return replace(
+        breast,
+        images=(breast.images[place],),
+        slots=(breast.slots[place],),
+        ranks=(breast.ranks[place],),
+        findings=(site.finding_id,) if site.area is not None else (),
+        targets={label: (value, NO_TARGET) if side == 0 else (NO_TARGET, value)},
+    )

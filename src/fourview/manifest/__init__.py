@@ -1,0 +1,1 @@
+"""The tables of a data set: made, checked, split, chosen from, hashed."""

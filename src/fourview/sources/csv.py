@@ -1,0 +1,154 @@
+"""A person's own table -> Manifest; the column names of Mirai's tables are accepted.
+
+Reads:   ROOT, a CSV file or the folder that holds exactly one besides findings.csv; one row an
+         image, and findings.csv, one row a region, where there is one.
+Columns: patient_id, exam_id, side and view, and a path; others of the manifest where known, and
+         any more, which are kept as texts; modifiers are joined by ";". ``ALIASES`` has more names.
+Labels:  ``cancer``, ``birads`` and ``density`` of a row are its breast's. Mirai's years_to_cancer
+         is a woman's and not a breast's: it is kept with the exam, and ``cancer`` stays unknown,
+         for the other breast's cancer is none of this one's.
+Splits:  ``split`` or Mirai's split_group; dev is validation.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from fourview.entities import Manifest
+from fourview.errors import ManifestError
+from fourview.manifest.manifest import make_manifest
+from fourview.manifest.rules import SPLITS
+from fourview.sources._tables import (
+    most_severe_birads,
+    read_table,
+    require_values,
+    with_numbers,
+)
+
+ALIASES = {
+    "laterality": "side",
+    "ImageLaterality": "side",
+    "view_position": "view",
+    "ViewPosition": "view",
+    "file_path": "path",
+    "filename": "path",
+    "PatientID": "patient_id",
+    "study_id": "exam_id",
+    "AccessionNumber": "exam_id",
+    "split_group": "split",
+    "breast_density": "density",
+}
+SIDES = {"R": "R", "L": "L", "RIGHT": "R", "LEFT": "L"}
+SPLIT_WORDS = {
+    **{s: s for s in SPLITS},
+    "dev": "validation",
+    "val": "validation",
+    "valid": "validation",
+}
+DENSITIES = {"A": "A", "B": "B", "C": "C", "D": "D", "1": "A", "2": "B", "3": "C", "4": "D"}
+LABELS = ("cancer", "birads", "density")
+EXAM_COLUMNS = ("age", "split", "years_to_cancer", "years_to_last_followup")
+FINDINGS_FILE = "findings.csv"
+TERMS = "The user's own table: ask the owner of the data before passing on weights."
+RULES = {
+    "cancer": "column cancer, given for each breast; unknown where there is none",
+    "years_to_cancer": "the woman's, not the breast's: years to a diagnosis (Mirai's 100: none)",
+}
+
+
+def read_csv(root: Path) -> Manifest:
+    """Turn a table into a manifest.
+
+    Raises:
+        ManifestError: A column is missing, or a row holds a value that is not known.
+    """
+    path = _table_in(root)
+    header = pl.read_csv(path, n_rows=0, infer_schema=False).columns
+    names = {ALIASES.get(name.strip(), name.strip()) for name in header}
+    needed = ("patient_id", "exam_id", "side", "view", "path")
+    known = ("image_id", *LABELS, *EXAM_COLUMNS)
+    others = sorted(names - {*needed, *known} - {"", "row"})
+    table = _typed(read_table(path, needed, optional=(*known, *others), aliases=ALIASES), path)
+    own = ["image_id", *needed, *others]
+    folder = path.parent
+    return make_manifest(
+        source="csv",
+        root=folder,
+        images=table.select(own),
+        breasts=_agreed(table, ("patient_id", "exam_id", "side"), ("cancer", "density"), path),
+        exams=_agreed(table, ("patient_id", "exam_id"), EXAM_COLUMNS, path),
+        findings=_findings(folder / FINDINGS_FILE, table),
+        terms=TERMS,
+        label_rules=RULES,
+        may_release_weights=False,
+    )
+
+
+def _table_in(root: Path) -> Path:
+    if root.is_file():
+        return root
+    found = sorted(p for p in root.glob("*.csv") if p.name != FINDINGS_FILE)
+    if len(found) != 1:
+        raise ManifestError(f"{root}: holds {len(found)} tables (*.csv), need one; name the file")
+    return found[0]
+
+
+def _typed(table: pl.DataFrame, path: Path) -> pl.DataFrame:
+    table = table.with_columns(
+        pl.col("side").str.to_uppercase(),
+        pl.col("view").str.to_uppercase(),
+        pl.col("density").str.to_uppercase(),
+        pl.col("split").str.to_lowercase(),
+        image_id=pl.coalesce("image_id", pl.col("path").str.replace(r"\.[^./]*$", "")),
+    )
+    require_values(table, "side", tuple(SIDES), path)
+    require_values(table, "density", tuple(DENSITIES), path, blank=True)
+    require_values(table, "split", tuple(SPLIT_WORDS), path, blank=True)
+    whole = [c for c in ("cancer", "birads", "rows", "cols") if c in table.columns]
+    real = [c for c in (*EXAM_COLUMNS, "spacing_mm") if c in table.columns and c != "split"]
+    table = with_numbers(with_numbers(table, whole, path, whole=True), real, path)
+    if "modifiers" in table.columns:
+        table = table.with_columns(pl.col("modifiers").str.split(";"))
+    return table.with_columns(
+        pl.col("side").replace_strict(SIDES),
+        pl.col("density").replace_strict(DENSITIES, return_dtype=pl.String),
+        pl.col("split").replace_strict(SPLIT_WORDS, return_dtype=pl.String),
+    )
+
+
+def _agreed(
+    table: pl.DataFrame, keys: tuple[str, ...], columns: tuple[str, ...], path: Path
+) -> pl.DataFrame:
+    """One row a breast or exam, whose rows must not contradict each other; blanks do not count."""
+    groups = table.group_by(keys, maintain_order=True)
+    for column in columns:
+        torn = groups.agg(
+            pl.col(column).drop_nulls().n_unique().alias("n"), pl.col("row").first()
+        ).filter(pl.col("n") > 1)
+        if len(torn):
+            row = torn.row(0, named=True)
+            whose = ", ".join(f"{k} '{row[k]}'" for k in keys)
+            raise ManifestError(
+                f"{path}:{row['row']}: {whose} has {row['n']} values of {column}, need one"
+            )
+    aggregates: list[Any] = [pl.col(c).drop_nulls().first() for c in columns]
+    return groups.agg(*aggregates, *([most_severe_birads()] if "side" in keys else []))
+
+
+def _findings(path: Path, table: pl.DataFrame) -> pl.DataFrame | None:
+    """Regions of images of the table: image_id, x0, y0, x1, y1 and whatever else is known."""
+    if not path.is_file():
+        return None
+    box = ("x0", "y0", "x1", "y1")
+    optional = ("finding_id", "kind", "malignant")
+    rows = read_table(path, ("image_id", *box), optional=optional)
+    rows = with_numbers(with_numbers(rows, box, path), ("malignant",), path, whole=True)
+    require_values(rows, "image_id", table["image_id"].to_list(), path)
+    number = pl.int_range(1, pl.len() + 1).over("image_id")
+    whose = table.select("image_id", "patient_id", "exam_id", "side")
+    joined = rows.join(whose, on="image_id", how="left", maintain_order="left").with_columns(
+        finding_id=pl.coalesce("finding_id", pl.format("{}-{}", "image_id", number)),
+        frame=pl.when(pl.col("x0").is_not_null()).then(pl.lit("stored")),
+    )
+    return joined.drop("row")

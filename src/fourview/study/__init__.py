@@ -1,0 +1,1 @@
+"""Several runs as one piece of work: chains, folds, searches, published tables, the demo."""

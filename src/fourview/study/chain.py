@@ -1,0 +1,147 @@
+"""Train a recipe and, before it, those that it needs: where it starts from, and its context.
+
+OUT/starts_from     the run of ``recipe.starts_from``, trained here where none is given
+OUT/context         the run of ``recipe.context``, trained here; of one that is given, its best
+                    checkpoint, so that the run's folder holds all that reading needs
+"""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from fourview.checkpoint.card import DESCRIPTION
+from fourview.entities import Manifest
+from fourview.errors import TrainingError
+from fourview.feeds.context import ContextMaps
+from fourview.predict.context_maps import context_of
+from fourview.store.store import Store
+from fourview.study.find_recipe import find_recipe
+from fourview.train.loop import Machine, Progress
+from fourview.train.recipe import Recipe
+from fourview.train.run import TEST, TRAIN, VALIDATION, train, with_split
+from fourview.train.run_folder import BEST, LOG
+
+THRESHOLDS = "operating_points.json"  # written last, so a run that has it is whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """Runs that are there already and need not be trained.
+
+    Attributes:
+        start: Run or checkpoint to begin with, in place of the recipe's ``starts_from``.
+        context: Run or checkpoint of the context network.
+    """
+
+    start: Path | None = None
+    context: Path | None = None
+
+
+NOTHING = Before()
+
+
+def train_chain(
+    recipe: Recipe,
+    manifest: Manifest,
+    store: Store,
+    out: Path,
+    *,
+    resume: bool,
+    machine: Machine,
+    cache_bytes: int,
+    progress: Progress | None = None,
+    before: Before = NOTHING,
+) -> Path:
+    """Train ``recipe`` in ``out``; what it needs is trained below it if missing.
+
+    Returns:
+        The folder of its best checkpoint.
+    """
+
+    def needed(name: str, folder: Path) -> Path:
+        if not _is_whole(folder):
+            train_chain(
+                replace(find_recipe(name), split=recipe.split),  # or it would have seen our test
+                manifest,
+                store,
+                folder,
+                resume=True,
+                machine=machine,
+                cache_bytes=cache_bytes,
+                progress=progress,
+                before=Before(context=before.context),
+            )
+        return folder / BEST
+
+    for given in (before.start, before.context):
+        if given is not None:
+            require_same_split(given, recipe, manifest, store)
+    start = None
+    if recipe.starts_from is not None:
+        given = before.start
+        start = checkpoint_of(given) if given else needed(recipe.starts_from, out / "starts_from")
+    context: ContextMaps | None = None
+    if recipe.context is not None:
+        folder, given = out / "context", before.context
+        checkpoint = _kept(given, folder) if given else needed(recipe.context, folder)
+        told = None if progress is None else partial(progress, "context maps")
+        context = context_of(checkpoint, manifest, store, progress=told)
+    return train(
+        recipe,
+        manifest,
+        store,
+        out,
+        resume=resume,
+        start=start,
+        context=context,
+        machine=machine,
+        cache_bytes=cache_bytes,
+        progress=progress,
+    )
+
+
+def checkpoint_of(run: Path) -> Path:
+    """The best checkpoint of a run; a checkpoint folder is its own."""
+    return run / BEST if (run / BEST / DESCRIPTION).exists() else run
+
+
+def require_same_split(run: Path, recipe: Recipe, manifest: Manifest, store: Store) -> None:
+    """Refuse a run that was trained on patients that this recipe measures on.
+
+    A checkpoint folder without its run says nothing of its patients, and is taken.
+
+    Raises:
+        TrainingError: They share patients; the message names one.
+    """
+    path = run / "split.json"
+    if not path.exists():
+        return
+    seen = set(json.loads(path.read_text())[TRAIN])
+    exams = with_split(manifest, recipe, store).exams
+    measured = exams.filter(pl.col("split").is_in([VALIDATION, TEST]))["patient_id"]
+    shared = sorted(seen & set(measured.to_list()))
+    if shared:
+        raise TrainingError(
+            f"{run}: was trained on {len(shared)} patients that '{recipe.name}' measures on, such "
+            f"as {shared[0]}; train it with the same split"
+        )
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a run is done, or is a checkpoint that was copied and never ran here."""
+    finished = (folder / THRESHOLDS).exists() or not (folder / LOG).exists()
+    return finished and (folder / BEST / DESCRIPTION).exists()
+
+
+def _kept(run: Path, folder: Path) -> Path:
+    """Copy a run's best checkpoint to ``folder``, as a run has it."""
+    found = checkpoint_of(run)
+    if found.resolve() != (folder / BEST).resolve():
+        shutil.copytree(found, folder / BEST, dirs_exist_ok=True)
+    if (run / THRESHOLDS).exists() and run.resolve() != folder.resolve():
+        shutil.copyfile(run / THRESHOLDS, folder / THRESHOLDS)
+    return folder / BEST

@@ -1,0 +1,92 @@
+"""Augmentation: what moves, what stays, what repeats."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from factory import exam_batch
+from fourview.feeds.augment import NO_AUGMENTATION, AugmentConfig, augment
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_nothing_changes_when_nothing_may():
+    batch = exam_batch("0123")
+    assert augment(batch, NO_AUGMENTATION, generator()) is batch
+
+
+def test_the_same_generator_gives_the_same_pixels():
+    batch, config = exam_batch("0123"), AugmentConfig(gain=0.2)
+    one, two, other = (augment(batch, config, generator(s)).pixels for s in (1, 1, 2))
+    assert torch.equal(one, two)
+    assert not torch.equal(one, other)
+
+
+def test_a_certain_flip_exchanges_top_and_bottom():
+    batch = exam_batch("02")
+    flipped = augment(batch, replace(NO_AUGMENTATION, vertical_flip=1), generator())
+    torch.testing.assert_close(flipped.pixels, batch.pixels.flip(2), rtol=0, atol=1e-5)
+
+
+def test_a_turn_keeps_lengths_although_images_are_twice_as_high_as_wide():
+    """A square turned by 90 degrees stays as large as it was; in unit squares it would not."""
+    batch = exam_batch("0", size=(64, 32))
+    square = torch.zeros(1, 1, 64, 32)
+    square[..., 22:42, 6:26] = 1
+    config = replace(NO_AUGMENTATION, rotation=90)
+    for seed in range(5):
+        turned = augment(replace(batch, pixels=square), config, generator(seed)).pixels
+        inside = turned[..., 8:56, :]  # a corner may turn out of the narrow side, not of this one
+        assert float(inside.sum()) == pytest.approx(400, rel=0.08)
+
+
+def test_a_shift_is_a_part_of_the_side_and_brings_in_zeros():
+    batch = exam_batch("0", size=(64, 32))
+    ones = replace(batch, pixels=torch.ones(1, 1, 64, 32))
+    moved = augment(ones, replace(NO_AUGMENTATION, translation=0.5), generator(3)).pixels
+    assert 0.25 <= float(moved.mean()) < 1.0
+    assert float(moved.min()) == 0.0
+
+
+def test_shared_draws_move_all_images_of_an_exam_alike():
+    batch = exam_batch("02", "02")
+    same = replace(batch, pixels=batch.pixels[:1].expand(4, -1, -1, -1).clone())
+    config = AugmentConfig(shared=True)
+    pixels = augment(same, config, generator()).pixels
+    assert torch.equal(pixels[0], pixels[1]) and torch.equal(pixels[2], pixels[3])
+    assert not torch.equal(pixels[0], pixels[2])
+
+
+def test_pixels_stay_in_the_unit_interval():
+    pixels = augment(exam_batch("0123"), AugmentConfig(gain=0.5), generator()).pixels
+    assert pixels.min() >= 0 and pixels.max() <= 1
+
+
+def test_view_dropout_takes_one_view_of_a_breast_and_never_both():
+    """Over many draws every breast of two views loses either one at the asked rate."""
+    batch = exam_batch("0123", "02", "1", "0022")
+    config = replace(NO_AUGMENTATION, view_dropout=0.5)
+    left: dict[int, list[tuple[int, ...]]] = {}
+    for seed in range(400):
+        kept = augment(batch, config, generator(seed))
+        for breast in batch.breast().unique().tolist():
+            slots = kept.slot[kept.breast() == breast].unique().tolist()
+            left.setdefault(breast, []).append(tuple(slots))
+    for breast, found in left.items():
+        assert () not in found
+        whole = tuple(batch.slot[batch.breast() == breast].unique().tolist())
+        if len(whole) == 1:
+            assert set(found) == {whole}
+            continue
+        for view in whole:  # a quarter of 400 each; five standard deviations are 43
+            assert abs(found.count((view,)) - 100) < 44
+
+
+def test_view_dropout_alone_leaves_pixels_as_they_are():
+    batch = exam_batch("0123")
+    kept = augment(batch, replace(NO_AUGMENTATION, view_dropout=1.0), generator())
+    assert kept.num_images == 2
+    assert all(any(torch.equal(image, old) for old in batch.pixels) for image in kept.pixels)

@@ -1,0 +1,115 @@
+"""Which image stands for a view, and what is said of an exam."""
+
+import polars as pl
+import pytest
+
+from fourview.errors import ManifestError
+from fourview.manifest.manifest import make_manifest
+from fourview.manifest.select import eligible, exam_table, with_slots, with_views
+
+SCHEMA = {
+    "image_id": pl.String,
+    "exam_id": pl.String,
+    "side": pl.String,
+    "view": pl.String,
+    "kind": pl.String,
+    "modifiers": pl.List(pl.String),
+    "rows": pl.Int32,
+    "cols": pl.Int32,
+    "left_out": pl.String,
+}
+
+
+def make(*rows, **extra):
+    """Rows: (image, exam, view, changes)."""
+    filled = []
+    for image, exam, name, *changes in rows:
+        side, view = name.split("-")
+        base = {"image_id": image, "exam_id": exam, "side": side, "view": view, "kind": "ffdm"}
+        filled.append(base | {"rows": 100, "cols": 80} | (changes[0] if changes else {}))
+    images = pl.DataFrame(filled, SCHEMA).with_columns(
+        patient_id=pl.format("p{}", "exam_id"), path="image_id", **extra
+    )
+    return make_manifest(source="test", root="", terms="", images=images)
+
+
+FULL = [(f"{n}", "1", slot) for n, slot in enumerate(("R-CC", "L-CC", "R-MLO", "L-MLO"))]
+
+
+def line(*rows, **extra):
+    return exam_table(make(*rows, **extra))["line"].to_list()
+
+
+def test_a_full_exam_fills_its_four_views():
+    row = exam_table(make(*FULL)).row(0, named=True)
+    assert [row[s] for s in ("R-CC", "L-CC", "R-MLO", "L-MLO")] == ["0", "1", "2", "3"]
+    assert (row["num_views"], row["num_breasts"], row["num_duplicates"]) == (4, 2, 0)
+    assert row["line"] == "4 of 4 views"
+
+
+def test_the_preferred_image_is_plain_then_real_then_large_then_first_by_name():
+    manifest = make(
+        ("a", "1", "R-CC", {"modifiers": ["rolled"], "rows": 999}),
+        ("b", "1", "R-CC", {"kind": "synthetic", "rows": 999}),
+        ("c", "1", "R-CC"),
+        ("d", "1", "R-CC", {"rows": 120}),
+        ("e", "1", "R-CC", {"rows": 120}),
+        ("f", "1", "R-CC", {"rows": None}),
+    )
+    ordered = with_slots(manifest.images).sort("place")["image_id"].to_list()
+    assert ordered == ["d", "e", "c", "f", "b", "a"]
+
+
+def test_the_later_acquisition_wins_over_the_larger_and_the_lists_order_over_both():
+    rows = [("a", "1", "R-CC", {"rows": 200}), ("b", "1", "R-CC")]
+    times = pl.Series(["20200101100000", "20200101100500"])
+    assert exam_table(make(*rows, acquired=times))["R-CC"].to_list() == ["b"]
+    ranked = make(*rows, acquired=times, rank=pl.Series([0, 1]))
+    assert exam_table(ranked)["R-CC"].to_list() == ["a"]
+
+
+def test_what_is_odd_is_in_the_line():
+    assert line(*FULL, ("x", "1", "L-CC"), ("y", "1", "L-ML"), ("z", "1", "R-XCCL")) == [
+        "4 of 4 views; 1 duplicate; also L-ML R-XCCL"
+    ]
+    assert line(*FULL[:3]) == ["3 of 4 views, lacks L-MLO"]
+    assert line(FULL[0], FULL[3]) == [
+        "2 of 4 views, lacks L-CC R-MLO; mixed sides: no breast has both views"
+    ]
+    assert line(*FULL, ("s", "1", "L-CC", {"left_out": "spot"})) == [
+        "4 of 4 views; left out: 1 (spot)"
+    ]
+    assert line(("s", "1", "L-CC", {"left_out": "damaged"})) == [
+        "0 of 4 views; left out: 1 (damaged)"
+    ]
+
+
+def test_implants_are_told_from_modifiers_or_from_the_sources_column():
+    displaced = {"modifiers": ["implant_displaced"]}
+    assert line(*FULL[:3], ("9", "1", "L-MLO", displaced)) == ["4 of 4 views; implant"]
+    assert line(*FULL, implant=pl.Series([False, None, False, True])) == ["4 of 4 views; implant"]
+
+
+def test_every_exam_has_a_row_and_needs_are_nested():
+    manifest = make(
+        *FULL,
+        ("a", "2", "R-CC"),
+        ("b", "2", "R-MLO"),
+        ("c", "3", "R-CC"),
+        ("d", "4", "L-ML"),
+        ("e", "5", "L-CC", {"left_out": "spot"}),
+    )
+    table = exam_table(manifest)
+    assert table["exam_id"].to_list() == ["1", "2", "3", "4", "5"]
+    assert eligible(table, "four_views").to_list() == [True, False, False, False, False]
+    assert eligible(table, "both_views").to_list() == [True, True, False, False, False]
+    assert eligible(table, "any_view").to_list() == [True, True, True, False, False]
+
+
+def test_an_exam_can_be_read_as_if_one_view_had_been_taken():
+    manifest = make(*FULL)
+    kept = with_views(manifest, ["CC"])
+    assert sorted(kept.images["image_id"]) == ["0", "1"]
+    assert kept.exams.equals(manifest.exams)
+    with pytest.raises(ManifestError, match="view 'LM': need CC or MLO"):
+        with_views(manifest, ["LM"])

@@ -1,0 +1,63 @@
+"""A two-view network that begins with the image tower of a language-image run."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from factory import exam_batch
+from fourview.checkpoint.card import save_checkpoint
+from fourview.errors import TrainingError
+from fourview.models.find import find_family
+from fourview.nn.image_tower import ImageTowerConfig
+from fourview.preprocess.spec import pixel_spec
+from fourview.recipes import mvccl
+from fourview.study.start import starting_from
+from fourview.train.run import _begin_with
+
+TOWERS = {
+    "small": ImageTowerConfig(name="small", weights="none", widths=(4, 4, 8, 8, 8)),
+    "transformer": ImageTowerConfig(name="vit_tiny_patch16_224", weights="none", size=(224, 224)),
+    "timm": ImageTowerConfig(name="mobilenetv3_small_050", weights="none"),
+}
+
+
+def pretrained(folder, tower: ImageTowerConfig, family: str = "clip") -> torch.nn.Module:
+    """A checkpoint of a language-image family with random weights."""
+    torch.manual_seed(1)
+    found = find_family(family)
+    config = replace(found.tiny_config, image=tower)
+    model = found.build(config).eval()
+    save_checkpoint(
+        folder,
+        model,
+        recipe=f"{family}:tiny",
+        family=family,
+        config=config,
+        spec=pixel_spec(found.pixel_spec),
+    )
+    return model
+
+
+@pytest.mark.parametrize("kind", TOWERS)
+def test_the_encoder_sees_what_the_tower_saw(kind, tmp_path):
+    """Same tokens from both, in evaluation mode: the weights are in their places."""
+    model = pretrained(tmp_path, TOWERS[kind])
+    recipe = starting_from(mvccl.mini(), tmp_path)
+    assert recipe.starts_from == "clip:tiny"
+    network = find_family("mvccl").build(recipe.model).eval()
+    _begin_with(network, tmp_path, ())
+    batch = exam_batch("0123", size=(192, 96))
+    with torch.no_grad():
+        tokens = model.image_tower(batch.pixels).tokens
+        grid = network.encoder(batch.pixels)
+        scores = network(batch).breast_scores
+    torch.testing.assert_close(grid.flatten(2).transpose(1, 2), tokens, rtol=1e-4, atol=1e-5)
+    assert scores.isfinite().all()
+
+
+def test_a_tower_of_another_size_is_refused_by_name(tmp_path):
+    pretrained(tmp_path, TOWERS["small"])
+    network = find_family("mvccl").build(mvccl.mini().model)  # other widths
+    with pytest.raises(TrainingError, match="clip:tiny does not fit"):
+        _begin_with(network, tmp_path, ())
