@@ -9,7 +9,7 @@ from fourview.entities import BREASTS_SCHEMA, EXAMS_SCHEMA, FINDINGS_SCHEMA, IMA
 from fourview.errors import ManifestError
 from fourview.manifest.check import check_manifest
 
-GUIDE = Path(__file__).parents[3] / "docs" / "adding_a_data_set.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "adding_a_data_set.md"
 
 
 def blocks(language):
