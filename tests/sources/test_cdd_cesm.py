@@ -18,7 +18,7 @@ HEADER += "Machine,Pathology Classification/ Follow up"
 LOW, SUBTRACTED = "Low energy images of CDD-CESM", "Subtracted images of CDD-CESM"
 VIA = "#filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,"
 VIA += "region_attributes"
-SHARED = Path(__file__).parents[4] / "shared" / "data" / "cdd_cesm"
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "cdd_cesm"
 
 
 def line(name, kind="DM", density="C", birads="4", tags="mass", pathology="Malignant"):
