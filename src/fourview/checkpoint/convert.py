@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from fourview.contract import ModelFamily, PublishedWeights
 from fourview.errors import CheckpointError
 from fourview.models.find import family_names, find_family
 from fourview.preprocess.spec import pixel_spec
+from fourview.suggest import no_such
 
 SHOWN = 12  # names in an error; the rest is counted
 
@@ -98,10 +98,7 @@ def find_published(name: str) -> tuple[ModelFamily, PublishedWeights]:
     for family, weights in _all():
         if weights.name == name:
             return family, weights
-    names = published_names()
-    near = get_close_matches(name, names, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    raise CheckpointError(f"no published weights '{name}'; {hint}there are: {', '.join(names)}")
+    raise CheckpointError(no_such("published weights", name, published_names()))
 
 
 def place(

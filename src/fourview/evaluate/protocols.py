@@ -13,6 +13,7 @@ from typing import Literal
 from fourview.errors import EvaluationError
 from fourview.evaluate.interval import Method
 from fourview.evaluate.labels import Keep, Unit
+from fourview.suggest import no_such
 
 Cluster = Literal["image", "breast", "exam", "patient", "finding"]
 
@@ -310,5 +311,5 @@ def find_protocol(name: str) -> Protocol:
         EvaluationError: There is none; the message lists those there are.
     """
     if name not in PROTOCOLS:
-        raise EvaluationError(f"no protocol '{name}'; there are: {', '.join(sorted(PROTOCOLS))}")
+        raise EvaluationError(no_such("protocol", name, sorted(PROTOCOLS)))
     return PROTOCOLS[name]

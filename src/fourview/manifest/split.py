@@ -15,6 +15,7 @@ from fourview.entities import Manifest
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import require_valid
 from fourview.manifest.rules import SPLITS
+from fourview.suggest import no_such
 
 STRATA = ("cancer", "density")
 TOLERANCE = 1e-6  # of a sum of fractions written in decimals
@@ -212,7 +213,7 @@ def subsample_test(
 def _require_fractions(fractions: Mapping[str, float]) -> None:
     unknown = sorted(set(fractions) - set(SPLITS))
     if unknown:
-        raise ManifestError(f"no split '{unknown[0]}'; there are: {', '.join(SPLITS)}")
+        raise ManifestError(no_such("split", unknown[0], SPLITS))
     if any(share < 0 for share in fractions.values()) or not fractions:
         raise ManifestError(f"shares of a split are {_listed(fractions)}; need 0 or more each")
     total = sum(fractions.values())

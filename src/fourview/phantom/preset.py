@@ -12,6 +12,7 @@ from typing import Any
 
 from fourview.errors import PhantomError
 from fourview.phantom.truth import Density, Kind
+from fourview.suggest import no_such
 
 SizeLaw = tuple[float, float, float, float]  # lognormal median (mm) and sd, lowest, highest (mm)
 
@@ -241,5 +242,5 @@ def preset_of(preset: str | Preset) -> Preset:
     if isinstance(preset, Preset):
         return preset
     if preset not in PRESETS:
-        raise PhantomError(f"no preset '{preset}'; there are: {', '.join(sorted(PRESETS))}")
+        raise PhantomError(no_such("preset", preset, sorted(PRESETS)))
     return PRESETS[preset]

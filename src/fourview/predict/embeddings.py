@@ -14,6 +14,7 @@ from fourview.errors import CaptionError, CheckpointError
 from fourview.feeds.kinds.captions import CaptionFeedConfig, prepare_captions
 from fourview.predict.language import ImageEmbeddings, LanguageModel, Progress, about_model
 from fourview.store.store import Store
+from fourview.suggest import no_such
 
 KEYS = ("image_id", "patient_id", "exam_id", "side", "view")
 
@@ -54,7 +55,7 @@ def embed_manifest(
     if style is None:
         return table
     if style not in get_args(Style):
-        raise CaptionError(f"no caption style '{style}'; there are: {', '.join(get_args(Style))}")
+        raise CaptionError(no_such("caption style", style, get_args(Style)))
     settings = CaptionFeedConfig(style=cast("Style", style), template=template, require=())
     prepared = prepare_captions(manifest, images.table["image_id"].to_list(), settings)
     captions = {

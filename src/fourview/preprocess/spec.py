@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from fourview.errors import PixelError
+from fourview.suggest import no_such
 
 FINGERPRINT_LENGTH = 16  # hex digits of SHA-256; 64 bits are plenty for names of specs
 REVISION = 1  # raised when the same spec would give other pixels than before
@@ -187,6 +188,5 @@ def pixel_spec(name: str) -> PixelSpec:
     """
     full = ALIASES.get(name, name)
     if full not in SPECS:
-        known = sorted([*SPECS, *ALIASES])
-        raise PixelError(f"no pixel spec '{name}'; there are: {', '.join(known)}")
+        raise PixelError(no_such("pixel spec", name, sorted([*SPECS, *ALIASES])))
     return SPECS[full]

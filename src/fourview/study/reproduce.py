@@ -20,9 +20,9 @@ from fourview.report.table_published import (
     TableRow,
     find_row,
     find_table,
-    nearest,
 )
 from fourview.store.store import Store
+from fourview.suggest import no_such
 
 
 def reproduce(
@@ -123,10 +123,8 @@ def _find_rows(table: PublishedTable, rows: Mapping[str, Path]) -> dict[str, Tab
 def _protocols(table: PublishedTable, manifest: Manifest, wanted: Sequence[str]) -> tuple[str, ...]:
     for name in wanted:
         if name not in table.protocols:
-            raise EvaluationError(
-                f"{table.name}: no protocol '{name}' in this table;"
-                f" {nearest(name, table.protocols)}there are: {', '.join(table.protocols)}"
-            )
+            message = no_such("protocol", name, table.protocols)
+            raise EvaluationError(f"{table.name}: {message}")
     of_source = table.columns_of_source(manifest.source)
     usual = tuple(dict.fromkeys(c.protocol for c in of_source)) or table.protocols
     return tuple(dict.fromkeys(wanted)) or usual
