@@ -14,9 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fourview.checkpoint.card import ModelCard, file_digest, save_checkpoint
+from fourview.checkpoint.card import ModelCard, save_checkpoint
 from fourview.contract import ModelFamily, PublishedWeights
 from fourview.errors import CheckpointError
+from fourview.fingerprint import digest_of_file
 from fourview.models.find import family_names, find_family
 from fourview.preprocess.spec import pixel_spec
 from fourview.suggest import no_such
@@ -74,7 +75,7 @@ def convert(
     where = " + ".join(str(source) for source in sources)
     placed = place(state, weights, model.state_dict(), where=where)
     model.load_state_dict(placed, strict=True)
-    digests = ", ".join(file_digest(source) for source in sources)
+    digests = ", ".join(digest_of_file(source) for source in sources)
     return save_checkpoint(
         out,
         model,

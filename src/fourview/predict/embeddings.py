@@ -1,6 +1,5 @@
 """Embeddings of images and captions as one Parquet file, with the model and its terms beside."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
@@ -9,6 +8,7 @@ import polars as pl
 import torch
 
 from fourview.captions.caption import Style
+from fourview.disk import whole
 from fourview.entities import Manifest
 from fourview.errors import CaptionError, CheckpointError
 from fourview.feeds.kinds.captions import CaptionFeedConfig, prepare_captions
@@ -80,12 +80,9 @@ def write_embeddings(
     table: pl.DataFrame, path: Path, model: LanguageModel, manifest_hash: str
 ) -> None:
     """Write what ``embed_manifest`` gave, whole or not at all, with the model's terms."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {**about_model(model), "manifest_hash": manifest_hash}
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        draft = Path(folder) / path.name
+    with whole(path) as draft:
         table.write_parquet(draft, metadata=metadata)
-        draft.replace(path)
 
 
 def read_embeddings(path: Path, model: LanguageModel) -> ImageEmbeddings:

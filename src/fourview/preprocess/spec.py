@@ -1,11 +1,10 @@
 """PixelSpec: the named, hashed contract of what models see."""
 
-import hashlib
-import json
 from dataclasses import dataclass, fields
 from typing import Literal
 
 from fourview.errors import PixelError
+from fourview.fingerprint import fingerprint_of
 from fourview.suggest import no_such
 
 FINGERPRINT_LENGTH = 16  # hex digits of SHA-256; 64 bits are plenty for names of specs
@@ -83,8 +82,7 @@ class PixelSpec:
         """
         values = ((f, getattr(self, f.name)) for f in fields(self))
         changed = {f.name: value for f, value in values if value != f.default}
-        text = json.dumps({"revision": REVISION, **changed}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_LENGTH]
+        return fingerprint_of({"revision": REVISION, **changed})
 
 
 SPECS: dict[str, PixelSpec] = {

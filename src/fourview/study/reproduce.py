@@ -21,6 +21,7 @@ from fourview.report.table_published import (
     find_row,
     find_table,
 )
+from fourview.run_files import checkpoint_of
 from fourview.store.store import Store
 from fourview.suggest import no_such
 
@@ -160,8 +161,7 @@ def _predictions(
     from fourview.checkpoint.card import read_card  # noqa: PLC0415 - files need no torch
     from fourview.predict.finding_reader import load_any_model  # noqa: PLC0415
 
-    folder = path / "checkpoints" / "best"
-    if _only_pretrained(read_card(folder if folder.exists() else path).family):
+    if _only_pretrained(read_card(checkpoint_of(path)).family):
         return _zero_shot(path, manifest, store, protocols)
     reader = load_any_model(path)
     predictions = reader.predict_store(manifest, store, splits=_splits(manifest, protocols))
