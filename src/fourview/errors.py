@@ -12,6 +12,8 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
     |   `-- DamagedPixelsError      the header is fine, the pixel data are not
     |-- ExamError                   files that make no exam
     |-- PixelError                  preprocessing cannot make a ProcessedImage of an Image
+    |   |-- NoBreastError           no part of its pixels is a breast
+    |   `-- PictureError            a PNG, JPEG or PGM file that is cut off or garbled
     |-- ManifestError               a table of a data set breaks its contract
     |-- CaptionError                a caption template, prompts or tokenizer that cannot be used
     |-- PhantomError                a phantom preset, vendor or output folder that cannot be used
@@ -60,6 +62,14 @@ class ExamError(FourviewError):
 
 class PixelError(FourviewError):
     """Preprocessing cannot make a ProcessedImage of an Image."""
+
+
+class NoBreastError(PixelError):
+    """No part of an image's pixels is a breast."""
+
+
+class PictureError(PixelError):
+    """A PNG, JPEG or PGM file is cut off or garbled."""
 
 
 class ManifestError(FourviewError):

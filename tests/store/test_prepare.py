@@ -82,7 +82,7 @@ def test_the_store_holds_what_process_gives(ten):
     store = Store.open(root / "store", SPEC)
     order = [row for row in manifest.images["image_id"] if row != "blank"]
     assert store.table["image_id"].to_list() == order
-    assert store.failed.select("image_id", "reason").rows() == [("blank", "no_pixels")]
+    assert store.failed.select("image_id", "reason").rows() == [("blank", "no_breast")]
     for row in manifest.images.iter_rows(named=True):
         if row["image_id"] == "blank":
             continue
@@ -165,9 +165,9 @@ def test_bad_files_cost_one_image_each_and_are_listed(tmp_path):
     summary = prepare(manifest, SPEC, out, **options)
     reasons = dict(summary.failed.select("image_id", "reason").rows())
     assert reasons == {
-        "broken": "no_pixels",
-        "missing": "no_pixels",
-        "blank": "no_pixels",
+        "broken": "damaged",
+        "missing": "unreachable",
+        "blank": "no_breast",
         "hang": "timeout",
         "die": "killed",
         "raise": "defect",

@@ -22,6 +22,7 @@ from fourview.dicom.image import read_image
 from fourview.dicom.scan import left_out_for, scan
 from fourview.entities import SLOTS, Exam, Image, LeftOut
 from fourview.entities.preference import best_first
+from fourview.entities.reasons import Reason
 from fourview.errors import DicomError
 from fourview.geometry import Size
 
@@ -181,7 +182,7 @@ def _no_image(header: Header, full: Path, seen: dict[str, str]) -> LeftOut | Non
     if header.left_out is not None:
         reason, detail = header.left_out, header.detail
     elif header.image_id in seen:
-        reason = "duplicate"
+        reason = Reason.DUPLICATE
         detail = f"it has the SOP Instance UID of {seen[header.image_id]}"
     else:
         seen[header.image_id] = str(full)

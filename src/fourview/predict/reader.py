@@ -25,6 +25,7 @@ from fourview.entities import (
     ProcessedImage,
     Side,
 )
+from fourview.entities.reasons import reason_of
 from fourview.errors import CheckpointError, DicomError, PixelError
 from fourview.evaluate.operating import read_thresholds
 from fourview.feeds.kinds.exams import ExamFeed
@@ -176,7 +177,7 @@ class Reader:
                 left_out.append(
                     LeftOut(
                         path=image.path,
-                        reason="no_breast" if isinstance(error, PixelError) else "unreadable",
+                        reason=reason_of(error),
                         detail=str(error),
                         image_id=image.image_id,
                     )

@@ -20,6 +20,7 @@ from fourview.dicom.header import Header
 from fourview.dicom.scan import Found, chunks_below, read_chunk
 from fourview.disk import whole
 from fourview.entities import IMAGES_SCHEMA, LeftOut
+from fourview.entities.reasons import Reason
 from fourview.errors import DiskFullError
 from fourview.fingerprint import digest_of_text
 from fourview.jobs.executor import Executor
@@ -136,7 +137,7 @@ class _Scan:
     def leave_out(self, single: _Chunk, why: Lost) -> None:
         """Write the part of a file that takes its worker down."""
         found = _nameable(single.files[0])
-        out = LeftOut(path=found.path, reason=why.reason, detail=why.detail)
+        out = LeftOut(path=found.path, reason=Reason(why.reason), detail=why.detail)
         _write(self.folder / single.part, [_unreadable(out)])
         self._tell(1)
 
@@ -171,7 +172,9 @@ def _nameable(found: Found) -> Found:
     path = found.path.encode("utf-8", "backslashreplace").decode()
     if path == found.path:
         return found
-    return LeftOut(path=path, reason="unreachable", detail="its name is not UTF-8; rename the file")
+    return LeftOut(
+        path=path, reason=Reason.UNREACHABLE, detail="its name is not UTF-8; rename the file"
+    )
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:

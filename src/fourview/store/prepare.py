@@ -26,7 +26,8 @@ import polars as pl
 
 from fourview.disk import named_if_full, reserved, whole, write_table, write_text
 from fourview.entities import Image, Manifest, ProcessedImage
-from fourview.errors import DicomError, DiskFullError, FourviewError, StoreError
+from fourview.entities.reasons import MAY_PASS, Reason, reason_of
+from fourview.errors import DiskFullError, FourviewError, StoreError
 from fourview.jobs.executor import Executor, LocalExecutor
 from fourview.jobs.workers import Lost
 from fourview.manifest.content_hash import table_digest
@@ -55,7 +56,6 @@ LOCK = "lock"
 RESERVE = "reserve"  # holds the room that the tables will take, and is gone before they are written
 TABLE_BYTES, TABLE_BYTES_PER_IMAGE = 1 << 16, 1 << 10  # 300 to 600 bytes an image were seen
 IMAGE_TIMEOUT_S = 120.0  # a whole film takes well under a second on an idle core
-MAY_PASS = frozenset({"timeout", "killed", "disk"})  # reasons that another run may not meet
 
 # What decides the pixels of a manifest; labels may be corrected without preparing again.
 DECIDING = ("patient_id", "exam_id", "image_id", "path", "side", "view", "modifiers", "voi")
@@ -229,19 +229,17 @@ def _process_one(
         image, processed = read_processed(root / str(row["path"]), row, spec, read=read)
         levels = to_pixel_levels(processed.pixels)
         data = encode_shard(levels, Tiling.of(canvas_of(spec)))
-    except DicomError as error:
-        return _failure(job, "unreadable", str(error))
     except StoreError as error:
-        return _failure(job, "too_large", str(error))
+        return _failure(job, Reason.TOO_LARGE, str(error))
     except FourviewError as error:
-        return _failure(job, "no_pixels", str(error))
+        return _failure(job, reason_of(error), str(error))
     except OSError as error:
-        return _failure(job, "unreadable", f"{row['path']}: {error.strerror}")
+        return _failure(job, reason_of(error), f"{row['path']}: {error.strerror}")
     try:
         _write_shard(out, job.index, data)
     except (DiskFullError, OSError) as error:
         why = f"cannot write: {error.strerror}" if isinstance(error, OSError) else "no space left"
-        return _failure(job, "disk", why)
+        return _failure(job, Reason.DISK, why)
     return _stored(job, image, processed, num_bytes=len(data))
 
 
@@ -275,19 +273,19 @@ def _stored(
     }
 
 
-def _failure(job: _Job, reason: str, detail: str) -> dict[str, Any]:
+def _failure(job: _Job, reason: Reason, detail: str) -> dict[str, Any]:
     return {
         "image_id": job.row["image_id"],
         "index": job.index,
         "path": job.row["path"],
-        "reason": reason,
+        "reason": reason.value,
         "detail": detail.splitlines()[0] if detail else reason,
     }
 
 
 def _entry(job: _Job, outcome: dict[str, Any] | Lost) -> dict[str, Any]:
     if isinstance(outcome, Lost):
-        return _failure(job, outcome.reason, outcome.detail)
+        return _failure(job, Reason(outcome.reason), outcome.detail)
     return outcome
 
 
