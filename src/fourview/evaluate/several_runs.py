@@ -15,7 +15,8 @@ from jaxtyping import Float
 from fourview.entities import Manifest, Metric
 from fourview.errors import EvaluationError
 from fourview.evaluate.interval import interval
-from fourview.evaluate.measure import Columns, columns_of
+from fourview.evaluate.measure import Columns
+from fourview.evaluate.metrics import columns_of
 from fourview.evaluate.protocols import Protocol, find_protocol
 from fourview.evaluate.run import Draws, resampling_of
 from fourview.evaluate.table import KEYS, completed
