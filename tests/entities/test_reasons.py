@@ -56,7 +56,7 @@ def test_a_reading_and_a_store_give_the_same_reasons_for_the_same_files(folder, 
         digest="",
     )
     (exam,) = read_exams(folder)
-    reader = Reader(family.build(family.tiny_config), card, family)
+    reader = Reader(family.build(family.tiny_config), card, family, operating_points={})
     said = reader.predict(exam)
     of_reading = {Path(out.path).name: str(out.reason) for out in said.left_out}
     assert of_reading == of_store == {"blank.dcm": "no_breast", "cut.dcm": "damaged"}

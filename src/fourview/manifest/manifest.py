@@ -24,6 +24,7 @@ from fourview.entities import (
     IMAGES_SCHEMA,
     Manifest,
 )
+from fourview.entities.labels import with_labels
 from fourview.errors import ManifestError
 from fourview.fingerprint import digest_of_texts
 from fourview.manifest.content_hash import table_digest
@@ -126,17 +127,13 @@ def images_with_labels(manifest: Manifest) -> pl.DataFrame:
     Adds ``cancer``, ``birads`` and ``density`` of the breast (the exam's density where the breast
     has none), and ``age`` and ``split`` of the exam; null where unknown. Order is kept.
     """
-    breasts = manifest.breasts.select("exam_id", "side", "cancer", "birads", "density")
-    exams = manifest.exams.select("exam_id", "age", "split", exam_density="density")
-    images = images_to_read(manifest)
-    taken = [c for c in ("cancer", "birads", "density", "age", "split") if c in images.columns]
-    return (
-        images.drop(taken)
-        .join(breasts, on=["exam_id", "side"], how="left", maintain_order="left")
-        .join(exams, on="exam_id", how="left", maintain_order="left")
-        .with_columns(density=pl.coalesce("density", "exam_density"))
-        .drop("exam_density")
+    labels = ("cancer", "birads", "density")
+    images = images_to_read(manifest).drop("age", "split", strict=False)
+    labelled = with_labels(
+        images, labels, breasts=manifest.breasts, exams=manifest.exams, own=False
     )
+    exams = manifest.exams.select("exam_id", "age", "split")
+    return labelled.join(exams, on="exam_id", how="left", maintain_order="left")
 
 
 def manifest_hash(manifest: Manifest) -> str:
