@@ -14,6 +14,7 @@ from fourview.entities import (
     View,
     Voi,
 )
+from fourview.entities.reasons import Reason
 from fourview.geometry import Box, Geometry
 
 SIZE = (120, 80)
@@ -92,6 +93,6 @@ def exam_prediction(*, dtype=np.float32):
         model_digest="ab" * 32,
         pixel_spec="mvccl-192x96 0123456789abcdef",
         terms="none",
-        left_out=(LeftOut(path="IM7.dcm", reason="spot", detail="a spot view"),),
+        left_out=(LeftOut(path="IM7.dcm", reason=Reason.SPOT, detail="a spot view"),),
         notes=("one note",),
     )

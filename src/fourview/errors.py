@@ -12,9 +12,12 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
     |   `-- DamagedPixelsError      the header is fine, the pixel data are not
     |-- ExamError                   files that make no exam
     |-- PixelError                  preprocessing cannot make a ProcessedImage of an Image
+    |   |-- NoBreastError           no part of its pixels is a breast
+    |   `-- PictureError            a PNG, JPEG or PGM file that is cut off or garbled
     |-- ManifestError               a table of a data set breaks its contract
     |-- CaptionError                a caption template, prompts or tokenizer that cannot be used
     |-- PhantomError                a phantom preset, vendor or output folder that cannot be used
+    |-- DiskFullError               no space is left for what is being written
     |-- StoreError                  a store cannot be opened, or was made with another pixel spec
     |-- RecipeError                 an unknown recipe, key or value
     |-- TrainingError               a run that cannot start or go on
@@ -61,6 +64,14 @@ class PixelError(FourviewError):
     """Preprocessing cannot make a ProcessedImage of an Image."""
 
 
+class NoBreastError(PixelError):
+    """No part of an image's pixels is a breast."""
+
+
+class PictureError(PixelError):
+    """A PNG, JPEG or PGM file is cut off or garbled."""
+
+
 class ManifestError(FourviewError):
     """A table of a data set breaks its contract."""
 
@@ -71,6 +82,10 @@ class CaptionError(FourviewError):
 
 class PhantomError(FourviewError):
     """A phantom preset, vendor, transfer syntax or output folder cannot be used."""
+
+
+class DiskFullError(FourviewError):
+    """No space is left for what is being written; nothing half written stays."""
 
 
 class StoreError(FourviewError):

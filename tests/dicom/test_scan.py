@@ -15,6 +15,7 @@ from fourview.dicom.scan import (
     read_chunk,
 )
 from fourview.entities import LeftOut
+from fourview.entities.reasons import Reason
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_a_chunk_has_a_result_for_each_file_whatever_it_is(tmp_path):
     write_mammogram(tmp_path / "a.dcm", mammogram(1))
     (tmp_path / "b.txt").write_text("no DICOM")
     gone = FoundFile("gone.dcm", 1, 1)
-    pipe = LeftOut(path="pipe", reason="special", detail="a pipe")
+    pipe = LeftOut(path="pipe", reason=Reason.SPECIAL, detail="a pipe")
     results = read_chunk((*files_below(tmp_path), gone, pipe), str(tmp_path))
     assert isinstance(results[0], Header)
     assert [r.path for r in results] == ["a.dcm", "b.txt", "gone.dcm", "pipe"]

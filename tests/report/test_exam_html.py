@@ -20,6 +20,7 @@ from fourview.entities import (
     LeftOut,
     Region,
 )
+from fourview.entities.reasons import Reason
 from fourview.errors import ReportError
 from fourview.geometry import Box, Geometry
 from fourview.report.display import show
@@ -149,7 +150,7 @@ def test_hostile_header_strings_stay_text():
         terms=HOSTILE,
         precision=HOSTILE,
         notes=(HOSTILE,),
-        left_out=(LeftOut(path=HOSTILE, reason=HOSTILE, detail=HOSTILE),),
+        left_out=(LeftOut(path=HOSTILE, reason=Reason.SPOT, detail=HOSTILE),),
         breasts=(BreastPrediction(side="R", score=0.5, findings=(finding,), notes=(HOSTILE,)),),
         images=(
             ImagePrediction(

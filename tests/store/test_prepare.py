@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from dicom_examples import J2K_LOSSLESS, write_mammogram
-from fourview.errors import StoreError
+from fourview.errors import DiskFullError, StoreError
 from fourview.manifest.manifest import make_manifest, write_manifest
 from fourview.preprocess.pipeline import process, to_pixel_levels, was_enlarged
 from fourview.preprocess.spec import PixelSpec, pixel_spec
@@ -82,7 +82,7 @@ def test_the_store_holds_what_process_gives(ten):
     store = Store.open(root / "store", SPEC)
     order = [row for row in manifest.images["image_id"] if row != "blank"]
     assert store.table["image_id"].to_list() == order
-    assert store.failed.select("image_id", "reason").rows() == [("blank", "no_pixels")]
+    assert store.failed.select("image_id", "reason").rows() == [("blank", "no_breast")]
     for row in manifest.images.iter_rows(named=True):
         if row["image_id"] == "blank":
             continue
@@ -165,9 +165,9 @@ def test_bad_files_cost_one_image_each_and_are_listed(tmp_path):
     summary = prepare(manifest, SPEC, out, **options)
     reasons = dict(summary.failed.select("image_id", "reason").rows())
     assert reasons == {
-        "broken": "no_pixels",
-        "missing": "no_pixels",
-        "blank": "no_pixels",
+        "broken": "damaged",
+        "missing": "unreachable",
+        "blank": "no_breast",
         "hang": "timeout",
         "die": "killed",
         "raise": "defect",
@@ -223,7 +223,7 @@ def test_a_disk_without_room_for_the_tables_is_named(ten, small_disk):
     _, manifest = ten
     disk, _ = small_disk
     (disk / "other").write_bytes(bytes(200 << 10))
-    with pytest.raises(StoreError, match="no space left on the disk; free some"):
+    with pytest.raises(DiskFullError, match="no space left on the disk; free some"):
         prepare(manifest, SPEC, disk / "s")
 
 

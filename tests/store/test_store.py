@@ -50,7 +50,7 @@ def write_store(path, spec, images, *, complete=True):
     rows, failed = [], []
     for index, levels in enumerate(images):
         if levels is None:
-            failed.append((f"i{index}", index, "x.png", "no_pixels", "it is blank"))
+            failed.append((f"i{index}", index, "x.png", "no_breast", "it is blank"))
             continue
         shard_path(path, index).write_bytes(encode_shard(levels, Tiling.of(about.canvas)))
         geometry = Geometry((1000, 800)).mirrored().resized(*levels.shape)

@@ -24,7 +24,9 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from fourview.entities import Manifest
+from fourview.entities.labels import with_labels
 from fourview.errors import CaptionError
+from fourview.suggest import no_such
 
 Facts = Mapping[str, str]  # what is known of one image, by column of the manifest
 Style = Literal["structured", "natural", "tabular", "class_only"]
@@ -181,7 +183,7 @@ class CaptionTemplate:
             CaptionError: There is no such style.
         """
         if style not in self.styles:
-            raise CaptionError(f"no caption style '{style}'; there are: {', '.join(self.styles)}")
+            raise CaptionError(no_such("caption style", style, self.styles))
         return self.styles[style]
 
     def prompt_set(self, name: str) -> PromptSet:
@@ -191,7 +193,7 @@ class CaptionTemplate:
             CaptionError: There are none.
         """
         if name not in self.prompts:
-            raise CaptionError(f"no prompts '{name}'; there are: {', '.join(self.prompts)}")
+            raise CaptionError(no_such("prompts", name, self.prompts))
         return self.prompts[name]
 
     def value(self, slot: str, facts: Facts) -> str | None:
@@ -312,26 +314,16 @@ def caption_facts(manifest: Manifest, columns: Iterable[str]) -> dict[str, dict[
         name: getattr(manifest, name).select(
             *on,
             *(
-                _as_text(getattr(manifest, name), c).alias(f"{name}:{c}")
+                _as_text(getattr(manifest, name), c).alias(c)
                 for c in wanted
-                if c in getattr(manifest, name).columns
+                if c in getattr(manifest, name).columns and c not in on
             ),
         )
         for name, on in keys.items()
     }
-    joined = (
-        tables["images"]
-        .join(tables["breasts"], on=["exam_id", "side"], how="left", maintain_order="left")
-        .join(tables["exams"], on="exam_id", how="left", maintain_order="left")
-    )
-    present = [c for c in wanted if any(f"{t}:{c}" in joined.columns for t in keys)]
-    table = joined.select(
-        "image_id",
-        *(
-            pl.coalesce([f"{t}:{c}" for t in keys if f"{t}:{c}" in joined.columns]).alias(c)
-            for c in present
-        ),
-    )
+    table = with_labels(
+        tables["images"], wanted, breasts=tables["breasts"], exams=tables["exams"]
+    ).select("image_id", *wanted)
     return {
         row.pop("image_id"): {c: v for c, v in row.items() if v is not None}
         for row in table.iter_rows(named=True)

@@ -9,8 +9,8 @@ from cyclopts import Parameter
 
 from fourview.cli.numbers import SomeOrNone
 from fourview.cli.progress import progress_bar
+from fourview.evaluate.metrics import label_of
 from fourview.manifest.manifest import read_manifest
-from fourview.report.result_html import metric_name
 from fourview.store.store import Store
 from fourview.study.crossval import cross_validate
 from fourview.study.find_recipe import find_recipe
@@ -77,6 +77,6 @@ def crossval(
             continue
         spread = "" if metric.deviation is None else f" ± {metric.deviation:.3f}"
         by_fold = ", ".join("none" if v is None else f"{v:.3f}" for v in metric.values)
-        name = metric_name(metric.name)
+        name = label_of(metric.name)
         print(f"{metric.protocol}  {name}: {metric.mean:.3f}{spread}  ({by_fold})")
     print(f"predictions of all folds: {out / 'predictions.parquet'}")

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from fourview.entities import Result
 from fourview.errors import EvaluationError
 from fourview.evaluate.groups import DEFAULT_GROUPS
+from fourview.evaluate.metrics import label_of
 from fourview.evaluate.operating import read_thresholds
 from fourview.evaluate.protocols import find_protocol
 from fourview.evaluate.run import OF_PROTOCOL, with_file_facts
@@ -17,7 +18,7 @@ from fourview.evaluate.run import evaluate as run_evaluate
 from fourview.evaluate.table import read_predictions
 from fourview.manifest.manifest import read_manifest
 from fourview.report.result_files import result_to_json, write_result
-from fourview.report.result_html import metric_name, metric_text
+from fourview.report.result_html import metric_text
 
 
 def evaluate(
@@ -96,12 +97,12 @@ def _show(result: Result, out: Path | None) -> None:
     unit = result.unit if result.num_units == 1 else f"{result.unit}s"
     print(f"{result.protocol}: {result.num_units:,} {unit}, {result.num_positive:,} positive")
     print(f"intervals: {result.interval}")
-    width = max(len(metric_name(m.name)) for m in result.metrics)
+    width = max(len(label_of(m.name)) for m in result.metrics)
     for metric in result.metrics:
         value, interval = metric_text(metric)
         between = f"  ({interval})" if interval else ""
         note = f"  {metric.note}" if metric.note else ""
-        print(f"  {metric_name(metric.name):{width}}  {value}{between}{note}")
+        print(f"  {label_of(metric.name):{width}}  {value}{between}{note}")
     for note in result.notes:
         print(f"note: {note}")
     if out is not None:

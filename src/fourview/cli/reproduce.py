@@ -7,8 +7,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fourview.errors import EvaluationError
+from fourview.evaluate.metrics import label_of
 from fourview.manifest.manifest import read_manifest
-from fourview.report.result_html import metric_name, metric_text
+from fourview.report.result_html import metric_text
 from fourview.report.table_files import reproduction_to_json, write_reproduction
 from fourview.report.table_html import NOT_RUN, published_text
 from fourview.report.table_published import Reproduction, TableRow, find_table
@@ -96,4 +97,4 @@ def _show_row(found: Reproduction, row: TableRow) -> None:
         if number is not None:
             published, between = published_text(number)
             theirs = f"{published}{f' ({between})' if between else ''}"
-        print(f"  {metric_name(column.metric)}, {column.dataset}: theirs {theirs}, ours {words}")
+        print(f"  {label_of(column.metric)}, {column.dataset}: theirs {theirs}, ours {words}")

@@ -4,6 +4,8 @@ Every code stands here twice: as SNOMED CT (SCT) and as the older SNOMED RT styl
 that most archives still hold. The tests compare them with the dictionaries of pydicom.
 """
 
+from fourview.entities.reasons import Reason
+
 # Position by code value. "specimen" is no position of a breast: it is left out.
 VIEW_CODES = {
     "399162004": "CC",
@@ -78,26 +80,26 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds bel
 
 # Objects that are no single mammogram: the start of the SOP Class UID, reason, what it is.
 NO_MAMMOGRAM = (
-    ("1.2.840.10008.1.3.10", "directory", "a directory of media (DICOMDIR)"),
-    ("1.2.840.10008.5.1.4.1.1.88.50", "cad", "a mammography CAD report"),
-    ("1.2.840.10008.5.1.4.1.1.88", "report", "a structured report"),
-    ("1.2.840.10008.5.1.4.1.1.11", "presentation", "a presentation state"),
-    ("1.2.840.10008.5.1.4.1.1.104", "report", "an encapsulated document"),
-    ("1.2.840.10008.5.1.4.1.1.13.1.3", "tomosynthesis", "a tomosynthesis volume"),
-    ("1.2.840.10008.5.1.4.1.1.13.1.4", "tomosynthesis", "tomosynthesis projections"),
-    ("1.2.840.10008.5.1.4.1.1.13.1.5", "tomosynthesis", "tomosynthesis projections"),
-    ("1.2.840.10008.5.1.4.1.1.66", "segmentation", "a segmentation or registration"),
-    ("1.2.840.10008.5.1.4.1.1.67", "mapping", "a real world value mapping"),
-    ("1.2.840.10008.5.1.4.38", "protocol", "a hanging protocol"),
+    ("1.2.840.10008.1.3.10", Reason.DIRECTORY, "a directory of media (DICOMDIR)"),
+    ("1.2.840.10008.5.1.4.1.1.88.50", Reason.CAD, "a mammography CAD report"),
+    ("1.2.840.10008.5.1.4.1.1.88", Reason.REPORT, "a structured report"),
+    ("1.2.840.10008.5.1.4.1.1.11", Reason.PRESENTATION, "a presentation state"),
+    ("1.2.840.10008.5.1.4.1.1.104", Reason.REPORT, "an encapsulated document"),
+    ("1.2.840.10008.5.1.4.1.1.13.1.3", Reason.TOMOSYNTHESIS, "a tomosynthesis volume"),
+    ("1.2.840.10008.5.1.4.1.1.13.1.4", Reason.TOMOSYNTHESIS, "tomosynthesis projections"),
+    ("1.2.840.10008.5.1.4.1.1.13.1.5", Reason.TOMOSYNTHESIS, "tomosynthesis projections"),
+    ("1.2.840.10008.5.1.4.1.1.66", Reason.SEGMENTATION, "a segmentation or registration"),
+    ("1.2.840.10008.5.1.4.1.1.67", Reason.MAPPING, "a real world value mapping"),
+    ("1.2.840.10008.5.1.4.38", Reason.PROTOCOL, "a hanging protocol"),
 )
 # Modalities whose images may be mammograms where side and view are named; digitised films, CR.
 PLAIN_MODALITIES = frozenset(("MG", "CR", "DX", "OT", "RG", "DF"))
 # Modifiers that make an image no whole breast.
 NO_WHOLE_BREAST = {
-    "specimen": "a tissue specimen, no breast",
-    "spot": "a spot compression, which shows a part of the breast",
-    "magnification": "a magnified view, which shows a part of the breast",
-    "cleavage": "a cleavage view, which shows two breasts in part",
-    "biopsy": "taken for a biopsy",
-    "localisation": "taken to localise a lesion",
+    Reason.SPECIMEN: "a tissue specimen, no breast",
+    Reason.SPOT: "a spot compression, which shows a part of the breast",
+    Reason.MAGNIFICATION: "a magnified view, which shows a part of the breast",
+    Reason.CLEAVAGE: "a cleavage view, which shows two breasts in part",
+    Reason.BIOPSY: "taken for a biopsy",
+    Reason.LOCALISATION: "taken to localise a lesion",
 }

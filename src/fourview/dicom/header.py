@@ -12,6 +12,7 @@ from fourview.dicom.part10 import OpenFile, open_dicom
 from fourview.dicom.triage import Facts, why_left_out
 from fourview.dicom.views import functional_groups, patient_of_film, read_view
 from fourview.entities import Side, View
+from fourview.entities.reasons import Reason
 from fourview.errors import DamagedHeaderError, DicomError
 
 _METADATA = tuple(
@@ -94,7 +95,7 @@ class Header:
     acquired: str
     is_for_presentation: bool
     transfer_syntax: str
-    left_out: str | None = None
+    left_out: Reason | None = None
     detail: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

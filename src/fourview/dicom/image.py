@@ -25,6 +25,7 @@ from fourview.dicom.modality import (
 from fourview.dicom.part10 import EXPLICIT_BIG, OpenFile, open_dicom
 from fourview.dicom.voi import read_voi
 from fourview.entities import Image, View
+from fourview.entities.reasons import Reason
 from fourview.errors import (
     DamagedPixelsError,
     DicomError,
@@ -34,7 +35,7 @@ from fourview.errors import (
 from fourview.geometry import Size
 
 # Reasons to leave a file out that concern its view; naming the view from outside lifts them.
-_VIEW_REASONS = frozenset(("view", "modality"))
+_VIEW_REASONS = frozenset((Reason.VIEW, Reason.MODALITY))
 
 
 def read_image(

@@ -20,24 +20,13 @@ from typing import NamedTuple
 from fourview.dicom.header import Header, header_of
 from fourview.dicom.part10 import open_dicom
 from fourview.entities import LeftOut
+from fourview.entities.reasons import Reason, reason_of
 from fourview.errors import (
-    DamagedHeaderError,
-    DamagedPixelsError,
     DicomError,
-    HostileFileError,
-    NotDicomError,
-    UnsupportedImageError,
 )
 
 CHUNK_LEAST, CHUNK_MEAN, CHUNK_MOST = 64, 256, 512  # files; enough to hide what passing them costs
 MAX_FOLDERS_DEEP = 64  # folders inside each other
-_REASONS: tuple[tuple[type[DicomError], str], ...] = (
-    (DamagedHeaderError, "damaged"),
-    (DamagedPixelsError, "damaged"),
-    (NotDicomError, "not_dicom"),
-    (HostileFileError, "hostile"),
-    (UnsupportedImageError, "unsupported"),
-)
 
 
 class FoundFile(NamedTuple):
@@ -136,10 +125,9 @@ def read_chunk(
 
 def left_out_for(error: DicomError, path: str, *, shown: str | None = None) -> LeftOut:
     """What to list for a file that raised ``error``; ``shown`` where it is named differently."""
-    reason = next((word for kind, word in _REASONS if isinstance(error, kind)), "unsupported")
     return LeftOut(
         path=path if shown is None else shown,
-        reason=reason,
+        reason=reason_of(error),
         detail=str(error).removeprefix(f"{path}: "),
     )
 
@@ -159,7 +147,7 @@ def _below(base: str, folder: str, seen: set[tuple[int, int]], depth: int) -> It
         trouble = error.strerror
     if trouble is not None:
         detail = f"the folder cannot be listed: {trouble}"
-        yield LeftOut(path=folder, reason="unreachable", detail=detail)
+        yield LeftOut(path=folder, reason=Reason.UNREACHABLE, detail=detail)
         return
     for name in names:
         path = f"{folder}/{name}" if folder else name
@@ -176,12 +164,12 @@ def _found(full: str, path: str) -> Found | None:
         status = os.stat(full)  # noqa: PTH116 - as above
     except OSError as error:
         detail = f"the file cannot be reached: {error.strerror}"
-        return LeftOut(path=path, reason="unreachable", detail=detail)
+        return LeftOut(path=path, reason=Reason.UNREACHABLE, detail=detail)
     if stat.S_ISDIR(status.st_mode):
         return None
     if stat.S_ISREG(status.st_mode):
         return FoundFile(path, status.st_size, status.st_mtime_ns)
-    return LeftOut(path=path, reason="special", detail="it is a pipe, socket or device")
+    return LeftOut(path=path, reason=Reason.SPECIAL, detail="it is a pipe, socket or device")
 
 
 def _ends_chunk(path: str) -> bool:

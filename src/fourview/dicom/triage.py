@@ -16,13 +16,14 @@ from fourview.dicom.codes import (
     PLAIN_MODALITIES,
 )
 from fourview.dicom.views import ViewFacts
+from fourview.entities.reasons import Reason
 
 _CAD = re.compile(r"(?<![A-Z])I?CAD(?![A-Z])|IMAGECHECKER|SECOND ?LOOK", re.IGNORECASE)
 _SUBTRACTED = frozenset(("RECOMBINED", "SUBTRACTION", "SUBTRACTED"))
 _LOW_ENERGY = frozenset(("LOW_ENERGY", "LOW ENERGY", "LOWENERGY"))
 _SYNTHETIC = frozenset(("GENERATED_2D", "GENERATED 2D", "TOMO_2D", "SYNTHETIC_2D"))
 
-Reason = tuple[str, str]
+Told = tuple[Reason, str]  # with a sentence about the file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class Facts:
     def kind(self) -> str | None:
         """How the image was made, in a manifest's words; None where the file does not say."""
         words = set(self.image_type)
-        if _no_mammogram(self.sop_class, "tomosynthesis"):
+        if _no_mammogram(self.sop_class, Reason.TOMOSYNTHESIS):
             return "tomosynthesis"
         if words & _SUBTRACTED:
             return "cesm_subtracted"
@@ -62,7 +63,7 @@ class Facts:
         return "ffdm" if self.sop_class in (MG_PRESENTATION, MG_PROCESSING) else None
 
 
-def why_left_out(facts: Facts, view: ViewFacts, *, for_processing: bool = False) -> Reason | None:
+def why_left_out(facts: Facts, view: ViewFacts, *, for_processing: bool = False) -> Told | None:
     """The first reason that a file is no mammogram to read; None where it is one."""
     return (
         _wrong_object(facts)
@@ -72,60 +73,66 @@ def why_left_out(facts: Facts, view: ViewFacts, *, for_processing: bool = False)
     )
 
 
-def _wrong_object(facts: Facts) -> Reason | None:
+def _wrong_object(facts: Facts) -> Told | None:
     for start, reason, what in NO_MAMMOGRAM:
         if facts.sop_class == start or facts.sop_class.startswith(start + "."):
             return reason, f"it is {what}"
     if not facts.has_pixels:
-        return "no_pixels", "it has no pixel data"
+        return Reason.NO_PIXELS, "it has no pixel data"
     if facts.modality not in PLAIN_MODALITIES and facts.modality is not None:
-        return "modality", f"its Modality is '{facts.modality}', need MG"
+        return Reason.MODALITY, f"its Modality is '{facts.modality}', need MG"
     return None
 
 
-def _wrong_pixels(facts: Facts) -> Reason | None:
+def _wrong_pixels(facts: Facts) -> Told | None:
     if facts.frames != 1:
         if facts.kind == "tomosynthesis" or "TOMOSYNTHESIS" in facts.image_type:
-            return "tomosynthesis", f"it is a tomosynthesis volume of {facts.frames} frames"
-        return "multiframe", f"it has {facts.frames} frames, need 1"
+            return Reason.TOMOSYNTHESIS, f"it is a tomosynthesis volume of {facts.frames} frames"
+        return Reason.MULTIFRAME, f"it has {facts.frames} frames, need 1"
     if facts.samples != 1 or facts.photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        return "colour", f"its pixels are {facts.photometric or 'of unknown kind'}, need MONOCHROME"
+        return (
+            Reason.COLOUR,
+            f"its pixels are {facts.photometric or 'of unknown kind'}, need MONOCHROME",
+        )
     return None
 
 
-def _wrong_purpose(facts: Facts, *, for_processing: bool) -> Reason | None:
+def _wrong_purpose(facts: Facts, *, for_processing: bool) -> Told | None:
     if facts.is_for_processing and not for_processing:
-        return "for_processing", "it is For Processing: raw detector values, no image to look at"
+        return (
+            Reason.FOR_PROCESSING,
+            "it is For Processing: raw detector values, no image to look at",
+        )
     if facts.kind == "cesm_subtracted":
-        return "subtracted", "it is a subtracted contrast image, no ordinary mammogram"
+        return Reason.SUBTRACTED, "it is a subtracted contrast image, no ordinary mammogram"
     if facts.is_film and (_CAD.search(facts.words) or "CAD" in facts.image_type):
-        return "cad", "it is a capture of CAD marks"
+        return Reason.CAD, "it is a capture of CAD marks"
     return None
 
 
-def _wrong_view(facts: Facts, view: ViewFacts) -> Reason | None:
+def _wrong_view(facts: Facts, view: ViewFacts) -> Told | None:
     for word, what in NO_WHOLE_BREAST.items():
         if word in view.modifiers:
             return word, f"it is {what}"
-    for word, part in (("localisation", "LOCALIZER"), ("biopsy", "STEREO")):
+    for word, part in ((Reason.LOCALISATION, "LOCALIZER"), (Reason.BIOPSY, "STEREO")):
         if any(part in value for value in facts.image_type):
             return word, f"it is {NO_WHOLE_BREAST[word]}"
     if view.position == "CV":
-        return "cleavage", f"it is {NO_WHOLE_BREAST['cleavage']}"
+        return Reason.CLEAVAGE, f"it is {NO_WHOLE_BREAST[Reason.CLEAVAGE]}"
     return None if view.view is not None else _no_view(facts, view)
 
 
-def _no_view(facts: Facts, view: ViewFacts) -> Reason:
+def _no_view(facts: Facts, view: ViewFacts) -> Told:
     missing = [
         word for word, told in (("side", view.side), ("view", view.position)) if told is None
     ]
     if facts.modality != "MG":
         found = f"its Modality is '{facts.modality}'" if facts.modality else "it has no Modality"
-        return "modality", f"{found} and no {' and no '.join(missing)} is told"
-    return "view", f"no attribute tells its {' and '.join(missing)}"
+        return Reason.MODALITY, f"{found} and no {' and no '.join(missing)} is told"
+    return Reason.VIEW, f"no attribute tells its {' and '.join(missing)}"
 
 
-def _no_mammogram(sop_class: str, reason: str) -> bool:
+def _no_mammogram(sop_class: str, reason: Reason) -> bool:
     return any(
         sop_class == start or sop_class.startswith(start + ".")
         for start, word, _ in NO_MAMMOGRAM

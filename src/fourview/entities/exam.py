@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from fourview.entities.reasons import Reason
 from fourview.geometry import Box, Geometry, Size
 
 Side = Literal["R", "L"]
@@ -113,13 +114,13 @@ class LeftOut:
 
     Attributes:
         path: Relative to what the user named.
-        reason: One word for tables: not_dicom, damaged, hostile, tomosynthesis, spot, ...
+        reason: One word for tables.
         detail: One sentence for people.
         image_id: Where the header could be read.
     """
 
     path: str
-    reason: str
+    reason: Reason
     detail: str
     image_id: str | None = None
 

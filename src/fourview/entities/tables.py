@@ -23,7 +23,7 @@ IMAGES_SCHEMA: Mapping[str, Any] = {
     "spacing_mm": pl.Float64,
     "vendor": pl.String,
     "voi": pl.String,  # overrides the spec's for files known to be wrong: header, ignore; else null
-    "left_out": pl.String,  # reason that it is not read; null where it is
+    "left_out": pl.String,  # why it is not read, a word of ``entities.reasons``; null where it is
 }
 BREASTS_SCHEMA: Mapping[str, Any] = {
     **_KEYS,

@@ -11,7 +11,8 @@ from fourview.errors import EvaluationError
 from fourview.evaluate.auc import auroc
 from fourview.evaluate.delong import delong_paired
 from fourview.evaluate.interval import interval
-from fourview.evaluate.measure import ARGMAX, columns_of
+from fourview.evaluate.measure import ARGMAX
+from fourview.evaluate.metrics import columns_of
 from fourview.evaluate.protocols import Protocol, find_protocol
 from fourview.evaluate.run import OF_PROTOCOL, Draws, resampling_of
 from fourview.evaluate.table import KEYS, completed

@@ -10,7 +10,7 @@ import polars as pl
 from fourview.entities import GroupResult, Manifest, Metric
 from fourview.errors import EvaluationError
 from fourview.evaluate.interval import interval
-from fourview.evaluate.measure import columns_of
+from fourview.evaluate.metrics import columns_of
 from fourview.evaluate.protocols import Protocol
 from fourview.evaluate.resample import Resampling
 from fourview.evaluate.units import Units

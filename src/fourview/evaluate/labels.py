@@ -11,6 +11,7 @@ from typing import Literal
 import polars as pl
 
 from fourview.entities import Manifest
+from fourview.entities.labels import with_labels
 from fourview.manifest.split import subsample_test
 
 Unit = Literal["image", "breast", "exam", "finding"]
@@ -113,28 +114,16 @@ def labelled_units(
 
 def _breasts(manifest: Manifest) -> pl.DataFrame:
     """Breasts with cancer, birads and density; the exam's density where the breast has none."""
-    exams = manifest.exams.select("exam_id", exam_density="density")
-    return (
-        manifest.breasts.select("patient_id", "exam_id", "side", *_LABELS)
-        .join(exams, on="exam_id", how="left", maintain_order="left")
-        .with_columns(density=pl.coalesce("density", "exam_density"), malignant="cancer")
-        .drop("exam_density")
-    )
+    breasts = manifest.breasts.select("patient_id", "exam_id", "side", *_LABELS)
+    labelled = with_labels(breasts, _LABELS, breasts=None, exams=manifest.exams)
+    return labelled.with_columns(malignant="cancer")
 
 
 def _images(manifest: Manifest) -> pl.DataFrame:
     """Images that are read, with their own labels where the source has some, else the breast's."""
     images = manifest.images.filter(pl.col("left_out").is_null())
-    breasts = _breasts(manifest).drop("patient_id", "malignant")
-    own = [c for c in _LABELS if c in images.columns]
-    exams = manifest.exams.select("exam_id", exam_density="density")
-    frame = images.join(
-        breasts, on=["exam_id", "side"], how="left", suffix="_of_breast", maintain_order="left"
-    ).join(exams, on="exam_id", how="left", maintain_order="left")
-    frame = frame.with_columns(pl.coalesce(c, f"{c}_of_breast") for c in own)
-    return frame.with_columns(
-        density=pl.coalesce("density", "exam_density"), malignant="cancer"
-    ).drop("exam_density", *(f"{c}_of_breast" for c in own))
+    frame = with_labels(images, _LABELS, breasts=manifest.breasts, exams=manifest.exams)
+    return frame.with_columns(malignant="cancer")
 
 
 def _kept(

@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
-from fourview.evaluate.protocols import Protocol
 from fourview.evaluate.ranks import (
     AUPRC_TRAPEZOID,
     AUROC,
@@ -34,25 +33,6 @@ _AREAS = {
     "partial_auc": PARTIAL_AUC,
 }
 OWN_POINTS = ("specificity_at_sensitivity_", "tnr_at_fnr_", "specificity_near_sensitivity_")
-AT_THRESHOLD = (
-    *("balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1"),
-    *("recall_rate_per_1000", "cancers_found_per_1000", "localisation_recall"),
-)
-OF_PROBABILITIES = ("brier", "calibration_error", "probabilistic_f1")
-
-
-def columns_of(
-    units: Units, protocol: Protocol, thresholds: Mapping[str, float], resampling: Resampling
-) -> Columns:
-    """Every metric of the protocol that scores and labels define (FROC is apart)."""
-    if not protocol.is_binary:
-        return multiclass_columns(units, protocol.metrics, resampling)
-    out = rank_columns(units, protocol.metrics, resampling)
-    if any(m in OF_PROBABILITIES for m in protocol.metrics):
-        out |= probability_columns(units, resampling)
-    if any(m in AT_THRESHOLD for m in protocol.metrics) and thresholds:
-        out |= threshold_columns(units, thresholds, resampling)
-    return out
 
 
 def rank_columns(units: Units, metrics: tuple[str, ...], resampling: Resampling) -> Columns:

@@ -1,6 +1,5 @@
 """``evaluate``: predictions, a manifest and a protocol in; a result with its protocol out."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,21 +13,15 @@ from fourview.evaluate.curves import curves_of
 from fourview.evaluate.groups import DEFAULT_GROUPS, group_results
 from fourview.evaluate.interval import interval
 from fourview.evaluate.marks import marks_and_columns
-from fourview.evaluate.measure import (
-    ARGMAX,
-    AT_THRESHOLD,
-    OF_PROBABILITIES,
-    OWN_POINTS,
-    Columns,
-    at_threshold,
-    columns_of,
-)
+from fourview.evaluate.measure import ARGMAX, Columns
+from fourview.evaluate.metrics import columns_of, metric_record, with_thresholds
 from fourview.evaluate.operating import choose_threshold
 from fourview.evaluate.protocols import Protocol, find_protocol
 from fourview.evaluate.published import published_numbers
 from fourview.evaluate.resample import Resampling
 from fourview.evaluate.table import completed
 from fourview.evaluate.units import Units, gather_units
+from fourview.fingerprint import digest_of_parts, short
 from fourview.manifest.manifest import manifest_hash
 
 METAREPO_MINIMUM = 8  # units below which the meta-repository prints no figure
@@ -163,10 +156,7 @@ def metrics_of(
         groups = min(resampling.num_clusters, JACKKNIFE_GROUPS)
         drop = replace(resampling, stream="jackknife", replicates=groups)
         left_out = columns_of(units, protocol, at, drop)
-    names: list[str] = []
-    for metric in protocol.metrics:
-        by_threshold = metric in AT_THRESHOLD and protocol.is_binary
-        names += [at_threshold(metric, name) for name in at] if by_threshold and at else [metric]
+    names = with_thresholds(protocol.metrics, protocol, at)
     return tuple(
         metric_of(name, columns[name], protocol, units, left_out.get(name))
         if name in columns
@@ -211,9 +201,10 @@ def _why_undefined(units: Units, protocol: Protocol) -> str:
 def _why_absent(name: str, units: Units, at: Mapping[str, float]) -> str:
     if len(units.frame) == 0:
         return "no unit with a known label"
-    if name in OF_PROBABILITIES:
+    record = metric_record(name)
+    if record is not None and record.needs == "probabilities":
         return "scores are outside [0, 1]"
-    if name in AT_THRESHOLD and not at:
+    if record is not None and record.needs == "threshold" and not at:
         return "no threshold: give one that was chosen on another table"
     return "no boxes to compare"
 
@@ -235,22 +226,20 @@ def _provenance(
     split: str | None,
 ) -> dict[str, str]:
     scores = [c for c in units.frame.columns if c.startswith("score")]
-    digest = hashlib.sha256()
-    for name in scores:
-        digest.update(np.sort(units.frame[name].to_numpy()).tobytes())
+    digest = digest_of_parts(np.sort(units.frame[name].to_numpy()).tobytes() for name in scores)
     return {
         "protocol": protocol.fingerprint,
         "split": split or "all",
         "data": manifest.source,
         "data_terms": manifest.terms,
         "manifest_hash": manifest_hash(manifest),
-        "scores_digest": digest.hexdigest()[:16],
+        "scores_digest": short(digest),
     }
 
 
 def _notes(units: Units, protocol: Protocol) -> tuple[str, ...]:
     notes = []
-    if any(m.startswith(OWN_POINTS) for m in protocol.metrics):
+    if any(r is not None and r.reads_own_point for r in map(metric_record, protocol.metrics)):
         notes.append(
             "specificities and true-negative rates at a given sensitivity or miss rate read their"
             " threshold off this very table, as the protocol says"

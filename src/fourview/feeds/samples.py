@@ -8,6 +8,7 @@ from typing import Literal
 import polars as pl
 
 from fourview.entities import SIDES, SLOTS, Manifest
+from fourview.entities.labels import with_labels
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import images_to_read
 from fourview.manifest.select import with_slots
@@ -135,11 +136,8 @@ def _labels(manifest: Manifest, label: str) -> pl.DataFrame:
         raise ManifestError(
             f"breasts have no label '{label}'; there are: {', '.join(breasts.columns)}"
         )
-    if not of_exam:
-        return breasts.select("exam_id", "side", label)
-    own = pl.col(label) if of_breast else pl.lit(None)
-    joined = breasts.join(exams.select("exam_id", of_exam=label), on="exam_id", how="left")
-    return joined.select("exam_id", "side", pl.coalesce(own, "of_exam").alias(label))
+    labelled = with_labels(breasts, [label], breasts=None, exams=exams)
+    return labelled.select("exam_id", "side", label)
 
 
 def _value(value: object, label: str, names: Sequence[str]) -> float:

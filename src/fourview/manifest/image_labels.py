@@ -11,8 +11,9 @@ from typing import Literal
 import polars as pl
 
 from fourview.entities import Manifest
+from fourview.entities.labels import with_labels
 from fourview.errors import ManifestError
-from fourview.manifest.manifest import images_to_read, images_with_labels
+from fourview.manifest.manifest import images_to_read
 
 LabelRule = Literal["birads", "birads_without_3", "findings"]
 LABELS = ("cancer", "benign")
@@ -40,10 +41,8 @@ def image_labels(manifest: Manifest, rule: LabelRule) -> pl.DataFrame:
     if rule == "findings":
         return _by_findings(manifest)
     images = images_to_read(manifest)
-    labelled = images_with_labels(manifest).select("image_id", of_breast="birads")
-    own = "birads" if "birads" in images.columns else None
-    table = images.join(labelled, on="image_id", how="left", maintain_order="left")
-    birads = pl.coalesce(*([own] if own else []), "of_breast")
+    table = with_labels(images, ["birads"], breasts=manifest.breasts, exams=manifest.exams)
+    birads = pl.col("birads")
     if rule == "birads_without_3":
         birads = pl.when(birads != 3).then(birads)
     table = table.select("image_id", birads=birads)

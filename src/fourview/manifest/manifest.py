@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from fourview.disk import named_if_full
 from fourview.entities import (
     BREASTS_SCHEMA,
     EXAMS_SCHEMA,
@@ -23,8 +24,10 @@ from fourview.entities import (
     IMAGES_SCHEMA,
     Manifest,
 )
+from fourview.entities.labels import with_labels
 from fourview.errors import ManifestError
-from fourview.manifest.content_hash import table_digest, text_digest
+from fourview.fingerprint import digest_of_texts
+from fourview.manifest.content_hash import table_digest
 from fourview.manifest.rules import faults
 
 SCHEMA_VERSION = 1  # raised when a reader of today could not understand the tables of tomorrow
@@ -124,17 +127,13 @@ def images_with_labels(manifest: Manifest) -> pl.DataFrame:
     Adds ``cancer``, ``birads`` and ``density`` of the breast (the exam's density where the breast
     has none), and ``age`` and ``split`` of the exam; null where unknown. Order is kept.
     """
-    breasts = manifest.breasts.select("exam_id", "side", "cancer", "birads", "density")
-    exams = manifest.exams.select("exam_id", "age", "split", exam_density="density")
-    images = images_to_read(manifest)
-    taken = [c for c in ("cancer", "birads", "density", "age", "split") if c in images.columns]
-    return (
-        images.drop(taken)
-        .join(breasts, on=["exam_id", "side"], how="left", maintain_order="left")
-        .join(exams, on="exam_id", how="left", maintain_order="left")
-        .with_columns(density=pl.coalesce("density", "exam_density"))
-        .drop("exam_density")
+    labels = ("cancer", "birads", "density")
+    images = images_to_read(manifest).drop("age", "split", strict=False)
+    labelled = with_labels(
+        images, labels, breasts=manifest.breasts, exams=manifest.exams, own=False
     )
+    exams = manifest.exams.select("exam_id", "age", "split")
+    return labelled.join(exams, on="exam_id", how="left", maintain_order="left")
 
 
 def manifest_hash(manifest: Manifest) -> str:
@@ -155,7 +154,7 @@ def hash_of_digests(about: Manifest, digests: Mapping[str, str]) -> str:
     parts += [json.dumps(dict(about.label_rules), sort_keys=True)]
     parts += [str(about.may_release_weights)]
     parts += [f"{name} {digests[name]}" for name in TABLES]
-    return text_digest(parts)
+    return digest_of_texts(parts)
 
 
 def write_manifest(manifest: Manifest, path: Path) -> str:
@@ -189,7 +188,8 @@ def manifest_draft(path: Path) -> Iterator[Path]:
     if path.exists() and not (path / DESCRIPTION).is_file() and _holds_anything(path):
         raise ManifestError(f"{path}: holds no manifest; name a new folder or an old manifest")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+    inside = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
+    with named_if_full(path), inside as folder:
         draft = Path(folder) / "manifest"
         draft.mkdir()
         yield draft

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import polars as pl
 
 from fourview.entities import Manifest
+from fourview.entities.reasons import WORDS
 
 DENSITIES = ("A", "B", "C", "D")
 SPLITS = ("train", "validation", "test")
@@ -81,6 +82,7 @@ def _image_rules() -> list[_Rule]:
         ),
         _Rule(~(pl.col("spacing_mm") > 0), "spacing_mm {}", ("spacing_mm",), "above 0, or null"),
         _one_of("voi", OVERRIDES),
+        _one_of("left_out", WORDS),
     ]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from fourview.entities import Image
-from fourview.errors import PixelError
+from fourview.errors import NoBreastError
 
 SMALL_LONG_SIDE = 448  # pixels of the long side of the copy the mask is found on
 FRAME_FRACTION = 0.08  # of a side: how far in a film's frame may reach
@@ -52,16 +52,16 @@ def find_breast(image: Image) -> Breast:
     """Find the breast of one image.
 
     Raises:
-        PixelError: The image is blank, or nothing in it is large enough to be a breast.
+        NoBreastError: The image is blank, or nothing in it is large enough to be a breast.
     """
     small = _small_copy(image)
     low, high = float(small.min()), float(small.max())
     if not high > low:
         value = image.pixels.flat[0]
-        raise PixelError(f"{image.image_id}: all pixels are {value}, need a breast; exclude it")
+        raise NoBreastError(f"{image.image_id}: all pixels are {value}, need a breast; exclude it")
     found = _small_mask(_root_scale(small))
     if found is None:
-        raise PixelError(
+        raise NoBreastError(
             f"{image.image_id}: no bright area of {LEAST_AREA:.0%} of the image or more, "
             "need a breast; exclude it"
         )
@@ -72,7 +72,7 @@ def find_breast(image: Image) -> Breast:
         mask &= ~image.padding
     x0, y0, width, height = cv2.boundingRect(mask.view(np.uint8))
     if width == 0:
-        raise PixelError(f"{image.image_id}: the whole breast is padding; exclude it")
+        raise NoBreastError(f"{image.image_id}: the whole breast is padding; exclude it")
     return Breast(mask, (x0, y0, x0 + width, y0 + height), chest_wall_side(found > 0))
 
 

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Int
 
-from fourview.errors import PixelError
+from fourview.errors import NoBreastError
 from fourview.geometry import Size
 
 RADIUS = 100  # of the diamond that opens the mask: as many erosions, then dilations, by a cross
@@ -111,7 +111,7 @@ def nyu_crop(inside: Mask, *, shift: int = 0, strict: bool = True) -> NyuCrop:
     """Step A; see ``nyu_window``."""
     opened = opened_by_diamond(inside, RADIUS)
     if opened is None and strict:
-        raise PixelError(
+        raise NoBreastError(
             f"no part of the image above 0 holds a diamond of radius {RADIUS} pixels, need a "
             "breast at native resolution; exclude it"
         )

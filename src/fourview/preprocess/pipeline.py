@@ -180,7 +180,7 @@ def _nyu_frame(
             strict=parity,
         )
     except PixelError as error:
-        raise PixelError(f"{image.image_id}: {error}") from error
+        raise type(error)(f"{image.image_id}: {error}") from error
     x0, y0, x1, y1 = _mirrored(placed.visible, inside.shape[1]) if mirror else placed.visible
     shown = np.zeros_like(inside)
     shown[y0:y1, x0:x1] = inside[y0:y1, x0:x1]

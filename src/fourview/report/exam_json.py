@@ -22,6 +22,7 @@ from fourview.entities import (
     Side,
     View,
 )
+from fourview.entities.reasons import Reason
 from fourview.errors import ReportError
 from fourview.geometry import Box, Geometry
 
@@ -155,7 +156,7 @@ class _Image(_Node):
 
 class _LeftOut(_Node):
     path: str
-    reason: str
+    reason: Reason
     detail: str
     image_id: str | None
 
@@ -211,7 +212,7 @@ def exam_to_json(prediction: ExamPrediction) -> dict[str, Any]:
         "breasts": [_breast(b) for b in prediction.breasts],
         "images": [_image(i) for i in prediction.images],
         "left_out": [
-            {"path": x.path, "reason": x.reason, "detail": x.detail, "image_id": x.image_id}
+            {"path": x.path, "reason": x.reason.value, "detail": x.detail, "image_id": x.image_id}
             for x in prediction.left_out
         ],
         "notes": list(prediction.notes),

@@ -1,6 +1,5 @@
 """Result -> one self-contained page: numbers with intervals, curves, groups, published numbers."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -8,6 +7,7 @@ from markupsafe import Markup
 import fourview
 from fourview.entities import Metric, Result
 from fourview.evaluate.labels import RULES
+from fourview.evaluate.metrics import MetricRecord, label_of, metric_record
 from fourview.evaluate.protocols import PROTOCOLS
 from fourview.report.page import render
 from fourview.report.result_charts import (
@@ -19,30 +19,7 @@ from fourview.report.result_charts import (
     roc_chart,
 )
 
-NAMES: Mapping[str, str] = {
-    "auroc": "AUC-ROC",
-    "auprc_trapezoid": "AUC-PR (trapezoid)",
-    "average_precision": "Average precision",
-    "partial_auc": "Partial AUC, sensitivity 0.8 to 1",
-    "macro_auroc": "AUC-ROC, mean over classes",
-    "balanced_accuracy": "Balanced accuracy",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "ppv": "Positive predictive value",
-    "npv": "Negative predictive value",
-    "f1": "F1",
-    "probabilistic_f1": "Probabilistic F1",
-    "brier": "Brier score",
-    "calibration_error": "Calibration error",
-    "recall_rate_per_1000": "Recalled of 1,000 exams",
-    "cancers_found_per_1000": "Cancers found in 1,000 exams",
-    "localisation_recall": "Findings marked",
-}
-_PREFIXES = {
-    "specificity_at_sensitivity_": "Specificity at sensitivity ",
-    "specificity_near_sensitivity_": "Specificity near sensitivity ",
-    "tnr_at_fnr_": "True-negative rate at miss rate ",
-}
+DIGITS = 3  # of a metric that nothing is known of
 _FACTS = {
     "data": "Data set",
     "split": "Split",
@@ -75,24 +52,12 @@ def result_to_html(result: Result) -> str:
     return render("result", values)
 
 
-def metric_name(name: str) -> str:
-    """A metric's name for people."""
-    stem, _, threshold = name.partition(" (")
-    words = NAMES.get(stem, stem)
-    for prefix, text in _PREFIXES.items():
-        if stem.startswith(prefix):
-            words = text + stem.removeprefix(prefix)
-    if stem.startswith("froc_sensitivity_at_"):
-        rate = stem.removeprefix("froc_sensitivity_at_").removesuffix("_fp")
-        words = f"Share found at {rate} false marks an image"
-    return f"{words} at {threshold.removesuffix(')')}" if threshold else words
-
-
 def metric_text(metric: Metric) -> tuple[str, str]:
     """Value and interval in words; a dash where undefined."""
     if metric.value is None:
         return "–", ""  # noqa: RUF001 - a dash for people
-    digits = 1 if "per_1000" in metric.name else 3
+    record = _record(metric)
+    digits = DIGITS if record is None else record.digits
     interval = ""
     if metric.low is not None and metric.high is not None:
         interval = f"{metric.low:.{digits}f} to {metric.high:.{digits}f}"
@@ -121,13 +86,19 @@ def charts(result: Result) -> list[tuple[str, Markup]]:
 
 def _shown(metric: Metric) -> dict[str, Any]:
     value, interval = metric_text(metric)
+    record = _record(metric)
+    has_bar = record is None or record.bar
     return {
-        "name": metric_name(metric.name),
+        "name": label_of(metric.name),
         "value": value,
         "interval": interval,
         "note": metric.note,
-        "forest": Markup(forest(metric.low, metric.value, metric.high)),
+        "forest": Markup(forest(metric.low, metric.value, metric.high) if has_bar else ""),
     }
+
+
+def _record(metric: Metric) -> MetricRecord | None:
+    return metric_record(metric.name.partition(" (")[0])
 
 
 def _groups(result: Result) -> list[dict[str, Any]]:
@@ -156,7 +127,7 @@ def _published(result: Result) -> list[dict[str, Any]]:
         here = metric_text(ours[number.metric])[0] if number.metric in ours else ""
         rows.append(
             {
-                "metric": metric_name(number.metric),
+                "metric": label_of(number.metric),
                 "dataset": number.dataset,
                 "method": number.method,
                 "setting": number.setting,

@@ -5,9 +5,10 @@ from typing import Any
 
 import fourview
 from fourview.entities import Metric, PublishedNumber
+from fourview.evaluate.metrics import label_of
 from fourview.evaluate.protocols import PROTOCOLS
 from fourview.report.page import render
-from fourview.report.result_html import metric_name, metric_text
+from fourview.report.result_html import metric_text
 from fourview.report.table_published import Reproduction, TableRow, deviation_of
 
 NOT_RUN = "not run"
@@ -25,7 +26,7 @@ def reproduction_to_html(reproduction: Reproduction) -> str:
             {"protocol": protocol, "dataset": dataset, "num_columns": len(list(columns))}
             for (protocol, dataset), columns in groups
         ],
-        "metrics": [metric_name(c.metric) for c in table.columns],
+        "metrics": [label_of(c.metric) for c in table.columns],
         "rows": [_row(reproduction, row) for row in reproduction.rows],
         "has_settings": any(row.setting for row in reproduction.rows),
         "measured": _measured(reproduction),

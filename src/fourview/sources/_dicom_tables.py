@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from fourview.entities.reasons import Reason
 from fourview.sources._dicom_parts import PART_SCHEMA
 from fourview.sources._spool import Spool
 
@@ -117,7 +118,10 @@ def _named(rows: pl.DataFrame, survey: _Survey) -> pl.DataFrame:
     is_second = pl.col("place").is_in(survey.seconds.implode())
     rows = rows.join(survey.owners, on="exam_id", how="left", maintain_order="left")
     return rows.with_columns(
-        pl.when(is_second).then(pl.lit("duplicate")).otherwise("left_out").alias("left_out"),
+        pl.when(is_second)
+        .then(pl.lit(Reason.DUPLICATE.value))
+        .otherwise("left_out")
+        .alias("left_out"),
         pl.when(is_second)
         .then(pl.format("a second file of image {}", "image_id"))
         .otherwise("detail")

@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 
 from fourview.dicom.header import Header, read_header
-from fourview.errors import DicomError, HostileFileError, NotDicomError
+from fourview.entities.reasons import reason_of
+from fourview.errors import DicomError
 
 SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("path", "patient_id", "image_id", "side", "view"), pl.String),
@@ -20,7 +21,7 @@ SCHEMA: dict[str, Any] = {
     "spacing_mm": pl.Float64,
     "vendor": pl.String,
     "series": pl.String,
-    "unreadable": pl.String,  # not_dicom, hostile or damaged: nothing else is known of the file
+    "unreadable": pl.String,  # why, a word of ``Reason``; nothing else is known of the file
     "not_read": pl.String,  # why the header says that it is no mammogram to read
 }
 
@@ -34,12 +35,8 @@ def header_table(root: Path, paths: Iterable[Path]) -> pl.DataFrame:
 def _facts(path: Path) -> dict[str, Any]:
     try:
         header = read_header(path)
-    except NotDicomError:
-        return {"unreadable": "not_dicom"}
-    except HostileFileError:
-        return {"unreadable": "hostile"}
-    except DicomError:
-        return {"unreadable": "damaged"}
+    except DicomError as error:
+        return {"unreadable": reason_of(error).value}
     return _of(header)
 
 

@@ -23,6 +23,7 @@ from PIL import Image as Picture
 from scipy import ndimage
 
 from fourview.entities import Manifest
+from fourview.entities.reasons import Reason
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import make_manifest
 from fourview.sources._shapes import via_regions
@@ -82,9 +83,9 @@ def read_cdd_cesm(root: Path) -> Manifest:
         *("patient_id", "exam_id", "image_id", "side", "kind", "tags", "text", "machine"),
         view="View",
         left_out=pl.when(pl.col("kind") == "cesm_subtracted")
-        .then(pl.lit("subtracted"))
+        .then(pl.lit(Reason.SUBTRACTED.value))
         .when(pl.col("pathology").is_null())
-        .then(pl.lit("not_in_table")),
+        .then(pl.lit(Reason.NOT_IN_TABLE.value)),
     ).join(_files(root, table), on="image_id", how="left")
     breasts = (
         table.explode("birads")

@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from fourview.entities import Manifest
+from fourview.entities.reasons import Reason
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import make_manifest
 from fourview.sources._headers import header_table
@@ -130,8 +131,8 @@ def _images(headers: pl.DataFrame) -> pl.DataFrame:
         voi=pl.lit("ignore"),
         left_out=pl.coalesce(
             headers["unreadable"],
-            pl.when(again).then(pl.lit("duplicate")),
-            pl.when(patient == NOT_IN_PROTOCOL).then(pl.lit("not_in_protocol")),
+            pl.when(again).then(pl.lit(Reason.DUPLICATE.value)),
+            pl.when(patient == NOT_IN_PROTOCOL).then(pl.lit(Reason.NOT_IN_PROTOCOL.value)),
             headers["not_read"],
         ),
     )

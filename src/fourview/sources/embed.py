@@ -23,6 +23,7 @@ from typing import Literal
 import polars as pl
 
 from fourview.entities import Manifest
+from fourview.entities.reasons import Reason
 from fourview.manifest.manifest import make_manifest
 from fourview.sources._embed_codes import (
     ASSESSMENTS,
@@ -139,9 +140,9 @@ def _read_images(root: Path) -> pl.DataFrame:
         left_out=pl.when(kind != "ffdm")
         .then(kind)
         .when(is_spot)
-        .then(pl.lit("spot_or_magnification"))
+        .then(pl.lit(Reason.SPOT_OR_MAGNIFICATION.value))
         .when(pl.any_horizontal(pl.col("ImageLateralityFinal", "ViewPosition").is_null()))
-        .then(pl.lit("view")),
+        .then(pl.lit(Reason.VIEW.value)),
         procedure="StudyDescription",
         series="SeriesDescription",
         screening=pl.when(study.str.contains("screen"))

@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 
 from fourview.entities import Manifest
+from fourview.entities.reasons import Reason
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import make_manifest
 from fourview.sources._headers import header_table
@@ -87,8 +88,8 @@ def read_inbreast(root: Path) -> Manifest:
         view=pl.coalesce("view", "file_view"),
         kind=pl.lit("ffdm"),
         left_out=pl.coalesce(
-            pl.when(pl.col("path").is_null()).then(pl.lit("no_file")),
-            pl.when(~pl.col("in_table").fill_null(False)).then(pl.lit("not_in_table")),
+            pl.when(pl.col("path").is_null()).then(pl.lit(Reason.NO_FILE.value)),
+            pl.when(~pl.col("in_table").fill_null(False)).then(pl.lit(Reason.NOT_IN_TABLE.value)),
             "unreadable",
         ),
     ).drop("file_side", "file_view", "in_table", "unreadable")

@@ -12,7 +12,6 @@ Order:   image i of the array is image i of ``images_to_read``, for any number o
 
 import fcntl
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -25,9 +24,10 @@ from typing import Any
 import cv2
 import polars as pl
 
-from fourview.disk import is_full, named_if_full, reserved
+from fourview.disk import named_if_full, reserved, whole, write_table, write_text
 from fourview.entities import Image, Manifest, ProcessedImage
-from fourview.errors import DicomError, FourviewError, StoreError
+from fourview.entities.reasons import MAY_PASS, Reason, reason_of
+from fourview.errors import DiskFullError, FourviewError, StoreError
 from fourview.jobs.executor import Executor, LocalExecutor
 from fourview.jobs.workers import Lost
 from fourview.manifest.content_hash import table_digest
@@ -56,7 +56,6 @@ LOCK = "lock"
 RESERVE = "reserve"  # holds the room that the tables will take, and is gone before they are written
 TABLE_BYTES, TABLE_BYTES_PER_IMAGE = 1 << 16, 1 << 10  # 300 to 600 bytes an image were seen
 IMAGE_TIMEOUT_S = 120.0  # a whole film takes well under a second on an idle core
-MAY_PASS = frozenset({"timeout", "killed", "disk"})  # reasons that another run may not meet
 
 # What decides the pixels of a manifest; labels may be corrected without preparing again.
 DECIDING = ("patient_id", "exam_id", "image_id", "path", "side", "view", "modifiers", "voi")
@@ -117,8 +116,8 @@ def prepare(
             needs; importable by name.
 
     Raises:
-        StoreError: The folder holds a store of another spec or other images, or is in use; or its
-            disk has no room even for the tables.
+        StoreError: The folder holds a store of another spec or other images, or is in use.
+        DiskFullError: There is no room even for the tables.
     """
     start, out = time.monotonic(), Path(out)
     rows = images_to_read(manifest)
@@ -181,8 +180,8 @@ def _begin(out: Path, about: Description) -> None:
         raise StoreError(f"{out}: not empty and no store; name an empty or new folder")
     else:
         (out / PIXELS).mkdir()
-        _replace_text(out / PIXELS / "zarr.json", array_metadata(about.num_images, about.canvas))
-        _replace_text(out / DESCRIPTION, about.to_json())
+        write_text(out / PIXELS / "zarr.json", array_metadata(about.num_images, about.canvas))
+        write_text(out / DESCRIPTION, about.to_json())
     shutil.rmtree(out / PARTIAL, ignore_errors=True)
     (out / PARTIAL).mkdir()
 
@@ -230,34 +229,25 @@ def _process_one(
         image, processed = read_processed(root / str(row["path"]), row, spec, read=read)
         levels = to_pixel_levels(processed.pixels)
         data = encode_shard(levels, Tiling.of(canvas_of(spec)))
-    except DicomError as error:
-        return _failure(job, "unreadable", str(error))
     except StoreError as error:
-        return _failure(job, "too_large", str(error))
+        return _failure(job, Reason.TOO_LARGE, str(error))
     except FourviewError as error:
-        return _failure(job, "no_pixels", str(error))
+        return _failure(job, reason_of(error), str(error))
     except OSError as error:
-        return _failure(job, "unreadable", f"{row['path']}: {error.strerror}")
+        return _failure(job, reason_of(error), f"{row['path']}: {error.strerror}")
     try:
         _write_shard(out, job.index, data)
-    except OSError as error:
-        why = "no space left" if is_full(error) else f"cannot write: {error.strerror}"
-        return _failure(job, "disk", why)
+    except (DiskFullError, OSError) as error:
+        why = f"cannot write: {error.strerror}" if isinstance(error, OSError) else "no space left"
+        return _failure(job, Reason.DISK, why)
     return _stored(job, image, processed, num_bytes=len(data))
 
 
 def _write_shard(out: Path, index: int, data: bytes) -> None:
     """Whole or not at all: written beside the array, then renamed into it."""
-    part = out / PARTIAL / f"{index}.{os.getpid()}"
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fdatasync(file.fileno())
-        part.replace(shard_path(out, index))
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    path = shard_path(out, index)
+    with whole(path, beside=out / PARTIAL, shared=True, synced=True) as draft:
+        draft.write_bytes(data)
 
 
 def _stored(
@@ -283,19 +273,19 @@ def _stored(
     }
 
 
-def _failure(job: _Job, reason: str, detail: str) -> dict[str, Any]:
+def _failure(job: _Job, reason: Reason, detail: str) -> dict[str, Any]:
     return {
         "image_id": job.row["image_id"],
         "index": job.index,
         "path": job.row["path"],
-        "reason": reason,
+        "reason": reason.value,
         "detail": detail.splitlines()[0] if detail else reason,
     }
 
 
 def _entry(job: _Job, outcome: dict[str, Any] | Lost) -> dict[str, Any]:
     if isinstance(outcome, Lost):
-        return _failure(job, outcome.reason, outcome.detail)
+        return _failure(job, Reason(outcome.reason), outcome.detail)
     return outcome
 
 
@@ -305,17 +295,10 @@ def _finish(out: Path, about: Description, done: dict[int, dict[str, Any]]) -> p
     stored = pl.DataFrame([e for e in ordered if "reason" not in e], schema=STORED_SCHEMA)
     failed = pl.DataFrame([e for e in ordered if "reason" in e], schema=FAILED_SCHEMA)
     for name, table in ((IMAGES, stored), (FAILED, failed)):
-        table.write_parquet(out / f"{name}.part", statistics=True)
-        (out / f"{name}.part").replace(out / name)
+        write_table(table, out / name)
     for index in failed["index"]:
         shard_path(out, index).unlink(missing_ok=True)
-    _replace_text(out / DESCRIPTION, replace(about, complete=True).to_json())
+    write_text(out / DESCRIPTION, replace(about, complete=True).to_json())
     (out / JOURNAL).unlink(missing_ok=True)
     shutil.rmtree(out / PARTIAL, ignore_errors=True)
     return failed
-
-
-def _replace_text(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)

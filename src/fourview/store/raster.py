@@ -16,7 +16,7 @@ from jaxtyping import Shaped
 
 from fourview.dicom.codestream import read_codestream
 from fourview.entities import Image, View
-from fourview.errors import DicomError, PixelError
+from fourview.errors import DicomError, PictureError, PixelError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".pgm"})
 MAX_PIXELS = 1 << 28  # 16384 x 16384: refused before anything is allocated
@@ -82,7 +82,7 @@ def _decode(path: Path, data: bytes) -> tuple[Shaped[np.ndarray, "row col *chann
     try:
         pixels, bits = decode(data)
     except (ValueError, RuntimeError, KeyError) as error:
-        raise PixelError(f"{path}: damaged: {error}; get the file again") from error
+        raise PictureError(f"{path}: damaged: {error}; get the file again") from error
     return pixels, bits
 
 

@@ -53,7 +53,7 @@ FAILED_SCHEMA: dict[str, Any] = {
     "image_id": pl.String,
     "index": pl.Int64,
     "path": pl.String,
-    "reason": pl.String,  # unreadable, no_pixels, too_large, timeout, killed, disk, defect
+    "reason": pl.String,  # a word of ``entities.reasons``
     "detail": pl.String,
 }
 
