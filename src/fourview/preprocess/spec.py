@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from fourview.errors import PixelError
+from fourview.outside import find_outside, outside
 
 FINGERPRINT_LENGTH = 16  # hex digits of SHA-256; 64 bits are plenty for names of specs
 REVISION = 1  # raised when the same spec would give other pixels than before
@@ -179,14 +180,20 @@ ALIASES: dict[str, str] = {  # short names; stores, checkpoints and reports carr
 }
 
 
+def spec_names() -> list[str]:
+    """All pixel specs there are, and the short names; sorted."""
+    return sorted({*SPECS, *ALIASES, *(each.name for each in outside("specs"))})
+
+
 def pixel_spec(name: str) -> PixelSpec:
     """The spec of that name, or of that short name.
 
     Raises:
         PixelError: There is none; the message lists those there are.
+        ModuleError: A module outside of the package has it, and cannot be used.
     """
     full = ALIASES.get(name, name)
-    if full not in SPECS:
-        known = sorted([*SPECS, *ALIASES])
-        raise PixelError(f"no pixel spec '{name}'; there are: {', '.join(known)}")
-    return SPECS[full]
+    found = find_outside(
+        "specs", full, {*SPECS, *ALIASES}, what="pixel spec", error=PixelError, of=PixelSpec
+    )
+    return SPECS[full] if found is None else found.thing
