@@ -163,8 +163,9 @@ def measure(
     Raises:
         EvaluationError: An unknown protocol, or a table that gives no number.
     """
-    table, facts = (predictions, {})
-    if not isinstance(predictions, pl.DataFrame):
+    if isinstance(predictions, pl.DataFrame):
+        table, facts = predictions, dict[str, str]()
+    else:
         table, facts = read_predictions(predictions)
     result = evaluate(
         table,

@@ -7,6 +7,7 @@ first unpacked as a stream and their cells counted, in memory that does not grow
 
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import fastexcel
@@ -73,18 +74,23 @@ def _check_parts(book: zipfile.ZipFile) -> None:
         raise ValueError(f"{len(parts):,} parts, need at most {MAX_PARTS:,}")
     total = 0
     for part in parts:
-        with book.open(part) as file:
-            size = _check_part(file, part.filename, part.compress_size)
-        total += size
+        total += _unpacked(book, part)
         if total > MAX_UNPACKED:
             raise ValueError(f"unpacks to more than {MAX_UNPACKED:,} bytes")
 
 
-def _check_part(file: zipfile.ZipExtFile, name: str, packed: int) -> int:
+def _blocks(book: zipfile.ZipFile, part: zipfile.ZipInfo) -> Iterator[bytes]:
+    with book.open(part) as file:
+        while block := file.read(BLOCK):
+            yield block
+
+
+def _unpacked(book: zipfile.ZipFile, part: zipfile.ZipInfo) -> int:
     """The unpacked size of a part; what its header says of that is not believed."""
+    name, packed = part.filename, part.compress_size
     size, cells, rows, last_row, last_col, rest = 0, 0, 0, 0, 0, b""
     is_sheet = name.lower().startswith("xl/worksheets/")
-    while block := file.read(BLOCK):
+    for block in _blocks(book, part):
         size += len(block)
         if size > MAX_UNPACKED or size > FIRST_BYTES + MAX_RATIO * packed:
             raise ValueError(f"{name} unpacks from {packed:,} to more than {size:,} bytes")
