@@ -14,6 +14,7 @@ from pathlib import Path
 NOT_HERE = {
     "__main__",
     "ap_alignment",
+    "nipple",
     "index",
     "manifest",
     "memory",

@@ -9,6 +9,18 @@ import pytest
 SHARED = Path(__file__).parents[2] / "shared"
 
 
+def pytest_addoption(parser):
+    told = "a module outside of the package whose families are held to the contract"
+    parser.addoption("--module", action="append", default=[], help=told)
+
+
+def pytest_configure(config):
+    from fourview.outside import use_module  # noqa: PLC0415 - after shapes are made to be checked
+
+    for name in config.getoption("--module"):
+        use_module(name)
+
+
 @pytest.fixture(scope="session")
 def cdd_cesm() -> Path:
     """60 patients' real mammograms; beside the project where it is worked on, else absent."""

@@ -19,6 +19,7 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
     |-- PhantomError                a phantom preset, vendor or output folder that cannot be used
     |-- DiskFullError               no space is left for what is being written
     |-- StoreError                  a store cannot be opened, or was made with another pixel spec
+    |-- ModuleError                 a module outside of the package that cannot be used
     |-- RecipeError                 an unknown recipe, key or value
     |-- TrainingError               a run that cannot start or go on
     |-- CheckpointError             weights that do not fit the model, or have another pixel spec
@@ -90,6 +91,10 @@ class DiskFullError(FourviewError):
 
 class StoreError(FourviewError):
     """A store cannot be opened, or was made with another pixel spec."""
+
+
+class ModuleError(FourviewError):
+    """A module outside of the package cannot be imported, or what it lists cannot be used."""
 
 
 class RecipeError(FourviewError):

@@ -1,41 +1,73 @@
-"""The guide to adding a model is run as it is printed."""
+"""The guide to adding a model is run as it is printed, from a folder of somebody's own."""
 
+import json
+import os
 import re
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-import fourview.models
-import fourview.recipes
 from factory import exam_batch
-from fourview.models.find import find_family
-from fourview.study.find_recipe import find_recipe
+from fourview import outside
+from fourview.checkpoint.card import load_checkpoint
+from fourview.cli.main import main
+from fourview.errors import CheckpointError
+from fourview.models.find import find_family, own_names
 
-GUIDE = Path(__file__).parents[2] / "docs" / "adding_a_model.md"
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs" / "adding_a_model.md"
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.fixture
-def guide(tmp_path, monkeypatch):
-    """The guide's files in a folder where families and recipes are looked for."""
-    model, objective, family, recipe = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.S)
-    folder = tmp_path / "models" / "brightest"
-    folder.mkdir(parents=True)
-    (folder / "model.py").write_text(model)
-    (folder / "objective.py").write_text(objective)
-    (folder / "__init__.py").write_text(family)
-    (tmp_path / "recipes").mkdir()
-    (tmp_path / "recipes" / "brightest.py").write_text(recipe)
-    for package in (fourview.models, fourview.recipes):
-        place = tmp_path / package.__name__.rpartition(".")[2]
-        monkeypatch.setattr(package, "__path__", [*package.__path__, str(place)])
-    yield find_family("brightest")
-    for name in [n for n in sys.modules if n.endswith("brightest") or ".brightest." in n]:
-        del sys.modules[name]
+def folder(tmp_path, monkeypatch):
+    """Somebody's own folder with brightest.py, as the current one; nothing is used yet."""
+    (tmp_path / "brightest.py").write_text("\n\n".join(blocks("python")[:4]))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(outside, "_used", [])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    sys.modules.pop("brightest", None)
 
 
-def test_the_printed_family_is_found_and_learns(guide):
+def run(command, capsys):
+    """What a command of the guide prints; it must end well."""
+    with pytest.raises(SystemExit) as stop:
+        main(shlex.split(command)[1:])
+    told = capsys.readouterr()
+    assert stop.value.code == 0, told.err
+    return told.out
+
+
+def test_the_printed_commands_run_and_the_checkpoint_names_its_module(folder, capsys, monkeypatch):
+    commands = blocks("sh")[0].splitlines()
+    assert {c.split()[1] for c in commands} >= {"list", "prepare", "train", "predict", "read"}
+    told = [run(command, capsys) for command in commands]
+    assert "made up [from brightest]" in told[0]
+    assert (folder / "report" / "report.html").exists()
+
+    best = folder / "run" / "checkpoints" / "best"
+    assert json.loads((best / "model.json").read_text())["modules"] == ["brightest"]
+    monkeypatch.setattr(outside, "_used", [])
+    printed = blocks("text")[0].strip().removeprefix("error: ")
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(best)
+    assert str(caught.value).removeprefix(f"{folder}/") == printed
+    exec(compile(blocks("python")[4], "program.py", "exec"), {})
+    assert load_checkpoint(best)[2].name == "brightest"
+
+
+def test_the_printed_family_learns(folder, monkeypatch):
+    monkeypatch.syspath_prepend(str(folder))
+    outside.use_module("brightest")
+    guide = find_family("brightest")
     torch.manual_seed(0)
     stage = guide.stages["train"]
     objective = stage.objective(guide.build(guide.tiny_config), stage.settings()).train()
@@ -51,5 +83,42 @@ def test_the_printed_family_is_found_and_learns(guide):
     assert losses[-1] < losses[0]
 
 
-def test_the_printed_recipe_is_found(guide):
-    assert find_recipe("brightest:plain").family == guide.name
+def test_the_printed_entry_points_are_found_without_a_module_option(folder, monkeypatch):
+    about = folder / "brightest-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: brightest\nVersion: 1.0\n")
+    listed = re.sub(r'project\.entry-points\."(.*)"', r"\1", blocks("toml")[0]).replace('"', "")
+    (about / "entry_points.txt").write_text(listed)
+    monkeypatch.syspath_prepend(str(folder))
+    outside._points.cache_clear()
+    try:
+        assert find_family("mvccl").name == "mvccl"
+        assert "brightest" not in sys.modules  # until somebody asks for what is none of ours
+        assert find_family("brightest").paper == "made up"
+    finally:
+        outside._points.cache_clear()
+
+
+def test_the_printed_family_keeps_the_contract(folder):
+    command = next(line for line in blocks("text")[1].splitlines() if "pytest" in line)
+    setting, *arguments = shlex.split(command)
+    assert setting.startswith("PYTHONPATH=")
+    assert arguments[0] == "pytest"
+    path = os.pathsep.join((str(folder), str(Path(outside.__file__).parents[1])))
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments, "-q", "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    counted = re.search(r"(\d+) passed", done.stdout)
+    assert counted is not None
+    assert int(counted.group(1)) >= 8  # all tests of a family that reads
+
+
+def test_families_of_the_package_are_those_of_its_folders():
+    assert "brightest" not in own_names()
+    assert "mvccl" in own_names()

@@ -1,5 +1,6 @@
 """What every family keeps, without a test of its own."""
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -206,7 +207,8 @@ def _all_fields(config: Any, path: str = "") -> Iterator[str]:
 def test_every_config_field_is_mentioned_by_the_code(family):
     """A field that no line of the family or of nn/ reads is a knob that does nothing."""
     root = Path(fourview.__file__).parent
-    places = [*(root / "models" / family.name).glob("*.py"), *(root / "nn").glob("*.py")]
+    own = Path(inspect.getfile(family.config)).parent
+    places = [*own.glob("*.py"), *(root / "nn").glob("*.py")]
     code = "\n".join(place.read_text() for place in places)
     for name in _all_fields(family.tiny_config):
         last = name.rpartition(".")[2]

@@ -1,13 +1,19 @@
 """The guide's code runs as it is printed, and is as short as it says."""
 
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
+from fourview import outside
+from fourview.cli.main import main
 from fourview.entities import BREASTS_SCHEMA, EXAMS_SCHEMA, FINDINGS_SCHEMA, IMAGES_SCHEMA
 from fourview.errors import ManifestError
 from fourview.manifest.check import check_manifest
+from fourview.manifest.manifest import read_manifest
+from fourview.sources.find import find_source, source_names
 
 GUIDE = Path(__file__).parents[2] / "docs" / "adding_a_data_set.md"
 
@@ -16,15 +22,29 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_guides_source_reads_the_guides_table(tmp_path):
-    table = blocks("text")[0]
-    source, its_test, splits = blocks("python")
-    names = {}
-    exec(compile(source, "riverbend.py", "exec"), names)
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Somebody's own folder with riverbend.py and the data, as the current one."""
+    (tmp_path / "riverbend.py").write_text(blocks("python")[0])
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "riverbend.csv").write_text(blocks("text")[0])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(outside, "_used", [])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    sys.modules.pop("riverbend", None)
 
-    (tmp_path / "riverbend.csv").write_text(table)
-    manifest = names["read_riverbend"](tmp_path)
 
+def test_the_guides_commands_read_the_guides_table(folder, capsys):
+    for command in blocks("sh")[0].splitlines():
+        with pytest.raises(SystemExit) as stop:
+            main(shlex.split(command)[1:])
+        told = capsys.readouterr()
+        assert stop.value.code == 0, told.err
+        if "list sources" in command:
+            assert "Turn ROOT/riverbend.csv into a manifest. [from riverbend]" in told.out
+
+    manifest = read_manifest(folder / "manifest")
     assert len(manifest.images) == 4
     assert manifest.breasts.select("patient_id", "side", "cancer", "density").rows() == [
         ("W1", "L", None, "C"),
@@ -36,11 +56,27 @@ def test_the_guides_source_reads_the_guides_table(tmp_path):
     ]
     assert [p.level for p in check_manifest(manifest, files=False)] == []
 
+    _, its_test, splits = blocks("python")
+    names = {}
     exec(compile(its_test, "test_riverbend.py", "exec"), names)
-    (tmp_path / "other").mkdir()
-    names["test_a_breast_without_a_biopsy_is_unknown"](tmp_path / "other")
+    (folder / "other").mkdir()
+    names["test_a_breast_without_a_biopsy_is_unknown"](folder / "other")
+    exec(compile(splits, "splits.py", "exec"), {"manifest": manifest})
 
-    exec(compile(splits, "splits.py", "exec"), names | {"manifest": manifest})
+
+def test_an_installed_package_needs_no_module_option(folder, monkeypatch):
+    about = folder / "riverbend-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: riverbend\nVersion: 1.0\n")
+    listed = re.sub(r'project\.entry-points\."(.*)"', r"\1", blocks("toml")[0]).replace('"', "")
+    (about / "entry_points.txt").write_text(listed)
+    monkeypatch.syspath_prepend(str(folder))
+    outside._points.cache_clear()
+    try:
+        assert len(find_source("riverbend")(folder / "data").images) == 4
+        assert "riverbend" in source_names()
+    finally:
+        outside._points.cache_clear()
 
 
 def test_the_guides_source_is_under_sixty_lines():

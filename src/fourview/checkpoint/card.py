@@ -16,9 +16,10 @@ from torch import nn
 
 from fourview.contract import ModelFamily
 from fourview.disk import whole, write_text
-from fourview.errors import CheckpointError
+from fourview.errors import CheckpointError, PixelError, RecipeError
 from fourview.fingerprint import digest_of_file
 from fourview.models.find import find_family
+from fourview.outside import modules_of
 from fourview.preprocess.spec import PixelSpec, pixel_spec
 from fourview.run_files import DESCRIPTION, WEIGHTS
 
@@ -39,6 +40,8 @@ class ModelCard:
         trained_on: Source and hash of the manifest.
         licence: Of the weights themselves, where they are converted from somebody else's.
         feed: Settings of what it reads (``feeds/kinds``), as plain containers.
+        modules: Outside of the package, what has the family and the pixel spec where they are none
+            of ours. They are only named: a checkpoint never makes anything be imported.
     """
 
     recipe: str
@@ -52,6 +55,7 @@ class ModelCard:
     trained_on: str = ""
     licence: str = ""
     feed: dict[str, Any] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
 
 
 def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
@@ -85,6 +89,7 @@ def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
         trained_on=trained_on,
         licence=licence,
         feed={} if feed is None else asdict(feed),
+        modules=modules_of(families=family, specs=spec.name),
     )
     write_text(folder / DESCRIPTION, json.dumps(asdict(card), indent=2) + "\n")
     return card
@@ -94,12 +99,12 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, ModelCard, ModelFamily]:
     """The network with its weights, in evaluation mode; strict: every name must be there.
 
     Raises:
-        CheckpointError: A file is missing or damaged, the weights do not fit, or the pixel spec of
-            that name is another one today than the one they were trained on.
+        CheckpointError: A file is missing or damaged, the weights do not fit, the pixel spec of
+            that name is another one today than the one they were trained on, or a module outside
+            of the package is needed that is not in use.
     """
     card = read_card(folder)
-    family = find_family(card.family)
-    spec = pixel_spec(card.pixel_spec)
+    family, spec = _found(folder, card)
     if spec.fingerprint != card.fingerprint:
         raise CheckpointError(
             f"{folder}: trained on pixel spec {card.pixel_spec} {card.fingerprint}, but that name "
@@ -134,6 +139,21 @@ def read_card(folder: Path) -> ModelCard:
         ) from error
     except ValidationError as error:
         raise CheckpointError(f"{path}: damaged: {error.errors()[0]['msg']}") from error
+
+
+def _found(folder: Path, card: ModelCard) -> tuple[ModelFamily, PixelSpec]:
+    """The family and pixel spec that a card names."""
+    try:
+        return find_family(card.family), pixel_spec(card.pixel_spec)
+    except (RecipeError, PixelError) as error:
+        if not card.modules:
+            raise
+        need = " ".join(f"--module {name}" for name in card.modules)
+        calls = "; ".join(f"fourview.use_module('{name}')" for name in card.modules)
+        raise CheckpointError(
+            f"{folder}: family '{card.family}' and pixel spec '{card.pixel_spec}' need a module "
+            f"outside of Fourview that is not in use; add {need} (in a program: {calls})"
+        ) from error
 
 
 def _without_pretraining(config: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json as jsonlib
 from dataclasses import asdict
 from pathlib import Path
 
+from fourview.cli.modules import Modules, use_modules
 from fourview.evaluate.compare import Comparison
 from fourview.evaluate.compare import compare as run_compare
 from fourview.evaluate.metrics import label_of
@@ -23,6 +24,7 @@ def compare(
     seed: int = 0,
     workers: int = 1,
     split: str = OF_PROTOCOL,
+    module: Modules = (),
     json: bool = False,
 ) -> None:
     """Compare two predictions tables unit by unit: differences with paired intervals.
@@ -36,8 +38,10 @@ def compare(
         seed: Of the bootstrap.
         workers: Threads; the numbers do not depend on it.
         split: Measure this split instead of the protocol's; ``all`` for the whole manifest.
+        module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the comparison as JSON.
     """
+    use_modules(module)
     find_protocol(protocol)
     found = run_compare(
         read_predictions(a)[0],

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from fourview.checkpoint.convert import as_json, published_names
 from fourview.checkpoint.convert import convert as convert_weights
+from fourview.cli.modules import Modules, use_modules
 
 
 def convert(
@@ -18,6 +19,7 @@ def convert(
     spec: str | None = None,
     accept_licence: bool = False,
     names: Path | None = None,
+    module: Modules = (),
     json: bool = False,
 ) -> int:
     """Turn published weights that you have into a checkpoint that read and predict take.
@@ -32,8 +34,10 @@ def convert(
         accept_licence: You have read the licence of the weights and accept it.
         names: JSON object of old and new names, for a file whose names differ from those known
             here.
+        module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print what was made as JSON.
     """
+    use_modules(module)
     if not file:
         print(jsonlib.dumps(published_names()) if json else "\n".join(published_names()))
         return 0

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import SomeOrNone
 from fourview.cli.progress import progress_bar
 from fourview.evaluate.metrics import label_of
@@ -33,6 +34,7 @@ def crossval(
     seed: int | None = None,
     workers: SomeOrNone = 0,
     cache_gb: float = 4.0,
+    module: Modules = (),
     json: bool = False,
 ) -> None:
     """Train and measure a recipe fold by fold; every patient is tested once, by a run without her.
@@ -51,8 +53,10 @@ def crossval(
         seed: Short for --set seed=SEED.
         workers: Processes that read the store.
         cache_gb: Keep what is read in memory where it takes no more than this.
+        module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the metrics as JSON.
     """
+    use_modules(module)
     changed = override(find_recipe(recipe), set_ or [])
     if seed is not None:
         changed = replace(changed, seed=seed)

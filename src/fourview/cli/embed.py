@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
@@ -28,6 +29,7 @@ def embed(
     device: str = "cpu",
     batch: Some = 8,
     workers: SomeOrNone = 0,
+    module: Modules = (),
     json: bool = False,
 ) -> None:
     """Write the features of images, and of their captions, in the space where both are compared.
@@ -44,8 +46,10 @@ def embed(
         device: Where to compute: cpu, cuda.
         batch: Exams at a time.
         workers: Processes that read the store.
+        module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the summary as JSON.
     """
+    use_modules(module)
     tables, pixels = read_manifest(manifest), Store.open(store)
     require_images(tables, pixels, split)
     model = load_language_model(run, device=device)

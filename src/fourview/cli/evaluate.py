@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.modules import Modules, use_modules
 from fourview.entities import Result
 from fourview.errors import EvaluationError
 from fourview.evaluate.groups import DEFAULT_GROUPS
@@ -33,6 +34,7 @@ def evaluate(
     workers: int = 1,
     split: str = OF_PROTOCOL,
     group: tuple[str, ...] = (),
+    module: Modules = (),
     json: bool = False,
 ) -> None:
     """Measure a predictions table by a named protocol.
@@ -48,8 +50,10 @@ def evaluate(
         workers: Threads; the numbers do not depend on it.
         split: Measure this split instead of the protocol's; ``all`` for the whole manifest.
         group: Manifest column to make subgroups by, beside the usual ones; may be repeated.
+        module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the result as JSON.
     """
+    use_modules(module)
     find_protocol(protocol)  # before a large table is read
     table, metadata = read_predictions(predictions)
     cuts, chosen_on = read_thresholds(thresholds) if thresholds else ({}, {})

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args
 import polars as pl
 from cyclopts import Parameter
 
+from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import Some
 from fourview.cli.progress import progress_bar
 from fourview.errors import ManifestError
@@ -35,6 +36,7 @@ def index(
     label_rule: str = "",
     workers: Some = 2,
     executor: str = "local",
+    module: Modules = (),
     json: bool = False,
 ) -> None:
     """Turn a data set into a manifest: four tables with one meaning for every set.
@@ -55,8 +57,10 @@ def index(
             MaMA's code does, to compare with its numbers; without it they never speak for a breast.
         workers: Processes that read headers, where the source reads any.
         executor: Where they run: local, or ray (the cluster in RAY_ADDRESS, else one started here).
+        module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the summary as JSON.
     """
+    use_modules(module)
     work = out.absolute().parent / f".{out.name}.index"
     with progress_bar(quiet=json) as update:
         options = {

@@ -4,16 +4,21 @@ import json as jsonlib
 from collections.abc import Callable
 from typing import Literal
 
+from fourview.cli.modules import Modules, use_modules
+from fourview.outside import OURS, outside
+
 Kind = Literal["sources", "specs", "families", "recipes", "protocols", "tables"]
 
 
-def list_(what: Kind, *, json: bool = False) -> None:
+def list_(what: Kind, *, module: Modules = (), json: bool = False) -> None:
     """Show what there is, with a line on each.
 
     Args:
         what: sources, specs, families, recipes, protocols or tables.
+        module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print as JSON.
     """
+    use_modules(module)
     kinds: dict[Kind, Callable[[], dict[str, str]]] = {
         "sources": _sources,
         "specs": _specs,
@@ -22,13 +27,15 @@ def list_(what: Kind, *, json: bool = False) -> None:
         "protocols": _protocols,
         "tables": _tables,
     }
-    found = kinds[what]()
+    told = kinds[what]()
+    theirs = {} if what == "tables" else {each.name: each.module for each in outside(what)}
     if json:
-        print(jsonlib.dumps(found, indent=2))
+        rows = {n: {"about": a, "from": theirs.get(n, OURS)} for n, a in told.items()}
+        print(jsonlib.dumps(rows, indent=2))
         return
-    width = max(map(len, found), default=0)
-    for name, about in found.items():
-        print(f"{name:<{width}}  {about}")
+    width = max(map(len, told), default=0)
+    for name, about in told.items():
+        print(f"{name:<{width}}  {about}{f' [from {theirs[name]}]' if name in theirs else ''}")
 
 
 def _sources() -> dict[str, str]:
@@ -38,13 +45,12 @@ def _sources() -> dict[str, str]:
 
 
 def _specs() -> dict[str, str]:
-    from fourview.preprocess.spec import ALIASES, SPECS
+    from fourview.preprocess.spec import ALIASES, pixel_spec, spec_names
 
-    told = {
-        name: f"{spec.rows or 'native'} x {spec.cols or 'native'}, {spec.fingerprint}"
-        for name, spec in SPECS.items()
-    }
-    told |= {short: f"short for {name}" for short, name in ALIASES.items()}
+    told = {name: f"short for {ALIASES[name]}" for name in spec_names() if name in ALIASES}
+    for name in set(spec_names()) - set(ALIASES):
+        spec = pixel_spec(name)
+        told[name] = f"{spec.rows or 'native'} x {spec.cols or 'native'}, {spec.fingerprint}"
     return dict(sorted(told.items()))
 
 
@@ -61,9 +67,9 @@ def _recipes() -> dict[str, str]:
 
 
 def _protocols() -> dict[str, str]:
-    from fourview.evaluate.protocols import PROTOCOLS
+    from fourview.evaluate.protocols import find_protocol, protocol_names
 
-    return {name: protocol.title for name, protocol in sorted(PROTOCOLS.items())}
+    return {name: find_protocol(name).title for name in protocol_names()}
 
 
 def _tables() -> dict[str, str]:
@@ -77,4 +83,4 @@ def _tables() -> dict[str, str]:
 
 
 def _first_line(thing: object) -> str:
-    return (thing.__doc__ or "").strip().splitlines()[0]
+    return ((thing.__doc__ or "").strip().splitlines() or [""])[0]

@@ -8,6 +8,7 @@ from typing import Annotated
 import polars as pl
 from cyclopts import Parameter
 
+from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
@@ -38,6 +39,7 @@ def predict(
     batch: Some = 8,
     workers: SomeOrNone = 0,
     executor: str | None = None,
+    module: Modules = (),
     json: bool = False,
 ) -> None:
     """Score the exams of a manifest and write a predictions table.
@@ -58,8 +60,10 @@ def predict(
             model.
         executor: Score in several processes: local, or ray (the cluster in RAY_ADDRESS, else one
             started here). Without it this process scores.
+        module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the summary as JSON.
     """
+    use_modules(module)
     whole, pixels = read_manifest(manifest), Store.open(store)
     tables = with_views(whole, view) if view else whole
     if out.is_dir():

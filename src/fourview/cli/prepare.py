@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import Some
 from fourview.cli.progress import progress_bar
 from fourview.jobs.executor import find_executor
@@ -25,6 +26,7 @@ def prepare(
     workers: Some = 2,
     executor: str = "local",
     retry_failed: bool = False,
+    module: Modules = (),
     json: bool = False,
 ) -> None:
     """Make a store: the pixels of every image of a manifest, as models of one pixel spec see them.
@@ -38,8 +40,10 @@ def prepare(
         workers: Processes.
         executor: Where they run: local, or ray (the cluster in RAY_ADDRESS, else one started here).
         retry_failed: Try files again that an earlier run found to be bad, as they are mended now.
+        module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the summary as JSON.
     """
+    use_modules(module)
     with progress_bar(quiet=json) as update:
         summary = prepare_store(
             read_manifest(manifest),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.modules import Modules, use_modules
 from fourview.manifest.findings_file import read_findings
 from fourview.predict.engine import PLAIN, best_engine
 from fourview.predict.finding_reader import load_any_model
@@ -26,6 +27,7 @@ def read(
     maps: list[Path] | None = None,
     say: list[str] | None = None,
     exact: bool = False,
+    module: Modules = (),
     json: bool = False,
 ) -> None:
     """Read exams: files or folders of DICOM in; result.json and report.html of each exam out.
@@ -46,8 +48,10 @@ def read(
         say: A sentence to look for with --maps; may be repeated. Without it the impression of a
             suspicious abnormality.
         exact: Compute on the processor, even where there is a GPU.
+        module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the results as JSON, one exam a line.
     """
+    use_modules(module)
     engine = PLAIN if exact else best_engine(many=False)
     runs: list[Path | None] = [*model] if model else [None]
     readers = [load_any_model(run, engine=engine) for run in runs]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.modules import Modules, use_modules
 from fourview.errors import EvaluationError
 from fourview.evaluate.metrics import label_of
 from fourview.manifest.manifest import read_manifest
@@ -28,6 +29,7 @@ def reproduce(
     replicates: int = 2000,
     seed: int = 0,
     workers: int = 1,
+    module: Modules = (),
     json: bool = False,
 ) -> None:
     """Measure rows of a published table and show ours beside the paper's.
@@ -43,8 +45,10 @@ def reproduce(
         replicates: Of the bootstrap; 0 gives no intervals.
         seed: Of the bootstrap.
         workers: Threads; the numbers do not depend on it.
+        module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the table as JSON.
     """
+    use_modules(module)
     find_table(table)  # before anything is read
     found = run_reproduce(
         table,

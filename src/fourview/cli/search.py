@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
@@ -30,6 +31,7 @@ def search(
     device: str = "cpu",
     batch: Some = 8,
     workers: SomeOrNone = 0,
+    module: Modules = (),
     json: bool = False,
 ) -> None:
     """Rank images by how well a text describes them.
@@ -46,8 +48,10 @@ def search(
         device: Where to compute: cpu, cuda.
         batch: Exams at a time.
         workers: Processes that read the store.
+        module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the list as JSON.
     """
+    use_modules(module)
     sentences = sentences_of(query)
     if not sentences:
         raise FourviewError('the query is empty; give a text such as "a suspicious mass is seen"')

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.progress import progress_bar
 from fourview.manifest.manifest import read_manifest
@@ -37,6 +38,7 @@ def train(
     workers: SomeOrNone = 0,
     save_every: Some = 500,
     cache_gb: float = 4.0,
+    module: Modules = (),
     json: bool = False,
 ) -> None:
     """Train a recipe, and measure it on the parts it was not trained on.
@@ -59,8 +61,10 @@ def train(
         workers: Processes that read the store.
         save_every: Steps between saved states.
         cache_gb: Keep the pixels in memory where they take no more than this.
+        module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print where the run is as JSON.
     """
+    use_modules(module)
     changed = override(find_recipe(recipe), set_ or [])
     if seed is not None:
         changed = replace(changed, seed=seed)

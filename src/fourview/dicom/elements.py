@@ -2,8 +2,8 @@
 
 Reads:   one data set up to its pixel data, in windows of a few kilobytes.
 Returns: ``Elements``: raw values of the wanted tags, text and numbers on demand.
-Why not pydicom: it takes 1 to 2 ms for a header of 100 elements, which is ten times what this
-         takes, and follows any length and any depth of nesting.
+Why not pydicom: it follows any length and any depth of nesting, and takes more than twice as long
+         for a header of 100 elements (`python -m benchmarks header`: 2.3 times).
 
 References:
     DICOM PS3.5 sections 6.2 (value representations), 7.1 (elements) and 7.5 (sequences).

@@ -47,7 +47,7 @@ def calibration_curve(
     bounds = np.unique([0, *cuts, len(ranked)])
     sizes = np.diff(bounds)
     hits = np.add.reduceat(positive[order].astype(np.float64), bounds[:-1])
-    ends = np.array([wilson(float(h), float(n)) for h, n in zip(hits, sizes, strict=True)])
+    ends = np.array([wilson(int(h), int(n)) for h, n in zip(hits, sizes, strict=True)])
     return Curve(
         name="calibration",
         x_label="mean score",

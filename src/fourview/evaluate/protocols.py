@@ -12,7 +12,7 @@ from fourview.errors import EvaluationError
 from fourview.evaluate.interval import Method
 from fourview.evaluate.labels import Keep, Unit
 from fourview.fingerprint import fingerprint_of
-from fourview.suggest import no_such
+from fourview.outside import find_outside, outside
 
 Cluster = Literal["image", "breast", "exam", "patient", "finding"]
 
@@ -303,12 +303,26 @@ PROTOCOLS: Mapping[str, Protocol] = {p.name: p for p in _SINGLE} | {
 }
 
 
+def protocol_names() -> list[str]:
+    """All protocols there are, sorted."""
+    return sorted({*PROTOCOLS, *(each.name for each in outside("protocols"))})
+
+
 def find_protocol(name: str) -> Protocol:
     """The protocol of that name.
 
     Raises:
         EvaluationError: There is none; the message lists those there are.
+        ModuleError: A module outside of the package has it, and cannot be used.
     """
-    if name not in PROTOCOLS:
-        raise EvaluationError(no_such("protocol", name, sorted(PROTOCOLS)))
-    return PROTOCOLS[name]
+    found = find_outside(
+        "protocols", name, PROTOCOLS, what="protocol", error=EvaluationError, of=Protocol
+    )
+    return PROTOCOLS[name] if found is None else found.thing
+
+
+def known_protocol(name: str) -> Protocol | None:
+    """The protocol of that name; None where a result was measured by one that is not here."""
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
+    return next((each.thing for each in outside("protocols") if each.name == name), None)

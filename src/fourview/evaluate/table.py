@@ -15,6 +15,7 @@ import polars as pl
 from fourview.disk import whole
 from fourview.entities import PREDICTIONS_SCHEMA
 from fourview.errors import EvaluationError
+from fourview.tables import require_narrow
 
 UNITS = ("image", "breast", "exam", "finding", "region")
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -30,7 +31,7 @@ _EXTRAS = {"label": pl.Float64, "row": pl.UInt32}
 _SHOWN = 3  # rows named in an error; the count says how many more there are
 
 
-def read_predictions(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
+def read_predictions(path: Path | str) -> tuple[pl.DataFrame, dict[str, str]]:
     """Read a predictions table and what its file says about itself.
 
     Returns:
@@ -41,10 +42,12 @@ def read_predictions(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
     Raises:
         EvaluationError: The file cannot be read, or has none of the known forms.
     """
+    path = Path(path)
     if path.is_dir():
         raise EvaluationError(f"{path}: is a folder; name the table, such as predictions.parquet")
     try:
         if path.suffix == ".csv":
+            require_narrow(path, EvaluationError)
             raw, metadata = pl.read_csv(path, infer_schema=False), {}
         else:
             raw, metadata = pl.read_parquet(path), dict(pl.read_parquet_metadata(path))
@@ -68,13 +71,13 @@ def read_predictions(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
     )
 
 
-def write_predictions(frame: pl.DataFrame, path: Path, metadata: Mapping[str, str]) -> None:
+def write_predictions(frame: pl.DataFrame, path: Path | str, metadata: Mapping[str, str]) -> None:
     """Write a predictions table as Parquet, whole or not at all.
 
     Raises:
         EvaluationError: A column is missing or has a type that cannot be a prediction's.
     """
-    table = completed(frame, where=str(path))
+    path, table = Path(path), completed(frame, where=str(path))
     with whole(path) as draft:
         table.write_parquet(draft, metadata=dict(metadata))
 

@@ -1,9 +1,9 @@
-"""Wilson's interval of a proportion."""
+"""Wilson's interval of a proportion, by scipy."""
 
-from scipy.stats import norm
+from scipy.stats import binomtest
 
 
-def wilson(successes: float, trials: float, *, level: float = 0.95) -> tuple[float, float]:
+def wilson(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, float]:
     """The score interval of ``successes`` out of ``trials``, without continuity correction.
 
     Trials are taken as independent: for several breasts of a patient it is too narrow.
@@ -14,11 +14,12 @@ def wilson(successes: float, trials: float, *, level: float = 0.95) -> tuple[flo
     References:
         Wilson 1927, "Probable inference, the law of succession, and statistical inference",
         JASA 22:209.
+
+    >>> low, high = wilson(7, 10)
+    >>> round(low, 4), round(high, 4)
+    (0.3968, 0.8922)
     """
     if trials <= 0 or not 0 <= successes <= trials:
         raise ValueError(f"cannot take {successes} successes of {trials} trials")
-    z = float(norm.ppf((1 + level) / 2))
-    share = successes / trials
-    center = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z / (1 + z**2 / trials) * (share * (1 - share) / trials + (z / (2 * trials)) ** 2) ** 0.5
-    return max(0.0, center - half), min(1.0, center + half)
+    ends = binomtest(successes, trials).proportion_ci(level, method="wilson")
+    return float(ends.low), float(ends.high)

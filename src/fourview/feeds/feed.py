@@ -22,8 +22,8 @@ from fourview.errors import RecipeError
 from fourview.feeds import kinds as feeds
 from fourview.feeds.context import ContextMaps
 from fourview.feeds.samples import Sample, Unit
+from fourview.outside import find_outside
 from fourview.store.store import Store
-from fourview.suggest import no_such
 
 
 class Feed(ABC):
@@ -111,9 +111,10 @@ def find_feed(name: str) -> FeedKind:
         RecipeError: There is none.
     """
     names = [module.name for module in pkgutil.iter_modules(feeds.__path__)]
-    if name not in names:
-        raise RecipeError(no_such("feed", name, names))
-    kind: FeedKind = importlib.import_module(f"{feeds.__name__}.{name}").FEED
+    found = find_outside("feeds", name, names, what="feed", error=RecipeError, of=FeedKind)
+    kind: FeedKind = (
+        importlib.import_module(f"{feeds.__name__}.{name}").FEED if found is None else found.thing
+    )
     return kind
 
 

@@ -23,6 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from fourview.errors import FourviewError
 from fourview.jobs.workers import MAX_LOST_STARTS, Lost, guarded, run_jobs
+from fourview.outside import use_module, used_modules
 from fourview.suggest import no_such
 
 JobT = TypeVar("JobT")
@@ -128,7 +129,9 @@ class _Actor(Generic[JobT]):
 class _Doer:
     """What lives in an actor's process."""
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
+    def __init__(self, function: Callable[[Any], Any], modules: tuple[str, ...]) -> None:
+        for name in modules:
+            use_module(name)
         self.function = function
 
     def start(self) -> None:
@@ -185,7 +188,7 @@ class _RayRun(Generic[JobT, ResultT]):
             self.ray.kill(actor.handle)
 
     def _start(self) -> _Actor[JobT]:
-        handle = self.actor_class.remote(self.function)
+        handle = self.actor_class.remote(self.function, used_modules())
         return _Actor(handle, handle.start.remote(), time.monotonic())
 
     def _give(self, actor: _Actor[JobT]) -> None:

@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Literal, TypeVar
 
 from fourview.errors import FourviewError
+from fourview.outside import use_module, used_modules
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
@@ -119,7 +120,8 @@ class _Run(Generic[JobT, ResultT]):
 
     def _start(self) -> "_Worker[JobT]":
         ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=_work, args=(self.function, theirs), daemon=True)
+        arguments = (self.function, theirs, used_modules())
+        process = self.context.Process(target=_work, args=arguments, daemon=True)
         process.start()
         theirs.close()
         return _Worker(process, ours, since=time.monotonic())
@@ -185,9 +187,11 @@ class _Run(Generic[JobT, ResultT]):
         self.workers[place] = self._start()
 
 
-def _work(function: Callable[[Any], Any], pipe: Connection) -> None:
+def _work(function: Callable[[Any], Any], pipe: Connection, modules: tuple[str, ...]) -> None:
     """What a worker process does until its pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
+    for name in modules:
+        use_module(name)
     try:
         pipe.send("ready")
         while True:

@@ -16,6 +16,7 @@ from fourview.entities import Exam, Finding, Region
 from fourview.errors import ManifestError
 from fourview.geometry import Box
 from fourview.manifest.manifest import read_manifest
+from fourview.tables import require_narrow
 
 BOX = ("x0", "y0", "x1", "y1")
 Row = Mapping[str, Any]
@@ -89,6 +90,7 @@ def _read(path: Path) -> pl.DataFrame:
         if path.suffix.lower() == ".parquet":
             return pl.read_parquet(path)
         text = {"image_id": pl.String, "finding_id": pl.String}
+        require_narrow(path, ManifestError)
         return pl.read_csv(path, schema_overrides=text)
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]

@@ -157,7 +157,7 @@ def hash_of_digests(about: Manifest, digests: Mapping[str, str]) -> str:
     return digest_of_texts(parts)
 
 
-def write_manifest(manifest: Manifest, path: Path) -> str:
+def write_manifest(manifest: Manifest, path: Path | str) -> str:
     """Write the folder ``path``; what a crash leaves half written is refused by the reader.
 
     A new folder appears by one rename. In an existing one each file is replaced by a rename,
@@ -170,7 +170,7 @@ def write_manifest(manifest: Manifest, path: Path) -> str:
         ManifestError: ``path`` exists and holds other things than a manifest.
     """
     digest = manifest_hash(manifest)
-    with manifest_draft(path) as draft:
+    with manifest_draft(Path(path)) as draft:
         for name in TABLES:
             _sorted(name, getattr(manifest, name)).write_parquet(draft / f"{name}.parquet")
         rows = {name: len(getattr(manifest, name)) for name in TABLES}
@@ -216,7 +216,7 @@ def write_description(folder: Path, about: Manifest, rows: Mapping[str, int], di
     (folder / DESCRIPTION).write_text(lines, encoding="utf-8")
 
 
-def read_manifest(path: Path, *, validate: bool = True) -> Manifest:
+def read_manifest(path: Path | str, *, validate: bool = True) -> Manifest:
     """Read a folder written by ``write_manifest``.
 
     Args:
@@ -227,6 +227,7 @@ def read_manifest(path: Path, *, validate: bool = True) -> Manifest:
         ManifestError: It is no manifest, was written by a newer version, is not what was written,
             or a row breaks a rule.
     """
+    path = Path(path)
     about = read_description(path)
     manifest = Manifest(
         images=_typed("images", _read_table(path, "images")),

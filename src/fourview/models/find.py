@@ -1,4 +1,4 @@
-"""Families by the name of their folder."""
+"""Families by name: the folders here, and what modules outside of the package list."""
 
 import importlib
 import pkgutil
@@ -6,11 +6,16 @@ import pkgutil
 from fourview import models
 from fourview.contract import ModelFamily
 from fourview.errors import RecipeError
-from fourview.suggest import no_such
+from fourview.outside import find_outside, outside
 
 
 def family_names() -> list[str]:
     """All families there are, sorted."""
+    return sorted({*own_names(), *(each.name for each in outside("families"))})
+
+
+def own_names() -> list[str]:
+    """The families of the package itself, sorted."""
     return sorted(m.name for m in pkgutil.iter_modules(models.__path__) if m.ispkg)
 
 
@@ -19,9 +24,14 @@ def find_family(name: str) -> ModelFamily:
 
     Raises:
         RecipeError: There is none; the message names the nearest.
+        ModuleError: A module outside of the package has it, and cannot be used.
     """
-    names = family_names()
-    if name not in names:
-        raise RecipeError(no_such("model family", name, names))
-    family: ModelFamily = importlib.import_module(f"{models.__name__}.{name}").FAMILY
+    found = find_outside(
+        "families", name, own_names(), what="model family", error=RecipeError, of=ModelFamily
+    )
+    family: ModelFamily = (
+        importlib.import_module(f"{models.__name__}.{name}").FAMILY
+        if found is None
+        else found.thing
+    )
     return family

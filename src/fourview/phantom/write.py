@@ -84,7 +84,7 @@ class _Run:
 
 
 def write_phantom(
-    out: Path,
+    out: Path | str,
     *,
     num_exams: int,
     seed: int,
@@ -114,7 +114,7 @@ def write_phantom(
         PhantomError: An unknown preset, vendor or syntax, or a folder with exams of another kind.
     """
     run = _Run(
-        out=out,
+        out=Path(out),
         seed=seed,
         preset=preset_of(preset),
         rows=rows,

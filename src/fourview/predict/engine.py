@@ -1,7 +1,5 @@
 """How a network is computed: device, precision, compilation. Never what it computes."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,21 +17,16 @@ class Engine:
 
     Attributes:
         device: cpu, cuda, cuda:1, ...
-        bfloat16: Convolutions and products in bfloat16, sums in float32. No command does so: it
-            moved scores of a trained EfficientNet by up to 0.31 (docs/performance.md). For those
-            who measured it on the network that they read with.
         compiled: Compile the encoder; costs half a minute once, so for many exams.
     """
 
     device: str = "cpu"
-    bfloat16: bool = False
     compiled: bool = False
 
     @property
     def description(self) -> str:
         """For the report."""
-        precision = "bfloat16" if self.bfloat16 else "float32"
-        return f"{precision} on {self.device}" + (", compiled" if self.compiled else "")
+        return f"float32 on {self.device}" + (", compiled" if self.compiled else "")
 
     def prepare(self, model: nn.Module) -> nn.Module:
         """The network on its device, in evaluation mode, channels last, compiled where asked.
@@ -51,13 +44,6 @@ class Engine:
             if isinstance(part, nn.Module):
                 setattr(model, name, _FastPart(part, self))
         return model
-
-    @contextmanager
-    def context(self) -> Iterator[None]:
-        """Where to call the network in."""
-        kind = torch.device(self.device).type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.bfloat16):
-            yield
 
 
 class _FastPart(nn.Module):

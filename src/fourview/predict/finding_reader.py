@@ -174,7 +174,6 @@ class FindingReader(Reader):
                     batch_size=batch_size,
                     device=self.engine.device,
                     workers=workers,
-                    autocast=self.engine.bfloat16,
                     progress=progress,
                 )
             )

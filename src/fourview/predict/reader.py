@@ -142,7 +142,6 @@ class Reader:
             batch_size=batch_size,
             device=self.engine.device,
             workers=workers,
-            autocast=self.engine.bfloat16,
             progress=progress,
         )
 
@@ -191,8 +190,7 @@ class Reader:
 
     def _run(self, batch: ExamBatch) -> ModelOutput:
         explain = self.family.explain if self.task.is_suspicion else None
-        with self.engine.context():
-            output: ModelOutput = (explain or _forward)(self.model, batch.to(self.engine.device))
+        output: ModelOutput = (explain or _forward)(self.model, batch.to(self.engine.device))
         return output
 
     def _image_predictions(

@@ -80,7 +80,6 @@ class RegionReader(Reader):
                     batch_size=batch_size,
                     device=self.engine.device,
                     workers=workers,
-                    autocast=self.engine.bfloat16,
                     progress=progress,
                 )
             )

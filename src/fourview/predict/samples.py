@@ -53,7 +53,6 @@ def score_samples(
     batch_size: int = 8,
     device: torch.device | str = "cpu",
     workers: int = 0,
-    autocast: bool = False,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
     """Predictions of images and breasts, with the columns of PREDICTIONS_SCHEMA.
@@ -65,17 +64,13 @@ def score_samples(
         batch_size: Samples at a time.
         device: Where the model is.
         workers: Processes that read the store.
-        autocast: Compute in bfloat16 where that is safe.
         progress: Called with samples done and samples in all.
     """
     rows: list[dict[str, Any]] = []
     done = 0
     device = torch.device(device)
     for samples, batch in batches(feed, batch_size, workers=workers):
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, torch.bfloat16, enabled=autocast),
-        ):
+        with torch.inference_mode():
             output = model(batch.to(device))
         rows += prediction_rows(samples, output, classes)
         rows += region_rows(feed, samples, batch, output, classes)

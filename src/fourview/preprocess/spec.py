@@ -5,7 +5,7 @@ from typing import Literal
 
 from fourview.errors import PixelError
 from fourview.fingerprint import fingerprint_of
-from fourview.suggest import no_such
+from fourview.outside import find_outside, outside
 
 FINGERPRINT_LENGTH = 16  # hex digits of SHA-256; 64 bits are plenty for names of specs
 REVISION = 1  # raised when the same spec would give other pixels than before
@@ -178,13 +178,20 @@ ALIASES: dict[str, str] = {  # short names; stores, checkpoints and reports carr
 }
 
 
+def spec_names() -> list[str]:
+    """All pixel specs there are, and the short names; sorted."""
+    return sorted({*SPECS, *ALIASES, *(each.name for each in outside("specs"))})
+
+
 def pixel_spec(name: str) -> PixelSpec:
     """The spec of that name, or of that short name.
 
     Raises:
         PixelError: There is none; the message lists those there are.
+        ModuleError: A module outside of the package has it, and cannot be used.
     """
     full = ALIASES.get(name, name)
-    if full not in SPECS:
-        raise PixelError(no_such("pixel spec", name, sorted([*SPECS, *ALIASES])))
-    return SPECS[full]
+    found = find_outside(
+        "specs", full, {*SPECS, *ALIASES}, what="pixel spec", error=PixelError, of=PixelSpec
+    )
+    return SPECS[full] if found is None else found.thing

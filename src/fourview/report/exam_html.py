@@ -54,7 +54,6 @@ class ReportOptions:
             data; for the biopsies that would be avoided.
         miss_rate: The one of them that the findings' table goes by; None for none.
         not_biopsied: Names of findings that are scored, but that no biopsy would be avoided of.
-        sources: Paths or series that were read, for the provenance.
     """
 
     title: str = "Mammography exam"
@@ -64,7 +63,6 @@ class ReportOptions:
     miss_rates: Mapping[float, float] = field(default_factory=dict)
     miss_rate: float | None = None
     not_biopsied: frozenset[str] = frozenset()
-    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +140,6 @@ def _report_block(options: ReportOptions) -> dict[str, Any]:
         "created": options.created or None,
         "software": options.software,
         "operating_points": dict(options.operating_points or {}),
-        "sources": list(options.sources),
     }
 
 

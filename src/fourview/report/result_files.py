@@ -14,7 +14,7 @@ import fourview
 from fourview.disk import write_table, write_text
 from fourview.entities import Curve, Metric, Result
 from fourview.evaluate.operating import write_thresholds
-from fourview.evaluate.protocols import PROTOCOLS
+from fourview.evaluate.protocols import known_protocol
 from fourview.report.exam_json import RESEARCH_USE
 from fourview.report.result_html import result_to_html
 from fourview.run_files import OPERATING_POINTS
@@ -33,12 +33,13 @@ _TABLE = {
 }
 
 
-def write_result(result: Result, out: Path) -> tuple[Path, ...]:
+def write_result(result: Result, out: Path | str) -> tuple[Path, ...]:
     """Write everything about a result into the folder ``out``; files of the same names go.
 
     ``operating_points.json`` holds the thresholds that this table suggests for other tables; it is
     written only where the protocol chooses some.
     """
+    out = Path(out)
     text = json.dumps(result_to_json(result), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(out / "result.json", text + "\n")
     write_table(result_to_table(result), out / "metrics.csv")
@@ -71,7 +72,7 @@ def result_to_table(result: Result) -> pl.DataFrame:
 
 def result_to_json(result: Result) -> dict[str, Any]:
     """Plain containers; what is undefined or infinite is null. Unmatched rows are counted only."""
-    protocol = PROTOCOLS.get(result.protocol)
+    protocol = known_protocol(result.protocol)
     unmatched = 0 if result.unmatched is None else len(result.unmatched)
     return {
         "software": f"fourview {fourview.__version__}",

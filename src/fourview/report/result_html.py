@@ -8,7 +8,7 @@ import fourview
 from fourview.entities import Metric, Result
 from fourview.evaluate.labels import RULES
 from fourview.evaluate.metrics import MetricRecord, label_of, metric_record
-from fourview.evaluate.protocols import PROTOCOLS
+from fourview.evaluate.protocols import known_protocol
 from fourview.report.page import render
 from fourview.report.result_charts import (
     calibration_chart,
@@ -35,7 +35,7 @@ _FACTS = {
 
 def result_to_html(result: Result) -> str:
     """The page; nothing on it comes from the network."""
-    protocol = PROTOCOLS.get(result.protocol)
+    protocol = known_protocol(result.protocol)
     values: dict[str, Any] = {
         "title": protocol.title if protocol else result.protocol,
         "result": result,

@@ -6,7 +6,7 @@ from typing import Any
 import fourview
 from fourview.entities import Metric, PublishedNumber
 from fourview.evaluate.metrics import label_of
-from fourview.evaluate.protocols import PROTOCOLS
+from fourview.evaluate.protocols import known_protocol
 from fourview.report.page import render
 from fourview.report.result_html import metric_text
 from fourview.report.table_published import Reproduction, TableRow, deviation_of
@@ -72,7 +72,7 @@ def _measured(reproduction: Reproduction) -> list[dict[str, Any]]:
             "row": name,
             "input": reproduction.inputs[name],
             "protocol": protocol,
-            "title": PROTOCOLS[protocol].title,
+            "title": known.title if (known := known_protocol(protocol)) else protocol,
             "units": f"{result.num_units:,} {result.unit}{'s' if result.num_units != 1 else ''}",
             "interval": result.interval,
             "model": result.provenance.get("model_digest", ""),

@@ -10,6 +10,7 @@ import polars as pl
 
 from fourview.errors import ManifestError
 from fourview.sources._xlsx import read_sheet
+from fourview.tables import read_csv
 
 FIRST_ROW = 2  # of a table's data, counted as a text editor does: row 1 holds the names
 BLANK = ("", "nan", "NaN", "NA", "N/A", "None", "null")
@@ -64,7 +65,12 @@ def read_table(
     Raises:
         ManifestError: It cannot be read, or lacks a column.
     """
-    table = read_sheet(path) if path.suffix.lower() == ".xlsx" else _read_csv(path, separator)
+    if not path.exists():
+        raise ManifestError(f"{path}: no such table; is the folder that of the data set?")
+    if path.suffix.lower() == ".xlsx":
+        table = read_sheet(path)
+    else:
+        table = read_csv(path, ManifestError, separator=separator)
     table = table.rename({name: " ".join(name.split()) for name in table.columns})
     known = dict(aliases or {})
     table = table.rename({old: new for old, new in known.items() if old in table.columns})
@@ -79,16 +85,6 @@ def read_table(
     return table.filter(~pl.all_horizontal(pl.all().is_null())).with_row_index(
         "row", offset=FIRST_ROW
     )
-
-
-def _read_csv(path: Path, separator: str) -> pl.DataFrame:
-    try:
-        return pl.read_csv(path, separator=separator, infer_schema=False)
-    except FileNotFoundError:
-        raise ManifestError(f"{path}: no such table; is the folder that of the data set?") from None
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise ManifestError(f"{path}: cannot be read as a table ({reason})") from None
 
 
 def require_values(

@@ -25,6 +25,7 @@ from fourview.sources._tables import (
     require_values,
     with_numbers,
 )
+from fourview.tables import require_narrow
 
 ALIASES = {
     "laterality": "side",
@@ -64,6 +65,7 @@ def read_csv(root: Path) -> Manifest:
         ManifestError: A column is missing, or a row holds a value that is not known.
     """
     path = _table_in(root)
+    require_narrow(path, ManifestError)
     header = pl.read_csv(path, n_rows=0, infer_schema=False).columns
     names = {ALIASES.get(name.strip(), name.strip()) for name in header}
     needed = ("patient_id", "exam_id", "side", "view", "path")

@@ -1,22 +1,27 @@
-"""Which sources there are, found by file name."""
+"""Which sources there are: the files here, and what modules outside of the package list."""
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 from fourview import sources as package
 from fourview.entities import Manifest
 from fourview.errors import ManifestError
-from fourview.suggest import no_such
+from fourview.outside import find_outside, outside
 
 Source = Callable[[Path], Manifest]
 Writer = Callable[[Path, Path], str]  # root and the manifest's folder to its hash
 
 
 def source_names() -> tuple[str, ...]:
-    """The names of all sources, sorted; none of them is imported."""
+    """The names of all sources, sorted; none of ours is imported."""
+    return tuple(sorted({*own_names(), *(each.name for each in outside("sources"))}))
+
+
+def own_names() -> tuple[str, ...]:
+    """The sources of the package itself, sorted; none of them is imported."""
     files = (module.name for module in pkgutil.iter_modules(package.__path__))
     return tuple(sorted(name for name in files if name != "find" and not name.startswith("_")))
 
@@ -26,30 +31,31 @@ def find_source(name: str) -> Source:
 
     Raises:
         ManifestError: There is none of that name; the message has the nearest.
+        ModuleError: A module outside of the package has it, and cannot be used.
     """
-    source: Source = getattr(_module(name), f"read_{name}")
+    found = find_outside("sources", name, own_names(), what="source", error=ManifestError)
+    source: Source = (
+        getattr(importlib.import_module(f"{package.__name__}.{name}"), f"read_{name}")
+        if found is None
+        else found.thing
+    )
     return source
 
 
 def find_writer(name: str) -> Writer | None:
     """The function that writes the manifest of ``name`` in memory that does not grow with it.
 
-    None for sources that have none: what tables of a few million rows hold is in memory at once.
+    It stands beside the source's own as ``write_NAME``. None for sources that have none: what
+    tables of a few million rows hold is in memory at once.
 
     Raises:
         ManifestError: As ``find_source``.
     """
-    writer: Writer | None = getattr(_module(name), f"write_{name}", None)
+    module = sys.modules.get(find_source(name).__module__)
+    writer: Writer | None = getattr(module, f"write_{name}", None)
     return writer
 
 
 def sources() -> dict[str, Source]:
     """Every source by its name."""
     return {name: find_source(name) for name in source_names()}
-
-
-def _module(name: str) -> ModuleType:
-    names = source_names()
-    if name not in names:
-        raise ManifestError(no_such("source", name, names))
-    return importlib.import_module(f"{package.__name__}.{name}")

@@ -1,6 +1,7 @@
 """Recipes by name: FAMILY:RECIPE is the function RECIPE of recipes/FAMILY.py.
 
-A recipe is a public function without parameters; others in the file are its parts.
+A recipe is a public function without parameters; others in the file are its parts. Modules outside
+of the package list theirs (``fourview.outside``).
 """
 
 import importlib
@@ -9,13 +10,18 @@ import pkgutil
 from collections.abc import Callable
 
 from fourview import recipes
-from fourview.errors import RecipeError
-from fourview.suggest import no_such
+from fourview.errors import ModuleError, RecipeError
+from fourview.outside import find_outside, outside
 from fourview.train.recipe import Recipe
 
 
 def recipe_names() -> list[str]:
-    """All recipes, as FAMILY:RECIPE."""
+    """All recipes, as FAMILY:RECIPE, sorted."""
+    return sorted({*own_names(), *(each.name for each in outside("recipes"))})
+
+
+def own_names() -> list[str]:
+    """The recipes of the package itself, sorted."""
     return sorted(f"{family}:{name}" for family in _families() for name in _functions(family))
 
 
@@ -24,17 +30,36 @@ def find_recipe(name: str) -> Recipe:
 
     Raises:
         RecipeError: There is none; the message names the nearest.
+        ModuleError: A module outside of the package has it, and cannot be used.
     """
-    family, _, run = name.partition(":")
-    if family in _families() and run in _functions(family):
-        return _functions(family)[run]()
-    raise RecipeError(no_such("recipe", name, recipe_names()))
+    function, module = _function(name)
+    recipe = function()
+    if module is not None and getattr(recipe, "name", None) != name:
+        raise ModuleError(
+            f"module '{module}': '{name}' in RECIPES gives {_told(recipe)}, need a Recipe named "
+            f"'{name}'"
+        )
+    return recipe
 
 
 def recipe_purpose(name: str) -> str:
     """The first line of what a recipe says of itself."""
+    return ((inspect.getdoc(_function(name)[0]) or "").splitlines() or [""])[0]
+
+
+def _function(name: str) -> tuple[Callable[[], Recipe], str | None]:
+    """The function of a recipe, and the module outside of the package that has it."""
     family, _, run = name.partition(":")
-    return (inspect.getdoc(_functions(family)[run]) or "").splitlines()[0]
+    if family in _families() and run in _functions(family):
+        own: list[str] = [name]
+    else:
+        own = own_names()
+    found = find_outside("recipes", name, own, what="recipe", error=RecipeError)
+    return (_functions(family)[run], None) if found is None else (found.thing, found.module)
+
+
+def _told(recipe: object) -> str:
+    return f"one named '{recipe.name}'" if isinstance(recipe, Recipe) else type(recipe).__name__
 
 
 def _families() -> list[str]:

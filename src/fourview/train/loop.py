@@ -86,7 +86,7 @@ class Loop:
         optimizer = make_optimizer(objective, recipe.optimizer)
         per_epoch = len(training.order(seed=recipe.seed, epoch=0))
         self.steps = steps_per_epoch(per_epoch, recipe.batch)
-        self.schedule = Schedule(recipe.schedule, recipe.optimizer.lr, self.steps * recipe.epochs)
+        self.schedule = Schedule(recipe.schedule, optimizer, self.steps * recipe.epochs)
         self.position = Position(
             epoch=0,
             step=0,
@@ -170,9 +170,7 @@ class Loop:
         torch.manual_seed(seed + process)  # dropout
         generator = torch.Generator().manual_seed(seed + process)
         batch = augment(batch, self.recipe.augment, generator)
-        rate = self.schedule.rate(self.position.total_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        rate = self.schedule.rate
         self.bare.progress = self.position.total_steps / (self.steps * self.recipe.epochs)
         self.optimizer.zero_grad()
         terms = self._backward(batch)
@@ -181,6 +179,7 @@ class Loop:
                 self.objective.parameters(), self.recipe.optimizer.clip_norm
             )
         self.optimizer.step()
+        self.schedule.after_step()
         return terms, rate
 
     def _backward(self, batch: Any) -> LossTerms:
