@@ -1,34 +1,15 @@
 """What most programs need, in four functions; all else is in the stages' modules."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from fourview.dicom.exams import read_exams
 from fourview.entities import Exam, ExamPrediction
 from fourview.errors import ExamError
 from fourview.evaluate.run import evaluate
-from fourview.predict.engine import PLAIN, Engine
-from fourview.predict.ensemble import Ensemble
-from fourview.predict.finding_reader import load_any_model
-from fourview.predict.reader import Reader
+from fourview.predict.reader import load_model
 from fourview.report.exam_html import write_exam_report
 
 __all__ = ["evaluate", "load_model", "read_exam", "write_report"]
-
-
-def load_model(
-    run: Path | str | Sequence[Path | str] | None = None, *, engine: Engine = PLAIN
-) -> Reader | Ensemble:
-    """The reader of a run or checkpoint folder, or of several: the mean of their scores.
-
-    Without an argument it is the small model that ships with the package.
-
-    Raises:
-        CheckpointError: There is no checkpoint, it does not fit, or the tasks of several differ.
-    """
-    if run is None or isinstance(run, str | Path):
-        return load_any_model(run, engine=engine)
-    return Ensemble([load_any_model(each, engine=engine) for each in run])
 
 
 def read_exam(path: Path | str) -> Exam:
