@@ -17,16 +17,18 @@ import imagecodecs
 import numpy as np
 import torch
 
-from fourview.feeds.codes import Codes, CopyRule, build_encoder, encode, from_levels_of
+from fourview.feeds.copies import CopyRule, from_levels_of
 from fourview.feeds.grid import RegionRule, cut_regions, find_regions, read_regions
 from fourview.feeds.kinds.regions import RegionFeed, RegionFeedSettings
 from fourview.feeds.samples import Sample
 from fourview.models.clsdet.model import Clsdet, ClsdetConfig
 from fourview.models.clsdet.objective import ClsdetObjective, ClsdetObjectiveConfig
 from fourview.nn.encoder import EncoderConfig
-from fourview.nn.region_encoder import RegionEncoderConfig
+from fourview.nn.region_encoder import RegionEncoderConfig, frozen_region_encoder
 from fourview.nn.vgg_m import LEVELS
+from fourview.predict.frozen import encode
 from fourview.preprocess.spec import pixel_spec
+from fourview.store.said import Said
 from fourview.store.shard import Tiling, encode_shard
 from fourview.store.store import NATIVE_CANVAS, Description, Place, Store, shard_path
 from fourview.train.batches import epoch_batches
@@ -107,9 +109,9 @@ def reading(folder: Path) -> list[dict[str, object]]:
 
 def coding() -> dict[str, object]:
     """Codes of windows in batches, against one by one."""
-    encoder = build_encoder(VGG)
+    encoder = frozen_region_encoder(VGG)
     windows = np.random.default_rng(0).integers(0, 65536, (CODED, 224, 224)).astype(np.uint16)
-    eager = build_encoder(VGG).to(memory_format=torch.contiguous_format)
+    eager = frozen_region_encoder(VGG).to(memory_format=torch.contiguous_format)
     norm = torch.nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
 
     def plainly(x: torch.Tensor) -> torch.Tensor:
@@ -125,7 +127,10 @@ def coding() -> dict[str, object]:
             for window in windows:
                 plainly(torch.from_numpy(from_levels_of(window[None]))[:, None])
 
-    ours, plain = median_s(lambda: encode(encoder, windows), 3), median_s(one_by_one, 3)
+    ours, plain = (
+        median_s(lambda: encode(encoder, from_levels_of(windows)), 3),
+        median_s(one_by_one, 3),
+    )
     return {
         "name": f"codes of {CODED} regions; plain: batch 1, torch's normalisation",
         "ours": ours,
@@ -153,13 +158,12 @@ class _MadeUp(RegionFeed):
         }
         self.settings = RegionFeedSettings(copies=CopyRule(copies=0))
         self.training, self._room, self._kept, self._boxes = True, 0, {}, {}
-        self.codes = codes = Codes.__new__(Codes)
-        codes.folder = folder
+        self.said = Said({}, folder)
         random = np.random.default_rng(0)
         boxes = np.zeros((NUM_REGIONS, 4), np.int32)
         for i in ids:
-            codes._save(i, "0", random.random((NUM_REGIONS, 128), np.float32).astype(np.float16))
-            codes._save(i, "boxes", boxes)
+            codes = random.random((NUM_REGIONS, 128), np.float32).astype(np.float16)
+            self.said.write(i, {"boxes": boxes, "codes0": codes})
 
 
 def epoch(folder: Path) -> dict[str, object]:
@@ -188,9 +192,7 @@ def run() -> list[dict[str, object]]:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        codes = folder / "codes"
-        codes.mkdir()
-        return [*reading(folder / "store"), coding(), epoch(codes)]
+        return [*reading(folder / "store"), coding(), epoch(folder / "codes")]
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ def child(way: str) -> dict[str, Any]:
     import torch  # noqa: PLC0415 - a fresh process each
 
     torch.set_num_threads(1)
+    from fourview.models.gmic import FAMILY  # noqa: PLC0415
     from fourview.models.gmic.model import Gmic, GmicConfig  # noqa: PLC0415
     from fourview.predict.engine import Engine  # noqa: PLC0415
 
@@ -35,7 +36,7 @@ def child(way: str) -> dict[str, Any]:
         model.fusion.weight *= 5  # so that scores spread and differences would show
     if way == "ours":
         engine = Engine(compiled=True)
-        model = engine.prepare(model)
+        model = engine.prepare(model, FAMILY.heavy)
         context = engine.context
     else:
         context = Engine().context

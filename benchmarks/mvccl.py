@@ -30,6 +30,7 @@ from fourview.feeds.kinds.exams import ExamFeed
 from fourview.feeds.samples import make_samples
 from fourview.losses.classification import masked_cross_entropy
 from fourview.manifest.manifest import make_manifest, read_manifest, write_manifest
+from fourview.models.mvccl import FAMILY
 from fourview.models.mvccl.model import Mvccl, MvcclConfig
 from fourview.models.mvccl.objective import MvcclObjective, MvcclObjectiveConfig
 from fourview.nn.encoder import EncoderConfig
@@ -215,7 +216,7 @@ def our_reading(root: Path) -> Callable[[], Tensor]:
     manifest, store = read_manifest(root / "manifest"), Store.open(root / "store")
     feed = ExamFeed(make_samples(manifest, classes={}), store)
     engine = Engine(compiled=True)
-    model = engine.prepare(network())
+    model = engine.prepare(network(), FAMILY.heavy)
 
     def read() -> Tensor:
         with torch.inference_mode():

@@ -30,7 +30,7 @@ from fourview.entities import PREDICTIONS_SCHEMA
 from fourview.evaluate.run import evaluate
 from fourview.evaluate.several_runs import measure_runs
 from fourview.evaluate.table import read_predictions
-from fourview.feeds.feed import FeedRequest
+from fourview.feeds.feed import Feed, FeedRequest
 from fourview.feeds.kinds.regions import make_feed
 from fourview.manifest.image_labels import with_stand_in_birads
 from fourview.manifest.manifest import read_manifest, write_manifest
@@ -38,8 +38,11 @@ from fourview.manifest.split import assign_split, without_patients
 from fourview.models.clsdet.heads import select_regions
 from fourview.models.clsdet.model import Clsdet
 from fourview.models.clsdet.rows import Rows
+from fourview.nn.region_encoder import frozen_region_encoder
+from fourview.predict.frozen import with_codes
+from fourview.predict.marks import marks_of
 from fourview.predict.reader import load_model
-from fourview.predict.samples import batches, prediction_rows, region_rows
+from fourview.predict.table import prediction_rows, region_rows
 from fourview.recipes import clsdet
 from fourview.sources.phantom import read_phantom
 from fourview.store.store import Store
@@ -86,8 +89,8 @@ def make_codes(root: Path) -> None:
     start = time.process_time()
     for part in SPLIT:
         request = FeedRequest(classes={}, part=part, training=part == "train", settings=recipe.feed)
-        feed = make_feed(manifest, store, request)
-        counts = [len(feed.codes.boxes(i)) for s in feed.samples for i in s.images]
+        feed = _coded(make_feed(manifest, store, request))
+        counts = [len(boxes) for n in range(len(feed)) for boxes in feed.read(n).boxes]
         print(part, len(counts), "images", f"{np.mean(counts):.1f} regions each", flush=True)
     print(f"{time.process_time() - start:.0f} CPU seconds")
 
@@ -113,6 +116,10 @@ def train_all(root: Path) -> None:
             seconds = time.process_time() - start
             (out / "seconds.json").write_text(json.dumps({"cpu_seconds": seconds}))
             print(name, seed, f"{seconds:.0f} s", flush=True)
+
+
+def _coded(feed: Feed) -> Feed:
+    return with_codes(feed, frozen_region_encoder(feed.settings.encoder))
 
 
 def _with_weights(recipe: Recipe) -> Recipe:
@@ -193,17 +200,17 @@ def why(root: Path) -> None:
     for run in runs_of(root, clsdet.small):
         reader = load_model(run)
         request = FeedRequest(classes={}, part="test", settings=_with_weights(clsdet.small()).feed)
-        feed = make_feed(manifest, store, request)
+        feed = _coded(make_feed(manifest, store, request))
+        network = reader.networks[0]
         tables: dict[str, list] = {"h = 1": [], "selected": []}
-        for samples, batch in batches(feed, 32):
+        for look in network.looks(feed, batch_size=32):
             with torch.inference_mode():
-                output = reader.model(batch)
-                chosen = _selected(reader.model, batch)
-            marks = {"h = 1": output.patch_scores, "selected": output.patch_scores * chosen}
-            for name, scores in marks.items():
-                said = replace(output, patch_scores=scores)
-                tables[name] += prediction_rows(samples, said, reader.task.classes)
-                tables[name] += region_rows(feed, samples, batch, said, reader.task.classes)
+                chosen = _selected(network.model, look.batch)
+            scores = look.output.patch_scores
+            for name, own in {"h = 1": scores, "selected": scores * chosen}.items():
+                said = replace(look, output=replace(look.output, patch_scores=own))
+                tables[name] += prediction_rows(look.samples, said.output, look.classes)
+                tables[name] += region_rows(said, marks_of("regions", said))
         for scenario, protocol in SCENARIOS.items():
             for name, rows in tables.items():
                 table = pl.DataFrame(rows, schema=dict(PREDICTIONS_SCHEMA))

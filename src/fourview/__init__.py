@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fourview.api import index, load_model, measure, read_exam, train_recipe, write_report
+    from fourview.api import index, measure, read_exam, train_recipe, write_report
     from fourview.checkpoint.convert import convert
     from fourview.contract import ExamBatch, LossTerms, ModelFamily, ModelOutput, Objective, Stage
     from fourview.dicom.exams import read_exams
@@ -51,9 +51,8 @@ if TYPE_CHECKING:
     from fourview.outside import use_module
     from fourview.phantom.write import write_phantom
     from fourview.predict.engine import Engine, best_engine
-    from fourview.predict.ensemble import Ensemble
     from fourview.predict.language import LanguageModel, load_language_model
-    from fourview.predict.reader import Reader
+    from fourview.predict.reader import Reader, load_model
     from fourview.preprocess.pipeline import process
     from fourview.preprocess.spec import PixelSpec, pixel_spec
     from fourview.report.exam_json import exam_from_json, exam_to_json
@@ -70,7 +69,6 @@ __all__ = [
     "BreastPrediction",
     "Comparison",
     "Engine",
-    "Ensemble",
     "Exam",
     "ExamBatch",
     "ExamPrediction",
@@ -140,7 +138,6 @@ __all__ = [
 _HOMES = {  # where each is; imported, and with it torch where it is needed, when asked for
     "fourview.api": (
         "index",
-        "load_model",
         "measure",
         "read_exam",
         "train_recipe",
@@ -211,12 +208,14 @@ _HOMES = {  # where each is; imported, and with it torch where it is needed, whe
         "Engine",
         "best_engine",
     ),
-    "fourview.predict.ensemble": ("Ensemble",),
     "fourview.predict.language": (
         "LanguageModel",
         "load_language_model",
     ),
-    "fourview.predict.reader": ("Reader",),
+    "fourview.predict.reader": (
+        "Reader",
+        "load_model",
+    ),
     "fourview.preprocess.pipeline": ("process",),
     "fourview.preprocess.spec": (
         "PixelSpec",

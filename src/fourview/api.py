@@ -14,10 +14,6 @@ from fourview.evaluate.protocols import Protocol
 from fourview.evaluate.run import OF_PROTOCOL, evaluate, with_file_facts
 from fourview.evaluate.table import read_predictions
 from fourview.manifest.manifest import read_manifest
-from fourview.predict.engine import PLAIN, Engine
-from fourview.predict.ensemble import Ensemble
-from fourview.predict.finding_reader import load_any_model
-from fourview.predict.reader import Reader
 from fourview.report.exam_html import write_exam_report
 from fourview.sources.find import find_source
 from fourview.store.store import Store
@@ -40,21 +36,6 @@ def read_exam(path: Path | str) -> Exam:
     if len(exams) != 1:
         raise ExamError(f"{path}: holds {len(exams)} exams, need one; name a folder with one study")
     return exams[0]
-
-
-def load_model(
-    run: Path | str | Sequence[Path | str] | None = None, *, engine: Engine = PLAIN
-) -> Reader | Ensemble:
-    """The reader of a run or checkpoint folder, or of several: the mean of their scores.
-
-    Without an argument it is the small model that ships with the package.
-
-    Raises:
-        CheckpointError: There is no checkpoint, it does not fit, or the tasks of several differ.
-    """
-    if run is None or isinstance(run, str | Path):
-        return load_any_model(run, engine=engine)
-    return Ensemble([load_any_model(each, engine=engine) for each in run])
 
 
 def write_report(prediction: ExamPrediction, exam: Exam, out: Path | str) -> Path:

@@ -8,14 +8,16 @@ import torch
 
 from factory import drawn_store
 from fourview.contract import task
-from fourview.feeds.codes import Codes, CopyRule, Move, build_encoder, encode, moved
+from fourview.feeds.copies import CopyRule, Move, move_of_copy, moved
 from fourview.feeds.feed import FeedRequest, item_draw
 from fourview.feeds.grid import RegionRule, cut_regions, find_regions
 from fourview.feeds.kinds.regions import FEED, RegionFeed, RegionFeedSettings
 from fourview.geometry import Box
+from fourview.localise.findings import stored_boxes
 from fourview.manifest.image_labels import with_stand_in_birads
 from fourview.nn.encoder import EncoderConfig
-from fourview.nn.region_encoder import RegionEncoderConfig
+from fourview.nn.region_encoder import RegionEncoderConfig, frozen_region_encoder
+from fourview.predict.frozen import encode, with_codes
 
 TINY = RegionEncoderConfig(
     network=EncoderConfig(name="small", weights="none", widths=(4, 4, 4, 4, 6)), pool="mean_max"
@@ -53,37 +55,45 @@ def feed_of(drawn, *, training: bool, **changes) -> RegionFeed:
         settings=replace(SETTINGS, **changes),
         cache_bytes=2**20,
     )
-    return FEED.make(manifest, store, request)
+    plain = FEED.make(manifest, store, request)
+    if plain.settings.reads == "pixels":
+        return plain
+    return with_codes(plain, frozen_region_encoder(plain.settings.encoder))
 
 
 def test_a_code_is_the_encoders_of_that_window(drawn):
     _, store = drawn
-    codes = Codes(store, RULE, TINY, COPIES)
-    image_id = store.table["image_id"][0]
-    codes.ensure({image_id: 1}, 0)
+    feed = feed_of(drawn, training=False)
+    image_id, slot = feed.samples[0].images[0], feed.samples[0].slots[0]
     levels = store.read(image_id)
-    boxes = find_regions(levels, 1, RULE)
-    assert np.array_equal(codes.boxes(image_id), boxes)
-    for (x0, y0, x1, y1), code in zip(boxes, codes.read(image_id), strict=True):
+    boxes = find_regions(levels, slot, RULE)
+    assert np.array_equal(feed.said.read(image_id, "boxes"), boxes)
+    for (x0, y0, x1, y1), code in zip(boxes, feed.said.read(image_id, "codes0"), strict=True):
         pixels = torch.from_numpy(levels[y0:y1, x0:x1].astype(np.float32) / 65535)
         with torch.no_grad():
-            wanted = build_encoder(TINY)(pixels[None, None])[0].numpy()
-        np.testing.assert_allclose(code, wanted, rtol=2e-3, atol=1e-4)  # stored in 16 bits
+            wanted = frozen_region_encoder(TINY)(pixels[None, None])[0].numpy()
+        np.testing.assert_allclose(code, wanted, rtol=2e-3, atol=1e-4)  # kept in 16 bits
+
+
+def test_codes_are_kept_in_16_bits(drawn):
+    feed = feed_of(drawn, training=False)
+    codes = feed.said.read(feed.samples[0].images[0], "codes0")
+    assert codes.dtype == np.float16
 
 
 def test_a_copy_is_shifted_and_turned_as_its_move_says(drawn):
     _, store = drawn
-    codes = Codes(store, RULE, TINY, COPIES)
+    feed = feed_of(drawn, training=True)
     image_id = store.table["image_id"][0]
-    codes.ensure({image_id: 1}, 2)
-    move = codes.move(image_id, 2)
-    assert move not in (Move(), codes.move(image_id, 1))
-    levels, boxes = np.pad(store.read(image_id), 50), codes.boxes(image_id)
+    move = move_of_copy(image_id, 2, COPIES)
+    assert move not in (Move(), move_of_copy(image_id, 1, COPIES))
+    levels, boxes = np.pad(store.read(image_id), 50), feed.said.read(image_id, "boxes")
     shifted = boxes + 50 + np.array([move.dx, move.dy, move.dx, move.dy])
     windows = np.stack([np.rot90(w, move.turns) for w in cut_regions(levels, shifted)])
     windows = windows[:, :, ::-1] if move.mirrored else windows
-    wanted = encode(build_encoder(TINY), np.ascontiguousarray(windows))
-    np.testing.assert_allclose(codes.read(image_id, 2), wanted, rtol=2e-3, atol=1e-4)
+    pixels = windows.astype(np.float32) / np.float32(65535)
+    wanted = encode(frozen_region_encoder(TINY), pixels)
+    np.testing.assert_allclose(feed.said.read(image_id, "codes2"), wanted, rtol=2e-3, atol=1e-4)
 
 
 def test_all_eight_moves_differ_and_keep_the_pixels():
@@ -95,31 +105,28 @@ def test_all_eight_moves_differ_and_keep_the_pixels():
     assert all(sorted(np.frombuffer(s, np.uint16)) == list(range(16)) for s in seen)
 
 
-def test_what_is_there_is_not_computed_again(drawn, monkeypatch):
-    _, store = drawn
-    codes = Codes(store, RULE, TINY, COPIES)
-    image_id = store.table["image_id"][1]
-    codes.ensure({image_id: 1}, 1)
-    before = codes.read(image_id, 1)
-    monkeypatch.setattr("fourview.feeds.codes.encode", None)  # would fail if called
-    codes.ensure({image_id: 1}, 1)
-    assert np.array_equal(codes.read(image_id, 1), before)
+def test_what_is_there_is_not_computed_again(drawn):
+    plain = feed_of(drawn, training=True, reads="pixels")
+    told = []
+    feed_of(drawn, training=True)
+    with_codes(plain, frozen_region_encoder(TINY), progress=lambda *_: told.append(1))
+    assert told == []
 
 
 def test_the_fingerprint_changes_with_all_that_decides_a_code(drawn):
-    _, store = drawn
     narrow = replace(TINY, network=replace(TINY.network, widths=(4, 4, 4, 4, 5)))
-    others = [
-        Codes(store, replace(RULE, stride=8), TINY, COPIES),
-        Codes(store, RULE, narrow, COPIES),
-        Codes(store, RULE, replace(TINY, pool="mean"), COPIES),
-        Codes(store, RULE, TINY, replace(COPIES, shift_px=9)),
-        Codes(store, RULE, TINY, replace(COPIES, seed=1)),
+    changes = [
+        {"windows": replace(RULE, stride=8)},
+        {"encoder": narrow},
+        {"encoder": replace(TINY, pool="mean")},
+        {"copies": replace(COPIES, shift_px=9)},
+        {"copies": replace(COPIES, seed=1)},
     ]
-    mine = Codes(store, RULE, TINY, COPIES)
-    prints = {mine.fingerprint, *(other.fingerprint for other in others)}
-    assert len(prints) == len(others) + 1
-    assert Codes(store, RULE, TINY, replace(COPIES, copies=7)).fingerprint == mine.fingerprint
+    mine = feed_of(drawn, training=False).said.fingerprint
+    others = {feed_of(drawn, training=False, **change).said.fingerprint for change in changes}
+    assert len(others | {mine}) == len(changes) + 1
+    more = feed_of(drawn, training=False, copies=replace(COPIES, copies=7))
+    assert more.said.fingerprint == mine
 
 
 def test_training_shows_every_class_as_often(drawn):
@@ -147,7 +154,7 @@ def test_a_batch_says_whose_region_each_is(drawn):
     images = [i for sample in feed.samples[:2] for i in sample.images]
     for number, image_id in enumerate(images):
         own = batch.patches.image == number
-        assert np.array_equal(batch.patches.box[own], feed.codes.boxes(image_id))
+        assert np.array_equal(batch.patches.box[own], feed.said.read(image_id, "boxes"))
         assert batch.image_targets["cancer"][number] == feed.labels["cancer"][image_id]
     slots = [slot for sample in feed.samples[:2] for slot in sample.slots]
     for exam in range(2):
@@ -162,7 +169,7 @@ def test_pixels_are_the_windows_that_codes_are_made_of(drawn):
     codes = feed_of(drawn, training=False)
     patches = feed.collate([feed.read(0)]).patches
     with torch.no_grad():
-        made = build_encoder(TINY)(patches.pixels)
+        made = frozen_region_encoder(TINY)(patches.pixels)
     read = codes.collate([codes.read(0)]).patches
     assert torch.equal(patches.box, read.box)
     torch.testing.assert_close(made, read.codes, rtol=2e-3, atol=1e-4)  # stored in 16 bits
@@ -171,8 +178,8 @@ def test_pixels_are_the_windows_that_codes_are_made_of(drawn):
 def test_boxes_come_back_to_the_stored_frame(drawn):
     feed = feed_of(drawn, training=False)
     image_id = feed.samples[0].images[0]  # a right breast, so mirrored
-    boxes = feed.codes.boxes(image_id).astype(np.float64)
-    geometry = feed.store.geometry(image_id)
-    for processed, stored in zip(boxes, feed.stored_boxes(image_id, boxes), strict=True):
+    boxes = feed.said.read(image_id, "boxes").astype(np.float64)
+    geometry = feed.pixels.geometry(image_id)
+    for processed, stored in zip(boxes, stored_boxes(geometry, boxes), strict=True):
         wanted = geometry.box_to_stored(Box(*processed)).clipped(geometry.stored_size)
         np.testing.assert_allclose(stored, [wanted.x0, wanted.y0, wanted.x1, wanted.y1])

@@ -12,8 +12,7 @@ from torch import nn
 
 from factory import drawn_manifest
 from fourview.errors import RecipeError, StoreError, TrainingError
-from fourview.feeds.context import ContextMaps, have_maps, write_maps
-from fourview.feeds.feed import FeedRequest, find_feed, item_draw
+from fourview.feeds.feed import MAPS, FeedRequest, find_feed, item_draw
 from fourview.feeds.kinds.patches import PatchFeed, PatchSettings, grid_maps
 from fourview.feeds.patches import (
     Area,
@@ -26,9 +25,10 @@ from fourview.feeds.patches import (
 )
 from fourview.feeds.sites import BENIGN, CLASSES, MALIGNANT, NEGATIVE, OUTSIDE
 from fourview.manifest.manifest import make_manifest
-from fourview.predict.window_codes import with_saved_codes
+from fourview.predict.frozen import with_codes
 from fourview.preprocess.spec import pixel_spec
 from fourview.store.prepare import prepare
+from fourview.store.said import Said
 from fourview.store.store import Store
 
 PAPER, GRID = (2944, 1920), (46, 30)
@@ -233,7 +233,7 @@ def test_measuring_gives_every_finding_its_windows_and_what_is_known(place):
 def test_windows_that_are_saved_are_the_same_in_every_epoch_and_bring_their_codes(place):
     plain = feed_of(place, training=True, saved=3)
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(256, 5)).requires_grad_(False)
-    coded = with_saved_codes(plain, encoder)
+    coded = with_codes(plain, encoder)
     seen = set()
     for epoch in range(6):
         one, other = (feed.read(0, item_draw(0, epoch, 0)) for feed in (plain, coded))
@@ -250,13 +250,13 @@ def test_windows_that_are_saved_are_the_same_in_every_epoch_and_bring_their_code
 def test_codes_are_made_once_for_an_encoder_and_its_windows(place):
     plain = feed_of(place, training=False)
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(256, 5)).requires_grad_(False)
-    made = with_saved_codes(plain, encoder).read(1)
+    made = with_codes(plain, encoder).read(1)
     asked: list[int] = []
-    again = with_saved_codes(plain, encoder, progress=lambda *_: asked.append(1)).read(1)
+    again = with_codes(plain, encoder, progress=lambda *_: asked.append(1)).read(1)
     assert not asked
     np.testing.assert_array_equal(made.codes, again.codes)
     other = nn.Sequential(nn.Flatten(), nn.Linear(256, 5)).requires_grad_(False)
-    with_saved_codes(plain, other, progress=lambda *_: asked.append(1))
+    with_codes(plain, other, progress=lambda *_: asked.append(1))
     assert len(asked) == len(plain)
 
 
@@ -275,16 +275,31 @@ def test_context_maps_are_kept_beside_the_store_and_refused_for_another(place):
     _, store = place
     ids = store.table["image_id"].to_list()
     maps = np.random.default_rng(0).random((len(ids), 2, 6, 3), dtype=np.float32)
-    backwards = [(ids[i : i + 1], maps[i : i + 1]) for i in reversed(range(len(ids)))]
-    assert not have_maps(store, "d" * 64)
-    write_maps(store, recipe="r", digest="d" * 64, shape=(2, 6, 3), maps=backwards)
-    found = ContextMaps.open(store, "d" * 64)
+    said = Said({"recipe": "r", "weights": "d" * 64}, store.path)
+    assert not said.has(ids[0], MAPS)
+    for image_id, own in zip(ids, maps, strict=True):
+        said.write(image_id, {MAPS: own})
+    found = Said({"recipe": "r", "weights": "d" * 64}, store.path)
     for place_, image_id in enumerate(ids):
-        np.testing.assert_array_equal(found.read(image_id), maps[place_])
+        np.testing.assert_array_equal(found.read(image_id, MAPS), maps[place_])
     feed = feed_of(place, training=False, context=found)
     item = feed.read(0)
-    np.testing.assert_array_equal(item.maps[0, 1:], found.read(item.site.image_id))
-    with pytest.raises(StoreError, match="no heatmaps"):
-        ContextMaps.open(store, "e" * 64)
+    np.testing.assert_array_equal(item.maps[0, 1:], found.read(item.site.image_id, MAPS))
+    with pytest.raises(StoreError, match="cannot be read"):
+        Said({"recipe": "r", "weights": "e" * 64}, store.path).read(ids[0], MAPS)
     with pytest.raises(RecipeError, match="grid of 6x3"):
         feed_of(place, training=False, context=found, grid=(5, 3))
+
+
+def test_a_finding_that_moved_has_codes_of_its_own(place):
+    manifest, store = place
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(256, 5)).requires_grad_(False)
+    plain = feed_of(place, training=False)
+    before = with_codes(plain, encoder).read(0)
+    shifted = manifest.findings.with_columns(pl.col("y0", "y1") + 7)
+    moved = feed_of((replace(manifest, findings=shifted), store), training=False)
+    after = with_codes(moved, encoder).read(0)
+    assert before.windows != after.windows
+    np.testing.assert_allclose(
+        after.codes, encoder(torch.from_numpy(moved.read(0).pixels)), atol=1e-5
+    )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fourview.entities import Heatmap
 from fourview.errors import LocaliseError
 from fourview.geometry import Box, Geometry
-from fourview.localise.findings import RegionRule, findings_from_heatmaps, findings_from_regions
+from fourview.localise.findings import RegionRule, findings_from_regions, stored_box
 from fourview.localise.peaks import PeakRule, ScoredRegion, heatmap_regions
 from fourview.localise.suppress import nms
 
@@ -28,6 +28,12 @@ def region(x0, y0, x1, y1, score, image_id="image", geometry=PLAIN):
     return ScoredRegion(image_id=image_id, box=Box(x0, y0, x1, y1), score=score, geometry=geometry)
 
 
+def from_heatmaps(heatmaps, side, **options):
+    """The findings of maps of one breast: their peaks, then the best of them."""
+    regions = [r for each in heatmaps for r in heatmap_regions(each, PeakRule())]
+    return findings_from_regions(regions, side, rule=RegionRule(most_overlap=1.0), **options)
+
+
 # ---------------------------------------------------------------------------------- heatmaps
 
 
@@ -39,7 +45,7 @@ def test_a_lesion_planted_in_stored_pixels_comes_back_there():
     grid = moved.reshape(18, 20, 12, 20).mean(axis=(1, 3))  # cells of 20 x 20 pixels
     geometry = Geometry((400, 300)).mirrored().cropped(0, 20, 240, 380).resized(180, 120)
 
-    (finding,) = findings_from_heatmaps([heatmap(grid, geometry)], "R")
+    (finding,) = from_heatmaps([heatmap(grid, geometry)], "R")
 
     box = finding.regions[0].box
     assert (box.x0, box.y0, box.x1, box.y1) == pytest.approx((220, 160, 260, 200))
@@ -63,7 +69,7 @@ def test_the_box_of_a_cell_returns_to_that_cell(row, col, mirrored, size, x0, y0
     values = np.zeros((9, 6))
     values[row, col] = 0.75
 
-    (finding,) = findings_from_heatmaps([heatmap(values, geometry)], "L")
+    (finding,) = from_heatmaps([heatmap(values, geometry)], "L")
 
     back = geometry.box_to_processed(finding.regions[0].box)
     height, width = size[0] / 9, size[1] / 6
@@ -77,20 +83,20 @@ def test_boxes_are_clipped_to_the_image_and_padding_gives_no_finding():
     values = np.zeros((10, 20))
     values[2, 9:11] = 0.9  # half in the image
     values[7, 15] = 0.9  # all in the padding
-    (finding,) = findings_from_heatmaps([heatmap(values, geometry)], "L")
+    (finding,) = from_heatmaps([heatmap(values, geometry)], "L")
     assert finding.regions[0].box == Box(90, 20, 100, 30)
 
 
 def test_a_map_without_a_peak_above_the_threshold_gives_no_finding():
     values = np.full((8, 4), 0.1)
     values[3, 2] = 0.49
-    assert findings_from_heatmaps([heatmap(values)], "R") == ()
-    assert findings_from_heatmaps([heatmap(np.zeros((8, 4)))], "R") == ()
-    assert findings_from_heatmaps([], "R") == ()
+    assert from_heatmaps([heatmap(values)], "R") == ()
+    assert from_heatmaps([heatmap(np.zeros((8, 4)))], "R") == ()
+    assert from_heatmaps([], "R") == ()
 
 
 def test_a_map_that_is_high_everywhere_tells_no_place():
-    assert findings_from_heatmaps([heatmap(np.ones((8, 4)))], "R") == ()
+    assert from_heatmaps([heatmap(np.ones((8, 4)))], "R") == ()
 
 
 def test_a_weak_peak_has_its_own_box_and_a_shoulder_has_none():
@@ -123,20 +129,39 @@ def test_mean_scores_are_the_mean_of_the_cells_of_the_region():
     assert found.score == 0.75
 
 
+def test_a_lower_threshold_or_a_larger_number_only_adds_regions():
+    values = np.zeros((30, 20))
+    values[::4, ::4] = np.random.default_rng(0).random((8, 5))
+    whole = heatmap_regions(heatmap(values), PeakRule(threshold=1e-6))
+    assert len(whole) > 5
+    for most in range(len(whole)):
+        assert heatmap_regions(heatmap(values), PeakRule(threshold=1e-6), most=most) == whole[:most]
+    high = heatmap_regions(heatmap(values), PeakRule(threshold=0.9))
+    assert high == tuple(r for r in whole if r.score >= 0.9)
+
+
+def test_a_turned_box_comes_back_as_the_box_around_its_corners():
+    geometry = Geometry((80, 60)).rotated(30)
+    inside = region(30, 30, 40, 42, 0.5, geometry=geometry)
+    got, want = stored_box(inside), geometry.box_to_stored(inside.box)
+    for name in ("x0", "y0", "x1", "y1"):  # the same affine map in float64
+        assert getattr(got, name) == pytest.approx(getattr(want, name), abs=1e-9)
+
+
 def test_findings_of_two_views_are_sorted_and_the_best_are_kept():
     cc, mlo = np.zeros((8, 4)), np.zeros((8, 4))
     cc[0, 0], cc[7, 3], mlo[4, 2] = 0.6, 0.9, 0.7
     maps = [heatmap(cc, image_id="cc"), heatmap(mlo, image_id="mlo")]
-    found = findings_from_heatmaps(maps, "L", max_findings=2)
+    found = from_heatmaps(maps, "L", max_findings=2)
     assert [(f.finding_id, f.regions[0].image_id) for f in found] == [("L-1", "cc"), ("L-2", "mlo")]
     assert [f.score for f in found] == pytest.approx([0.9, 0.7])
-    assert found == findings_from_heatmaps(maps, "L", max_findings=2)
+    assert found == from_heatmaps(maps, "L", max_findings=2)
 
 
 def test_equal_peaks_come_in_reading_order():
     values = np.zeros((8, 4))
     values[6, 0] = values[2, 3] = values[2, 0] = 0.75
-    found = findings_from_heatmaps([heatmap(values)], "R")
+    found = from_heatmaps([heatmap(values)], "R")
     assert [(f.regions[0].box.y0, f.regions[0].box.x0) for f in found] == [
         (20, 0),
         (20, 30),
@@ -149,13 +174,7 @@ def test_a_value_that_is_no_score_is_named(bad):
     values = np.zeros((8, 4))
     values[3, 1] = bad
     with pytest.raises(LocaliseError, match=r"'malignant' of image image: cell \(3, 1\)"):
-        findings_from_heatmaps([heatmap(values)], "R")
-
-
-def test_two_heatmaps_of_an_image_are_refused():
-    maps = [heatmap(np.zeros((2, 2))), heatmap(np.zeros((2, 2)), class_name="benign")]
-    with pytest.raises(LocaliseError, match="two heatmaps"):
-        findings_from_heatmaps(maps, "R")
+        from_heatmaps([heatmap(values)], "R")
 
 
 def test_a_rule_outside_its_range_is_refused():

@@ -8,10 +8,13 @@ import torch
 
 from factory import drawn_mammogram
 from fourview.checkpoint.card import save_checkpoint
-from fourview.contract import task
+from fourview.contract import NO_CLASS, DetectedBoxes, ModelOutput, task
 from fourview.entities import Exam, Image, View
+from fourview.feeds.pixels import ExamPixels
+from fourview.geometry import Box
 from fourview.models.find import find_family
-from fourview.predict.reader import load_model, mean_prediction
+from fourview.predict.network import REGION_RULE, load_network
+from fourview.predict.reader import Reader, load_model
 from fourview.preprocess.spec import pixel_spec
 
 SIZE = (384, 240)
@@ -99,15 +102,14 @@ def test_a_view_that_no_slot_has_is_shown_and_not_scored(reader):
 
 def test_several_models_are_averaged(reader):
     one = reader.predict(exam("R-CC"))
-    high = replace(one, breasts=tuple(replace(b, score=1.0) for b in one.breasts))
-    both = mean_prediction([one, high])
-    assert both.breasts[0].score == pytest.approx((one.breasts[0].score + 1) / 2)
+    both = Reader(reader.networks * 2).predict(exam("R-CC"))
+    assert both.breasts[0].score == pytest.approx(one.breasts[0].score)
     assert "mean of 2 models" in both.notes[-1]
 
 
 def test_findings_lie_in_the_stored_image(reader):
-    low = replace_threshold(reader)
-    said = low.predict(exam("R-CC", "R-MLO"))
+    reader.networks[0].points.regions[REGION_RULE] = 1e-4
+    said = reader.predict(exam("R-CC", "R-MLO"))
     regions = [r for f in said.breasts[0].findings for r in f.regions]
     assert regions
     for region in regions:
@@ -115,9 +117,67 @@ def test_findings_lie_in_the_stored_image(reader):
         assert 0 <= region.box.y0 < region.box.y1 <= SIZE[0]
 
 
-def replace_threshold(reader):
-    reader.operating_points["specificity-0.90"] = 1e-4
-    return reader
+def test_the_threshold_of_a_breasts_score_is_not_that_of_a_drawn_region(reader):
+    reader.networks[0].points.scores["specificity-0.90"] = 1e-4
+    reader.networks[0].points.regions[REGION_RULE] = 1.0
+    said = reader.predict(exam("R-CC", "R-MLO"))
+    assert said.breasts[0].score < 1 and said.breasts[0].findings == ()
+
+
+class ThreeBoxes(torch.nn.Module):
+    """A detector that draws what a test tells it to."""
+
+    def __init__(self, corners, labels, scores):
+        super().__init__()
+        self.corners, self.labels, self.scores = corners, labels, scores
+
+    def forward(self, batch):
+        highest = torch.full((batch.num_images, 1), max(self.scores))
+        return ModelOutput(
+            boxes=DetectedBoxes(
+                image=torch.zeros(len(self.scores), dtype=torch.long),
+                corners=torch.tensor(self.corners),
+                label=torch.tensor(self.labels),
+                score=torch.tensor(self.scores),
+            ),
+            image_scores=highest,
+            breast_scores=batch.per_breast(highest),
+        )
+
+
+def detector(folder, corners, labels, scores):
+    family = find_family("frcnn")
+    save_checkpoint(
+        folder,
+        family.build(family.tiny_config),
+        recipe="frcnn:told",
+        family="frcnn",
+        config=family.tiny_config,
+        spec=pixel_spec("mvccl-192x96"),
+    )
+    network = load_network(folder)
+    network.model = ThreeBoxes(corners, labels, scores)
+    return Reader([network])
+
+
+def test_a_detectors_boxes_reach_the_report_as_they_are(tmp_path):
+    corners = [(20.0, 60.0, 25.0, 65.0), (22.0, 60.0, 27.0, 66.0), (21.0, 61.0, 24.0, 64.0)]
+    others = [(50.0, 100.0, 60.0, 110.0), (50.0, 20.0, 60.0, 30.0)]  # benign; too low
+    scores = [0.9, 0.8, 0.7, 0.95, 0.2]
+    told = detector(tmp_path, corners + others, [0, 0, 0, NO_CLASS, 0], scores)
+    read = exam("L-CC")
+    said = told.predict(read)
+    drawn = said.breast("L").findings
+    geometry = ExamPixels(read, told.spec).processed[0].geometry
+    assert [f.score for f in drawn] == pytest.approx([0.9, 0.8, 0.7])
+    for finding, box in zip(drawn, corners, strict=True):
+        want = geometry.box_to_stored(Box(*box))
+        got = finding.regions[0].box
+        for name in ("x0", "y0", "x1", "y1"):  # float32 corners through one affine map
+            assert getattr(got, name) == pytest.approx(getattr(want, name), abs=1e-3)
+    scale = drawn[0].regions[0].box.area / 25
+    assert [f.regions[0].box.area / scale for f in drawn] == pytest.approx([25, 30, 9], rel=1e-4)
+    assert all(image.heatmaps == () for image in said.images)
 
 
 def test_the_task_is_the_one_it_was_trained_for(reader):

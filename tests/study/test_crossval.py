@@ -14,7 +14,7 @@ from fourview.entities import Exam
 from fourview.errors import ManifestError
 from fourview.evaluate.run import evaluate
 from fourview.evaluate.table import read_predictions
-from fourview.feeds.codes import CopyRule
+from fourview.feeds.copies import CopyRule
 from fourview.feeds.grid import RegionRule
 from fourview.manifest.image_labels import with_stand_in_birads
 from fourview.manifest.manifest import write_manifest

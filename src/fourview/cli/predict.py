@@ -20,7 +20,8 @@ from fourview.manifest.manifest import manifest_hash, read_manifest
 from fourview.manifest.select import with_views
 from fourview.predict.engine import PLAIN, best_engine
 from fourview.predict.language import about_model, load_language_model
-from fourview.predict.spread import FEW, Spread, load_runs, predict_spread
+from fourview.predict.reader import load_model
+from fourview.predict.spread import FEW, Spread, predict_spread
 from fourview.store.store import Store
 
 
@@ -75,7 +76,7 @@ def predict(
         _zero_shot(run, prompts, template, tables, pixels, out, split, batch, workers, json=json)
         return
     engine = PLAIN if exact else best_engine(many=len(pixels) > FEW)
-    reader = load_runs((run, *also), engine)
+    reader = load_model((run, *also), engine=engine)
     way = engine.description
     with progress_bar(quiet=json) as update:
         if executor is None:

@@ -10,9 +10,9 @@ from cyclopts import Parameter
 from fourview.cli.modules import Modules, use_modules
 from fourview.manifest.findings_file import read_findings
 from fourview.predict.engine import PLAIN, best_engine
-from fourview.predict.finding_reader import load_any_model
 from fourview.predict.language import load_language_model
 from fourview.predict.language_maps import LanguageMaps
+from fourview.predict.reader import load_model
 from fourview.predict.studies import Named, Read, read_studies
 from fourview.report.exam_json import exam_to_json
 
@@ -35,9 +35,9 @@ def read(
     Args:
         study: Files or folders; they are put together to exams by their headers.
         out: Folder to write to; a folder an exam where there are several, and index.html over them.
-        model: Run folder or checkpoint; may be repeated, the scores are then the mean. Without it
-            the small model that ships with the package: trained on phantoms, it shows how things
-            work and says nothing about a patient.
+        model: Run folder or checkpoint; may be repeated: scores of one task are then the mean, and
+            those of other tasks stand beside them. Without it the small model that ships with the
+            package: trained on phantoms, it shows how things work and says nothing about a patient.
         findings: Findings to score one by one with a lesion network: CSV or Parquet with image_id
             and x0, y0, x1, y1 in pixels of the file (also finding_id, polygon), or a manifest.
             Without it the best regions of its context network are scored, and marked as proposed.
@@ -53,13 +53,12 @@ def read(
     """
     use_modules(module)
     engine = PLAIN if exact else best_engine(many=False)
-    runs: list[Path | None] = [*model] if model else [None]
-    readers = [load_any_model(run, engine=engine) for run in runs]
+    reader = load_model(model or None, engine=engine)
     named = None if findings is None else Named(rows=read_findings(findings), source=findings.name)
     shown = [LanguageMaps(load_language_model(run), say or ()) for run in maps or ()]
     created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     for done in read_studies(
-        study, readers, out, created=created, named=named, miss_rate=miss_rate, maps=shown
+        study, reader, out, created=created, named=named, miss_rate=miss_rate, maps=shown
     ):
         if json:
             print(jsonlib.dumps(exam_to_json(done.prediction)), flush=True)

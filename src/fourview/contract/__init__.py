@@ -2,23 +2,34 @@
 
 from fourview.contract.batch import NUM_SIDES, NUM_SLOTS, ExamBatch, PatchBatch, TextBatch
 from fourview.contract.contrastive import ContrastiveObjective, Encoded, captions_of, encoded_batch
-from fourview.contract.family import ModelFamily, PublishedWeights, Stage
-from fourview.contract.output import LossTerms, ModelOutput, Objective
+from fourview.contract.family import ModelFamily, PublishedWeights, Reads, Stage
+from fourview.contract.language import LanguageImageModel
+from fourview.contract.output import (
+    NO_CLASS,
+    DetectedBoxes,
+    LossTerms,
+    ModelOutput,
+    Objective,
+)
 from fourview.contract.tasks import TASKS, Task, task
 
 __all__ = [
+    "NO_CLASS",
     "NUM_SIDES",
     "NUM_SLOTS",
     "TASKS",
     "ContrastiveObjective",
+    "DetectedBoxes",
     "Encoded",
     "ExamBatch",
+    "LanguageImageModel",
     "LossTerms",
     "ModelFamily",
     "ModelOutput",
     "Objective",
     "PatchBatch",
     "PublishedWeights",
+    "Reads",
     "Stage",
     "Task",
     "TextBatch",

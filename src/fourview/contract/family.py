@@ -1,13 +1,31 @@
 """What the rest of the house knows of a family of models."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from fourview.contract.batch import ExamBatch
 from fourview.contract.output import ModelOutput, Objective
+
+Marks = Literal["none", "peaks", "boxes", "regions", "patches"]
+Encoder = Callable[[Any, Any], nn.Module | None]  # network and the feed's settings to an encoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reads:
+    """What a trained network is given of an exam that it reads.
+
+    Attributes:
+        feed: A module of ``feeds/kinds/`` that has ``of_exam``.
+        encoder: A frozen network whose codes stand in place of the feed's patches; None where the
+            network reads pixels.
+    """
+
+    feed: str = "exams"
+    encoder: Encoder | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,15 +38,15 @@ class Stage:
         feed: What it reads: a module of ``feeds/kinds/``.
         takes: Of the recipe that it starts from, only weights whose names begin so, and all of
             them; empty takes whatever fits.
-        encoder: Of a network, what this stage leaves as it is and windows go through first, so that
-            their codes may be saved (``feeds.window_codes``); None where there is nothing such.
+        encoder: What this stage leaves as it is and patches go through first, so that their codes
+            are kept (``feeds.coded``) and read in their place; None where there is nothing such.
     """
 
     objective: Callable[[Any, Any], Objective]
     settings: type
     feed: str = "exams"
     takes: tuple[str, ...] = ()
-    encoder: Callable[[Any], nn.Module | None] | None = None
+    encoder: Encoder | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +90,15 @@ class ModelFamily:
         config: The frozen dataclass that decides the network; its defaults are the paper's.
         build: A config to a network with random (or the config's own) weights.
         stages: Training stages by name.
-        explain: Network and batch to a ModelOutput with heatmaps; None where there are none.
+        reads: What a trained network is given of an exam.
+        explain: Network and batch to a ModelOutput with heatmaps, with the scores that the network
+            itself gives; None where there are none.
+        marks: How an output becomes marks on images, and these findings: ``peaks`` of heatmaps,
+            ``boxes`` of a detector, the best ``regions`` among all patches, or ``patches`` by which
+            findings are scored that somebody else names.
+        heavy: Names of the network's parts that take the time: an engine compiles them.
+        backbone: What of the network sees whole images: ``encoder`` (an ``nn.encoder.Encoder``),
+            which may begin with the weights of an ``image_tower``, or that itself; None for others.
         pixel_spec: Name of the PixelSpec of the paper.
         tiny_config: Trains a step on a CPU in about a second; for tests.
         tiny_size: Rows and columns of an image for ``tiny_config``.
@@ -89,6 +115,29 @@ class ModelFamily:
     pixel_spec: str
     tiny_config: Any
     tiny_size: tuple[int, int] = (64, 32)
+    reads: Reads = field(default_factory=Reads)
     explain: Callable[[Any, ExamBatch], ModelOutput] | None = None
+    marks: Marks = "none"
+    heavy: tuple[str, ...] = ()
+    backbone: Literal["encoder", "image_tower"] | None = None
     frozen: tuple[str, ...] = ()
     published: tuple[PublishedWeights, ...] = ()
+
+    @property
+    def scores_findings(self) -> bool:
+        """Whether it judges findings that are named, and needs a context network beside it."""
+        return self.marks == "patches"
+
+    def look(self, model: nn.Module, batch: ExamBatch, *, explained: bool) -> ModelOutput:
+        """What the network says, without gradients.
+
+        Args:
+            model: Of this family, in evaluation mode.
+            batch: On the network's device.
+            explained: With heatmaps, where the family has any.
+        """
+        if explained and self.explain is not None:
+            return self.explain(model, batch)
+        with torch.inference_mode():
+            output: ModelOutput = model(batch)
+        return output

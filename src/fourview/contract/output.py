@@ -1,16 +1,36 @@
 """What a model says, and what training minimises.
 
-Shapes:  I images, E exams, 2 breasts (right, left), K classes, P patches, F findings.
+Shapes:  I images, E exams, 2 breasts (right, left), K classes, P patches, F findings, B boxes.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from fourview.contract.batch import ExamBatch
+
+NO_CLASS = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectedBoxes:
+    """Boxes that a detector drew on the images of a batch, ragged by index.
+
+    Attributes:
+        image: Whose box: the index of its image in the batch.
+        corners: x0 y0 x1 y1 in processed pixels of that image.
+        label: Index into the task's classes; NO_CLASS for a box of something that is not asked,
+            which is shown to nobody.
+        score: That the box is of its class, in [0, 1].
+    """
+
+    image: Int[Tensor, " box"]
+    corners: Float[Tensor, "box 4"]
+    label: Int[Tensor, " box"]
+    score: Float[Tensor, " box"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +41,7 @@ class ModelOutput:
         breast_scores: NaN for a breast without images.
         image_scores: By image, in the order of the batch.
         heatmaps: In [0, 1], over a grid that covers each processed image evenly.
+        boxes: Of a detector; None of any other.
         patch_scores: By patch, in the order of the batch's patches; their classes may be others
             than an image's.
         finding_scores: By finding, in the order of the batch's findings; NaN for one without
@@ -32,9 +53,15 @@ class ModelOutput:
     breast_scores: Float[Tensor, "exam 2 class"] | None = None
     image_scores: Float[Tensor, "image class"] | None = None
     heatmaps: Float[Tensor, "image class grid_row grid_col"] | None = None
+    boxes: DetectedBoxes | None = None
     patch_scores: Float[Tensor, "patch patch_class"] | None = None
     finding_scores: Float[Tensor, "finding class"] | None = None
     saliency: Float[Tensor, "image map cell_row cell_col"] | None = None
+
+    @property
+    def maps(self) -> Float[Tensor, "image map cell_row cell_col"] | None:
+        """What another network reads as context: the saliency, else the heatmaps."""
+        return self.heatmaps if self.saliency is None else self.saliency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -223,21 +223,34 @@ class Heatmap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePrediction:
-    """What a model says of one image; ``score`` is None where the model has none for images."""
+    """What a model says of one image.
+
+    Attributes:
+        score: Suspicion in [0, 1]; None where the model has none for images.
+        scores: Of every class by name; empty where there are none.
+    """
 
     image_id: str
     view: View
     score: float | None
+    scores: Mapping[str, float] = field(default_factory=dict)
     heatmaps: tuple[Heatmap, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreastPrediction:
-    """What a model says of one breast; ``score`` is None where none of its images could be read."""
+    """What a model says of one breast.
+
+    Attributes:
+        score: Suspicion in [0, 1]; None where none of its images could be read, or the model judges
+            something else (density).
+        scores: Of every class by name (cancer, benign, or A to D); empty where there are none.
+    """
 
     side: Side
     score: float | None
+    scores: Mapping[str, float] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -52,9 +52,24 @@ def choose_threshold(
     return float(cuts[at]) if at else None  # 0 is above all scores: no for everyone
 
 
-def write_thresholds(path: Path, thresholds: Mapping[str, float], about: Mapping[str, str]) -> None:
-    """Write thresholds with where they were chosen, as ``read_thresholds`` reads them."""
-    data = {"thresholds": dict(thresholds), "chosen_on": dict(about)}
+def write_thresholds(
+    path: Path,
+    thresholds: Mapping[str, float],
+    about: Mapping[str, str],
+    *,
+    regions: Mapping[str, float] | None = None,
+) -> None:
+    """Write thresholds with where they were chosen, as ``read_thresholds`` reads them.
+
+    Args:
+        path: JSON file.
+        thresholds: By rule, of scores of units.
+        about: Which table they were chosen on.
+        regions: By rule, of scores of regions that are drawn; None where a model draws none.
+    """
+    data: dict[str, Any] = {"thresholds": dict(thresholds), "chosen_on": dict(about)}
+    if regions is not None:
+        data["regions"] = dict(regions)
     write_text(path, json.dumps(data, indent=2, sort_keys=True) + "\n")
 
 
@@ -81,6 +96,21 @@ def read_thresholds(path: Path) -> tuple[dict[str, float], dict[str, str]]:
             f'{path}: holds no thresholds; need {{"thresholds": {{"sensitivity-0.90": 0.13}}}}'
         )
     return {k: float(v) for k, v in data.items()}, {str(k): str(v) for k, v in about.items()}
+
+
+def read_region_thresholds(path: Path) -> dict[str, float]:
+    """Thresholds of drawn regions by name; none where the file has none.
+
+    Raises:
+        EvaluationError: They are no numbers.
+    """
+    data: Any = json.loads(path.read_text(encoding="utf-8"))
+    found: Any = data.get("regions", {}) if isinstance(data, dict) else {}
+    if not isinstance(found, dict) or not all(map(_is_number, found.values())):
+        raise EvaluationError(
+            f'{path}: "regions" is {found!r}; need an object such as {{"specificity-0.90": 0.7}}'
+        )
+    return {str(k): float(v) for k, v in found.items()}
 
 
 def _is_number(value: object) -> bool:

@@ -10,24 +10,24 @@ from jaxtyping import UInt16
 from fourview.contract import ExamBatch
 from fourview.feeds.samples import Sample
 
-STORED_MAX = 65535.0  # the store's uint16 code of 1.0; 0 is outside the breast
+STORED_MAX = 65535.0  # the store's level of 1.0; 0 is outside the breast
 
 
 @dataclass(frozen=True, slots=True)
 class ReadSample:
-    """A sample and the stored codes of its images."""
+    """A sample and the levels of its images."""
 
     sample: Sample
-    codes: UInt16[np.ndarray, "image row col"]
+    levels: UInt16[np.ndarray, "image row col"]
 
 
 def collate(items: Sequence[ReadSample]) -> ExamBatch:
     """Join samples into one batch; each is an exam of the batch, in the order given."""
     counts = torch.tensor([len(item.sample.images) for item in items])
-    codes = np.concatenate([item.codes for item in items])
+    levels = np.concatenate([item.levels for item in items])
     labels = items[0].sample.targets.keys()
     return ExamBatch(
-        pixels=torch.from_numpy(codes.astype(np.float32) / np.float32(STORED_MAX))[:, None],
+        pixels=torch.from_numpy(levels.astype(np.float32) / np.float32(STORED_MAX))[:, None],
         exam=torch.repeat_interleave(torch.arange(len(items)), counts),
         slot=torch.tensor([s for item in items for s in item.sample.slots]),
         rank=torch.tensor([r for item in items for r in item.sample.ranks]),

@@ -1,7 +1,9 @@
-"""A feed: the samples of one part of a manifest, read by index and joined to batches.
+"""A feed: samples read by index and joined to batches; of a manifest's part, or of one exam.
 
 A kind of feed is a module of ``feeds/kinds/`` with ``FEED = FeedKind(...)``; a stage of a model
-names the kind that it reads. What an item of training looks like is decided by (seed, epoch, index)
+names the kind that it trains on, its family the kind that a trained network reads. ``make`` and
+``of_exam`` give the same feed over other pixels, so that what is trained on and what is read later
+are batches of the same code. What an item of training looks like is decided by (seed, epoch, index)
 alone, so that a run that was stopped and resumed sees what it would have seen.
 """
 
@@ -14,16 +16,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from fourview.contract import ExamBatch
-from fourview.entities import Manifest
+from fourview.entities import Finding, Manifest
 from fourview.errors import RecipeError
 from fourview.feeds import kinds as feeds
-from fourview.feeds.context import ContextMaps
+from fourview.feeds.pixels import ExamPixels, Pixels
 from fourview.feeds.samples import Sample, Unit
 from fourview.outside import find_outside
+from fourview.store.said import Said
 from fourview.store.store import Store
+
+MAPS = "maps"  # name of a context network's heatmaps of an image
 
 
 class Feed(ABC):
@@ -31,9 +35,11 @@ class Feed(ABC):
 
     Attributes:
         samples: Which images each item holds and what is known of them, by index.
+        pixels: Where the images are, and the way back to their files' own pixels.
     """
 
     samples: Sequence[Sample]
+    pixels: Pixels
 
     def __len__(self) -> int:
         """How many items there are."""
@@ -51,39 +57,35 @@ class Feed(ABC):
     def collate(self, items: Sequence[Any]) -> ExamBatch:
         """Items joined; each is an exam of the batch, in the order given."""
 
-    def stored_boxes(
-        self,
-        image_id: str,  # noqa: ARG002
-        boxes: Float[np.ndarray, "patch 4"],  # noqa: ARG002
-    ) -> Float[np.ndarray, "patch 4"] | None:
-        """Boxes of an image's patches in the stored frame, where each patch is a mark; else None.
-
-        Scores of such patches are written to a predictions table, as rows of unit ``region``.
-        """
-        return None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedRequest:
-    """What of a manifest is wanted.
+    """What of a manifest, or of an exam, is wanted.
 
     Attributes:
         classes: For each label wanted, its classes, as ``make_samples`` has them.
         unit: A sample is a whole exam, or one breast of it.
-        part: Only exams of this split.
+        part: Only exams of this split, or of these; None takes all.
         training: The part is trained on, not measured.
         settings: The kind's own.
         cache_bytes: Keep pixels in memory where they take no more than this.
-        context: Heatmaps of another network, where the recipe names one.
+        context: Heatmaps of another network (``MAPS`` of every image), where the recipe names one.
+        findings: Of the exam, those that are to be looked at, in the stored frame.
     """
 
     classes: Mapping[str, Sequence[str]]
     unit: Unit = "exam"
-    part: str | None = None
+    part: str | tuple[str, ...] | None = None
     training: bool = False
     settings: Any = None
     cache_bytes: int = 0
-    context: ContextMaps | None = None
+    context: Said | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def splits(self) -> tuple[str, ...] | None:
+        """The parts that are wanted; None for all."""
+        return (self.part,) if isinstance(self.part, str) else self.part
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,13 @@ class FeedKind:
 
     Attributes:
         make: Manifest, store and request to the feed.
+        of_exam: The images of one exam and a request to the feed of it, by the same code; None
+            where an exam that is read does not have what the kind needs (captions).
         settings: The frozen dataclass of its settings.
     """
 
     make: Callable[[Manifest, Store, FeedRequest], Feed]
+    of_exam: Callable[[ExamPixels, FeedRequest], Feed] | None = None
     settings: type = field(default=NoSettings)
 
 

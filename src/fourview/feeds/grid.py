@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt16
 
 from fourview.entities import SLOTS
+from fourview.feeds.pixels import Pixels
 from fourview.fingerprint import fingerprint_of
 from fourview.preprocess.pectoral import find_pectoral
 from fourview.preprocess.pipeline import from_levels
-from fourview.store.store import Store
 
 REVISION = 1  # raised when the same rule would give other regions than before
 
@@ -120,14 +120,14 @@ def cut_regions(
 
 
 def read_regions(
-    store: Store, image_id: str, boxes: Int[np.ndarray, "region 4"]
+    pixels: Pixels, image_id: str, boxes: Int[np.ndarray, "region 4"]
 ) -> UInt16[np.ndarray, "region side_row side_col"]:
     """The levels of some windows of an image; each chunk that lies under any is decoded once.
 
     Raises:
         StoreError: The store has no such image, or its shard is damaged.
     """
-    rows, cols = store.chunk
+    rows, cols = pixels.chunk
     grid = np.array([cols, rows])
     first, last = boxes[:, :2] // grid, (boxes[:, 2:] - 1) // grid
     low, high = first.min(axis=0), last.max(axis=0) + 1
@@ -138,7 +138,7 @@ def read_regions(
         for y in range(y0, y1 + 1)
         for x in range(x0, x1 + 1)
     }
-    for (y, x), levels in store.chunks(image_id, sorted(places)):
+    for (y, x), levels in pixels.chunks(image_id, sorted(places)):
         top, left = (y - int(low[1])) * rows, (x - int(low[0])) * cols
         frame[top : top + rows, left : left + cols] = levels
     return cut_regions(frame, boxes - np.tile(low * grid, 2))

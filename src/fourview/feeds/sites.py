@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fourview.entities import SIDES, Manifest
+from fourview.entities import SIDES, Finding, Manifest
 from fourview.feeds.patches import Area
+from fourview.feeds.pixels import ExamPixels
 from fourview.feeds.samples import Sample
 from fourview.geometry import Geometry, Size
 from fourview.store.store import Store
@@ -105,6 +106,36 @@ def find_sites(
     return samples, sites
 
 
+def sites_of_exam(
+    pixels: ExamPixels, findings: Sequence[Finding]
+) -> tuple[list[Sample], list[Site]]:
+    """Sites of findings that somebody names on an exam; none where an image was not read."""
+    samples: list[Sample] = []
+    sites: list[Site] = []
+    exam = pixels.sample
+    for finding in findings:
+        for region in finding.regions:
+            if region.image_id not in pixels:
+                continue
+            box, points = region.box, [v for point in region.polygon or () for v in point]
+            row = {"polygon": points, "x0": box.x0, "y0": box.y0, "x1": box.x1, "y1": box.y1}
+            area = area_of(row, pixels.geometry(region.image_id))
+            if area is None:
+                continue
+            place, size = exam.images.index(region.image_id), pixels.size(region.image_id)
+            sites.append(
+                Site(
+                    kind=UNKNOWN,
+                    image_id=region.image_id,
+                    finding_id=finding.finding_id,
+                    area=area,
+                    size=size,
+                )
+            )
+            samples.append(_of_image(exam, place, findings=(finding.finding_id,), targets={}))
+    return samples, sites
+
+
 def _sites_of_findings(
     image_id: str,
     rows: Sequence[Mapping[str, Any]],
@@ -137,11 +168,24 @@ def _geometries(store: Store, images: set[str]) -> dict[str, Geometry]:
 def _one_image(breast: Sample, place: int, site: Site, label: str) -> Sample:
     value = target_of(site.kind)
     side = breast.slots[place] % len(SIDES)
+    targets = {label: (value, NO_TARGET) if side == 0 else (NO_TARGET, value)}
+    findings = (site.finding_id,) if site.area is not None else ()
+    return _of_image(breast, place, findings=findings, targets=targets)
+
+
+def _of_image(
+    sample: Sample,
+    place: int,
+    *,
+    findings: tuple[str, ...],
+    targets: Mapping[str, tuple[float, float]],
+) -> Sample:
+    """One image of a sample, as a sample of its own."""
     return replace(
-        breast,
-        images=(breast.images[place],),
-        slots=(breast.slots[place],),
-        ranks=(breast.ranks[place],),
-        findings=(site.finding_id,) if site.area is not None else (),
-        targets={label: (value, NO_TARGET) if side == 0 else (NO_TARGET, value)},
+        sample,
+        images=(sample.images[place],),
+        slots=(sample.slots[place],),
+        ranks=(sample.ranks[place],),
+        findings=findings,
+        targets=targets,
     )

@@ -1,16 +1,19 @@
 """Regions in processed pixels -> findings in stored pixels, a breast at a time.
 
 A heatmap or a detector speaks of one image, so each finding has one region here; joining the two
-views of a lesion is a model's business. Overlapping regions of one image become one finding.
+views of a lesion is a model's business.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fourview.entities import Finding, Heatmap, Region, Side
+import numpy as np
+from jaxtyping import Float
+
+from fourview.entities import Finding, Region, Side
 from fourview.errors import LocaliseError
-from fourview.geometry import Box
-from fourview.localise.peaks import PeakRule, ScoredRegion, heatmap_regions
+from fourview.geometry import Box, Geometry
+from fourview.localise.peaks import ScoredRegion
 from fourview.localise.suppress import Overlap, nms
 
 MAX_FINDINGS = 5  # a breast; a reader given more marks than that stops looking at them
@@ -21,7 +24,8 @@ class RegionRule:
     """Which of many scored regions become findings.
 
     Attributes:
-        threshold: Least score; see ``PeakRule.threshold``.
+        threshold: Least score. 0.5 is where a score says "rather yes than no"; a threshold chosen
+            on the regions of validation data is better wherever there is one.
         overlap: How two regions of an image are compared. Intersection over the smaller area is
             the measure by which Cls-Det-RS counts hits, and also merges a small region in a large.
         most_overlap: Above it the one with the lesser score is dropped. Its hits begin at 0.5.
@@ -32,37 +36,6 @@ class RegionRule:
     most_overlap: float = 0.5
 
 
-def findings_from_heatmaps(
-    heatmaps: Sequence[Heatmap],
-    side: Side,
-    *,
-    rule: PeakRule | None = None,
-    max_findings: int = MAX_FINDINGS,
-) -> tuple[Finding, ...]:
-    """Turn the peaks of one breast's heatmaps into findings.
-
-    Args:
-        heatmaps: Of one breast, and of the class that findings are wanted of; one an image.
-        side: Which breast.
-        rule: What counts as a peak; ``PeakRule()`` where None.
-        max_findings: At most so many, those with the best scores.
-
-    Returns:
-        Best score first (of equal scores, by order of the heatmaps, then of the peaks); regions
-        in the stored frame, inside the image. None where no peak reaches the threshold.
-
-    Raises:
-        LocaliseError: A heatmap has NaN or a value outside [0, 1], or an image two heatmaps.
-    """
-    used = rule or PeakRule()
-    ids = [h.image_id for h in heatmaps]
-    twice = next((i for n, i in enumerate(ids) if i in ids[:n]), None)
-    if twice is not None:
-        raise LocaliseError(f"image {twice} has two heatmaps; pass those of one class only")
-    regions = (region for heatmap in heatmaps for region in heatmap_regions(heatmap, used))
-    return _to_findings(regions, side, max_findings)
-
-
 def findings_from_regions(
     regions: Sequence[ScoredRegion],
     side: Side,
@@ -70,12 +43,19 @@ def findings_from_regions(
     rule: RegionRule | None = None,
     max_findings: int = MAX_FINDINGS,
 ) -> tuple[Finding, ...]:
-    """Turn one breast's scored regions (of a detector or region classifier) into findings.
+    """Turn one breast's scored regions (of heatmaps, a detector or patches) into findings.
 
     Regions below the threshold go, then those that overlap a better one of their image.
 
+    Args:
+        regions: Of one breast, and of the class that findings are wanted of.
+        side: Which breast.
+        rule: Which become findings; ``RegionRule()`` where None.
+        max_findings: At most so many, those with the best scores.
+
     Returns:
-        As ``findings_from_heatmaps``.
+        Best score first (of equal scores, in the order given); regions in the stored frame, inside
+        the image. None where no region reaches the threshold.
 
     Raises:
         LocaliseError: A score is NaN or outside [0, 1].
@@ -101,7 +81,25 @@ def findings_from_regions(
 
 def stored_box(region: ScoredRegion) -> Box | None:
     """A region's box in the stored frame, clipped to the image; None where all of it is padding."""
-    return region.geometry.box_to_stored(region.box).clipped(region.geometry.stored_size)
+    box = region.box
+    corners = np.array([[box.x0, box.y0, box.x1, box.y1]], dtype=np.float64)
+    x0, y0, x1, y1 = stored_boxes(region.geometry, corners)[0].tolist()
+    return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def stored_boxes(
+    geometry: Geometry, boxes: Float[np.ndarray, "region 4"]
+) -> Float[np.ndarray, "region 4"]:
+    """Boxes x0 y0 x1 y1 in the stored frame, clipped to the image; empty where all is padding.
+
+    Around the corners moved back: exact where nothing was turned.
+    """
+    corners = boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]]
+    moved = geometry.to_stored(corners)
+    rows, cols = geometry.stored_size
+    limit = np.array([cols, rows], dtype=np.float64)
+    low, high = moved.min(axis=1), moved.max(axis=1)
+    return np.concatenate([np.clip(low, 0, limit), np.clip(high, 0, limit)], axis=1)
 
 
 def _to_findings(

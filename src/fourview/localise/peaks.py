@@ -63,10 +63,18 @@ class ScoredRegion:
     geometry: Geometry
 
 
-def heatmap_regions(heatmap: Heatmap, rule: PeakRule) -> tuple[ScoredRegion, ...]:
+def heatmap_regions(
+    heatmap: Heatmap, rule: PeakRule, *, most: int | None = None
+) -> tuple[ScoredRegion, ...]:
     """The regions of one heatmap, highest peak first.
 
-    Equal peaks come in reading order (row by row, from the left).
+    Equal peaks come in reading order (row by row, from the left). A lower threshold, or a larger
+    ``most``, only adds regions at the end.
+
+    Args:
+        heatmap: Of one image and class.
+        rule: What counts as a region.
+        most: At most so many; None for no limit.
 
     Raises:
         LocaliseError: A value is NaN or outside [0, 1].
@@ -78,7 +86,7 @@ def heatmap_regions(heatmap: Heatmap, rule: PeakRule) -> tuple[ScoredRegion, ...
     regions: list[ScoredRegion] = []
     for cell in np.argsort(-values, axis=None, kind="stable"):
         row, col = divmod(int(cell), values.shape[1])
-        if values[row, col] < rule.threshold:
+        if values[row, col] < rule.threshold or len(regions) == most:
             break
         if claimed[row, col]:
             continue

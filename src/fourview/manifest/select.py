@@ -5,7 +5,7 @@ Rule:    of several images of one view, ``entities.preference`` says which is pr
 Returns: tables; nothing is dropped, and every exam has a line that says what it has and lacks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -110,6 +110,22 @@ def with_views(manifest: Manifest, views: Sequence[str]) -> Manifest:
     if wrong:
         raise ManifestError(f"view '{wrong[0]}': need {' or '.join(POSITIONS)}")
     return replace(manifest, images=manifest.images.filter(pl.col("view").is_in(list(views))))
+
+
+def with_exams(manifest: Manifest, exams: Iterable[str]) -> Manifest:
+    """The manifest with these exams alone, its rows in their order."""
+    chosen = pl.DataFrame({"exam_id": list(exams)}, schema={"exam_id": pl.String})
+
+    def of(table: pl.DataFrame) -> pl.DataFrame:
+        return table.join(chosen, on="exam_id", how="semi", maintain_order="left")
+
+    return replace(
+        manifest,
+        images=of(manifest.images),
+        breasts=of(manifest.breasts),
+        exams=of(manifest.exams),
+        findings=of(manifest.findings),
+    )
 
 
 def _both(side: str) -> pl.Expr:

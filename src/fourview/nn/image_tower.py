@@ -8,10 +8,8 @@ Class and register tokens are never among the tokens: ``tokens`` are the grid's 
 after the last LayerNorm, and ``tokens.reshape(images, *grid, dim)`` is the image.
 
 How a language-image family uses the towers, so that ``probe``, ``fourview embed`` and ``search``
-read any of them: the model's attributes are ``image_tower`` and ``text_tower``, its config's fields
-``image: ImageTowerConfig`` and ``text: TextTowerConfig``, and it has the methods
-``image_features(pixels) -> (image dim)`` and ``text_features(text) -> (text dim)``, both in the
-joint space and of length 1, and ``logit_scale``, the logarithm of the factor of their cosines.
+read any of them: its model is a ``contract.LanguageImageModel``, and its config's fields are
+``image: ImageTowerConfig`` and ``text: TextTowerConfig``.
 
 Shapes:  I images, T tokens = grid rows x grid columns, D features.
 """

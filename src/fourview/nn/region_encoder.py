@@ -61,6 +61,14 @@ class RegionEncoder(nn.Module):
         return mean if self.pool == "mean" else torch.cat([mean, found.amax(dim=(2, 3))], dim=1)
 
 
+def frozen_region_encoder(config: RegionEncoderConfig) -> RegionEncoder:
+    """The encoder, frozen; random weights are the same every time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encoder = RegionEncoder(config)
+    return encoder.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
 def _cut(encoder: Encoder, level: int) -> None:
     """Leave off what comes after one level of a timm network."""
     network: Any = getattr(encoder.body, "network", None)

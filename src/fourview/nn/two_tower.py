@@ -1,6 +1,6 @@
 """What language-image families share: two towers, heads to a joint space, and a temperature.
 
-The attributes and methods are those that ``nn.image_tower`` asks of every language-image family.
+The attributes and methods are those that ``contract.LanguageImageModel`` asks.
 
 Shapes:  I images, S texts, N sentences, P tokens of an image, D features of the joint space.
 """
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from fourview.contract import ContrastiveObjective, Encoded, TextBatch
+from fourview.contract import ContrastiveObjective, Encoded, LanguageImageModel, TextBatch
 from fourview.nn.image_tower import ImageTower, ImageTowerConfig
 from fourview.nn.text_tower import TextFeatures, TextTower, TextTowerConfig
 
@@ -42,7 +42,7 @@ class TwoTowerConfig:
     max_scale: float | None = 100.0
 
 
-class TwoTower(nn.Module):
+class TwoTower(LanguageImageModel):
     """Image and text towers with linear heads.
 
     Attributes:

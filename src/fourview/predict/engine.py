@@ -1,5 +1,6 @@
 """How a network is computed: device, precision, compilation. Never what it computes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch._inductor import config as inductor
 
-from fourview.nn.encoder import Encoder
 from fourview.nn.memory import keep_memory
 
 
@@ -28,21 +28,21 @@ class Engine:
         """For the report."""
         return f"float32 on {self.device}" + (", compiled" if self.compiled else "")
 
-    def prepare(self, model: nn.Module) -> nn.Module:
+    def prepare(self, model: nn.Module, heavy: Sequence[str] = ()) -> nn.Module:
         """The network on its device, in evaluation mode, channels last, compiled where asked.
 
-        What takes the time is its ``encoder``, or the parts that it names as ``heavy``. On a
-        processor this process keeps its memory from here on (``nn.memory``).
+        On a processor this process keeps its memory from here on (``nn.memory``).
+
+        Args:
+            model: Is changed in place.
+            heavy: Names of its parts that take the time (``ModelFamily.heavy``).
         """
         if torch.device(self.device).type == "cpu":
             keep_memory()
         model = model.to(self.device).eval()
-        encoder = getattr(model, "encoder", None)
-        names = ("encoder",) if isinstance(encoder, Encoder) else getattr(model, "heavy", ())
-        for name in names:
-            part = getattr(model, name, None)
-            if isinstance(part, nn.Module):
-                setattr(model, name, _FastPart(part, self))
+        for name, part in list(model.named_children()):
+            if name in heavy:
+                model.add_module(name, _FastPart(part, self))
         return model
 
 

@@ -1,15 +1,14 @@
 """Language-image models in use: zero-shot scores, embeddings, search by text.
 
-Any family serves whose model has what ``nn.image_tower`` asks for: ``image_features``,
-``text_features``, ``logit_scale`` and a ``text_tower`` that names its tokenizer. A distinct text is
-encoded once, however many images it is compared with.
+Any family serves whose model is a ``contract.LanguageImageModel``. A distinct text is encoded once,
+however many images it is compared with.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 import torch
@@ -19,19 +18,19 @@ from torch import Tensor, nn
 from fourview.captions.caption import caption_facts, load_template
 from fourview.captions.prompts import make_prompts
 from fourview.checkpoint.card import ModelCard, load_checkpoint
-from fourview.contract import ModelOutput
+from fourview.contract import LanguageImageModel, ModelOutput
 from fourview.entities import PREDICTIONS_SCHEMA, SIDES, SLOTS, Manifest
 from fourview.errors import CheckpointError
+from fourview.feeds.batches import batches
 from fourview.feeds.kinds.exams import ExamFeed
 from fourview.feeds.samples import Sample, make_samples
 from fourview.nn.tokenizer import Tokenizer
-from fourview.predict.samples import batches, prediction_rows
+from fourview.predict.table import prediction_rows
 from fourview.preprocess.spec import PixelSpec, pixel_spec
 from fourview.run_files import checkpoint_of
 from fourview.store.store import Store
 
 Progress = Callable[[str, int, int], None]
-NEEDED = ("image_features", "text_features", "logit_scale", "text_tower")
 TEXTS_AT_ONCE = 64
 
 
@@ -57,15 +56,14 @@ class LanguageModel:
     """
 
     def __init__(self, model: nn.Module, card: ModelCard, *, device: str = "cpu") -> None:
-        missing = [name for name in NEEDED if not hasattr(model, name)]
-        if missing:
+        if not isinstance(model, LanguageImageModel):
             raise CheckpointError(
-                f"{card.recipe} compares no images with texts (no {missing[0]}); name the run of a "
-                "language-image family"
+                f"{card.recipe} compares no images with texts; name the run of a language-image "
+                "family"
             )
         self.card, self.device = card, torch.device(device)
         self.spec: PixelSpec = pixel_spec(card.pixel_spec)
-        self.model = cast("Any", model.to(device).eval())
+        self.model: LanguageImageModel = model.to(device).eval()
         self.tokenizer = Tokenizer(self.model.text_tower.tokenizer)
 
     def encode_texts(

@@ -18,10 +18,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fourview.entities import SIDES, Exam, ExamPrediction, Heatmap, Image, ProcessedImage
-from fourview.errors import CheckpointError, DicomError, PixelError
+from fourview.errors import CheckpointError
+from fourview.feeds.pixels import ExamPixels
 from fourview.nn.activation_map import evenly
 from fourview.predict.language import LanguageModel
-from fourview.store.read_image import process_as_prepared
 
 SUSPICION = "Impression: BI-RADS category 4: suspicious abnormality"
 CUT_OUT, FOUND = "patch of the CC view", "where the MLO agrees with the CC patch"
@@ -41,9 +41,7 @@ class LanguageMaps:
     def __init__(self, model: LanguageModel, sentences: Sequence[str] = ()) -> None:
         self.model = model
         self.sentences = tuple(sentences) or (SUSPICION,)
-        network = model.model
-        self.says = getattr(network, "local_text", None) is not None
-        self.slices = getattr(network, "slices", None) is not None
+        self.says, self.slices = model.model.has_sentence_maps, model.model.has_slice_maps
         if not (self.says or self.slices):
             raise CheckpointError(
                 f"{model.card.recipe} aligns nothing locally and has no maps; name a run of mama "
@@ -52,7 +50,8 @@ class LanguageMaps:
 
     def add(self, exam: Exam, prediction: ExamPrediction) -> ExamPrediction:
         """The prediction with heatmaps of every image that can be processed."""
-        processed = self._processed(exam)
+        pixels = ExamPixels(exam, self.model.spec)  # an image that cannot be processed has no maps
+        processed = {image.image_id: image for image in pixels.processed}
         heatmaps: dict[str, list[Heatmap]] = {image_id: [] for image_id in processed}
         if self.says and processed:
             for heatmap in self._sentences(list(processed.values())):
@@ -66,18 +65,6 @@ class LanguageMaps:
         )
         note = f"maps of {self.model.card.recipe} show where, not how likely"
         return replace(prediction, images=images, notes=(*prediction.notes, note))
-
-    def _processed(self, exam: Exam) -> dict[str, ProcessedImage]:
-        """By image id; an image that cannot be processed has no maps."""
-        found = {}
-        for image in exam.images:
-            if image.view.slot is None:
-                continue
-            try:
-                found[image.image_id] = process_as_prepared(image, self.model.spec)
-            except (DicomError, PixelError):
-                continue
-        return found
 
     def _sentences(self, images: Sequence[ProcessedImage]) -> list[Heatmap]:
         texts = self.model.tokenizer.batch([self.sentences] * len(images), list(range(len(images))))

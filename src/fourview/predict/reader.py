@@ -1,117 +1,176 @@
-"""A trained model that reads exams: from DICOM images to an ExamPrediction."""
+"""A reader: one trained network or several, from exams and stores to predictions.
 
-from collections.abc import Mapping, Sequence
+An exam is scored as a store is: its images are a feed, what is said of them a predictions table.
+Several networks are joined in that table, by image id, breast and class.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
+from functools import partial
 from pathlib import Path
+from typing import final
 
 import numpy as np
 import polars as pl
-import torch
 from torch import nn
 
-from fourview.checkpoint.card import ModelCard, load_checkpoint
-from fourview.contract import ExamBatch, ModelFamily, ModelOutput, Task, task
+from fourview.checkpoint.card import ModelCard
+from fourview.contract import Task
 from fourview.entities import (
     SIDES,
     BreastPrediction,
     Exam,
     ExamPrediction,
+    Finding,
     Heatmap,
     Image,
     ImagePrediction,
-    LeftOut,
     Manifest,
-    ProcessedImage,
     Side,
 )
-from fourview.entities.reasons import reason_of
-from fourview.errors import CheckpointError, DicomError, PixelError
-from fourview.evaluate.operating import read_thresholds
-from fourview.feeds.kinds.exams import ExamFeed
-from fourview.feeds.samples import make_samples
-from fourview.localise.findings import findings_from_heatmaps
-from fourview.localise.peaks import PeakRule
+from fourview.errors import CheckpointError
+from fourview.feeds.pixels import ExamPixels
+from fourview.geometry import Size
 from fourview.predict.engine import PLAIN, Engine
-from fourview.predict.samples import Progress, score_samples
-from fourview.preprocess.spec import PixelSpec, pixel_spec
-from fourview.run_files import checkpoint_of, operating_points_of
-from fourview.store.read_image import process_as_prepared
+from fourview.predict.findings import scored_findings
+from fourview.predict.marks import Look, findings_of, marks_of
+from fourview.predict.network import Network, Progress, load_network
+from fourview.predict.table import mean_of_tables, prediction_rows, table_of
+from fourview.preprocess.spec import PixelSpec
 from fourview.store.store import Store
 
-EMBEDDED = "mvccl-small"
-FINDING_RULE = "specificity-0.90"  # regions are drawn where a heatmap passes this threshold
+Scores = Mapping[tuple[str, str], Mapping[str, float]]  # by unit and id or side, of each class
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """The images of an exam that fill slots, as processed, in the order of the batch."""
+class _Seen:
+    """An exam as one network sees it; ``look`` is None where no image could be processed."""
 
-    images: tuple[Image, ...]
-    processed: tuple[ProcessedImage, ...]
-    ranks: tuple[int, ...]
+    network: Network
+    pixels: ExamPixels
+    look: Look | None
 
 
+@final
 class Reader:
-    """A network with its card, ready to read.
+    """Networks that read exams together.
 
-    Attributes:
-        card: What travels with the weights.
-        task: What it was trained for.
-        spec: The pixels it reads.
-        operating_points: Thresholds by rule, chosen on validation; empty where there are none.
+    Args:
+        networks: Of one task, whose scores are averaged; or of tasks whose classes differ, which
+            stand beside each other. Findings and heatmaps are those of the first
+            that scores findings, else of the first of the first suspicion.
+
+    Raises:
+        CheckpointError: There are none, or two tasks have a class in common.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        card: ModelCard,
-        family: ModelFamily,
-        *,
-        operating_points: Mapping[str, float],
-        engine: Engine = PLAIN,
-    ) -> None:
-        self.card, self.family = card, family
-        self.task: Task = task(str(card.config["task"]))
-        self.spec: PixelSpec = pixel_spec(card.pixel_spec)
-        self.operating_points = dict(operating_points)
-        self.engine = engine
-        self.model = self.engine.prepare(model)
-
-    def predict(self, exam: Exam) -> ExamPrediction:
-        """Read one exam; an image that cannot be preprocessed is listed, not fatal."""
-        return self.look(exam)[0]
-
-    def look(self, exam: Exam) -> tuple[ExamPrediction, Seen, ModelOutput | None]:
-        """A prediction with the processed images that it is of, and what the network said."""
-        seen, left_out = self._process(exam)
-        output = self._run(self._batch(seen)) if seen.images else None
-        images = self._image_predictions(seen, output)
-        scored = {image.image_id for image in seen.images}
-        others = tuple(
-            ImagePrediction(
-                image_id=image.image_id,
-                view=image.view,
-                score=None,
-                notes=("not read by the model: none of the four standard views",),
+    def __init__(self, networks: Sequence[Network]) -> None:
+        if not networks:
+            raise CheckpointError("an ensemble of no models; name a run or several")
+        self.networks = tuple(networks)
+        tasks = {n.first.task.name: n.first.task for n in networks}
+        named = [name for one in tasks.values() for name in one.classes]
+        if len(set(named)) < len(named):
+            raise CheckpointError(
+                f"models of different tasks ({', '.join(sorted(tasks))}) have no mean; read with "
+                "each alone"
             )
-            for image in exam.images
-            if image.image_id not in scored and image.view.slot is None
+        self.tasks: tuple[Task, ...] = tuple(tasks.values())
+
+    @property
+    def task(self) -> Task:
+        """The task whose suspicion a breast is given; the first one where none is a suspicion."""
+        return next((task for task in self.tasks if task.is_suspicion), self.tasks[0])
+
+    @property
+    def card(self) -> ModelCard:
+        """The first network's, with every one's recipe, digest and terms."""
+        cards = [network.card for network in self.networks]
+        return replace(
+            cards[0],
+            recipe=" + ".join(card.recipe for card in cards),
+            digest=" + ".join(card.digest for card in cards),
+            terms="; ".join(sorted({c.terms for n in self.networks for c in n.cards if c.terms})),
+            may_release=all(c.may_release for n in self.networks for c in n.cards),
         )
-        prediction = ExamPrediction(
+
+    @property
+    def spec(self) -> PixelSpec:
+        """The pixels that the first network reads; each reads its own of an exam."""
+        return self.networks[0].spec
+
+    @property
+    def model(self) -> nn.Module:
+        """The first network itself."""
+        return self.networks[0].model
+
+    @property
+    def operating_points(self) -> Mapping[str, float]:
+        """Thresholds on a breast's score; none for several: those of one are not the mean's."""
+        return self.networks[0].first.points.scores if len(self.networks) == 1 else {}
+
+    @property
+    def scores_findings(self) -> bool:
+        """Whether findings can be named, and get scores of their own."""
+        return self._of_findings is not None
+
+    @property
+    def finding_points(self) -> Mapping[str, float]:
+        """Thresholds on a finding's score; none where findings get none of their own."""
+        return {} if self._of_findings is None else self._of_findings.points.scores
+
+    @property
+    def enough(self) -> Size | None:
+        """Rows and columns that every network can do with; None where one wants all there are."""
+        sizes = [network.spec.enough for network in self.networks]
+        known = [size for size in sizes if size is not None]
+        if len(known) < len(sizes):
+            return None
+        return max(rows for rows, _ in known), max(cols for _, cols in known)
+
+    def predict(self, exam: Exam, findings: Sequence[Finding] = ()) -> ExamPrediction:
+        """Read one exam; an image that cannot be preprocessed is listed, not fatal.
+
+        Args:
+            exam: What to read.
+            findings: To be scored one by one, with regions on the exam's images in the stored
+                frame.
+
+        Raises:
+            CheckpointError: Findings are named, and no network scores any.
+        """
+        if findings and not self.scores_findings:
+            raise CheckpointError(
+                f"{self.card.recipe} scores no findings; load the run of a lesion network"
+            )
+        specs = {network.spec.fingerprint: network.spec for network in self.networks}
+        pixels = {name: ExamPixels(exam, spec) for name, spec in specs.items()}
+        seen = [_see(network, pixels[network.spec.fingerprint]) for network in self.networks]
+        scores = _scores(seen)
+        leads = self._of_findings or next(n for n in self.networks if n.first.task == self.task)
+        lead = seen[self.networks.index(leads)]
+        read = {image.image_id for one in seen for image in one.pixels.images}
+        return ExamPrediction(
             patient_id=exam.patient_id,
             exam_id=exam.exam_id,
-            breasts=tuple(self._breast(side, seen, images, output) for side in _sides(exam)),
-            images=images + others,
-            model=self.card.recipe,
-            model_digest=self.card.digest,
-            pixel_spec=f"{self.spec.name} {self.spec.fingerprint}",
+            breasts=tuple(self._breasts(exam, seen, scores, self._drawn(seen, lead, findings))),
+            images=tuple(self._images(exam, seen, scores, lead)),
+            model=" + ".join(network.name for network in self.networks),
+            model_digest=" + ".join(network.digest for network in self.networks),
+            pixel_spec=" + ".join(f"{spec.name} {name}" for name, spec in specs.items()),
             terms=self.card.terms,
-            precision=self.engine.description,
-            left_out=exam.left_out + left_out,
-            notes=exam.notes,
+            precision=lead.network.engine.description,
+            left_out=exam.left_out
+            + tuple(
+                {
+                    left.image_id: left
+                    for one in seen
+                    for left in one.pixels.left_out
+                    if left.image_id not in read
+                }.values()
+            ),
+            notes=(*exam.notes, *self._notes(named=bool(findings))),
         )
-        return prediction, seen, output
 
     def predict_store(
         self,
@@ -123,234 +182,180 @@ class Reader:
         workers: int = 0,
         progress: Progress | None = None,
     ) -> pl.DataFrame:
-        """Scores of all exams of a manifest whose pixels are in a store.
+        """Scores of all exams of a manifest whose pixels are in a store, and the regions marked.
+
+        Args:
+            manifest: Whose images.
+            store: Their pixels.
+            splits: Only exams of these; None takes all.
+            batch_size: Exams at a time.
+            workers: Processes that read the store.
+            progress: Called with samples done and samples in all, over all networks.
 
         Raises:
-            CheckpointError: The store holds other pixels than the model was trained on.
+            CheckpointError: The store holds other pixels than a network was trained on.
         """
-        self.require_pixels(store)
-        samples = make_samples(
-            manifest,
-            classes={},
-            splits=splits,
-            in_store=store.table["image_id"].to_list(),
-        )
-        return score_samples(
-            self.model,
-            ExamFeed(samples, store),
-            self.task.classes,
-            batch_size=batch_size,
-            device=self.engine.device,
-            workers=workers,
-            progress=progress,
-        )
-
-    def require_pixels(self, store: Store) -> None:
-        """Pass a store of the pixels that the model was trained on.
-
-        Raises:
-            CheckpointError: The store holds other pixels.
-        """
-        if store.fingerprint != self.spec.fingerprint:
-            raise CheckpointError(
-                f"the store holds {store.spec.name} {store.fingerprint}, {self.card.recipe} reads "
-                f"{self.spec.name} {self.spec.fingerprint}; run: fourview prepare MANIFEST "
-                f"--spec {self.spec.name} -o STORE"
+        tables = []
+        for number, network in enumerate(self.networks):
+            feed = network.feed_of_store(manifest, store, splits)
+            shown = None if progress is None else partial(self._progress, progress, number)
+            tables.append(
+                network.table(feed, batch_size=batch_size, workers=workers, progress=shown)
             )
+        return mean_of_tables(tables)
 
-    def _batch(self, seen: Seen) -> ExamBatch:
-        """What the network reads of an exam: its images in one stack."""
-        return _stacked(seen)
+    @property
+    def _of_findings(self) -> Network | None:
+        return next((n for n in self.networks if n.family.scores_findings), None)
 
-    def _process(self, exam: Exam) -> tuple[Seen, tuple[LeftOut, ...]]:
-        images, processed, ranks = [], [], []
-        left_out: list[LeftOut] = []
-        taken = [0, 0, 0, 0]
+    def _progress(self, progress: Progress, number: int, done: int, of: int) -> None:
+        progress(number * of + done, len(self.networks) * of)
+
+    def _images(
+        self, exam: Exam, seen: Sequence[_Seen], scores: Scores, lead: _Seen
+    ) -> Iterator[ImagePrediction]:
+        """Those that any network read, then those of other views."""
+        heatmaps: dict[str, list[Heatmap]] = {}
+        for heatmap in () if lead.look is None else lead.look.heatmaps():
+            heatmaps.setdefault(heatmap.image_id, []).append(heatmap)
         for image in exam.images:
-            slot = image.view.slot
-            if slot is None:
-                continue
-            try:
-                processed.append(process_as_prepared(image, self.spec))
-            except (DicomError, PixelError) as error:
-                left_out.append(
-                    LeftOut(
-                        path=image.path,
-                        reason=reason_of(error),
-                        detail=str(error),
-                        image_id=image.image_id,
-                    )
-                )
-                continue
-            images.append(image)
-            ranks.append(taken[slot])
-            taken[slot] += 1
-        seen = Seen(images=tuple(images), processed=tuple(processed), ranks=tuple(ranks))
-        return seen, tuple(left_out)
-
-    def _run(self, batch: ExamBatch) -> ModelOutput:
-        explain = self.family.explain if self.task.is_suspicion else None
-        output: ModelOutput = (explain or _forward)(self.model, batch.to(self.engine.device))
-        return output
-
-    def _image_predictions(
-        self, seen: Seen, output: ModelOutput | None
-    ) -> tuple[ImagePrediction, ...]:
-        if output is None:
-            return ()
-        found = []
-        for index, (image, processed) in enumerate(zip(seen.images, seen.processed, strict=True)):
-            scores = None if output.image_scores is None else output.image_scores[index].tolist()
-            binary = scores is not None and self.task.is_suspicion
-            found.append(
-                ImagePrediction(
+            own = [one for one in seen if image.image_id in one.pixels]
+            if own:
+                by_class = scores.get(("image", image.image_id), {})
+                yield ImagePrediction(
                     image_id=image.image_id,
                     view=image.view,
-                    score=scores[0] if scores is not None and binary else None,
-                    heatmaps=self._heatmaps(output, index, processed),
-                    notes=tuple(dict.fromkeys((*image.notes, *processed.notes))),
+                    score=self._suspicion(by_class),
+                    scores=by_class,
+                    heatmaps=tuple(heatmaps.get(image.image_id, ())),
+                    notes=tuple(dict.fromkeys((*image.notes, *_notes_of(image, own, seen)))),
                 )
-            )
-        return tuple(found)
+        for image in exam.images:
+            if image.view.slot is None:
+                note = "not read by the model: none of the four standard views"
+                yield ImagePrediction(
+                    image_id=image.image_id, view=image.view, score=None, notes=(note,)
+                )
 
-    def _heatmaps(
-        self, output: ModelOutput, index: int, processed: ProcessedImage
-    ) -> tuple[Heatmap, ...]:
-        if output.heatmaps is None:
+    def _breasts(
+        self, exam: Exam, seen: Sequence[_Seen], scores: Scores, findings: Sequence[Finding]
+    ) -> Iterator[BreastPrediction]:
+        for side in (s for s in SIDES if any(i.view.side == s for i in exam.images)):
+            by_class = scores.get(("breast", side), {})
+            own = tuple(finding for finding in findings if finding.side == side)
+            views = {
+                i.view.position for one in seen for i in one.pixels.images if i.view.side == side
+            }
+            if not by_class:
+                notes = ["not scored: no readable CC or MLO"]
+            else:
+                notes = [] if len(views) == 2 else [f"read from {views.pop()} alone"]
+            notes += [
+                f"{task.name}: " + ", ".join(f"{c} {by_class[c]:.3f}" for c in task.classes)
+                for task in self.tasks
+                if (task.num_classes > 1 or task != self.task) and task.classes[0] in by_class
+            ]
+            yield BreastPrediction(
+                side=side,
+                score=self._suspicion(by_class),
+                scores=by_class,
+                findings=own,
+                notes=tuple(notes),
+            )
+
+    def _drawn(
+        self, seen: Sequence[_Seen], lead: _Seen, findings: Sequence[Finding]
+    ) -> tuple[Finding, ...]:
+        """The findings of the report: scored one by one where a network does so, else drawn."""
+        if self.scores_findings:
+            of_each = [
+                scored_findings(one.network, findings, one.pixels, one.look)
+                for one in seen
+                if one.network.family.scores_findings and (findings or one is lead)
+            ]
+            return _mean_of_findings(of_each)
+        network, look = lead.network, lead.look
+        if look is None or not network.task.is_suspicion:
             return ()
-        maps = output.heatmaps[index].float().cpu().numpy()
+        regions = marks_of(network.family.marks, look)
+        sides: dict[str, Side] = {image_id: side for _, image_id, side in look.images()}
         return tuple(
-            Heatmap(
-                image_id=processed.image_id,
-                class_name=name,
-                values=values,
-                geometry=processed.geometry,
+            finding
+            for side in SIDES
+            for finding in findings_of(
+                network.family.marks,
+                {k: [r for r in own if sides[r.image_id] == side] for k, own in regions.items()},
+                side,
+                threshold=network.region_threshold,
             )
-            for name, values in zip(self.task.classes, maps, strict=True)
         )
 
-    def _breast(
-        self,
-        side: Side,
-        seen: Seen,
-        images: tuple[ImagePrediction, ...],
-        output: ModelOutput | None,
-    ) -> BreastPrediction:
-        views = [image.view.position for image in seen.images if image.view.side == side]
-        if output is None or output.breast_scores is None or not views:
-            return BreastPrediction(
-                side=side, score=None, notes=("not scored: no readable CC or MLO",)
-            )
-        scores = output.breast_scores[0, SIDES.index(side)].float().tolist()
-        notes = () if len(set(views)) == 2 else (f"read from {views[0]} alone",)
-        if self.task.num_classes > 1:
-            said = ", ".join(
-                f"{name} {score:.3f}" for name, score in zip(self.task.classes, scores, strict=True)
-            )
-            notes = (*notes, f"{self.task.name}: {said}")
-        if not self.task.is_suspicion:
-            return BreastPrediction(side=side, score=None, notes=notes)
-        heatmaps = [
-            heatmap
-            for image in images
-            if image.view.side == side
-            for heatmap in image.heatmaps
-            if heatmap.class_name == self.task.classes[0]
-        ]
-        return BreastPrediction(
-            side=side,
-            score=scores[0],
-            findings=findings_from_heatmaps(heatmaps, side, rule=self._peak_rule()),
-            notes=notes,
-        )
+    def _notes(self, *, named: bool) -> Iterator[str]:
+        if self.scores_findings:
+            how = "as named" if named else "proposed by the context network"
+            yield f"findings: {how}; each has a malignancy score of its own"
+        if len(self.networks) > 1:
+            how = "scores are the mean of" if len(self.tasks) == 1 else "read by"
+            yield f"{how} {len(self.networks)} models"
 
-    def _peak_rule(self) -> PeakRule:
-        threshold = self.operating_points.get(FINDING_RULE)
-        return PeakRule() if threshold is None else PeakRule(threshold=threshold)
+    def _suspicion(self, scores: Mapping[str, float]) -> float | None:
+        return scores.get(self.task.classes[0]) if self.task.is_suspicion else None
 
 
-def load_model(run: Path | str | None = None, *, engine: Engine = PLAIN) -> Reader:
-    """The reader of a run, of a checkpoint folder, or the small one shipped with the package.
+def load_model(
+    run: Path | str | Sequence[Path | str | None] | None = None, *, engine: Engine = PLAIN
+) -> Reader:
+    """The reader of a run or checkpoint folder, or of several: the mean of their scores.
+
+    Without an argument it is the small model that ships with the package.
 
     Raises:
-        CheckpointError: There is no checkpoint, or it does not fit.
+        CheckpointError: There is no checkpoint, it does not fit, or several have no mean.
     """
-    folder = embedded_folder() if run is None else checkpoint_of(Path(run))
-    model, card, family = load_checkpoint(folder)
-    if family.kind != "read":
-        raise CheckpointError(f"{folder}: {card.recipe} is pre-trained only and reads no exams")
-    if is_finding_family(family):
-        raise CheckpointError(
-            f"{folder}: {card.recipe} reads findings; load it with finding_reader.load_any_model"
-        )
-    points = operating_points(folder)
-    if any(stage.feed == "regions" for stage in family.stages.values()):
-        from fourview.predict.region_reader import RegionReader  # noqa: PLC0415 - is a Reader
-
-        return RegionReader(model, card, family, operating_points=points, engine=engine)
-    return Reader(model, card, family, operating_points=points, engine=engine)
+    runs = [run] if run is None or isinstance(run, str | Path) else run
+    return Reader([load_network(each, engine=engine) for each in runs])
 
 
-def is_finding_family(family: ModelFamily) -> bool:
-    """Whether a family judges findings by windows, not whole images."""
-    return any(stage.feed == "patches" for stage in family.stages.values())
+def _see(network: Network, pixels: ExamPixels) -> _Seen:
+    first = network.first
+    look = next(first.looks(first.feed_of_exam(pixels))) if pixels.images else None
+    return _Seen(network=network, pixels=pixels, look=look)
 
 
-def embedded_folder() -> Path:
-    """Where the small default model lies in the installed package."""
-    return Path(str(files("fourview.predict") / "embedded" / EMBEDDED))
+def _scores(seen: Sequence[_Seen]) -> Scores:
+    """What is said of the images and breasts of an exam; unknown scores are left out."""
+    tables = [
+        table_of(prediction_rows(one.look.samples, one.look.output, one.look.classes))
+        for one in seen
+        if one.look is not None
+    ]
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    if tables:
+        known = mean_of_tables(tables).filter(pl.col("score").is_not_nan())
+        whose = pl.coalesce("image_id", "side")
+        for unit, key, name, score in known.select("unit", whose, "class", "score").iter_rows():
+            found.setdefault((unit, key), {})[name] = score
+    return found
 
 
-def mean_prediction(predictions: Sequence[ExamPrediction]) -> ExamPrediction:
-    """Several models on one exam: the mean of their scores; findings and maps are the first's."""
-    first = predictions[0]
-    if len(predictions) == 1:
-        return first
-    return replace(
-        first,
-        breasts=tuple(
-            replace(b, score=_mean([p.breasts[i].score for p in predictions]))
-            for i, b in enumerate(first.breasts)
-        ),
-        images=tuple(
-            replace(image, score=_mean([p.images[i].score for p in predictions]))
-            for i, image in enumerate(first.images)
-        ),
-        model=" + ".join(p.model for p in predictions),
-        model_digest=" + ".join(p.model_digest for p in predictions),
-        terms="; ".join(sorted({p.terms for p in predictions if p.terms})),
-        notes=(*first.notes, f"scores are the mean of {len(predictions)} models"),
-    )
+def _notes_of(image: Image, own: Sequence[_Seen], seen: Sequence[_Seen]) -> Iterator[str]:
+    """What was seen when an image was processed, and which networks could not read it."""
+    for processed in (p for one in own for p in one.pixels.processed):
+        if processed.image_id == image.image_id:
+            yield from processed.notes
+    for one in seen:
+        for left in one.pixels.left_out:
+            if left.image_id == image.image_id:
+                yield f"not read by {one.network.name}: {left.detail}"
 
 
-def _mean(scores: Sequence[float | None]) -> float | None:
-    known = [s for s in scores if s is not None]
-    return float(np.mean(known)) if known else None
+def _mean_of_findings(of_each: Sequence[Sequence[Finding]]) -> tuple[Finding, ...]:
+    """The first network's findings, with the mean of all networks' scores."""
+    first, *others = of_each
 
+    def mean(finding: Finding) -> Finding:
+        same = [f for own in others for f in own if f.finding_id == finding.finding_id]
+        known = [f.score for f in (finding, *same) if f.score is not None]
+        return replace(finding, score=float(np.mean(known)) if known else None)
 
-def _forward(model: nn.Module, batch: ExamBatch) -> ModelOutput:
-    with torch.inference_mode():
-        output: ModelOutput = model(batch)
-    return output
-
-
-def _stacked(seen: Seen) -> ExamBatch:
-    slots = [image.view.slot for image in seen.images]
-    return ExamBatch(
-        pixels=torch.from_numpy(np.stack([p.pixels for p in seen.processed]))[:, None],
-        exam=torch.zeros(len(slots), dtype=torch.long),
-        slot=torch.tensor(slots),
-        rank=torch.tensor(seen.ranks),
-        num_exams=1,
-    )
-
-
-def _sides(exam: Exam) -> tuple[Side, ...]:
-    present = {image.view.side for image in exam.images}
-    return tuple(side for side in SIDES if side in present)
-
-
-def operating_points(folder: Path) -> dict[str, float]:
-    """Thresholds beside a checkpoint or in its run's folder; empty where there are none."""
-    path = operating_points_of(folder)
-    return {} if path is None else read_thresholds(path)[0]
+    return tuple(first if not others else map(mean, first))

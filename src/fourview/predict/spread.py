@@ -8,8 +8,8 @@ Failure: a part whose worker died is computed by another one. One that cannot be
 """
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -21,10 +21,8 @@ from fourview.errors import FourviewError
 from fourview.jobs.executor import Executor
 from fourview.jobs.workers import Lost
 from fourview.manifest.manifest import read_manifest
-from fourview.manifest.select import with_views
-from fourview.predict.engine import PLAIN, Engine, best_engine
-from fourview.predict.ensemble import Ensemble
-from fourview.predict.finding_reader import load_any_model
+from fourview.manifest.select import with_exams, with_views
+from fourview.predict.engine import PLAIN, best_engine
 from fourview.predict.reader import Reader, load_model
 from fourview.store.store import Store
 
@@ -94,32 +92,17 @@ def _part(what: Spread, start: int) -> tuple[pl.DataFrame, str]:
     """In a worker: the predictions of the part that begins at an exam."""
     manifest, store, reader, way = _opened(what, os.getpid())
     exams = _exams(manifest, what.splits).slice(start, BATCHES * what.batch_size)
-    tables = {
-        name: getattr(manifest, name).join(exams, on="exam_id", how="semi", maintain_order="left")
-        for name in ("images", "breasts", "exams", "findings")
-    }
-    part = replace(manifest, **tables)
+    part = with_exams(manifest, exams["exam_id"])
     return reader.predict_store(part, store, batch_size=what.batch_size), way
 
 
-def load_runs(runs: Sequence[Path | None], engine: Engine) -> Reader | Ensemble:
-    """The reader of a run, or the mean of several.
-
-    Raises:
-        CheckpointError: One has no checkpoint, or they have no mean.
-    """
-    if len(runs) == 1:
-        return load_any_model(runs[0], engine=engine)
-    return Ensemble([load_model(run, engine=engine) for run in runs])
-
-
 @lru_cache(maxsize=1)
-def _opened(what: Spread, _process: int) -> tuple[Manifest, Store, Reader | Ensemble, str]:
+def _opened(what: Spread, _process: int) -> tuple[Manifest, Store, Reader, str]:
     torch.set_num_threads(what.threads)
     manifest, store = read_manifest(what.manifest, validate=False), Store.open(what.store)
     manifest = with_views(manifest, what.views) if what.views else manifest
     engine = PLAIN if what.exact else best_engine(many=len(store) > FEW)
-    return manifest, store, load_runs(what.runs, engine), engine.description
+    return manifest, store, load_model(what.runs, engine=engine), engine.description
 
 
 def _exams(manifest: Manifest, splits: tuple[str, ...] | None) -> pl.DataFrame:

@@ -10,10 +10,8 @@ from fourview.entities import Exam, ExamPrediction, LeftOut
 from fourview.errors import CheckpointError, ExamError
 from fourview.geometry import Size
 from fourview.manifest.findings_file import findings_of
-from fourview.predict.finding_reader import FindingReader
-from fourview.predict.language import LanguageModel
 from fourview.predict.language_maps import LanguageMaps
-from fourview.predict.reader import Reader, mean_prediction
+from fourview.predict.reader import Reader
 from fourview.report.biopsies import miss_rates
 from fourview.report.exam_html import ReportOptions, write_exam_report
 from fourview.report.index_html import exam_folder, index_row, write_index
@@ -54,7 +52,7 @@ class Read:
 
 def read_studies(
     paths: Sequence[Path],
-    readers: Sequence[Reader],
+    reader: Reader,
     out: Path,
     *,
     created: str = "",
@@ -69,7 +67,7 @@ def read_studies(
 
     Args:
         paths: Files and folders; headers say what belongs together.
-        readers: One model, or several whose scores are averaged.
+        reader: Of one model, or of several.
         out: Folder to write to.
         created: Date and time as the reports are to print them.
         named: Findings to score; without them a lesion network's context proposes some.
@@ -82,17 +80,19 @@ def read_studies(
             for the miss rate.
         ExamError: There is no mammogram at all; the message has the first reasons.
     """
-    options = _options(readers, created, named, miss_rate)
+    options = _options(reader, created, named, miss_rate)
     done: list[Read] = []
     waiting: Exam | None = None
     unread: list[LeftOut] = []
-    for exam in iter_exams(list(paths), at_least=_enough([*readers, *(m.model for m in maps)])):
+    for exam in iter_exams(
+        list(paths), at_least=_enough([reader.enough, *(m.model.spec.enough for m in maps)])
+    ):
         if not exam.images:
             unread += exam.left_out
             continue
         if waiting is not None:
             folder = out / exam_folder(len(done) + 1)
-            done.append(_read(waiting, readers, folder, options, named, maps))
+            done.append(_read(waiting, reader, folder, options, named, maps))
             yield done[-1]
         waiting = exam
     if waiting is None:
@@ -100,7 +100,7 @@ def read_studies(
         raise ExamError(f"no mammogram to read ({reasons}); name files or folders of DICOM")
     waiting = replace(waiting, left_out=(*waiting.left_out, *unread))
     last = out / exam_folder(len(done) + 1) if done else out
-    done.append(_read(waiting, readers, last, options, named, maps))
+    done.append(_read(waiting, reader, last, options, named, maps))
     if len(done) > 1:
         rows = [index_row(r.prediction, r.folder / "report.html") for r in done]
         write_index(rows, out, created=created)
@@ -108,18 +108,17 @@ def read_studies(
 
 
 def _options(
-    readers: Sequence[Reader], created: str, named: Named | None, miss_rate: float | None
+    reader: Reader, created: str, named: Named | None, miss_rate: float | None
 ) -> ReportOptions:
-    first = next((r for r in readers if isinstance(r, FindingReader)), None)
-    if first is None and (named is not None or miss_rate is not None):
+    if not reader.scores_findings and (named is not None or miss_rate is not None):
         raise CheckpointError("no model here scores findings; give --model the run of a lesion one")
-    points = {} if first is None else miss_rates(first.finding_points)
+    points = miss_rates(reader.finding_points)
     if miss_rate is not None and miss_rate not in points:
         there = ", ".join(f"{rate:g}" for rate in points) or "none"
         raise CheckpointError(f"the run has no threshold for a miss rate of {miss_rate}: {there}")
     return ReportOptions(
         created=created,
-        operating_points=readers[0].operating_points if len(readers) == 1 else None,
+        operating_points=reader.operating_points,
         miss_rates=points,
         miss_rate=miss_rate,
         not_biopsied=frozenset() if named is None else named.not_biopsied,
@@ -128,19 +127,14 @@ def _options(
 
 def _read(
     exam: Exam,
-    readers: Sequence[Reader],
+    reader: Reader,
     folder: Path,
     options: ReportOptions,
     named: Named | None,
     maps: Sequence[LanguageMaps],
 ) -> Read:
     findings = () if named is None else findings_of(exam, named.rows, source=named.source)
-    prediction = mean_prediction(
-        [
-            r.predict(exam, findings) if isinstance(r, FindingReader) else r.predict(exam)
-            for r in readers
-        ]
-    )
+    prediction = reader.predict(exam, findings)
     if named is not None and not findings:
         note = f"{named.source} names no finding on an image of this exam"
         prediction = replace(prediction, notes=(*prediction.notes, note))
@@ -150,9 +144,8 @@ def _read(
     return Read(prediction=prediction, folder=folder)
 
 
-def _enough(readers: Sequence[Reader | LanguageModel]) -> Size | None:
+def _enough(sizes: Sequence[Size | None]) -> Size | None:
     """Rows and columns that every model and the report can do with; None where one wants all."""
-    sizes = [reader.spec.enough for reader in readers]
     known = [size for size in sizes if size is not None]
     if len(known) < len(sizes):
         return None

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from fourview.feeds.augment import NO_AUGMENTATION
-from fourview.feeds.codes import CopyRule
+from fourview.feeds.copies import CopyRule
 from fourview.feeds.grid import RegionRule
 from fourview.feeds.kinds.regions import RegionFeedSettings
 from fourview.models.clsdet.model import ClsdetConfig, HeadName

@@ -84,6 +84,7 @@ class _Finding(_Node):
 class _Breast(_Node):
     side: Side
     score: float | None
+    scores: dict[str, float] = {}
     findings: list[_Finding]
     notes: list[str]
 
@@ -91,6 +92,7 @@ class _Breast(_Node):
         return BreastPrediction(
             side=self.side,
             score=self.score,
+            scores=self.scores,
             findings=tuple(f.entity() for f in self.findings),
             notes=tuple(self.notes),
         )
@@ -141,6 +143,7 @@ class _Image(_Node):
     image_id: str
     view: _View
     score: float | None
+    scores: dict[str, float] = {}
     heatmaps: list[_Heatmap]
     notes: list[str]
 
@@ -149,6 +152,7 @@ class _Image(_Node):
             image_id=self.image_id,
             view=self.view.entity(),
             score=self.score,
+            scores=self.scores,
             heatmaps=tuple(h.entity(self.image_id) for h in self.heatmaps),
             notes=tuple(self.notes),
         )
@@ -246,6 +250,7 @@ def _breast(breast: BreastPrediction) -> dict[str, Any]:
     return {
         "side": breast.side,
         "score": _number(breast.score),
+        "scores": dict(breast.scores),
         "findings": [_finding(f) for f in breast.findings],
         "notes": list(breast.notes),
     }
@@ -290,6 +295,7 @@ def _image(image: ImagePrediction) -> dict[str, Any]:
             "source": image.view.source,
         },
         "score": _number(image.score),
+        "scores": dict(image.scores),
         "heatmaps": [
             {
                 "class_name": h.class_name,

@@ -16,8 +16,7 @@ import polars as pl
 from fourview.disk import copy_file, whole_folder
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
-from fourview.feeds.context import ContextMaps
-from fourview.predict.context_maps import context_of
+from fourview.predict.network import context_of, load_network
 from fourview.run_files import (
     BEST,
     CONTEXT,
@@ -29,6 +28,7 @@ from fourview.run_files import (
     is_checkpoint,
     operating_points_of,
 )
+from fourview.store.said import Said
 from fourview.store.store import Store
 from fourview.study.find_recipe import find_recipe
 from fourview.train.loop import Machine, Progress
@@ -92,12 +92,12 @@ def train_chain(
     if recipe.starts_from is not None:
         given = before.start
         start = checkpoint_of(given) if given else needed(recipe.starts_from, out / STARTS_FROM)
-    context: ContextMaps | None = None
+    context: Said | None = None
     if recipe.context is not None:
         folder, given = out / CONTEXT, before.context
         checkpoint = _kept(given, folder) if given else needed(recipe.context, folder)
         told = None if progress is None else partial(progress, "context maps")
-        context = context_of(checkpoint, manifest, store, progress=told)
+        context = context_of(load_network(checkpoint), manifest, store, progress=told)
     return train(
         recipe,
         manifest,

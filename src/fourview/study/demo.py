@@ -89,7 +89,7 @@ def run_demo(out: Path, *, num_exams: int, workers: int, created: str, progress:
     reports = out / "reports"
     first = None
     for done, exam in enumerate(
-        read_studies([phantom / "dicom"], [reader], reports, created=created), start=1
+        read_studies([phantom / "dicom"], reader, reports, created=created), start=1
     ):
         first = first or exam.folder / "report.html"
         progress("reports", done, num_exams)

@@ -159,11 +159,11 @@ def _predictions(
         return read_predictions(path)
     assert store is not None
     from fourview.checkpoint.card import read_card  # noqa: PLC0415 - files need no torch
-    from fourview.predict.finding_reader import load_any_model  # noqa: PLC0415
+    from fourview.predict.reader import load_model  # noqa: PLC0415
 
     if _only_pretrained(read_card(checkpoint_of(path)).family):
         return _zero_shot(path, manifest, store, protocols)
-    reader = load_any_model(path)
+    reader = load_model(path)
     predictions = reader.predict_store(manifest, store, splits=_splits(manifest, protocols))
     return predictions, {
         "model_digest": reader.card.digest,

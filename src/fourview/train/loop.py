@@ -18,9 +18,9 @@ from fourview.checkpoint.card import save_checkpoint
 from fourview.contract import ContrastiveObjective, LossTerms, Objective, task
 from fourview.errors import TrainingError
 from fourview.feeds.augment import augment
+from fourview.feeds.batches import batches
 from fourview.feeds.feed import Feed, step_seed
 from fourview.nn.memory import keep_memory
-from fourview.predict.samples import batches
 from fourview.preprocess.spec import pixel_spec
 from fourview.run_files import BEST, LAST, LOG
 from fourview.train.batches import epoch_batches, steps_per_epoch

@@ -159,8 +159,7 @@ class Recipe:
     @property
     def task(self) -> str | None:
         """The label that is trained; None for a family that only pre-trains."""
-        name: str | None = getattr(self.model, "task", None)
-        return name
+        return None if find_family(self.family).kind == "pretrain" else str(self.model.task)
 
     def to_json(self) -> str:
         """Text that ``recipe_from_json`` reads back to an equal recipe."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,25 +11,24 @@ import torch
 from torch import nn
 
 from fourview.checkpoint.card import load_checkpoint, read_card
-from fourview.contract import Objective, Task, task
+from fourview.contract import ModelFamily, Objective, Task, task
 from fourview.disk import write_text
-from fourview.entities import Manifest
+from fourview.entities import SIDES, SLOTS, Manifest
 from fourview.errors import TrainingError
 from fourview.evaluate.operating import choose_threshold, write_thresholds
 from fourview.evaluate.table import write_predictions
-from fourview.feeds.context import ContextMaps
 from fourview.feeds.feed import Feed, FeedRequest, find_feed
-from fourview.feeds.kinds.patches import PatchFeed
 from fourview.feeds.samples import Sample, known_values
 from fourview.fingerprint import digest_of_text
 from fourview.manifest.manifest import manifest_hash
 from fourview.manifest.split import assign_split
 from fourview.models.find import find_family
-from fourview.nn.encoder import Encoder
 from fourview.nn.image_tower import tower_as_encoder
-from fourview.predict.samples import score_samples
-from fourview.predict.window_codes import with_saved_codes
+from fourview.predict.engine import Engine
+from fourview.predict.frozen import with_codes
+from fourview.predict.network import REGION_RULE, Network
 from fourview.run_files import BEST, ENVIRONMENT, LOG, OPERATING_POINTS, PREDICTIONS, RECIPE, SPLIT
+from fourview.store.said import Said
 from fourview.store.store import Store
 from fourview.train.loop import Loop, Machine, Progress, Provenance
 from fourview.train.recipe import Recipe
@@ -47,7 +47,7 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     *,
     resume: bool = False,
     start: Path | None = None,
-    context: ContextMaps | None = None,
+    context: Said | None = None,
     machine: Machine | None = None,
     cache_bytes: int = 0,
     progress: Progress | None = None,
@@ -84,7 +84,7 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     out.mkdir(parents=True, exist_ok=True)
     _write_plan(out, recipe, manifest)
     objective = _objective(recipe, start)
-    parts = {part: _with_saved_codes(feed, recipe, objective) for part, feed in parts.items()}
+    parts = _with_codes(parts, recipe, objective, progress)
     loop = Loop(
         recipe,
         objective,
@@ -102,13 +102,18 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     return out / BEST
 
 
-def _with_saved_codes(feed: Feed, recipe: Recipe, objective: Objective) -> Feed:
-    """Codes in place of windows, where the recipe saves them and the stage has a frozen encoder."""
+def _with_codes(
+    parts: dict[str, Feed], recipe: Recipe, objective: Objective, progress: Progress | None
+) -> dict[str, Feed]:
+    """Codes in place of patches, where the stage has a frozen encoder."""
     encoder_of = find_family(recipe.family).stages[recipe.stage].encoder
-    if encoder_of is None or not isinstance(feed, PatchFeed) or not feed.settings.saved:
-        return feed
-    encoder = encoder_of(objective.model)
-    return feed if encoder is None else with_saved_codes(feed, encoder)
+    encoder = None if encoder_of is None else encoder_of(objective.model, recipe.feed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    coded = {}
+    for part, feed in parts.items():
+        told = None if progress is None else partial(progress, f"codes of {part}")
+        coded[part] = with_codes(feed, encoder, device=device, progress=told)
+    return coded
 
 
 def _objective(recipe: Recipe, start: Path | None) -> Objective:
@@ -118,7 +123,7 @@ def _objective(recipe: Recipe, start: Path | None) -> Objective:
     torch.manual_seed(recipe.seed)  # initial weights
     model = family.build(recipe.model)
     if start is not None:
-        _begin_with(model, start, stage.takes)
+        _begin_with(model, family, start, stage.takes)
     return stage.objective(model, recipe.objective)
 
 
@@ -127,7 +132,7 @@ def _provenance(
     manifest: Manifest,
     store: Store,
     start: Path | None,
-    context: ContextMaps | None,
+    context: Said | None,
 ) -> Provenance:
     """What the run's checkpoints say of where they come from."""
     terms, may_release = _terms(manifest, start)
@@ -176,7 +181,7 @@ def _feed(
     recipe: Recipe,
     part: str,
     cache_bytes: int,
-    context: ContextMaps | None,
+    context: Said | None,
 ) -> Feed:
     stage = find_family(recipe.family).stages[recipe.stage]
     request = FeedRequest(
@@ -213,10 +218,10 @@ def _require_labels(asked: Task, samples: Sequence[Sample]) -> None:
         )
 
 
-def _begin_with(model: nn.Module, start: Path, takes: tuple[str, ...]) -> None:
-    other, card, _ = load_checkpoint(start)
+def _begin_with(model: nn.Module, family: ModelFamily, start: Path, takes: tuple[str, ...]) -> None:
+    other, card, theirs = load_checkpoint(start)
     state = other.state_dict()
-    if isinstance(getattr(model, "encoder", None), Encoder) and hasattr(other, "image_tower"):
+    if (family.backbone, theirs.backbone) == ("encoder", "image_tower"):
         state = tower_as_encoder(state)
         takes = ("encoder.",)
     state = {k: v for k, v in state.items() if not takes or k.startswith(takes)}
@@ -247,12 +252,12 @@ def _digest(
     manifest: Manifest,
     store: Store,
     start: Path | None,
-    context: ContextMaps | None,
+    context: Said | None,
 ) -> str:
     parts = [recipe.to_json(), manifest_hash(manifest), store.fingerprint]
     parts.append(load_checkpoint(start)[1].digest if start is not None else "")
     if context is not None:
-        parts.append(context.about.digest)
+        parts.append(str(context.about["weights"]))
     return digest_of_text("\n".join(parts))
 
 
@@ -276,18 +281,14 @@ def _measure(
     machine: Machine,
 ) -> None:
     """Score validation and test with the best checkpoint; choose thresholds on validation."""
-    model, card, _ = load_checkpoint(out / BEST)
-    device = loop.accelerator.device
-    classes = asked.classes
+    model, card, family = load_checkpoint(out / BEST)
+    network = Network(model, card, family, engine=Engine(device=str(loop.accelerator.device)))
     tables = {
-        part: score_samples(
-            model.to(device),
+        part: network.table(
             parts[part],
-            classes,
             batch_size=machine.eval_batch,
-            device=device,
             workers=machine.workers,
-            progress=lambda done, of, part=part: loop.progress(f"scoring {part}", done, of),  # type: ignore[misc]
+            progress=partial(loop.progress, f"scoring {part}"),
         )
         for part in (VALIDATION, TEST)
     }
@@ -305,7 +306,35 @@ def _measure(
         choose = _miss_rates if of_findings else _operating_points
         label = next(iter(asked.labels))
         thresholds = choose(tables[VALIDATION], chosen_on, label)
-        write_thresholds(out / OPERATING_POINTS, thresholds, about | {"part": VALIDATION})
+        write_thresholds(
+            out / OPERATING_POINTS,
+            thresholds,
+            about | {"part": VALIDATION},
+            regions=region_points(tables[VALIDATION], chosen_on, label),
+        )
+
+
+def region_points(
+    predictions: pl.DataFrame, samples: Sequence[Sample], label: str
+) -> dict[str, float]:
+    """The threshold of drawn regions, chosen on what it is applied to: the regions themselves.
+
+    An image counts with its best region, and with 0 where it has none; it is positive where its
+    breast has the label. With ``specificity-0.90`` no more than a tenth of the images of breasts
+    without the label have a region drawn on them.
+    """
+    regions = predictions.filter((pl.col("unit") == "region") & (pl.col("class") == label))
+    best = dict(regions.group_by("image_id").agg(pl.col("score").max()).iter_rows())
+    known = {
+        image: sample.targets[label][SIDES.index(SLOTS[slot][0])]
+        for sample in samples
+        for image, slot in zip(sample.images, sample.slots, strict=True)
+    }
+    judged = [image for image, value in known.items() if value in (0.0, 1.0)]
+    scores = np.array([best.get(image, 0.0) for image in judged])
+    positive = np.array([known[image] == 1 for image in judged], dtype=bool)
+    value = choose_threshold(scores, positive, REGION_RULE) if best else None
+    return {} if value is None else {REGION_RULE: value}
 
 
 def _operating_points(

@@ -23,6 +23,8 @@ from fourview.entities import Manifest
 from fourview.feeds.collate import ReadSample
 from fourview.feeds.feed import Feed, FeedKind, FeedRequest
 from fourview.feeds.kinds.exams import FEED as EXAMS
+from fourview.feeds.kinds.exams import of_exam as exam_images
+from fourview.feeds.pixels import ExamPixels
 from fourview.feeds.sites import area_of
 from fourview.geometry import Geometry
 from fourview.store.store import Store
@@ -48,11 +50,11 @@ class BoxFeed(Feed):
     """
 
     def __init__(self, exams: Feed, marked: dict[str, tuple[Marked, ...]]) -> None:
-        self.samples = exams.samples
+        self.samples, self.pixels = exams.samples, exams.pixels
         self.exams, self.marked = exams, marked
 
     def read(self, index: int, draw: np.random.Generator | None = None) -> ReadSample:
-        """The sample with the stored codes of its images."""
+        """The sample with the levels of its images."""
         item: ReadSample = self.exams.read(index, draw)
         return item
 
@@ -99,4 +101,9 @@ def _make(manifest: Manifest, store: Store, request: FeedRequest) -> BoxFeed:
     return BoxFeed(exams, marks_of(manifest, store))
 
 
-FEED = FeedKind(make=_make)
+def _of_exam(pixels: ExamPixels, request: FeedRequest) -> BoxFeed:
+    """The images of one exam, of which nothing is marked."""
+    return BoxFeed(exam_images(pixels, request), {})
+
+
+FEED = FeedKind(make=_make, of_exam=_of_exam)

@@ -40,7 +40,7 @@ from fourview.entities import Manifest
 from fourview.errors import ManifestError, RecipeError
 from fourview.feeds.collate import ReadSample, collate
 from fourview.feeds.feed import Feed, FeedKind, FeedRequest
-from fourview.feeds.pixels import StoredPixels
+from fourview.feeds.pixels import CachedPixels, Pixels
 from fourview.feeds.samples import Sample, make_samples
 from fourview.nn.tokenizer import Tokenizer, TokenizerConfig
 from fourview.store.store import Store
@@ -95,10 +95,10 @@ class CaptionFeedConfig:
 
 @dataclass(frozen=True, slots=True)
 class ReadPair:
-    """An item: the images with their codes, and captions by place of the image."""
+    """An item: the images with their levels, and captions by place of the image."""
 
     sample: Sample
-    codes: UInt16[np.ndarray, "image row col"]
+    levels: UInt16[np.ndarray, "image row col"]
     captions: tuple[tuple[int, Caption], ...]
 
 
@@ -111,17 +111,22 @@ class CaptionFeed(Feed):
         pixels: Of all their images.
         settings: What an item is.
         patients: Number of each patient.
+        cache_bytes: Keep all pixels in memory if they take no more than this.
     """
 
     def __init__(
         self,
         exams: Sequence[Sample],
         captions: dict[str, PreparedCaption],
-        pixels: StoredPixels,
+        pixels: Pixels,
         settings: CaptionFeedConfig,
         patients: dict[str, int],
+        *,
+        cache_bytes: int = 0,
     ) -> None:
         self.captions, self.pixels, self.settings = captions, pixels, settings
+        ids = [image for exam in exams for image in exam.images]
+        self._levels = CachedPixels(pixels, ids, cache_bytes=cache_bytes)
         self.patients = patients
         self.template = load_template(settings.template)
         self.tokenizer = Tokenizer(settings.tokenizer)
@@ -156,11 +161,11 @@ class CaptionFeed(Feed):
             for place in told
             for _ in range(self.settings.num_texts)
         )
-        return ReadPair(sample, self.pixels.read(sample.images), captions)
+        return ReadPair(sample, self._levels.read(sample.images), captions)
 
     def collate(self, items: Sequence[ReadPair]) -> ExamBatch:
         """Pixels with their places, and the captions as tokens."""
-        batch = collate([ReadSample(item.sample, item.codes) for item in items])
+        batch = collate([ReadSample(item.sample, item.levels) for item in items])
         texts: list[tuple[str, ...]] = []
         images: list[int] = []
         first = 0
@@ -234,7 +239,7 @@ def _make(manifest: Manifest, store: Store, request: FeedRequest) -> CaptionFeed
         manifest,
         classes=request.classes,
         unit="exam",
-        splits=None if request.part is None else [request.part],
+        splits=request.splits,
         in_store=store.table["image_id"].to_list(),
     )
     images = [image for exam in exams for image in exam.images]
@@ -248,9 +253,10 @@ def _make(manifest: Manifest, store: Store, request: FeedRequest) -> CaptionFeed
     return CaptionFeed(
         exams,
         captions,
-        StoredPixels(store, images, cache_bytes=request.cache_bytes),
+        store,
         settings,
         {patient: number for number, patient in enumerate(patients)},
+        cache_bytes=request.cache_bytes,
     )
 
 

@@ -8,7 +8,7 @@ from fourview.contract import ExamBatch
 from fourview.entities import Manifest
 from fourview.feeds.collate import ReadSample, collate
 from fourview.feeds.feed import Feed, FeedKind, FeedRequest
-from fourview.feeds.pixels import StoredPixels
+from fourview.feeds.pixels import CachedPixels, ExamPixels, Pixels
 from fourview.feeds.samples import Sample, make_samples
 from fourview.store.store import Store
 
@@ -18,23 +18,23 @@ class ExamFeed(Feed):
 
     Args:
         samples: What there is, from ``make_samples``.
-        store: Pixels of one spec with fixed rows and columns.
+        pixels: Of one spec with fixed rows and columns.
         cache_bytes: Keep all pixels in memory (2 bytes each) if they take no more than this.
     """
 
-    def __init__(self, samples: Sequence[Sample], store: Store, *, cache_bytes: int = 0) -> None:
-        self.samples = tuple(samples)
+    def __init__(self, samples: Sequence[Sample], pixels: Pixels, *, cache_bytes: int = 0) -> None:
+        self.samples, self.pixels = tuple(samples), pixels
         ids = [image for sample in self.samples for image in sample.images]
-        self.pixels = StoredPixels(store, ids, cache_bytes=cache_bytes)
+        self._levels = CachedPixels(pixels, ids, cache_bytes=cache_bytes)
 
     def read(  # nothing is random here
         self,
         index: int,
         draw: np.random.Generator | None = None,  # noqa: ARG002
     ) -> ReadSample:
-        """The sample with the stored codes of its images."""
+        """The sample with the levels of its images."""
         sample = self.samples[index]
-        return ReadSample(sample, self.pixels.read(sample.images))
+        return ReadSample(sample, self._levels.read(sample.images))
 
     def collate(self, items: Sequence[ReadSample]) -> ExamBatch:
         """Pixels in [0, 1] with their places and targets."""
@@ -46,10 +46,15 @@ def _make(manifest: Manifest, store: Store, request: FeedRequest) -> ExamFeed:
         manifest,
         classes=request.classes,
         unit=request.unit,
-        splits=None if request.part is None else [request.part],
+        splits=request.splits,
         in_store=store.table["image_id"].to_list(),
     )
     return ExamFeed(samples, store, cache_bytes=request.cache_bytes)
 
 
-FEED = FeedKind(make=_make)
+def of_exam(pixels: ExamPixels, request: FeedRequest) -> ExamFeed:  # noqa: ARG001 - of every kind
+    """The feed of one exam."""
+    return ExamFeed([pixels.sample], pixels)
+
+
+FEED = FeedKind(make=_make, of_exam=of_exam)

@@ -15,8 +15,8 @@ from fourview.entities import SIDES, SLOTS, Manifest
 from fourview.errors import RecipeError
 from fourview.feeds.collate import ReadSample, collate
 from fourview.feeds.feed import Feed, FeedKind, FeedRequest, epoch_order, step_seed
-from fourview.feeds.kinds.exams import ExamFeed
-from fourview.feeds.pixels import StoredPixels
+from fourview.feeds.kinds.exams import ExamFeed, of_exam
+from fourview.feeds.pixels import CachedPixels, Pixels
 from fourview.feeds.samples import Sample, make_samples
 from fourview.store.store import Store
 
@@ -53,16 +53,21 @@ class ImageFeed(Feed):
         classes: The class of each sample.
         pixels: Of their images.
         settings: How they are drawn.
+        cache_bytes: Keep all pixels in memory if they take no more than this.
     """
 
     def __init__(
         self,
         samples: Sequence[Sample],
         classes: Sequence[float],
-        pixels: StoredPixels,
+        pixels: Pixels,
         settings: ImageFeedConfig,
+        *,
+        cache_bytes: int = 0,
     ) -> None:
         self.samples, self.pixels, self.settings = tuple(samples), pixels, settings
+        ids = [sample.images[0] for sample in self.samples]
+        self._levels = CachedPixels(pixels, ids, cache_bytes=cache_bytes)
         self._classes = np.array(classes)
 
     def order(self, *, seed: int, epoch: int) -> list[int]:
@@ -87,9 +92,9 @@ class ImageFeed(Feed):
         index: int,
         draw: np.random.Generator | None = None,  # noqa: ARG002
     ) -> ReadSample:
-        """The image with its stored codes."""
+        """The image with its levels."""
         sample = self.samples[index]
-        return ReadSample(sample, self.pixels.read(sample.images))
+        return ReadSample(sample, self._levels.read(sample.images))
 
     def collate(self, items: Sequence[ReadSample]) -> ExamBatch:
         """Each image is an exam of its own."""
@@ -102,7 +107,7 @@ def _make(manifest: Manifest, store: Store, request: FeedRequest) -> Feed:
         manifest,
         classes=request.classes,
         unit="exam",
-        splits=None if request.part is None else [request.part],
+        splits=request.splits,
         in_store=store.table["image_id"].to_list(),
     )
     if not request.training:
@@ -116,10 +121,8 @@ def _make(manifest: Manifest, store: Store, request: FeedRequest) -> Feed:
     found = [pair for exam in exams for pair in _images(exam, label)]
     chosen = _fraction([value for _, value in found], settings)
     samples = [found[i][0] for i in chosen]
-    pixels = StoredPixels(
-        store, [sample.images[0] for sample in samples], cache_bytes=request.cache_bytes
-    )
-    return ImageFeed(samples, [found[i][1] for i in chosen], pixels, settings)
+    classes = [found[i][1] for i in chosen]
+    return ImageFeed(samples, classes, store, settings, cache_bytes=request.cache_bytes)
 
 
 def _images(exam: Sample, label: str) -> list[tuple[Sample, float]]:
@@ -153,4 +156,4 @@ def _fraction(values: Sequence[float], settings: ImageFeedConfig) -> list[int]:
     return sorted(chosen)
 
 
-FEED = FeedKind(make=_make, settings=ImageFeedConfig)
+FEED = FeedKind(make=_make, of_exam=of_exam, settings=ImageFeedConfig)

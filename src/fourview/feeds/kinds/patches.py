@@ -14,9 +14,9 @@ Measuring: an item is a finding on one image, with the windows that it is scored
                                              then the heatmaps of the context network
 """
 
-from collections.abc import Sequence
-from copy import copy
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,8 +25,8 @@ from jaxtyping import Float32
 from fourview.contract import ExamBatch, PatchBatch
 from fourview.entities import Manifest
 from fourview.errors import RecipeError, TrainingError
-from fourview.feeds.context import ContextMaps
-from fourview.feeds.feed import Feed, FeedKind, FeedRequest, step_seed
+from fourview.feeds.coded import Asked, CodedFeed
+from fourview.feeds.feed import MAPS, FeedKind, FeedRequest, step_seed
 from fourview.feeds.patches import (
     Piece,
     Window,
@@ -37,14 +37,23 @@ from fourview.feeds.patches import (
     piece_of,
     windows_of_finding,
 )
+from fourview.feeds.pixels import ExamPixels, Pixels
 from fourview.feeds.samples import Sample, make_samples
-from fourview.feeds.sites import CLASSES, Site, class_target, find_sites, target_of
-from fourview.feeds.window_codes import WindowCodes
+from fourview.feeds.sites import (
+    CLASSES,
+    Site,
+    class_target,
+    find_sites,
+    sites_of_exam,
+    target_of,
+)
 from fourview.fingerprint import number_of
 from fourview.geometry import Size
+from fourview.store.said import Said
 from fourview.store.store import Store
 
 PATCH_CLASS = "patch_class"
+CODES, WINDOWS = "codes", "windows"  # of a site's windows, kept beside each other
 TRIES = 30  # draws of a window until it keeps the rules of its class; the last one is taken then
 
 
@@ -90,13 +99,13 @@ class ReadPatches:
     codes: Float32[np.ndarray, "patch dim"] | None = None
 
 
-class PatchFeed(Feed):
+class PatchFeed(CodedFeed):
     """See the module docstring.
 
     Args:
         samples: An image each.
         sites: The site of each sample.
-        store: Where the pixels are.
+        pixels: Where they are.
         label: Name of the findings' target.
         settings: What a window is.
         training: Draw windows by class; without it every finding gets its own.
@@ -109,24 +118,23 @@ class PatchFeed(Feed):
         self,
         samples: Sequence[Sample],
         sites: Sequence[Site],
-        store: Store,
+        pixels: Pixels,
         *,
         label: str,
         settings: PatchSettings,
         training: bool = False,
-        context: ContextMaps | None = None,
+        context: Said | None = None,
         cache_bytes: int = 0,
     ) -> None:
         self.samples = tuple(samples)
         self.sites = tuple(sites)
-        self.store, self.label, self.settings = store, label, settings
+        self.pixels, self.label, self.settings = pixels, label, settings
         self.training, self.context = training, context
-        self._codes: WindowCodes | None = None
         self._check_grid()
         images = {site.image_id: site.size for site in sites}
         self._cached: dict[str, Piece] = {}
         if sum(2 * rows * cols for rows, cols in images.values()) <= cache_bytes:
-            self._cached = {image: piece_of(store.read(image)) for image in images}
+            self._cached = {image: piece_of(pixels.read(image)) for image in images}
 
     def order(self, *, seed: int, epoch: int) -> list[int]:
         """As many windows of each class as the settings ask for, mixed.
@@ -192,16 +200,31 @@ class PatchFeed(Feed):
         cut = [cut_window(piece, window, self.settings.patch_px) for window in chosen]
         return tuple(chosen), np.stack(cut)
 
-    def with_codes(self, codes: WindowCodes) -> "PatchFeed":
-        """The same feed, reading codes of its fixed windows in place of pixels."""
-        other = copy(self)
-        other._codes = codes
-        return other
+    def about(self) -> Mapping[str, Any]:
+        """What decides the fixed windows of a site."""
+        unused = {"per_epoch": None, "grid": None, "upright": None}
+        drawn = asdict(self.settings) | unused
+        return {"of": "windows of a site", "settings": drawn, "training": self.training}
+
+    def asked(self) -> Iterator[Asked]:
+        """Every site."""
+        for place, site in enumerate(self.sites):
+            yield Asked(_key(site), CODES, place)
+
+    def patches(
+        self, asked: Asked
+    ) -> tuple[Mapping[str, np.ndarray], Float32[np.ndarray, "patch side side"]]:
+        """The fixed windows of a site."""
+        windows, pixels = self.fixed(asked.what)
+        return {WINDOWS: np.array([(w.x, w.y, w.side, w.degrees) for w in windows])}, pixels
 
     def _fixed_item(self, place: int, numbers: list[int]) -> ReadPatches:
-        if self._codes is None:
+        if self.said is None:
             return self._read(place, *self.fixed(place, numbers))
-        windows, codes = self._codes.read(place, numbers)
+        key = _key(self.sites[place])
+        kept = self.said.read(key, WINDOWS, numbers).tolist()
+        codes = self.said.read(key, CODES, numbers)
+        windows = tuple(Window(x, y, side, degrees) for x, y, side, degrees in kept)
         return replace(self._read(place, windows, None), codes=codes)
 
     def collate(self, items: Sequence[ReadPatches]) -> ExamBatch:
@@ -211,7 +234,7 @@ class PatchFeed(Feed):
     def _piece(self, image_id: str) -> Piece:
         if image_id in self._cached:
             return self._cached[image_id]
-        return lambda y0, x0, size: self.store.patch(image_id, y0, x0, size)
+        return lambda y0, x0, size: self.pixels.patch(image_id, y0, x0, size)
 
     def _draw(
         self, site: Site, piece: Piece, draw: np.random.Generator
@@ -256,20 +279,21 @@ class PatchFeed(Feed):
     ) -> ReadPatches:
         sample, site, maps = self.samples[place], self.sites[place], None
         if self.settings.grid is not None:
-            context = None if self.context is None else self.context.read(site.image_id)
+            context = None if self.context is None else self.context.read(site.image_id, MAPS)
             maps = grid_maps(
                 windows, site.size, self.settings.grid, context, upright=self.settings.upright
             )
         return ReadPatches(sample=sample, site=site, windows=windows, pixels=pixels, maps=maps)
 
     def _check_grid(self) -> None:
-        if self.context is None or self.settings.grid is None:
+        if self.context is None or self.settings.grid is None or not self.sites:
             return
-        if self.context.about.grid != self.settings.grid:
-            theirs = "x".join(str(n) for n in self.context.about.grid)
+        grid = self.context.read(self.sites[0].image_id, MAPS).shape[1:]
+        if grid != tuple(self.settings.grid):
+            theirs = "x".join(str(n) for n in grid)
             raise RecipeError(
-                f"the heatmaps of {self.context.about.recipe} have a grid of {theirs}, the recipe "
-                f"wants {self.settings.grid}; set feed.grid, or take another context"
+                f"the heatmaps of {self.context.about['recipe']} have a grid of {theirs}, the "
+                f"recipe wants {self.settings.grid}; set feed.grid, or take another context"
             )
 
 
@@ -277,6 +301,12 @@ def _draw_of(site: Site, number: int) -> np.random.Generator:
     """What decides the n-th fixed window of a site."""
     key = f"{site.kind}\n{site.finding_id}\n{site.image_id}\n{number}"
     return np.random.default_rng(number_of(key))
+
+
+def _key(site: Site) -> str:
+    """What a site's fixed windows depend on, beside the settings."""
+    areas = [a.points.tolist() for a in (site.area, *site.others) if a is not None]
+    return f"{site.kind}\n{site.finding_id}\n{site.image_id}\n{areas}"
 
 
 def grid_maps(
@@ -349,7 +379,7 @@ def _make(manifest: Manifest, store: Store, request: FeedRequest) -> PatchFeed:
         manifest,
         classes={},
         unit="breast",
-        splits=None if request.part is None else [request.part],
+        splits=request.splits,
         in_store=store.table["image_id"].to_list(),
     )
     samples, sites = find_sites(manifest, store, images, label, training=request.training)
@@ -365,4 +395,16 @@ def _make(manifest: Manifest, store: Store, request: FeedRequest) -> PatchFeed:
     )
 
 
-FEED = FeedKind(make=_make, settings=PatchSettings)
+def _of_exam(pixels: ExamPixels, request: FeedRequest) -> PatchFeed:
+    samples, sites = sites_of_exam(pixels, request.findings)
+    return PatchFeed(
+        samples,
+        sites,
+        pixels,
+        label=next(iter(request.classes), "malignant"),
+        settings=request.settings or PatchSettings(),
+        context=request.context,
+    )
+
+
+FEED = FeedKind(make=_make, of_exam=_of_exam, settings=PatchSettings)

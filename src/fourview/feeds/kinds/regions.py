@@ -1,13 +1,13 @@
-"""The feed of Cls-Det-RS: the regions of every image, as codes of a frozen encoder or as pixels.
+"""The feed of Cls-Det-RS: the regions of every image, as pixels or as codes of a frozen encoder.
 
 In training an item is one image, and classes are balanced by showing images of the smaller ones
 more often, each time in another of their augmented copies. Otherwise an item is an exam.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,15 +15,17 @@ from jaxtyping import Float, Int
 
 from fourview.contract import ExamBatch, PatchBatch
 from fourview.entities import SIDES, SLOTS, Manifest
-from fourview.feeds.codes import Codes, CopyRule, draw_move, from_levels_of, moved
-from fourview.feeds.feed import Feed, FeedKind, FeedRequest, epoch_order, step_seed
+from fourview.feeds.coded import Asked, CodedFeed
+from fourview.feeds.copies import CopyRule, Move, draw_move, from_levels_of, move_of_copy, moved
+from fourview.feeds.feed import FeedKind, FeedRequest, epoch_order, step_seed
 from fourview.feeds.grid import RegionRule, find_regions, read_regions
+from fourview.feeds.pixels import ExamPixels, Pixels
 from fourview.feeds.samples import UNKNOWN, Sample, make_samples
-from fourview.geometry import Geometry
 from fourview.manifest.image_labels import LABELS, LabelRule, image_labels
 from fourview.nn.region_encoder import RegionEncoderConfig
 from fourview.store.store import Store
 
+BOXES = "boxes"  # of an image's regions, kept beside their codes
 Labels = Mapping[str, Mapping[str, float]]  # by label, of each image; NaN where unknown
 
 
@@ -34,8 +36,8 @@ class RegionFeedSettings:
     Attributes:
         windows: What is a region.
         encoder: What makes the codes. VGG-M-128's weights come from a file that the user made.
-        reads: ``codes``, from the store, computed where they are missing; or ``pixels``, for
-            training the encoder too.
+        reads: ``codes``, which are kept beside the store; or ``pixels``, for training the encoder
+            too.
         copies: Augmented copies in training. With pixels every epoch draws its own.
         labels: How an image's labels are made; see ``manifest.image_labels``.
         balance: Show images of the smaller classes (malignant, benign only, normal) as often as
@@ -59,42 +61,64 @@ class ReadRegions:
     values: tuple[np.ndarray, ...]  # codes (region, dim) or pixels (region, row, col)
 
 
-class RegionFeed(Feed):
+class RegionFeed(CodedFeed):
     """See the module docstring.
 
     Args:
         samples: What there is.
-        store: Native pixels.
+        pixels: Native ones.
         settings: What is read.
         labels: Of single images.
         training: Draw augmented copies, and balance.
         cache_bytes: Codes kept in memory once read, at most.
     """
 
+    code_type = np.float16  # a store has some hundred regions an image, nine times with the copies
+
     def __init__(
         self,
         samples: Sequence[Sample],
-        store: Store,
+        pixels: Pixels,
         settings: RegionFeedSettings,
         *,
         labels: Labels,
-        training: bool,
+        training: bool = False,
         cache_bytes: int = 0,
     ) -> None:
-        self.samples, self.store, self.settings = tuple(samples), store, settings
+        self.samples, self.pixels, self.settings = tuple(samples), pixels, settings
         self.labels, self.training = labels, training
         self._room, self._kept = cache_bytes, dict[tuple[str, int], np.ndarray]()
         self._boxes = dict[str, np.ndarray]()
-        self.codes: Codes | None = None
-        if settings.reads == "codes":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            self.codes = Codes(
-                store, settings.windows, settings.encoder, settings.copies, device=device
-            )
-            slots = {
-                i: slot for s in self.samples for i, slot in zip(s.images, s.slots, strict=True)
-            }
-            self.codes.ensure(slots, settings.copies.copies if training else 0)
+
+    def about(self) -> Mapping[str, Any]:
+        """The rule of the windows, the encoder's config, and how copies are drawn; not how many."""
+        windows = {**asdict(self.settings.windows), "revision": self.settings.windows.fingerprint}
+        copies = self.settings.copies
+        return {
+            "of": "regions of an image",
+            "windows": windows,
+            "encoder": asdict(self.settings.encoder),
+            "shift_px": copies.shift_px,
+            "seed": copies.seed,
+        }
+
+    def asked(self) -> Iterator[Asked]:
+        """Every image as it is and, in training, its augmented copies."""
+        slots = {i: slot for s in self.samples for i, slot in zip(s.images, s.slots, strict=True)}
+        copies = self.settings.copies.copies if self.training else 0
+        for image_id, slot in slots.items():
+            for copy in range(copies + 1):
+                yield Asked(image_id, _codes(copy), (slot, copy))
+
+    def patches(
+        self, asked: Asked
+    ) -> tuple[Mapping[str, np.ndarray], Float[np.ndarray, "region row col"]]:
+        """The regions of one copy of an image."""
+        slot, copy = asked.what
+        boxes = self._boxes_of(asked.key, slot)
+        move = move_of_copy(asked.key, copy, self.settings.copies)
+        windows = self._moved_regions(asked.key, boxes, move)
+        return {BOXES: boxes.astype(np.int32)}, from_levels_of(windows)
 
     def order(self, *, seed: int, epoch: int) -> list[int]:
         """Images of every class as often as of the largest; of unknown ones none.
@@ -127,7 +151,7 @@ class RegionFeed(Feed):
         )
         draw = draw if self.training else None
         values = tuple(
-            self._codes_of(image_id, draw) if self.codes else self._pixels_of(image_id, own, draw)
+            self._codes_of(image_id, draw) if self.said else self._pixels_of(image_id, own, draw)
             for image_id, own in zip(sample.images, boxes, strict=True)
         )
         return ReadRegions(sample, boxes, values)
@@ -139,7 +163,7 @@ class RegionFeed(Feed):
         counts = torch.tensor([len(boxes) for item in items for boxes in item.boxes])
         values = np.concatenate([v for item in items for v in item.values])
         boxes = np.concatenate([b for item in items for b in item.boxes])
-        is_codes = self.codes is not None
+        is_codes = self.said is not None
         tensor = torch.from_numpy(values.astype(np.float32) if is_codes else from_levels_of(values))
         patches = PatchBatch(
             image=torch.repeat_interleave(torch.arange(len(images)), counts),
@@ -165,12 +189,6 @@ class RegionFeed(Feed):
             patches=patches,
         )
 
-    def stored_boxes(
-        self, image_id: str, boxes: Float[np.ndarray, "patch 4"]
-    ) -> Float[np.ndarray, "patch 4"]:
-        """Regions in the stored frame, clipped to the image; exact, since nothing is turned."""
-        return stored_boxes(self.store.geometry(image_id), boxes)
-
     def _class_of(self, sample: Sample) -> str | None:
         values = {label: self.labels[label][sample.images[0]] for label in LABELS}
         if values["cancer"] == 1:
@@ -182,20 +200,20 @@ class RegionFeed(Feed):
     def _boxes_of(self, image_id: str, slot: int) -> Int[np.ndarray, "region 4"]:
         if image_id not in self._boxes:
             self._boxes[image_id] = (
-                self.codes.boxes(image_id)
-                if self.codes is not None
-                else find_regions(self.store.read(image_id), slot, self.settings.windows)
+                self.said.read(image_id, BOXES)
+                if self.said is not None
+                else find_regions(self.pixels.read(image_id), slot, self.settings.windows)
             )
         return self._boxes[image_id]
 
     def _codes_of(
         self, image_id: str, draw: np.random.Generator | None
     ) -> Float[np.ndarray, "region dim"]:
-        assert self.codes is not None
+        assert self.said is not None
         copy = 0 if draw is None else int(draw.integers(self.settings.copies.copies + 1))
         if (image_id, copy) in self._kept:
             return self._kept[image_id, copy]
-        codes = self.codes.read(image_id, copy)
+        codes = self.said.read(image_id, _codes(copy))
         if codes.nbytes <= self._room:
             self._room -= codes.nbytes
             self._kept[image_id, copy] = codes
@@ -207,31 +225,27 @@ class RegionFeed(Feed):
         boxes: Int[np.ndarray, "region 4"],
         draw: np.random.Generator | None,
     ) -> np.ndarray:
-        if draw is None:
-            return read_regions(self.store, image_id, boxes)
-        move = draw_move(draw, self.settings.copies.shift_px)
+        move = Move() if draw is None else draw_move(draw, self.settings.copies.shift_px)
+        return self._moved_regions(image_id, boxes, move)
+
+    def _moved_regions(
+        self, image_id: str, boxes: Int[np.ndarray, "region 4"], move: Move
+    ) -> np.ndarray:
         shifted = boxes + np.array([move.dx, move.dy, move.dx, move.dy])
-        return moved(read_regions(self.store, image_id, shifted), move)
+        return np.ascontiguousarray(moved(read_regions(self.pixels, image_id, shifted), move))
 
 
-def stored_boxes(
-    geometry: Geometry, boxes: Float[np.ndarray, "region 4"]
-) -> Float[np.ndarray, "region 4"]:
-    """Regions in the stored frame, clipped to the image."""
-    ends = geometry.to_stored(boxes.reshape(-1, 2, 2))
-    low, high = ends.min(axis=1), ends.max(axis=1)
-    rows, cols = geometry.stored_size
-    limit = np.array([cols, rows], dtype=np.float64)
-    return np.concatenate([np.clip(low, 0, limit), np.clip(high, 0, limit)], axis=1)
+def _codes(copy: int) -> str:
+    return f"codes{copy}"
 
 
 def make_feed(manifest: Manifest, store: Store, request: FeedRequest) -> RegionFeed:
-    """The feed of a manifest; codes that are missing are computed."""
+    """The feed of a manifest, reading pixels."""
     settings = request.settings or RegionFeedSettings()
     exams = make_samples(
         manifest,
         classes={},
-        splits=None if request.part is None else [request.part],
+        splits=request.splits,
         in_store=store.table["image_id"].to_list(),
     )
     labels: dict[str, dict[str, float]] = {}
@@ -281,4 +295,9 @@ def _with_targets(sample: Sample, labels: Labels) -> Sample:
     return replace(sample, targets=targets)
 
 
-FEED = FeedKind(make=make_feed, settings=RegionFeedSettings)
+def _of_exam(pixels: ExamPixels, request: FeedRequest) -> RegionFeed:
+    settings = request.settings or RegionFeedSettings()
+    return RegionFeed([pixels.sample], pixels, settings, labels={})
+
+
+FEED = FeedKind(make=make_feed, of_exam=_of_exam, settings=RegionFeedSettings)

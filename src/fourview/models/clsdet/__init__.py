@@ -1,7 +1,7 @@
 """Cls-Det-RS (ISBI 2019): classes and places from image labels; see README.md of this folder."""
 
-from fourview.contract import ModelFamily, Stage
-from fourview.models.clsdet.model import TINY, Clsdet, ClsdetConfig
+from fourview.contract import ModelFamily, Reads, Stage
+from fourview.models.clsdet.model import TINY, Clsdet, ClsdetConfig, code_encoder
 from fourview.models.clsdet.objective import ClsdetObjective, ClsdetObjectiveConfig
 
 FAMILY = ModelFamily(
@@ -11,8 +11,15 @@ FAMILY = ModelFamily(
     config=ClsdetConfig,
     build=Clsdet,
     stages={
-        "train": Stage(objective=ClsdetObjective, settings=ClsdetObjectiveConfig, feed="regions")
+        "train": Stage(
+            objective=ClsdetObjective,
+            settings=ClsdetObjectiveConfig,
+            feed="regions",
+            encoder=code_encoder,
+        )
     },
     pixel_spec="clsdet-native",
     tiny_config=TINY,
+    reads=Reads(feed="regions", encoder=code_encoder),
+    marks="regions",
 )

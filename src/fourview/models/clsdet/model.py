@@ -9,7 +9,7 @@ Shapes:   P regions, I images, R places of a row of regions, C classes (cancer, 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -19,7 +19,7 @@ from fourview.contract import NUM_SIDES, ExamBatch, ModelOutput, task
 from fourview.errors import RecipeError
 from fourview.models.clsdet.heads import ImageLogs, dual_branch, max_region
 from fourview.models.clsdet.rows import Rows
-from fourview.nn.region_encoder import RegionEncoder, RegionEncoderConfig
+from fourview.nn.region_encoder import RegionEncoder, RegionEncoderConfig, frozen_region_encoder
 
 HeadName = Literal["cls_det_rs", "dual_branch", "max_region", "db_baseline"]
 
@@ -109,7 +109,9 @@ class Clsdet(nn.Module):
     def _codes(self, batch: ExamBatch) -> Float[Tensor, "region dim"]:
         patches = batch.patches
         wanted = "codes" if self.encoder is None else "pixels"
-        found = None if patches is None else getattr(patches, wanted)
+        found = None
+        if patches is not None:
+            found = patches.codes if self.encoder is None else patches.pixels
         if found is None:
             raise RecipeError(
                 f"clsdet: the batch has no {wanted} of patches; set feed.reads={wanted}"
@@ -134,6 +136,14 @@ class Clsdet(nn.Module):
             num_selected=selection,
             temperature=self.config.det_temperature,
         )
+
+
+def code_encoder(_model: Clsdet, settings: Any) -> RegionEncoder | None:
+    """What makes the codes that are read; None where the network reads pixels.
+
+    Its weights are those that the feed's settings name: they are not part of a checkpoint.
+    """
+    return frozen_region_encoder(settings.encoder) if settings.reads == "codes" else None
 
 
 def _highest_by_breast(

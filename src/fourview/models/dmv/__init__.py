@@ -18,5 +18,7 @@ FAMILY = ModelFamily(
     },
     pixel_spec="dmv-2974x1942",
     tiny_config=TINY,
+    marks="peaks",  # of the patch classifier; the other kinds draw no maps
+    heavy=("cc_network", "mlo_network"),
     published=PUBLISHED,
 )

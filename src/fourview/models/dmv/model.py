@@ -71,8 +71,6 @@ class DmvOutput(ModelOutput):
 class Dmv(nn.Module):
     """See the module docstring."""
 
-    heavy = ("cc_network", "mlo_network")  # what an engine compiles
-
     def __init__(self, config: DmvConfig) -> None:
         super().__init__()
         self.config = config

@@ -24,4 +24,7 @@ FAMILY = ModelFamily(
     pixel_spec="end2end-1152x896",
     tiny_config=TINY,
     explain=End2end.explain,
+    marks="peaks",
+    heavy=("encoder",),
+    backbone="encoder",
 )

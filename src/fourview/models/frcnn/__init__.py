@@ -13,5 +13,5 @@ FAMILY = ModelFamily(
     stages={"train": Stage(objective=FrcnnObjective, settings=FrcnnObjectiveConfig, feed="boxes")},
     pixel_spec="frcnn-2145x1737",
     tiny_config=TINY,
-    explain=Frcnn.explain,
+    marks="boxes",
 )

@@ -5,31 +5,29 @@ Paper:    Ribli et al. 2018, Detecting and classifying lesions in mammograms wit
 Reads:    ExamBatch.pixels; each image on its own. For training ExamBatch.patches.box and its
           targets["malignant"].
 Returns:  image_scores (the highest score of a malignant box, 0 without any), breast_scores, and the
-          boxes themselves.
+          boxes themselves: malignant ones of the task's class, benign ones of none.
 Shapes:   I images; 3 classes (background, benign, malignant).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.ops import roi_pool
 
-from fourview.contract import ExamBatch, ModelOutput, task
+from fourview.contract import NO_CLASS, DetectedBoxes, ExamBatch, ModelOutput, task
 from fourview.errors import CheckpointError
 from fourview.nn.encoder import IMAGENET_MEAN, IMAGENET_STD, load_encoder_weights
 
 BENIGN, MALIGNANT = 1, 2
 NUM_CLASSES = 3
-CELL = 16  # pixels of a heatmap's cell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,23 +83,6 @@ class FrcnnConfig:
             raise ValueError(f"task '{self.task}' has several classes; need a yes or no")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrcnnOutput(ModelOutput):
-    """Adds the boxes.
-
-    Attributes:
-        box_image: Whose box: the index of its image.
-        boxes: x0 y0 x1 y1 in processed pixels.
-        box_class: BENIGN or MALIGNANT.
-        box_scores: In [0, 1], highest first within an image.
-    """
-
-    box_image: Int[Tensor, " box"]
-    boxes: Float[Tensor, "box 4"]
-    box_class: Int[Tensor, " box"]
-    box_scores: Float[Tensor, " box"]
-
-
 class Frcnn(nn.Module):
     """See the module docstring."""
 
@@ -130,20 +111,22 @@ class Frcnn(nn.Module):
             config.backbone.stride
         )  # its own is RoIAlign, of a later paper
 
-    def forward(self, batch: ExamBatch) -> FrcnnOutput:
+    def forward(self, batch: ExamBatch) -> ModelOutput:
         """Boxes and scores of every image; only in evaluation mode."""
         found: list[dict[str, Tensor]] = self.network(self._images(batch))
         count = torch.tensor([len(image["scores"]) for image in found], device=batch.exam.device)
         scores = torch.cat([image["scores"] for image in found]).float().clamp(0, 1)
-        labels = torch.cat([image["labels"] for image in found])
+        is_malignant = torch.cat([image["labels"] for image in found]) == MALIGNANT
         image = torch.repeat_interleave(torch.arange(len(found), device=count.device), count)
-        malignant = torch.where(labels == MALIGNANT, scores, 0.0)
+        malignant = torch.where(is_malignant, scores, 0.0)
         highest = scores.new_zeros(len(found)).scatter_reduce(0, image, malignant, "amax")[:, None]
-        return FrcnnOutput(
-            box_image=image,
-            boxes=torch.cat([image["boxes"] for image in found]).float(),
-            box_class=labels,
-            box_scores=scores,
+        return ModelOutput(
+            boxes=DetectedBoxes(
+                image=image,
+                corners=torch.cat([image["boxes"] for image in found]).float(),
+                label=torch.where(is_malignant, 0, NO_CLASS),  # benign boxes are not asked for
+                score=scores,
+            ),
             image_scores=highest,
             breast_scores=batch.per_breast(highest),
         )
@@ -160,20 +143,6 @@ class Frcnn(nn.Module):
         found: dict[str, Tensor] = self.network(self._images(batch), list(boxes))
         self.network.train(was_training)
         return found
-
-    def explain(self, batch: ExamBatch) -> ModelOutput:
-        """The same output with malignant boxes painted with their scores as heatmaps."""
-        with torch.no_grad():
-            output: FrcnnOutput = self(batch)
-        rows, cols = (max(1, n // CELL) for n in batch.pixels.shape[2:])
-        maps = output.boxes.new_zeros(batch.num_images, 1, rows, cols)
-        for number in (output.box_class == MALIGNANT).nonzero()[:, 0].flip(0).tolist():
-            x0, y0, x1, y1 = (output.boxes[number] / CELL).tolist()
-            left, top = min(int(x0), cols - 1), min(int(y0), rows - 1)
-            right, bottom = max(left + 1, round(x1)), max(top + 1, round(y1))
-            part = maps[output.box_image[number], 0, top:bottom, left:right]
-            part.clamp_(min=float(output.box_scores[number]))
-        return replace(output, heatmaps=maps)
 
     def _images(self, batch: ExamBatch) -> list[Tensor]:
         return [image.expand(3, -1, -1) for image in batch.pixels]

@@ -82,6 +82,11 @@ class Glam(TwoTower):
         grid = self.super_patches
         return self.pool_cc(cc).unflatten(1, grid), self.pool_mlo(mlo).unflatten(1, grid)
 
+    @property
+    def has_slice_maps(self) -> bool:
+        """Whether it was made with the local alignment."""
+        return self.slices is not None
+
     def patch_to_slice(
         self, cc: Float[Tensor, "breast 1 row col"], mlo: Float[Tensor, "breast 1 row col"]
     ) -> tuple[

@@ -15,5 +15,7 @@ FAMILY = ModelFamily(
     pixel_spec="nyu-2944x1920",
     tiny_config=TINY,
     explain=Gmic.explain,
+    marks="peaks",
+    heavy=("global_network", "local_network"),
     published=PUBLISHED,
 )

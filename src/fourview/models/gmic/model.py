@@ -85,8 +85,6 @@ class GmicOutput(ModelOutput):
 class Gmic(nn.Module):
     """See the module docstring."""
 
-    heavy = ("global_network", "local_network")  # what an engine compiles
-
     def __init__(self, config: GmicConfig) -> None:
         super().__init__()
         self.config = config

@@ -1,6 +1,6 @@
 """Benign or malignant, finding by finding (Wu et al. 2020); see README.md of this folder."""
 
-from fourview.contract import ModelFamily, Stage
+from fourview.contract import ModelFamily, Reads, Stage
 from fourview.models.lesion.model import (
     TINY,
     Lesion,
@@ -37,4 +37,6 @@ FAMILY = ModelFamily(
     },
     pixel_spec="nyu-2944x1920",
     tiny_config=TINY,
+    reads=Reads(feed="patches"),
+    marks="patches",
 )

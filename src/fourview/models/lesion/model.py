@@ -10,7 +10,7 @@ Shapes:   P patches, F findings, D embedding, C maps of the context, G x H grid.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -237,11 +237,11 @@ TINY = LesionConfig(
 )
 
 
-def window_encoder(model: Lesion) -> nn.Module:
-    """What the stage ``aggregate`` leaves as it is."""
-    return model.local.encoder
+def window_encoder(model: Lesion, settings: Any) -> nn.Module | None:
+    """What the stage ``aggregate`` leaves as it is, where the recipe saves its codes."""
+    return model.local.encoder if settings.saved else None
 
 
-def frozen_encoder(model: Lesion) -> nn.Module | None:
+def frozen_encoder(model: Lesion, settings: Any) -> nn.Module | None:
     """The same for the stage ``patch``: nothing, unless the network says so."""
-    return model.local.encoder if model.config.frozen_encoder else None
+    return window_encoder(model, settings) if model.config.frozen_encoder else None

@@ -15,4 +15,5 @@ FAMILY = ModelFamily(
     },
     pixel_spec="vlp-518",
     tiny_config=TINY,
+    backbone="image_tower",
 )

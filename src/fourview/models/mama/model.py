@@ -70,6 +70,11 @@ class Mama(TwoTower):
             self.local_image, self.local_text = LocalHead(image, *sizes), LocalHead(text, *sizes)
             self.local_scale = log_scale(config.temperature)
 
+    @property
+    def has_sentence_maps(self) -> bool:
+        """Whether it was made with the heads of the local alignment."""
+        return self.local_text is not None
+
     def sentence_maps(
         self, pixels: Float[Tensor, "image 1 row col"], text: TextBatch
     ) -> Float[Tensor, "image sentence grid_row grid_col"]:

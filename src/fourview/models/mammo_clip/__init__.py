@@ -18,5 +18,6 @@ FAMILY = ModelFamily(
     },
     pixel_spec="mammoclip-1520x912",
     tiny_config=TINY,
+    backbone="image_tower",
     published=PUBLISHED,
 )

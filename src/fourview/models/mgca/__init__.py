@@ -15,5 +15,6 @@ FAMILY = ModelFamily(
     },
     pixel_spec="vlp-518",
     tiny_config=TINY,
+    backbone="image_tower",
     frozen=("logit_scale",),  # the temperature is 0.07 throughout
 )

@@ -14,4 +14,7 @@ FAMILY = ModelFamily(
     pixel_spec="mvccl-1536x768",
     tiny_config=TINY,
     explain=Mvccl.explain,
+    marks="peaks",
+    heavy=("encoder",),
+    backbone="encoder",
 )

@@ -36,6 +36,8 @@ FAMILY = ModelFamily(
     pixel_spec="nyu-2944x1920",
     tiny_config=TINY,
     explain=NyuGlam.explain,
+    marks="peaks",
+    heavy=("global_network", "local_network"),
     published=tuple(
         PublishedWeights(
             name=f"nyu_glam-{kind}",

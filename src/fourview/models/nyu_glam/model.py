@@ -80,8 +80,6 @@ class NyuGlamOutput(ModelOutput):
 class NyuGlam(nn.Module):
     """See the module docstring."""
 
-    heavy = ("global_network", "local_network")  # what an engine compiles
-
     def __init__(self, config: NyuGlamConfig) -> None:
         super().__init__()
         self.config = config

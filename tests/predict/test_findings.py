@@ -3,7 +3,7 @@ import torch
 
 from fourview.entities import ProcessedImage, View
 from fourview.geometry import Geometry
-from fourview.predict.proposals import propose
+from fourview.predict.findings import propose
 
 
 def processed(name: str, image_id: str) -> ProcessedImage:
