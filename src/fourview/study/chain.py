@@ -7,6 +7,7 @@ OUT/context         the run of ``recipe.context``, trained here; of one that is 
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,7 @@ class Before:
     """Runs that are there already and need not be trained.
 
     Attributes:
-        start: Run or checkpoint to begin with, in place of the recipe's ``starts_from``.
+        start: Run or checkpoint to begin with, in place of the recipe's ``starts_from`` if any.
         context: Run or checkpoint of the context network.
     """
 
@@ -44,7 +45,7 @@ class Before:
 NOTHING = Before()
 
 
-def train_chain(
+def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the machine
     recipe: Recipe,
     manifest: Manifest,
     store: Store,
@@ -55,6 +56,7 @@ def train_chain(
     cache_bytes: int,
     progress: Progress | None = None,
     before: Before = NOTHING,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Train ``recipe`` in ``out``; what it needs is trained below it if missing.
 
@@ -74,6 +76,7 @@ def train_chain(
                 cache_bytes=cache_bytes,
                 progress=progress,
                 before=Before(context=before.context),
+                say=say,
             )
         return folder / BEST
 
@@ -81,9 +84,10 @@ def train_chain(
         if given is not None:
             require_same_split(given, recipe, manifest, store)
     start = None
-    if recipe.starts_from is not None:
-        given = before.start
-        start = checkpoint_of(given) if given else needed(recipe.starts_from, out / "starts_from")
+    if before.start is not None:
+        start = checkpoint_of(before.start)
+    elif recipe.starts_from is not None:
+        start = needed(recipe.starts_from, out / "starts_from")
     context: ContextMaps | None = None
     if recipe.context is not None:
         folder, given = out / "context", before.context
@@ -101,6 +105,7 @@ def train_chain(
         machine=machine,
         cache_bytes=cache_bytes,
         progress=progress,
+        say=say,
     )
 
 

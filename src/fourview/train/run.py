@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import torch
-from torch import nn
 
 from fourview.checkpoint.card import load_checkpoint, read_card, write_text_whole
 from fourview.contract import Objective, Task, task
@@ -23,11 +23,10 @@ from fourview.feeds.samples import Sample, known_values
 from fourview.manifest.manifest import manifest_hash
 from fourview.manifest.split import assign_split
 from fourview.models.find import find_family
-from fourview.nn.encoder import Encoder
-from fourview.nn.image_tower import tower_as_encoder
 from fourview.predict.samples import score_samples
 from fourview.predict.window_codes import with_saved_codes
 from fourview.store.store import Store
+from fourview.train.begin import Begun, begin_with
 from fourview.train.loop import Loop, Machine, Progress, Provenance
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import BEST, LOG, environment
@@ -49,6 +48,7 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     machine: Machine | None = None,
     cache_bytes: int = 0,
     progress: Progress | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Train, and measure on the parts that were not trained on.
 
@@ -58,11 +58,12 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
         store: Their pixels, of the recipe's spec.
         out: The run's folder.
         resume: Go on where the folder says; without it the folder must be new or empty.
-        start: Checkpoint folder to begin with, of ``recipe.starts_from``.
+        start: Checkpoint folder to begin with; what is taken of it stands in ``start.json``.
         context: Heatmaps of ``recipe.context``, by another network.
         machine: What belongs to the machine.
         cache_bytes: Keep a part's pixels in memory where they take no more than this.
         progress: Called with what is done, how much, and of how much.
+        say: Called with a line that a person should see, such as which weights begin anew.
 
     Returns:
         The folder of the best checkpoint.
@@ -81,7 +82,10 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     _require_samples(recipe, parts[TRAIN])
     out.mkdir(parents=True, exist_ok=True)
     _write_plan(out, recipe, manifest)
-    objective = _objective(recipe, start)
+    objective, begun = _objective(recipe, start)
+    if begun is not None:
+        write_text_whole(out / "start.json", json.dumps(asdict(begun), indent=1) + "\n")
+        say(str(begun))
     parts = {part: _with_saved_codes(feed, recipe, objective) for part, feed in parts.items()}
     loop = Loop(
         recipe,
@@ -109,15 +113,14 @@ def _with_saved_codes(feed: Feed, recipe: Recipe, objective: Objective) -> Feed:
     return feed if encoder is None else with_saved_codes(feed, encoder)
 
 
-def _objective(recipe: Recipe, start: Path | None) -> Objective:
-    """The stage's objective around its network, with random weights or those it begins with."""
+def _objective(recipe: Recipe, start: Path | None) -> tuple[Objective, Begun | None]:
+    """The stage's objective around its network, and what of its weights ``start`` gave."""
     family = find_family(recipe.family)
     stage = family.stages[recipe.stage]
     torch.manual_seed(recipe.seed)  # initial weights
     model = family.build(recipe.model)
-    if start is not None:
-        _begin_with(model, start, stage.takes)
-    return stage.objective(model, recipe.objective)
+    begun = None if start is None else begin_with(model, recipe, start)
+    return stage.objective(model, recipe.objective), begun
 
 
 def _provenance(
@@ -209,26 +212,6 @@ def _require_labels(asked: Task, samples: Sequence[Sample]) -> None:
             f"label '{label}' cannot be trained on: {found} in the training part, need at "
             "least two classes; train another label (--set model.task=density) or add exams"
         )
-
-
-def _begin_with(model: nn.Module, start: Path, takes: tuple[str, ...]) -> None:
-    other, card, _ = load_checkpoint(start)
-    state = other.state_dict()
-    if isinstance(getattr(model, "encoder", None), Encoder) and hasattr(other, "image_tower"):
-        state = tower_as_encoder(state)
-        takes = ("encoder.",)
-    state = {k: v for k, v in state.items() if not takes or k.startswith(takes)}
-    try:
-        fit = model.load_state_dict(state, strict=False)
-    except RuntimeError as error:  # another shape
-        reason = str(error).splitlines()[-1].strip()
-        raise TrainingError(f"{start}: {card.recipe} does not fit: {reason}") from error
-    lacking = [k for k in fit.missing_keys if takes and k.startswith(takes)]
-    if lacking or (takes and fit.unexpected_keys):
-        name = (lacking or fit.unexpected_keys)[0]
-        raise TrainingError(f"{start}: the weights of {card.recipe} do not fit at '{name}'")
-    if fit.missing_keys and len(fit.missing_keys) == len(model.state_dict()):
-        raise TrainingError(f"{start}: no weight of {card.recipe} has a place in this model")
 
 
 def _terms(manifest: Manifest, start: Path | None) -> tuple[str, bool]:
