@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from fourview.checkpoint.card import DESCRIPTION
+from fourview.checkpoint.convert import published_names
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
 from fourview.feeds.context import ContextMaps
@@ -66,6 +67,7 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
 
     def needed(name: str, folder: Path) -> Path:
         if not _is_whole(folder):
+            _require_trainable(name, recipe)
             train_chain(
                 replace(find_recipe(name), split=recipe.split),  # or it would have seen our test
                 manifest,
@@ -107,6 +109,20 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
         progress=progress,
         say=say,
     )
+
+
+def _require_trainable(name: str, recipe: Recipe) -> None:
+    """Weights of others cannot be trained here: they are converted, and named by whoever has them.
+
+    Raises:
+        TrainingError: They are of that kind.
+    """
+    weights = name.partition(":")[2]
+    if weights in published_names():
+        raise TrainingError(
+            f"'{recipe.name}' begins with the published weights '{weights}'; get them from their "
+            f"authors, run: fourview convert FILE --as {weights} -o DIR, and add --start DIR"
+        )
 
 
 def checkpoint_of(run: Path) -> Path:
