@@ -3,6 +3,7 @@
 recipe.json            the recipe with every value
 environment.json       versions, device, processes, threads
 split.json             patients by part, where the manifest had no split
+start.json             which weights another run gave, and which began anew
 log.jsonl              a line a step (loss and its parts) and a line an epoch (validation)
 checkpoints/last       to go on from
 checkpoints/best       model.safetensors, model.json
@@ -17,6 +18,7 @@ from pathlib import Path
 RECIPE = "recipe.json"
 ENVIRONMENT = "environment.json"
 SPLIT = "split.json"
+BEGUN = "start.json"
 LOG = "log.jsonl"
 LAST = Path("checkpoints") / "last"
 BEST = Path("checkpoints") / "best"

@@ -13,8 +13,13 @@ import fourview
 from factory import box_batch, caption_batch, exam_batch, patch_batch, region_batch
 from fourview.checkpoint.card import load_checkpoint, save_checkpoint
 from fourview.contract import ExamBatch, ModelFamily, ModelOutput, task
+from fourview.errors import FourviewError
 from fourview.models.find import family_names, find_family
 from fourview.preprocess.spec import pixel_spec
+from fourview.study.start import starting_from
+from fourview.train.begin import begin_with
+from fourview.train.optimise import make_optimizer
+from fourview.train.recipe import OptimizerConfig, Recipe
 
 FAMILIES = [find_family(name) for name in family_names()]
 READERS = [family for family in FAMILIES if family.kind == "read"]
@@ -213,3 +218,75 @@ def test_every_config_field_is_mentioned_by_the_code(family):
     for name in _all_fields(family.tiny_config):
         last = name.rpartition(".")[2]
         assert f".{last}" in code, f"{family.name}: nothing reads {name}"
+
+
+def begun_from(family: ModelFamily, stage: str, config: Any, folder: Path):
+    """A tiny run's network and objective that begin with the weights kept in ``folder``."""
+    recipe = Recipe(
+        name=f"{family.name}:tiny",
+        family=family.name,
+        model=config,
+        pixel_spec=family.pixel_spec,
+        stage=stage,
+        optimizer=OptimizerConfig(lr=0.0),
+        seed=7,
+    )
+    recipe = starting_from(recipe, folder)
+    torch.manual_seed(recipe.seed)
+    model = family.build(recipe.model)
+    begun = begin_with(model, recipe, folder)
+    objective = family.stages[stage].objective(model, recipe.objective)
+    return objective, make_optimizer(objective, recipe.optimizer), begun
+
+
+@every_family
+def test_starts_from_a_run_of_its_own(family, tmp_path):
+    """With a learning rate of 0 the weights that were given come out."""
+    given = built(family)
+    keep(given, family, tmp_path)
+    for stage in family.stages:
+        objective, optimizer, begun = begun_from(family, stage, family.tiny_config, tmp_path)
+        assert not begun.anew
+        objective(batch_for(family, "0123", "02", "13")).total.backward()
+        optimizer.step()
+        for name, weight in objective.model.named_parameters():
+            assert torch.equal(weight, given.state_dict()[name]), name
+
+
+@every_reader
+def test_weights_of_other_classes_begin_anew_and_are_named(family, tmp_path):
+    other = next((t for t in ("density", "abnormality") if can_be_asked(family, t)), None)
+    if other is None:
+        pytest.skip(f"{family.name} has one task")
+    given = built(family)
+    keep(given, family, tmp_path)
+    config = replace(family.tiny_config, task=other)
+    stage = list(family.stages)[-1]
+    objective, _, begun = begun_from(family, stage, config, tmp_path)
+    state = objective.model.state_dict()
+    assert begun.anew
+    assert set(begun.anew) | set(begun.taken) == set(state)
+    for name in begun.taken:
+        assert torch.equal(state[name], given.state_dict()[name]), name
+    for name in begun.anew:
+        assert state[name].shape != given.state_dict()[name].shape, name
+
+
+def can_be_asked(family: ModelFamily, name: str) -> bool:
+    """Whether a network of the family is built for another task, with other classes."""
+    try:
+        other = family.build(replace(family.tiny_config, task=name)).state_dict()
+    except (FourviewError, ValueError):
+        return False
+    return any(other[k].shape != v.shape for k, v in built(family).state_dict().items())
+
+
+def keep(model: torch.nn.Module, family: ModelFamily, folder: Path) -> None:
+    save_checkpoint(
+        folder,
+        model,
+        recipe=f"{family.name}:tiny",
+        family=family.name,
+        config=family.tiny_config,
+        spec=pixel_spec(family.pixel_spec),
+    )

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.io import savemat
 
 from fourview.errors import CheckpointError, RecipeError
 from fourview.nn.encoder import EncoderConfig
@@ -97,3 +98,37 @@ def test_a_region_encoder_says_how_long_its_codes_are():
     network = EncoderConfig(name="vgg_m_128", weights="none")
     encoder = RegionEncoder(RegionEncoderConfig(network=network))
     assert encoder.dim == 128 and not encoder.is_grid
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_matconvnet_file_is_read_as_it_is(network, tmp_path, old):
+    """The network's own weights written as MatConvNet lays them out give the same codes."""
+    state = {k: v.numpy() for k, v in network.state_dict().items()}
+    layers = []
+    for name in (*GRIDS, "fc6", "fc7", "fc8"):
+        weight = state[f"{name}.weight"]
+        weight = weight.reshape(len(weight), 512, 6, 6) if name == "fc6" else weight
+        weight = weight[:, :, None, None] if weight.ndim == 2 else weight
+        filters = weight.transpose(2, 3, 1, 0)
+        if name == "conv1":
+            filters = filters[:, :, ::-1]  # red first
+        biases = state[f"{name}.bias"][None]
+        cell = np.empty(2, dtype=object)
+        cell[:] = [filters, biases]
+        held = {"filters": filters, "biases": biases} if old else {"weights": cell}
+        layers += [{"type": "conv", "name": name, **held}, {"type": "relu", "name": f"relu_{name}"}]
+    listed = np.empty(len(layers), dtype=object)
+    listed[:] = layers
+    normal = {"averageImage": state["mean"][::-1].transpose(1, 2, 0)}
+    content = {"normalization": normal} if old else {"meta": {"normalization": normal}}
+    savemat(tmp_path / "vgg.mat", {"layers": listed, **content})
+    read = vgg_m_128(str(tmp_path / "vgg.mat")).eval()
+    pixels = torch.rand(2, 1, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(read(pixels), network(pixels))
+
+
+def test_another_mat_file_is_refused_in_one_line(tmp_path):
+    savemat(tmp_path / "other.mat", {"x": np.zeros(3)})
+    with pytest.raises(CheckpointError, match=r"other\.mat: no model of MatConvNet"):
+        vgg_m_128(str(tmp_path / "other.mat"))

@@ -13,13 +13,36 @@ from fourview.nn.image_tower import ImageTowerConfig
 from fourview.preprocess.spec import pixel_spec
 from fourview.recipes import mvccl
 from fourview.study.start import starting_from
-from fourview.train.run import _begin_with
+from fourview.train.begin import begin_with
+from fourview.train.recipe import Recipe
 
 TOWERS = {
     "small": ImageTowerConfig(name="small", weights="none", widths=(4, 4, 8, 8, 8)),
     "transformer": ImageTowerConfig(name="vit_tiny_patch16_224", weights="none", size=(224, 224)),
     "timm": ImageTowerConfig(name="mobilenetv3_small_050", weights="none"),
 }
+
+
+def keep_tiny(folder, family: str, config) -> None:
+    """A checkpoint of a family with random weights."""
+    found = find_family(family)
+    save_checkpoint(
+        folder,
+        found.build(config),
+        recipe=f"{family}:tiny",
+        family=family,
+        config=config,
+        spec=pixel_spec(found.pixel_spec),
+    )
+
+
+def tiny_recipe(family: str, config) -> Recipe:
+    return Recipe(
+        name=f"{family}:tiny",
+        family=family,
+        model=config,
+        pixel_spec=find_family(family).pixel_spec,
+    )
 
 
 def pretrained(folder, tower: ImageTowerConfig, family: str = "clip") -> torch.nn.Module:
@@ -46,7 +69,9 @@ def test_the_encoder_sees_what_the_tower_saw(kind, tmp_path):
     recipe = starting_from(mvccl.mini(), tmp_path)
     assert recipe.starts_from == "clip:tiny"
     network = find_family("mvccl").build(recipe.model).eval()
-    _begin_with(network, tmp_path, ())
+    begun = begin_with(network, recipe, tmp_path)
+    assert begun.taken
+    assert not any(name.startswith("encoder.") for name in begun.anew)
     batch = exam_batch("0123", size=(192, 96))
     with torch.no_grad():
         tokens = model.image_tower(batch.pixels).tokens
@@ -58,6 +83,25 @@ def test_the_encoder_sees_what_the_tower_saw(kind, tmp_path):
 
 def test_a_tower_of_another_size_is_refused_by_name(tmp_path):
     pretrained(tmp_path, TOWERS["small"])
-    network = find_family("mvccl").build(mvccl.mini().model)  # other widths
+    recipe = mvccl.mini()
+    network = find_family("mvccl").build(recipe.model)  # other widths
     with pytest.raises(TrainingError, match="clip:tiny does not fit"):
-        _begin_with(network, tmp_path, ())
+        begin_with(network, recipe, tmp_path)
+
+
+def test_another_network_of_the_same_family_is_refused_by_name(tmp_path):
+    family = find_family("gmic")
+    narrow = replace(family.tiny_config, attention_dim=4)
+    keep_tiny(tmp_path, "gmic", narrow)
+    recipe = tiny_recipe("gmic", family.tiny_config)
+    with pytest.raises(
+        TrainingError, match=r"gmic:tiny does not fit: '.*' is .* there and .* here"
+    ):
+        begin_with(family.build(recipe.model), recipe, tmp_path)
+
+
+def test_a_run_without_any_common_weight_is_refused(tmp_path):
+    keep_tiny(tmp_path, "gmic", find_family("gmic").tiny_config)
+    recipe = tiny_recipe("frcnn", find_family("frcnn").tiny_config)
+    with pytest.raises(TrainingError, match="no weight of gmic:tiny has a place in 'frcnn:tiny'"):
+        begin_with(find_family("frcnn").build(recipe.model), recipe, tmp_path)

@@ -1,6 +1,7 @@
 """``fourview train``: a recipe, a manifest and a store to a run folder."""
 
 import json as jsonlib
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -54,8 +55,10 @@ def train(
         trials: Train it so many times with learning rates drawn from its optimizer.search, in
             OUT/trial-00 and so on; OUT/search.json lists them, the best on the validation part
             first.
-        start: Run or checkpoint to begin with; without it the recipe's starts_from is trained in
-            OUT/starts_from first. A probe takes its image tower and pixel spec from it.
+        start: Run or checkpoint to begin with, such as one of the same family trained on other
+            data; which tensors begin anew (those of other classes) is printed and kept in
+            start.json. Without it the recipe's starts_from, if any, is trained in OUT/starts_from
+            first. A probe takes its image tower and pixel spec from it.
         context: Run or checkpoint whose heatmaps are read; without it the recipe's context is
             trained in OUT/context first.
         workers: Processes that read the store.
@@ -84,6 +87,7 @@ def train(
                 cache_bytes=int(cache_gb * GIBIBYTE),
                 progress=update,
                 before=Before(start=start, context=context),
+                say=lambda line: print(line, file=sys.stderr),
             )
 
         if trials is None:

@@ -17,9 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fourview.errors import CheckpointError, RecipeError
+from fourview.nn.pretrained import input_statistics, require_weights
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of torchvision's and timm's ImageNet weights
-IMAGENET_STD = (0.229, 0.224, 0.225)
 SMALL = "small"
 VIT_MODULE = "timm.models.vision_transformer"
 PROBE_CELLS, PROBE_IMAGES = 8, 4  # enough that the three kinds of padding cannot be mixed up
@@ -31,18 +30,20 @@ class EncoderConfig:
     """Which encoder, and where its weights start.
 
     Attributes:
-        name: ``small``, or the name of a timm model such as efficientnet_b0.
-        weights: ``none`` (random), ``imagenet`` (timm's, from its hub or its local cache), or the
-            path of a safetensors file or state dict with the encoder's own names.
-        mean: Subtracted from each of three equal channels; ImageNet's unless the weights differ.
-        std: Divides each channel after that.
+        name: ``small``, or the name of a timm model such as efficientnet_b0, with the tag of its
+            weights or without: efficientnet_b0.ra_in1k.
+        weights: ``none`` (random), ``imagenet`` (timm's for that name, from its hub or its local
+            cache), or the path of a safetensors file or state dict with the encoder's own names.
+        mean: Subtracted from each of three equal channels; None takes what timm has for the
+            network, such as ImageNet's.
+        std: Divides each channel after that; None as for ``mean``.
         widths: Channels of the five layers of ``small``; others ignore it.
     """
 
     name: str = "efficientnet_b0"
     weights: str = "imagenet"
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
     widths: tuple[int, ...] = SMALL_WIDTHS
 
 
@@ -60,8 +61,9 @@ class Encoder(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.body, self.dim, self.stride = _build_body(config)
-        self.register_buffer("mean", torch.tensor(config.mean).reshape(1, 3, 1, 1), False)
-        self.register_buffer("std", torch.tensor(config.std).reshape(1, 3, 1, 1), False)
+        mean, std = input_statistics(config.name, config.mean, config.std)
+        self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1), False)
+        self.register_buffer("std", torch.tensor(std).reshape(1, 3, 1, 1), False)
 
     def forward(
         self, pixels: Float[Tensor, "image 1 row col"]
@@ -153,6 +155,8 @@ def _build_body(config: EncoderConfig) -> tuple[nn.Module, int, int]:
     if not timm.is_model(config.name):
         near = ", ".join(timm.list_models(f"*{config.name.split('_')[0]}*")[:8])
         raise RecipeError(f"timm has no model '{config.name}'; near ones: {near or 'none'}")
+    if config.weights != "none":
+        require_weights(config.name, config.weights)
     kind = _VitBody if is_vit(config.name) else _TimmBody
     body = kind(config.name, pretrained=False)
     if config.weights == "imagenet":

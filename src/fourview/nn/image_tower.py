@@ -26,14 +26,13 @@ from torch import Tensor, nn
 
 from fourview.errors import CheckpointError, RecipeError
 from fourview.nn.encoder import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     SMALL_WIDTHS,
     Encoder,
     EncoderConfig,
     is_vit,
     load_encoder_weights,
 )
+from fourview.nn.pretrained import input_statistics, require_weights
 
 DINOV2 = "vit_base_patch14_reg4_dinov2"
 
@@ -51,9 +50,9 @@ class ImageTowerConfig:
         pooled: Feature of an image: ``mean`` of the tokens, ``cls`` (the class token after the last
             LayerNorm), or ``all``, the mean of all tokens with class and registers before that
             norm, as MaMA's code has it. Convolutional encoders have ``mean`` only.
-        mean: Subtracted from each of three equal channels; ImageNet's unless the weights differ
-            (the papers' code takes 0.5).
-        std: Divides each channel after that (the papers' code: 0.5).
+        mean: Subtracted from each of three equal channels; None takes what timm has for the
+            network (the papers' code takes 0.5).
+        std: Divides each channel after that; None as for ``mean`` (the papers' code: 0.5).
         widths: Channels of ``small``.
         depth: Blocks of a transformer; None takes all.
         checkpointing: Compute blocks again in the backward pass instead of keeping them.
@@ -63,8 +62,8 @@ class ImageTowerConfig:
     weights: str = "pretrained"
     size: tuple[int, int] = (518, 518)
     pooled: Literal["mean", "cls", "all"] = "mean"
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
     widths: tuple[int, ...] = SMALL_WIDTHS
     depth: int | None = None
     checkpointing: bool = False
@@ -161,8 +160,9 @@ class _Transformer(nn.Module):
         network.set_grad_checkpointing(config.checkpointing)
         self.norm, network.norm = network.norm, nn.Identity()
         self.network = network
-        self.register_buffer("mean", torch.tensor(config.mean).reshape(1, 3, 1, 1), False)
-        self.register_buffer("std", torch.tensor(config.std).reshape(1, 3, 1, 1), False)
+        mean, std = input_statistics(config.name, config.mean, config.std)
+        self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1), False)
+        self.register_buffer("std", torch.tensor(std).reshape(1, 3, 1, 1), False)
 
     def forward(self, pixels: Float[Tensor, "image 1 row col"]) -> ImageFeatures:
         rows, cols = (-(-side // p) for side, p in zip(pixels.shape[2:], self.patch, strict=True))
@@ -177,6 +177,8 @@ class _Transformer(nn.Module):
 
 
 def _make_vit(config: ImageTowerConfig) -> Any:
+    if config.weights != "none":
+        require_weights(config.name, config.weights)
     options: dict[str, Any] = {} if config.depth is None else {"depth": config.depth}
     options |= {"img_size": config.size, "dynamic_img_size": True, "dynamic_img_pad": True}
     try:

@@ -1,9 +1,15 @@
 """VGG-M-128, the network whose last hidden layer has 128 units, and its weights from Caffe's.
 
 Chatfield, Simonyan, Vedaldi, Zisserman 2014, Return of the Devil in the Details, BMVC,
-arXiv:1405.3531: "CNN-M" with an fc7 of 128. Its weights were published for Caffe only, under terms
-for research; they are not shipped. ``convert_vgg_m`` makes a file of them from the arrays that a
-user took out of the Caffe model.
+arXiv:1405.3531: "CNN-M" with an fc7 of 128. Its weights were published for Caffe and, converted
+from there, for MatConvNet (``imagenet-vgg-m-128.mat``), under terms for research; they are not
+shipped. A ``.mat`` file of MatConvNet is read as it is; ``convert_vgg_m`` makes a file from the
+arrays that a user took out of the Caffe model.
+
+MatConvNet: ``layers``, a cell of structs with ``name`` and ``weights`` (filters as (row, col, in,
+            out) and biases; older files have ``filters`` and ``biases``), dense layers as filters
+            too, channels red, green, blue; the mean image as ``meta.normalization.averageImage``
+            (older: ``normalization``), (row, col, 3).
 """
 
 from collections.abc import Mapping
@@ -15,6 +21,7 @@ import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from scipy.io import loadmat
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,6 +34,7 @@ LEVELS = 255.0  # the network was trained on 8-bit values
 MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet, where no mean image is given
 CONV = ("conv1", "conv2", "conv3", "conv4", "conv5")
 DENSE = ("fc6", "fc7", "fc8")
+_WITH_WEIGHTS = (*CONV, *DENSE)
 
 
 class VggM128(nn.Module):
@@ -91,7 +99,7 @@ def across_channels(
 
 
 def vgg_m_128(weights: str = "none") -> VggM128:
-    """The network with random weights, or with those of a file that ``convert_vgg_m`` wrote.
+    """The network with random weights, with a ``.mat`` of MatConvNet, or with a converted file.
 
     Raises:
         RecipeError: Weights are asked for by name; none can be fetched.
@@ -99,11 +107,14 @@ def vgg_m_128(weights: str = "none") -> VggM128:
     """
     if weights == "imagenet":
         raise RecipeError(
-            f"{NAME}: its ImageNet weights cannot be fetched; convert the Caffe model's arrays "
-            "with fourview.nn.vgg_m.convert_vgg_m and give that file as encoder.weights, or none"
+            f"{NAME}: its ImageNet weights cannot be fetched; give MatConvNet's file "
+            "imagenet-vgg-m-128.mat as encoder.weights, or one that "
+            "fourview.nn.vgg_m.convert_vgg_m wrote, or none"
         )
     model = VggM128()
-    if weights != "none":
+    if Path(weights).suffix == ".mat":
+        model.load_state_dict(_state_of(_matconvnet_arrays(Path(weights)), Path(weights)))
+    elif weights != "none":
         try:
             model.load_state_dict(load_file(weights), strict=True)
         except (OSError, SafetensorError, RuntimeError) as error:
@@ -131,6 +142,33 @@ def convert_vgg_m(npz: Path, out: Path) -> None:
         raise CheckpointError(f"{npz}: cannot be read as arrays: {error}") from error
     with whole(out) as draft:
         save_file(_state_of(arrays, npz), draft)
+
+
+def _matconvnet_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of a MatConvNet file under Caffe's names, laid out as Caffe has them."""
+    try:
+        file = loadmat(path, struct_as_record=False, squeeze_me=True, chars_as_strings=True)
+        layers = [each for each in np.atleast_1d(file["layers"]) if str(each.name) in _WITH_WEIGHTS]
+        arrays = {}
+        for layer in layers:
+            pair = getattr(layer, "weights", None)
+            filters, biases = (layer.filters, layer.biases) if pair is None else pair
+            filters = np.asarray(filters)
+            filters = filters.reshape((1,) * (4 - filters.ndim) + filters.shape)
+            swapped = filters.transpose(3, 2, 0, 1)
+            dense = layer.name in DENSE
+            arrays[f"{layer.name}.weight"] = swapped.reshape(len(swapped), -1) if dense else swapped
+            arrays[f"{layer.name}.bias"] = np.ravel(biases)
+        arrays["conv1.weight"] = arrays["conv1.weight"][:, ::-1]  # red first -> blue first
+        normal = file["meta"].normalization if "meta" in file else file["normalization"]
+        mean = np.asarray(normal.averageImage, dtype=np.float32)
+        arrays["mean"] = mean[::-1] if mean.ndim == 1 else mean.transpose(2, 0, 1)[::-1]
+    except (OSError, KeyError, AttributeError, TypeError, ValueError, IndexError) as error:
+        raise CheckpointError(
+            f"{path}: no model of MatConvNet with the layers of {NAME} ({error}); "
+            "need imagenet-vgg-m-128.mat"
+        ) from error
+    return arrays
 
 
 def _state_of(arrays: Mapping[str, np.ndarray], where: Path) -> dict[str, Tensor]:

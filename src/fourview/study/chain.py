@@ -7,12 +7,14 @@ OUT/context         the run of ``recipe.context``, trained here; of one that is 
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import polars as pl
 
+from fourview.checkpoint.convert import published_names
 from fourview.disk import copy_file, whole_folder
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
@@ -41,7 +43,7 @@ class Before:
     """Runs that are there already and need not be trained.
 
     Attributes:
-        start: Run or checkpoint to begin with, in place of the recipe's ``starts_from``.
+        start: Run or checkpoint to begin with, in place of the recipe's ``starts_from`` if any.
         context: Run or checkpoint of the context network.
     """
 
@@ -52,7 +54,7 @@ class Before:
 NOTHING = Before()
 
 
-def train_chain(
+def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the machine
     recipe: Recipe,
     manifest: Manifest,
     store: Store,
@@ -63,6 +65,7 @@ def train_chain(
     cache_bytes: int,
     progress: Progress | None = None,
     before: Before = NOTHING,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Train ``recipe`` in ``out``; what it needs is trained below it if missing.
 
@@ -72,6 +75,7 @@ def train_chain(
 
     def needed(name: str, folder: Path) -> Path:
         if not _is_whole(folder):
+            _require_trainable(name, recipe)
             train_chain(
                 replace(find_recipe(name), split=recipe.split),  # or it would have seen our test
                 manifest,
@@ -82,6 +86,7 @@ def train_chain(
                 cache_bytes=cache_bytes,
                 progress=progress,
                 before=Before(context=before.context),
+                say=say,
             )
         return folder / BEST
 
@@ -89,9 +94,10 @@ def train_chain(
         if given is not None:
             require_same_split(given, recipe, manifest, store)
     start = None
-    if recipe.starts_from is not None:
-        given = before.start
-        start = checkpoint_of(given) if given else needed(recipe.starts_from, out / STARTS_FROM)
+    if before.start is not None:
+        start = checkpoint_of(before.start)
+    elif recipe.starts_from is not None:
+        start = needed(recipe.starts_from, out / STARTS_FROM)
     context: Said | None = None
     if recipe.context is not None:
         folder, given = out / CONTEXT, before.context
@@ -109,7 +115,22 @@ def train_chain(
         machine=machine,
         cache_bytes=cache_bytes,
         progress=progress,
+        say=say,
     )
+
+
+def _require_trainable(name: str, recipe: Recipe) -> None:
+    """Weights of others cannot be trained here: they are converted, and named by whoever has them.
+
+    Raises:
+        TrainingError: They are of that kind.
+    """
+    weights = name.partition(":")[2]
+    if weights in published_names():
+        raise TrainingError(
+            f"'{recipe.name}' begins with the published weights '{weights}'; get them from their "
+            f"authors, run: fourview convert FILE --as {weights} -o DIR, and add --start DIR"
+        )
 
 
 def require_same_split(run: Path, recipe: Recipe, manifest: Manifest, store: Store) -> None:

@@ -23,7 +23,8 @@ class Trial:
     Attributes:
         lr: Its learning rate.
         run: Its folder.
-        value: Validation AUC or loss of its best epoch, as the recipe selects; NaN where unknown.
+        value: What the recipe selects by, of its best epoch: validation AUC, loss or a part of it;
+            NaN where unknown.
     """
 
     lr: float
@@ -70,7 +71,7 @@ def search(
         run = out / f"trial-{index:02d}"
         train_one(replace(recipe, optimizer=replace(recipe.optimizer, lr=lr)), run)
         trials.append(Trial(lr=lr, run=run, value=best_value(recipe, run)))
-    sign = 1 if recipe.select == "loss" else -1
+    sign = -1 if recipe.select == "auc" else 1
     trials.sort(key=lambda t: math.inf if math.isnan(t.value) else sign * t.value)
     rows = [{"lr": t.lr, "run": t.run.name, recipe.select: _or_none(t.value)} for t in trials]
     write_text(out / FOUND, json.dumps({"best": rows[0], "trials": rows}, indent=2) + "\n")
@@ -78,9 +79,13 @@ def search(
 
 
 def best_value(recipe: Recipe, run: Path) -> float:
-    """Validation loss or AUC of the checkpoint that a run kept; NaN where it had none."""
+    """What the recipe selects by, of the checkpoint that a run kept; NaN where it had none."""
     kept = [line for line in read_log(run) if line["kind"] == "epoch" and line["best"]]
-    value = kept[-1][f"validation_{recipe.select}"] if kept else None
+    if not kept:
+        return math.nan
+    row, select = kept[-1], recipe.select
+    named = f"validation_{select}"
+    value = row[named] if named in row else row["validation_parts"].get(select)
     return math.nan if value is None else float(value)
 
 

@@ -16,19 +16,19 @@ def starting_from(recipe: Recipe, run: Path) -> Recipe:
     """The recipe with the image tower, and the pixels, of a run or checkpoint it is to start from.
 
     A model with an encoder of its own takes the run's image tower as that encoder and keeps its own
-    pixels. A recipe whose model has neither is given back as it is.
+    pixels. Any other recipe keeps its model: ``train.begin`` says whether the weights fit it.
 
     Raises:
         CheckpointError: There is no checkpoint.
         RecipeError: The run has no image tower.
     """
-    names = {f.name for f in fields(recipe.model)}
-    if "encoder" in names:
-        return _with_encoder(recipe, run)
-    if "image" not in names:
-        return recipe
     folder = checkpoint_of(run)
     card = read_card(folder)
+    names = {f.name for f in fields(recipe.model)}
+    if "encoder" in names and card.family != recipe.family:
+        return _with_encoder(recipe, run)
+    if "image" not in names:
+        return replace(recipe, starts_from=card.recipe)
     theirs = card.config.get("image")
     if not isinstance(theirs, dict) or not is_dataclass(recipe.model.image):
         raise RecipeError(

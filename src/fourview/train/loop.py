@@ -146,6 +146,7 @@ class Loop:
         )
         for step, batch in enumerate(batches_of_epoch, start=start):
             terms, rate = self._step(epoch, step, batch.to(self.accelerator.device))
+            self._require_part(terms)
             self.position = replace(
                 self.position,
                 epoch=epoch,
@@ -157,7 +158,7 @@ class Loop:
             if self.position.total_steps % self.machine.save_every == 0:
                 self._save()
         found = self._validate()
-        self.schedule.after_epoch(found.loss)
+        self.schedule.after_epoch(found.loss_of(self.recipe.select))
         best = self._keep_best(epoch, found)
         self.position = replace(self.position, epoch=epoch + 1, step=0)
         if self.accelerator.is_main_process:
@@ -181,6 +182,15 @@ class Loop:
         self.optimizer.step()
         self.schedule.after_step()
         return terms, rate
+
+    def _require_part(self, terms: LossTerms) -> None:
+        """A part of the loss that chooses checkpoints must be one that this objective has."""
+        known = ("loss", "auc", *terms.parts)
+        if self.recipe.select not in known:
+            raise TrainingError(
+                f"select is '{self.recipe.select}', need one of {', '.join(known)}; "
+                "name one with --set select=NAME"
+            )
 
     def _backward(self, batch: Any) -> LossTerms:
         """The loss of a batch, its gradients added to the weights'."""
@@ -232,7 +242,7 @@ class Loop:
         )
 
     def _keep_best(self, epoch: int, found: Validation) -> bool:
-        value = found.loss if self.recipe.select == "loss" else -found.auc
+        value = found.value_of(self.recipe.select)
         first = self.position.best_epoch < 0
         if not (first or value < self.position.best_value):
             return False

@@ -45,10 +45,11 @@ class ScheduleConfig:
     """How the learning rate changes.
 
     Attributes:
-        name: ``plateau`` multiplies it by ``factor`` when the validation loss has not fallen for
-            more than ``patience`` epochs; ``one_cycle`` rises for ``warmup`` of the steps and falls
-            as a cosine; ``warmup_cosine`` rises in a straight line from ``lowest`` for ``warmup``
-            of the steps and falls as half a cosine to it; ``constant`` leaves it.
+        name: ``plateau`` multiplies it by ``factor`` when the loss that ``Recipe.select`` names has
+            not fallen on the validation part for more than ``patience`` epochs; ``one_cycle`` rises
+            for ``warmup`` of the steps and falls as a cosine; ``warmup_cosine`` rises in a straight
+            line from ``lowest`` for ``warmup`` of the steps and falls as half a cosine to it;
+            ``constant`` leaves it.
         factor: Of ``plateau``.
         patience: Of ``plateau``, in epochs.
         warmup: Of ``one_cycle`` and ``warmup_cosine``, as a part of all steps.
@@ -114,7 +115,10 @@ class Recipe:
         epochs: Passes over the training part.
         precision: ``float32``, or ``bfloat16`` for forward passes (weights stay float32).
         seed: Of weights, order, augmentation and dropout.
-        select: The checkpoint kept as best has the lowest validation loss, or highest AUC.
+        select: What the validation part chooses the checkpoint by: ``loss``, the lowest total;
+            ``auc``, the highest; or the lowest of one part of the loss by its name, such as
+            ``cross_entropy``. A plateau is one of the same loss, and of the total where it is
+            ``auc``.
         split: Used where the manifest has none.
         contrast: How a stage that compares samples with each other computes its batch.
         starts_from: Recipe whose best checkpoint this one begins with.
@@ -137,7 +141,7 @@ class Recipe:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
-    select: Literal["loss", "auc"] = "loss"
+    select: str = "loss"
     split: SplitConfig = field(default_factory=SplitConfig)
     contrast: ContrastConfig = field(default_factory=ContrastConfig)
     starts_from: str | None = None

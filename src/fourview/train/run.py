@@ -1,17 +1,17 @@
 """One run from a recipe to a folder with weights, predictions, operating points and results."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import torch
-from torch import nn
 
 from fourview.checkpoint.card import load_checkpoint, read_card
-from fourview.contract import ModelFamily, Objective, Task, task
+from fourview.contract import Objective, Task, task
 from fourview.disk import write_text
 from fourview.entities import SIDES, SLOTS, Manifest
 from fourview.errors import TrainingError
@@ -23,13 +23,22 @@ from fourview.fingerprint import digest_of_text
 from fourview.manifest.manifest import manifest_hash
 from fourview.manifest.split import assign_split
 from fourview.models.find import find_family
-from fourview.nn.image_tower import tower_as_encoder
 from fourview.predict.engine import Engine
 from fourview.predict.frozen import with_codes
 from fourview.predict.network import REGION_RULE, Network
-from fourview.run_files import BEST, ENVIRONMENT, LOG, OPERATING_POINTS, PREDICTIONS, RECIPE, SPLIT
+from fourview.run_files import (
+    BEGUN,
+    BEST,
+    ENVIRONMENT,
+    LOG,
+    OPERATING_POINTS,
+    PREDICTIONS,
+    RECIPE,
+    SPLIT,
+)
 from fourview.store.said import Said
 from fourview.store.store import Store
+from fourview.train.begin import Begun, begin_with
 from fourview.train.loop import Loop, Machine, Progress, Provenance
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import environment
@@ -51,6 +60,7 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     machine: Machine | None = None,
     cache_bytes: int = 0,
     progress: Progress | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Train, and measure on the parts that were not trained on.
 
@@ -60,11 +70,12 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
         store: Their pixels, of the recipe's spec.
         out: The run's folder.
         resume: Go on where the folder says; without it the folder must be new or empty.
-        start: Checkpoint folder to begin with, of ``recipe.starts_from``.
+        start: Checkpoint folder to begin with; what is taken of it stands in ``start.json``.
         context: Heatmaps of ``recipe.context``, by another network.
         machine: What belongs to the machine.
         cache_bytes: Keep a part's pixels in memory where they take no more than this.
         progress: Called with what is done, how much, and of how much.
+        say: Called with a line that a person should see, such as which weights begin anew.
 
     Returns:
         The folder of the best checkpoint.
@@ -83,7 +94,10 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     _require_samples(recipe, parts[TRAIN])
     out.mkdir(parents=True, exist_ok=True)
     _write_plan(out, recipe, manifest)
-    objective = _objective(recipe, start)
+    objective, begun = _objective(recipe, start)
+    if begun is not None:
+        write_text(out / BEGUN, json.dumps(asdict(begun), indent=1) + "\n")
+        say(str(begun))
     parts = _with_codes(parts, recipe, objective, progress)
     loop = Loop(
         recipe,
@@ -116,15 +130,14 @@ def _with_codes(
     return coded
 
 
-def _objective(recipe: Recipe, start: Path | None) -> Objective:
-    """The stage's objective around its network, with random weights or those it begins with."""
+def _objective(recipe: Recipe, start: Path | None) -> tuple[Objective, Begun | None]:
+    """The stage's objective around its network, and what of its weights ``start`` gave."""
     family = find_family(recipe.family)
     stage = family.stages[recipe.stage]
     torch.manual_seed(recipe.seed)  # initial weights
     model = family.build(recipe.model)
-    if start is not None:
-        _begin_with(model, family, start, stage.takes)
-    return stage.objective(model, recipe.objective)
+    begun = None if start is None else begin_with(model, recipe, start)
+    return stage.objective(model, recipe.objective), begun
 
 
 def _provenance(
@@ -216,26 +229,6 @@ def _require_labels(asked: Task, samples: Sequence[Sample]) -> None:
             f"label '{label}' cannot be trained on: {found} in the training part, need at "
             "least two classes; train another label (--set model.task=density) or add exams"
         )
-
-
-def _begin_with(model: nn.Module, family: ModelFamily, start: Path, takes: tuple[str, ...]) -> None:
-    other, card, theirs = load_checkpoint(start)
-    state = other.state_dict()
-    if (family.backbone, theirs.backbone) == ("encoder", "image_tower"):
-        state = tower_as_encoder(state)
-        takes = ("encoder.",)
-    state = {k: v for k, v in state.items() if not takes or k.startswith(takes)}
-    try:
-        fit = model.load_state_dict(state, strict=False)
-    except RuntimeError as error:  # another shape
-        reason = str(error).splitlines()[-1].strip()
-        raise TrainingError(f"{start}: {card.recipe} does not fit: {reason}") from error
-    lacking = [k for k in fit.missing_keys if takes and k.startswith(takes)]
-    if lacking or (takes and fit.unexpected_keys):
-        name = (lacking or fit.unexpected_keys)[0]
-        raise TrainingError(f"{start}: the weights of {card.recipe} do not fit at '{name}'")
-    if fit.missing_keys and len(fit.missing_keys) == len(model.state_dict()):
-        raise TrainingError(f"{start}: no weight of {card.recipe} has a place in this model")
 
 
 def _terms(manifest: Manifest, start: Path | None) -> tuple[str, bool]:

@@ -1,8 +1,9 @@
 """Loss and AUC of a part that is not trained on."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -19,19 +20,30 @@ class Validation:
 
     Attributes:
         loss: Mean total loss over the samples; NaN where there are none.
+        parts: The same of each part of the loss, over the batches that have it.
         auc: Of findings, breasts or images, as the stage scores; of the suspicion where a task has
             one, else the mean of each class against the rest. NaN where undefined.
     """
 
     loss: float
     auc: float
+    parts: Mapping[str, float] = field(default_factory=dict)
 
-    def as_row(self) -> dict[str, float | None]:
+    def as_row(self) -> dict[str, Any]:
         """For the log: None where undefined, as JSON has no NaN."""
         return {
-            "validation_loss": None if math.isnan(self.loss) else self.loss,
-            "validation_auc": None if math.isnan(self.auc) else self.auc,
+            "validation_loss": _or_none(self.loss),
+            "validation_auc": _or_none(self.auc),
+            "validation_parts": {name: _or_none(value) for name, value in self.parts.items()},
         }
+
+    def loss_of(self, select: str) -> float:
+        """The loss that ``Recipe.select`` names; the total where it names the AUC."""
+        return self.loss if select in ("loss", "auc") else self.parts.get(select, math.nan)
+
+    def value_of(self, select: str) -> float:
+        """What the best checkpoint has the lowest of; NaN where undefined."""
+        return -self.auc if select == "auc" else self.loss_of(select)
 
 
 def validate(
@@ -44,6 +56,8 @@ def validate(
 ) -> Validation:
     """Run the objective over batches without training."""
     total, count = 0.0, 0
+    sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
     scores: list[Tensor] = []
     targets: list[Tensor] = []
     for samples, batch in batches:
@@ -54,13 +68,21 @@ def validate(
             terms = objective(batch.to(device))
         total += float(terms.total) * len(samples)
         count += len(samples)
+        for name, part in terms.parts.items():
+            sums[name] = sums.get(name, 0.0) + float(part) * len(samples)
+            counts[name] = counts.get(name, 0) + len(samples)
         scored = None if task is None else _scored(terms.output, batch, next(iter(task.labels)))
         if task is not None and scored is not None:
             scores.append((scored[0][:, :1] if task.is_suspicion else scored[0]).float().cpu())
             targets.append(scored[1].cpu())
     loss = total / count if count else math.nan
     auc = mean_auc(torch.cat(scores), torch.cat(targets)) if scores else math.nan
-    return Validation(loss=loss, auc=auc)
+    parts = {name: value / counts[name] for name, value in sums.items()}
+    return Validation(loss=loss, auc=auc, parts=parts)
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _scored(

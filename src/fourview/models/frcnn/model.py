@@ -24,7 +24,8 @@ from torchvision.ops import roi_pool
 
 from fourview.contract import NO_CLASS, DetectedBoxes, ExamBatch, ModelOutput, task
 from fourview.errors import CheckpointError
-from fourview.nn.encoder import IMAGENET_MEAN, IMAGENET_STD, load_encoder_weights
+from fourview.nn.encoder import load_encoder_weights
+from fourview.nn.pretrained import IMAGENET_MEAN, IMAGENET_STD
 
 BENIGN, MALIGNANT = 1, 2
 NUM_CLASSES = 3

@@ -1,0 +1,100 @@
+"""What the validation part chooses: the checkpoint that is kept, and when a plateau is one."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from factory import drawn_store, exam_batch
+from fourview.contract import ExamBatch, LossTerms, Objective
+from fourview.errors import TrainingError
+from fourview.feeds.samples import Sample
+from fourview.models.mvccl.model import TINY
+from fourview.train.recipe import OptimizerConfig, Recipe, ScheduleConfig, SplitConfig
+from fourview.train.run import train
+from fourview.train.run_folder import read_log
+from fourview.train.validate import Validation, validate
+
+RECIPE = Recipe(
+    name="mvccl:tiny",
+    family="mvccl",
+    model=TINY,
+    pixel_spec="mvccl-192x96",
+    batch=4,
+    epochs=4,
+    optimizer=OptimizerConfig(lr=3e-2),
+    schedule=ScheduleConfig(name="plateau", factor=0.5, patience=0),
+    split=SplitConfig(train=0.5, validation=0.25, test=0.25),
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return drawn_store(tmp_path_factory.mktemp("drawn"), num_patients=16)
+
+
+def of_epoch(line: dict, select: str) -> float:
+    """The value of a logged epoch that is to be the lowest."""
+    if select == "auc":
+        return -line["validation_auc"]
+    return line["validation_loss"] if select == "loss" else line["validation_parts"][select]
+
+
+@pytest.mark.parametrize("select", ["loss", "auc", "cross_entropy"])
+def test_the_best_is_the_best_so_far_of_what_is_named(data, tmp_path, select):
+    train(replace(RECIPE, select=select), *data, tmp_path)
+    best = math.inf
+    for line in (line for line in read_log(tmp_path) if line["kind"] == "epoch"):
+        value = of_epoch(line, select)
+        assert line["best"] == (value < best)
+        best = min(best, value)
+
+
+def test_a_plateau_is_one_of_the_cross_entropy_where_that_is_named(data, tmp_path):
+    """The rates of the log against a loop over the logged cross entropies."""
+    train(replace(RECIPE, select="cross_entropy", epochs=6), *data, tmp_path)
+    rate, best = RECIPE.optimizer.lr, math.inf
+    for epoch in range(6):
+        lines = [line for line in read_log(tmp_path) if line["epoch"] == epoch]
+        assert {line["lr"] for line in lines if line["kind"] == "step"} == {rate}
+        value = of_epoch(lines[-1], "cross_entropy")
+        rate = rate if value < best else rate * 0.5
+        best = min(best, value)
+    assert rate < RECIPE.optimizer.lr  # the plateau came, so the test says something
+
+
+def test_a_part_that_the_loss_does_not_have_is_refused_at_the_first_step(data, tmp_path):
+    with pytest.raises(TrainingError, match="select is 'bce', need one of loss, auc, cross_ent"):
+        train(replace(RECIPE, select="bce"), *data, tmp_path)
+
+
+class Told(Objective):
+    """Says the parts that it was told, whatever the batch."""
+
+    def __init__(self, terms: list[dict[str, float]]) -> None:
+        super().__init__(torch.nn.Identity())
+        self.terms = iter(terms)
+
+    def forward(self, batch: ExamBatch) -> LossTerms:  # noqa: ARG002
+        parts = {k: torch.tensor(v) for k, v in next(self.terms).items()}
+        return LossTerms(total=sum(parts.values(), start=torch.zeros(())), parts=parts)
+
+
+def test_parts_are_means_over_the_samples_of_the_batches_that_have_them():
+
+    batch = exam_batch("0123")
+    sample = Sample(exam_id="e", patient_id="p", images=(), slots=(), ranks=(), targets={})
+    told = [{"cross_entropy": 1.0, "similarity": 4.0}, {"cross_entropy": 2.5}]
+    found = validate(
+        Told(told), [([sample] * 2, batch), ([sample], batch)], None, device=torch.device("cpu")
+    )
+    assert found.parts == {"cross_entropy": pytest.approx(1.5), "similarity": 4.0}
+    assert found.loss == pytest.approx((2 * 5.0 + 2.5) / 3)
+
+
+def test_what_is_selected_by():
+    found = Validation(loss=3.0, auc=0.8, parts={"cross_entropy": 1.0})
+    assert [found.value_of(s) for s in ("loss", "auc", "cross_entropy")] == [3.0, -0.8, 1.0]
+    assert [found.loss_of(s) for s in ("loss", "auc", "cross_entropy")] == [3.0, 3.0, 1.0]
+    assert math.isnan(found.value_of("similarity"))
