@@ -5,6 +5,7 @@ import fourview
 exam = fourview.read_exam("study/")
 prediction = fourview.load_model("runs/mine").predict(exam)
 fourview.write_report(prediction, exam, "out/")
+fourview.write_dicom(prediction, exam, "out/dicom")
 result = fourview.evaluate(table, manifest, "screening-breast-v1")
 """
 
@@ -14,9 +15,30 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fourview.api import evaluate, load_model, read_exam, write_report
+    from fourview.api import (
+        DicomObject,
+        DicomOptions,
+        NotMade,
+        dicom_objects,
+        evaluate,
+        load_model,
+        read_exam,
+        write_dicom,
+        write_report,
+    )
 
-__all__ = ["__version__", "evaluate", "load_model", "read_exam", "write_report"]
+__all__ = [
+    "DicomObject",
+    "DicomOptions",
+    "NotMade",
+    "__version__",
+    "dicom_objects",
+    "evaluate",
+    "load_model",
+    "read_exam",
+    "write_dicom",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What most programs need, in four functions; all else is in the stages' modules."""
+"""What most programs need, in six functions; all else is in the stages' modules."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +11,21 @@ from fourview.predict.engine import PLAIN, Engine
 from fourview.predict.ensemble import Ensemble
 from fourview.predict.finding_reader import load_any_model
 from fourview.predict.reader import Reader
+from fourview.report.dicom.options import DicomOptions
+from fourview.report.dicom.write import DicomObject, NotMade, dicom_objects, write_dicom
 from fourview.report.exam_html import write_exam_report
 
-__all__ = ["evaluate", "load_model", "read_exam", "write_report"]
+__all__ = [
+    "DicomObject",
+    "DicomOptions",
+    "NotMade",
+    "dicom_objects",
+    "evaluate",
+    "load_model",
+    "read_exam",
+    "write_dicom",
+    "write_report",
+]
 
 
 def load_model(

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -73,16 +74,24 @@ def make_uid(*parts: str) -> str:
     return f"2.25.{uuid.uuid5(NAMESPACE, chr(10).join(parts)).int}"
 
 
-def content_digest(prediction: ExamPrediction, options: dict[str, Any]) -> str:
+def content_digest(
+    prediction: ExamPrediction, images: Sequence[tuple[str, str]], options: dict[str, Any]
+) -> str:
     """SHA-256 of all that decides an object's content, beside the images themselves.
 
-    That is the prediction as ``result.json`` has it, without the paths and sentences of files that
-    were left out, which no object holds: the same prediction from another folder is the same.
+    That is the prediction as ``result.json`` has it, without the files that were left out: of them
+    objects hold only mammograms that could not be decoded, and those are among ``images``. So
+    neither the folder nor other files in it, such as earlier results, make it another.
+
+    Args:
+        prediction: What is said.
+        images: Of the exam, by id and name on the wall, in the order of the wall; an image that
+            came after the prediction changes what a report says, for it was not read.
+        options: See ``DicomOptions.content``.
     """
     document = exam_to_json(prediction)
-    left_out = {(x.reason, x.image_id) for x in prediction.left_out if x.image_id is not None}
-    document["left_out"] = sorted(left_out)
-    text = json.dumps([document, options], sort_keys=True, allow_nan=False)
+    del document["left_out"]
+    text = json.dumps([document, images, options], sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -185,7 +185,9 @@ def make_subject(prediction: ExamPrediction, exam: Exam, options: DicomOptions) 
         options=options,
         created=local_time(options.created, sources[0].word("TimezoneOffsetFromUTC")),
         algorithm=algorithm,
-        content=content_digest(prediction, options.content()),
+        content=content_digest(
+            prediction, [(s.image_id, s.key) for s in sources], options.content()
+        ),
         wall=wall,
         sources=sources,
         read=tuple(s for s in sources if s.image_id in read),

@@ -93,19 +93,20 @@ def dicom_objects(
 
 
 def write_dicom(
-    prediction: ExamPrediction, exam: Exam, out: Path, *, options: DicomOptions | None = None
+    prediction: ExamPrediction, exam: Exam, out: Path | str, *, options: DicomOptions | None = None
 ) -> DicomPaths:
     """Write the objects to OUT/cad-sr.dcm, OUT/gsps-R-CC.dcm and so on; see ``dicom_objects``.
 
     Every file appears whole or not at all; files of the same names are replaced.
     """
     made = dicom_objects(prediction, exam, options)
-    out.mkdir(parents=True, exist_ok=True)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
     files = []
     for each in made:
         if isinstance(each, DicomObject):
-            files.append(out / f"{each.name}.dcm")
-            unfinished = out / f".{each.name}.unfinished"
+            files.append(folder / f"{each.name}.dcm")
+            unfinished = folder / f".{each.name}.unfinished"
             unfinished.write_bytes(each.data)
             os.replace(unfinished, files[-1])  # noqa: PTH105 - the atomic one
     missing = tuple(each for each in made if isinstance(each, NotMade))
