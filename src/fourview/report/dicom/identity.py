@@ -159,5 +159,6 @@ def file_bytes(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
 
 def keep_raw(dataset: Dataset) -> None:
     """Have pydicom write copied elements as they are, instead of decoding and encoding them."""
-    character_set = dataset.get("SpecificCharacterSet") or "ISO_IR 6"
-    dataset.set_original_encoding(False, True, convert_encodings(character_set))
+    encodings = convert_encodings(dataset.get("SpecificCharacterSet") or "ISO_IR 6")
+    for each in (dataset, *dataset.get("DeidentificationMethodCodeSequence", ())):
+        each.set_original_encoding(False, True, encodings)

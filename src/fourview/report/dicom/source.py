@@ -17,7 +17,6 @@ from pydicom.tag import Tag
 
 from fourview.entities import Image, View
 from fourview.errors import ReportError
-from fourview.report.dicom.identity import keep_raw
 from fourview.report.dicom.tree import ImageRef
 
 _DIRECTIONS = frozenset("APRLHF")
@@ -174,7 +173,6 @@ def _code_item(source: Dataset) -> Dataset:
         element = _raw(source, tag, vr)
         if element is not None:
             item[tag] = element
-    keep_raw(item)
     return item
 
 
