@@ -63,7 +63,7 @@ def read(
     shown = [LanguageMaps(load_language_model(run), say or ()) for run in maps or ()]
     now = datetime.now(UTC).replace(second=0, microsecond=0)  # as exact as the report prints it
     objects = None if dicom is None else DicomOptions(kinds=parse_kinds(dicom), created=now)
-    troubles = []
+    num_exams, troubles = 0, []
     for done in read_studies(
         study,
         readers,
@@ -74,13 +74,16 @@ def read(
         maps=shown,
         dicom=objects,
     ):
+        num_exams += 1
         troubles += [done.dicom_trouble] if done.dicom_trouble else []
         if json:
             print(jsonlib.dumps(exam_to_json(done.prediction)), flush=True)
         else:
             _show(done)
     if troubles:
-        raise ReportError(f"{len(troubles)} exams have no DICOM objects, such as: {troubles[0]}")
+        raise ReportError(
+            f"{len(troubles)} of {num_exams} exams have no DICOM objects: {troubles[0]}"
+        )
 
 
 def _show(done: Read) -> None:

@@ -5,6 +5,7 @@ from itertools import pairwise
 import highdicom as hd
 import numpy as np
 import pytest
+from pydicom.pixels.decoders.rle import _rle_decode_frame
 
 from cad_template import resolve
 from dicom_output_examples import (
@@ -227,3 +228,17 @@ def test_polygons_are_clipped_like_masks():
         kept = inside([*clipped, clipped[0]]) if clipped else np.zeros(SIZE, bool)
         assert (kept == whole).all()
         assert all(0 <= x <= SIZE[1] and 0 <= y <= SIZE[0] for x, y in clipped)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_frames_are_coded_without_loss(seed):
+    """Noise, flat areas, long runs, odd widths, read by pydicom's own decoder."""
+    from fourview.report.dicom.heatmap_seg import _rle  # noqa: PLC0415 - the code itself
+
+    rng = np.random.default_rng(seed)
+    rows, cols = (int(n) for n in rng.integers(1, 400, 2))
+    pixels = rng.integers(0, 2 + 250 * (seed == 1), (rows, cols)).astype(np.uint8)
+    pixels[rows // 3 :, : cols // 2] = 7
+    assert np.frombuffer(_rle_decode_frame(_rle(pixels), rows, cols, 1, 8), np.uint8).tolist() == (
+        pixels.ravel().tolist()
+    )

@@ -8,11 +8,13 @@ References:
     DICOM PS3.3 A.51 (the object), C.8.20 (segmentation), PS3.5 annex G (RLE).
 """
 
+import struct
+
+import imagecodecs
 import numpy as np
 from jaxtyping import UInt8
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.pixels.encoders.base import RLELosslessEncoder
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import UID
@@ -32,6 +34,8 @@ from fourview.report.overlay import warp
 
 SOP_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
 SUSPICIONS = frozenset(("cancer", "malignant", "benign"))  # classes of tasks that ask for suspicion
+# A projection has no slice and 0 is forbidden, but highdicom opens no object without a thickness.
+NOMINAL_THICKNESS = "1"
 TOP = 255  # Maximum Fractional Value
 
 
@@ -154,6 +158,7 @@ def _shared(source: Source) -> Dataset:
     if source.image is not None and source.image.spacing_mm is not None:
         measures = Dataset()
         measures.PixelSpacing = [decimal(v) for v in source.image.spacing_mm]
+        measures.SliceThickness = NOMINAL_THICKNESS
         groups.PixelMeasuresSequence = Sequence([measures])
     return groups
 
@@ -174,18 +179,11 @@ def _frame(source: Source, number: int) -> Dataset:
 
 
 def _rle(pixels: UInt8[np.ndarray, "row col"]) -> bytes:
-    """One frame; the encoder is named, so that the same pixels give the same bytes everywhere."""
-    return bytes(
-        RLELosslessEncoder.encode(
-            np.ascontiguousarray(pixels),
-            encoding_plugin="pydicom",
-            samples_per_pixel=1,
-            bits_allocated=8,
-            bits_stored=8,
-            pixel_representation=0,
-            photometric_interpretation="MONOCHROME2",
-            rows=pixels.shape[0],
-            columns=pixels.shape[1],
-            number_of_frames=1,
-        )
-    )
+    """One frame as DICOM RLE: a header, and one segment of PackBits that starts anew at each row.
+
+    References:
+        DICOM PS3.5 G.3.1 (the code, which is TIFF's PackBits) and G.5 (the header).
+    """
+    segment = bytes(imagecodecs.packbits_encode(np.ascontiguousarray(pixels), axis=-1))
+    header = struct.pack("<16I", 1, 64, *(14 * [0]))
+    return header + segment + b"\0" * (len(segment) % 2)
