@@ -128,6 +128,17 @@ def test_the_capture_is_a_colour_picture_of_at_most_2400_by_1800(phantom_exam):
     assert (wall.max(axis=2) > 60).mean() > 0.1  # breasts
 
 
+@pytest.mark.parametrize(("said", "want"), [("YES", "YES"), ("NO", "NO"), (None, "NO")])
+def test_the_capture_tells_of_text_that_is_burned_into_the_images(said, want, tmp_path):
+    def edit(dataset):
+        if said is not None and dataset.ImageLaterality == "L":
+            dataset.BurnedInAnnotation = said
+
+    write_exam(tmp_path, edit=edit)
+    made = parsed(objects_of(exam_in(tmp_path), kinds=("sc",))["sc"])
+    assert made.BurnedInAnnotation == want
+
+
 def test_the_capture_is_drawn_without_some_views(tmp_path):
     write_exam(tmp_path, ("R-CC", "R-XCCL"), size=(40, 90))
     exam = exam_in(tmp_path)

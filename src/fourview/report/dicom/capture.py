@@ -39,7 +39,9 @@ def capture(subject: Subject) -> Dataset:
     dataset.Modality = "OT"  # not MG: rules of archives may read every MG image
     dataset.ConversionType = "WSD"
     dataset.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
-    dataset.BurnedInAnnotation = "NO"
+    # Nothing of a header is drawn, but what is burned into an image is shown as it is.
+    burned = any(source.word("BurnedInAnnotation") == "YES" for source in subject.sources)
+    dataset.BurnedInAnnotation = "YES" if burned else "NO"
     dataset.ImageLaterality = "B"
     dataset.PatientOrientation = ""
     dataset.DerivationDescription = f"Pictures and scores by fourview; {RESEARCH}"
@@ -67,7 +69,8 @@ def draw(subject: Subject) -> Picture:
         rows, cols = view.shape[:2]
         left = width - cols if slot % 2 == 0 else width  # the chest walls meet
         picture[top : top + rows, left : left + cols] = view
-        _write(picture, SLOTS[slot], (GAP if slot % 2 == 0 else 2 * width - 120, top + 40), WHITE)
+        place = (GAP if slot % 2 == 0 else 2 * width - 120, top + CELL[0] - 20)
+        _write(picture, SLOTS[slot], place, WHITE)  # below: markers are burned in above
     row = 60
     for line, colour, scale in _lines(subject):
         if row < HEIGHT - FOOT - 120:

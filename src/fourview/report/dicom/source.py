@@ -53,6 +53,7 @@ _READ = (
     0x00080033,  # Content Time
     0x0020000E,  # Series Instance UID
     0x00200020,  # Patient Orientation
+    0x00280301,  # Burned In Annotation
     0x00281052,  # Rescale Intercept
     0x00281053,  # Rescale Slope
     0x00281054,  # Rescale Type
