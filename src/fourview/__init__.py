@@ -5,6 +5,7 @@ import fourview
 exam = fourview.read_exam("study/")
 prediction = fourview.load_model("runs/mine").predict(exam)
 fourview.write_report(prediction, exam, "out/")
+fourview.write_dicom(prediction, exam, "out/dicom")
 result = fourview.measure("scores.parquet", "manifest/", "screening-breast-v1")
 
 Everything here is described, with examples, in docs/api.md. No name is that of a package of ours,
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from fourview.predict.reader import Reader, load_model
     from fourview.preprocess.pipeline import process
     from fourview.preprocess.spec import PixelSpec, pixel_spec
+    from fourview.report.dicom.options import DicomOptions
+    from fourview.report.dicom.write import DicomObject, NotMade, dicom_objects, write_dicom
     from fourview.report.exam_json import exam_from_json, exam_to_json
     from fourview.report.result_files import write_result
     from fourview.store.prepare import prepare
@@ -68,6 +71,8 @@ __all__ = [
     "Box",
     "BreastPrediction",
     "Comparison",
+    "DicomObject",
+    "DicomOptions",
     "Engine",
     "Exam",
     "ExamBatch",
@@ -87,6 +92,7 @@ __all__ = [
     "Metric",
     "ModelFamily",
     "ModelOutput",
+    "NotMade",
     "Objective",
     "PixelSpec",
     "Problem",
@@ -106,6 +112,7 @@ __all__ = [
     "compare",
     "convert",
     "cross_validate",
+    "dicom_objects",
     "exam_from_json",
     "exam_to_json",
     "find_family",
@@ -128,6 +135,7 @@ __all__ = [
     "read_predictions",
     "train_recipe",
     "use_module",
+    "write_dicom",
     "write_manifest",
     "write_phantom",
     "write_predictions",
@@ -220,6 +228,13 @@ _HOMES = {  # where each is; imported, and with it torch where it is needed, whe
     "fourview.preprocess.spec": (
         "PixelSpec",
         "pixel_spec",
+    ),
+    "fourview.report.dicom.options": ("DicomOptions",),
+    "fourview.report.dicom.write": (
+        "DicomObject",
+        "NotMade",
+        "dicom_objects",
+        "write_dicom",
     ),
     "fourview.report.exam_json": (
         "exam_from_json",

@@ -38,7 +38,8 @@ COMMAND_LINE = {
     "evaluate": {"--manifest", "--protocol", "--out", "--json"},
     "compare": {"--manifest", "--protocol", "--json"},
     "reproduce": {"--manifest", "--out", "--row", "--store", "--protocol", "--seed", "--json"},
-    "read": {"--out", "--model", "--exact", "--json"},
+    "read": {"--out", "--model", "--dicom", "--exact", "--json"},
+    "dicom": {"--out", "--as", "--required-at", "--created", "--json"},
     "list": {"--json"},
     "doctor": {"--json"},
 }
@@ -83,6 +84,7 @@ def test_the_help_says_all_that_the_docstring_says_of_an_option(command, capsys,
         "fourview.cli.evaluate",
         "fourview.sources.find",
         "fourview.report.exam_html",
+        "fourview.cli.dicom",
         "fourview.phantom.write",
         "fourview.localise.findings",
     ],
@@ -104,7 +106,8 @@ def test_the_find_it_table_names_what_is_there():
 def test_stages_hold_a_docstring_only():
     for stage in ("dicom", "phantom", "preprocess", "manifest", "jobs", "store", "sources",
                   "captions", "feeds", "nn", "losses", "models", "checkpoint", "train", "localise",
-                  "predict", "evaluate", "report", "recipes", "study", "cli"):  # fmt: skip
+                  "predict", "evaluate", "report", "report/dicom", "recipes", "study",
+                  "cli"):  # fmt: skip
         text = (SOURCE / stage / "__init__.py").read_text()
         assert re.fullmatch(r'\s*""".*?"""\s*', text, re.DOTALL), stage
 

@@ -39,6 +39,7 @@ COMMANDS = {  # imported when called, so that `index` never waits for torch
     "compare": "Compare two predictions tables on the same exams.",
     "reproduce": "Measure rows of a published table, ours beside the paper's.",
     "read": "Read exams: DICOM in, report out.",
+    "dicom": "Write a prediction as standard DICOM, for archives and viewers.",
     "list": "Show the sources, specs, families, recipes, protocols and tables there are.",
     "doctor": "Show what this machine has and how fast it decodes.",
 }

@@ -7,13 +7,18 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.dicom import show as show_dicom
+from fourview.cli.kinds import Kinds
 from fourview.cli.modules import Modules, use_modules
+from fourview.errors import ReportError
 from fourview.manifest.findings_file import read_findings
 from fourview.predict.engine import PLAIN, best_engine
 from fourview.predict.language import load_language_model
 from fourview.predict.language_maps import LanguageMaps
 from fourview.predict.reader import load_model
 from fourview.predict.studies import Named, Read, read_studies
+from fourview.report.dicom.options import DicomOptions, parse_kinds
+from fourview.report.dicom.result_file import CREATED
 from fourview.report.exam_json import exam_to_json
 
 
@@ -26,6 +31,7 @@ def read(
     miss_rate: float | None = None,
     maps: list[Path] | None = None,
     say: list[str] | None = None,
+    dicom: Kinds = None,
     exact: bool = False,
     module: Modules = (),
     json: bool = False,
@@ -47,6 +53,8 @@ def read(
             where the MLO agrees with a patch of the CC view. May be repeated.
         say: A sentence to look for with --maps; may be repeated. Without it the impression of a
             suspicious abnormality.
+        dicom: Also write standard objects for archives and viewers to OUT/dicom: cad-sr, gsps, sc,
+            sr1500, seg, with commas between them; default stands for the first three, all for all.
         exact: Compute on the processor, even where there is a GPU.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the results as JSON, one exam a line.
@@ -56,14 +64,29 @@ def read(
     reader = load_model(model or None, engine=engine)
     named = None if findings is None else Named(rows=read_findings(findings), source=findings.name)
     shown = [LanguageMaps(load_language_model(run), say or ()) for run in maps or ()]
-    created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    now = datetime.now(UTC).replace(second=0, microsecond=0)  # as exact as the report prints it
+    objects = None if dicom is None else DicomOptions(kinds=parse_kinds(dicom), created=now)
+    num_exams, troubles = 0, []
     for done in read_studies(
-        study, reader, out, created=created, named=named, miss_rate=miss_rate, maps=shown
+        study,
+        reader,
+        out,
+        created=now.strftime(CREATED),
+        named=named,
+        miss_rate=miss_rate,
+        maps=shown,
+        dicom=objects,
     ):
+        num_exams += 1
+        troubles += [done.dicom_trouble] if done.dicom_trouble else []
         if json:
             print(jsonlib.dumps(exam_to_json(done.prediction)), flush=True)
         else:
             _show(done)
+    if troubles:
+        raise ReportError(
+            f"{len(troubles)} of {num_exams} exams have no DICOM objects: {troubles[0]}"
+        )
 
 
 def _show(done: Read) -> None:
@@ -77,4 +100,6 @@ def _show(done: Read) -> None:
                 print(f"    {finding.finding_id} ({finding.source}): {finding.score:.3f}")
     for file in done.prediction.left_out:
         print(f"  left out: {file.path}: {file.detail}")
+    if done.dicom is not None:
+        show_dicom(done.dicom, done.folder / "dicom", indent="  ")
     print(f"  report: {done.folder / 'report.html'} (research use only)", flush=True)

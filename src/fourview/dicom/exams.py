@@ -87,7 +87,7 @@ def iter_exams(
                     return read_image(header.path, at_least=at_least, for_processing=for_processing)
                 except DicomError as error:
                     out = left_out_for(error, header.path, shown=shown[header.path])
-                    return replace(out, image_id=header.image_id)
+                    return replace(out, image_id=header.image_id, file=header.path)
 
             results = list(pool.map(read, headers))
             failed = [result for result in results if isinstance(result, LeftOut)]

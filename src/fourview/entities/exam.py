@@ -117,12 +117,14 @@ class LeftOut:
         reason: One word for tables.
         detail: One sentence for people.
         image_id: Where the header could be read.
+        file: Where it can be opened now, where that is known; no part of what is written down.
     """
 
     path: str
     reason: Reason
     detail: str
     image_id: str | None = None
+    file: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

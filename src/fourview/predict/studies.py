@@ -7,15 +7,18 @@ from typing import Any
 
 from fourview.dicom.exams import iter_exams
 from fourview.entities import Exam, ExamPrediction, LeftOut
-from fourview.errors import CheckpointError, ExamError
+from fourview.errors import CheckpointError, ExamError, ReportError
 from fourview.geometry import Size
 from fourview.manifest.findings_file import findings_of
 from fourview.predict.language_maps import LanguageMaps
 from fourview.predict.reader import Reader
 from fourview.report.biopsies import miss_rates
+from fourview.report.dicom.options import DicomOptions
+from fourview.report.dicom.write import DicomPaths, write_dicom
 from fourview.report.exam_html import ReportOptions, write_exam_report
 from fourview.report.index_html import exam_folder, index_row, write_index
 
+MOST_REASONS = 30  # files that an error names; all that is written for one exam
 DISPLAY_ROWS = 1200  # a report shows no more; JPEG 2000 need not be decoded finer than that
 
 
@@ -44,10 +47,17 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """One exam that was read, and the folder of its report."""
+    """One exam that was read, and the folder of its report.
+
+    Attributes:
+        dicom: The standard objects that were written; None where none were asked for, or the files
+            do not allow any: then ``dicom_trouble`` says why.
+    """
 
     prediction: ExamPrediction
     folder: Path
+    dicom: DicomPaths | None = None
+    dicom_trouble: str = ""
 
 
 def read_studies(
@@ -59,6 +69,7 @@ def read_studies(
     named: Named | None = None,
     miss_rate: float | None = None,
     maps: Sequence[LanguageMaps] = (),
+    dicom: DicomOptions | None = None,
 ) -> Iterator[Read]:
     """Read every exam among files and folders, and write its report when it is done.
 
@@ -74,11 +85,12 @@ def read_studies(
         miss_rate: Part of the cancers that may be missed by the biopsies that a report would avoid;
             one of the rates that the run has thresholds for.
         maps: Language-image models whose heatmaps are added.
+        dicom: Standard objects to write beside each report, in a folder ``dicom``.
 
     Raises:
         CheckpointError: Findings are named and no model scores findings, or it has no threshold
             for the miss rate.
-        ExamError: There is no mammogram at all; the message has the first reasons.
+        ExamError: There is no mammogram at all; the message has the reasons.
     """
     options = _options(reader, created, named, miss_rate)
     done: list[Read] = []
@@ -92,15 +104,17 @@ def read_studies(
             continue
         if waiting is not None:
             folder = out / exam_folder(len(done) + 1)
-            done.append(_read(waiting, reader, folder, options, named, maps))
+            done.append(_read(waiting, reader, folder, options, named, maps, dicom))
             yield done[-1]
         waiting = exam
     if waiting is None:
-        reasons = "; ".join(f"{f.path}: {f.detail}" for f in unread[:3]) or "no files"
+        reasons = "; ".join(f"{f.path}: {f.detail}" for f in unread[:MOST_REASONS]) or "no files"
+        if len(unread) > MOST_REASONS:
+            reasons += f"; and {len(unread) - MOST_REASONS:,} more"
         raise ExamError(f"no mammogram to read ({reasons}); name files or folders of DICOM")
     waiting = replace(waiting, left_out=(*waiting.left_out, *unread))
     last = out / exam_folder(len(done) + 1) if done else out
-    done.append(_read(waiting, reader, last, options, named, maps))
+    done.append(_read(waiting, reader, last, options, named, maps, dicom))
     if len(done) > 1:
         rows = [index_row(r.prediction, r.folder / "report.html") for r in done]
         write_index(rows, out, created=created)
@@ -132,6 +146,7 @@ def _read(
     options: ReportOptions,
     named: Named | None,
     maps: Sequence[LanguageMaps],
+    dicom: DicomOptions | None,
 ) -> Read:
     findings = () if named is None else findings_of(exam, named.rows, source=named.source)
     prediction = reader.predict(exam, findings)
@@ -141,7 +156,13 @@ def _read(
     for each in maps:
         prediction = each.add(exam, prediction)
     write_exam_report(prediction, exam.images, folder, options=options)
-    return Read(prediction=prediction, folder=folder)
+    if dicom is None:
+        return Read(prediction=prediction, folder=folder)
+    try:
+        paths = write_dicom(prediction, exam, folder / "dicom", options=dicom)
+    except ReportError as error:  # the report stands, and the next exam is read
+        return Read(prediction=prediction, folder=folder, dicom_trouble=str(error))
+    return Read(prediction=prediction, folder=folder, dicom=paths)
 
 
 def _enough(sizes: Sequence[Size | None]) -> Size | None:

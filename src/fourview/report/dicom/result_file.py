@@ -1,0 +1,71 @@
+"""``result.json`` and the files of its exam, found again."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fourview.dicom.exams import iter_exams
+from fourview.dicom.header import Header
+from fourview.dicom.scan import scan
+from fourview.entities import Exam, ExamPrediction
+from fourview.errors import ReportError
+from fourview.report.exam_json import exam_from_json
+
+CREATED = "%Y-%m-%d %H:%M UTC"  # as reports print it
+
+
+def read_result(path: Path) -> tuple[ExamPrediction, datetime | None]:
+    """A prediction, and when it was made; None where the file does not say.
+
+    Args:
+        path: A result.json, or the folder that ``fourview read`` wrote.
+
+    Raises:
+        ReportError: The file is no prediction.
+    """
+    file = path / "result.json" if path.is_dir() else path
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ReportError(f"{file}: is no JSON ({error}); name a result.json") from error
+    if not isinstance(document, dict):
+        raise ReportError(f"{file}: is no prediction; name a result.json")
+    try:
+        prediction = exam_from_json(document)
+    except ReportError as error:
+        raise ReportError(f"{file}: {error}") from error
+    report = document.get("report")
+    said = report.get("created") if isinstance(report, dict) else None
+    try:
+        created = datetime.strptime(str(said), CREATED).replace(tzinfo=UTC)
+    except ValueError:
+        return prediction, None
+    return prediction, created
+
+
+def exam_of(prediction: ExamPrediction, paths: Sequence[Path]) -> Exam:
+    """The exam of a prediction among files and folders; only its own files are read whole.
+
+    Raises:
+        ReportError: There is no file of it.
+    """
+    wanted = prediction.patient_id, prediction.exam_id
+    others: dict[tuple[str, str], None] = {}
+    files = []
+    for root in paths:
+        for found in scan(root):
+            if not isinstance(found, Header):
+                continue
+            if (found.patient_id, found.exam_id) == wanted:
+                files.append(root / found.path if root.is_dir() else root)
+            else:
+                others[found.patient_id, found.exam_id] = None
+    exam = next((e for e in iter_exams(files) if (e.patient_id, e.exam_id) == wanted), None)
+    if exam is None or not exam.images:
+        there = "; ".join(f"patient {p}, study {s}" for p, s in list(others)[:3]) or "no DICOM"
+        raise ReportError(
+            f"no mammogram of patient {wanted[0]}, study {wanted[1]} is among the files, which "
+            f"hold: {there}; name the study that was read"
+        )
+    return exam
