@@ -70,4 +70,4 @@ def test_a_chunk_has_a_result_for_each_file_whatever_it_is(tmp_path):
     results = read_chunk((*files_below(tmp_path), gone, pipe), str(tmp_path))
     assert isinstance(results[0], Header)
     assert [r.path for r in results] == ["a.dcm", "b.txt", "gone.dcm", "pipe"]
-    assert [r.reason for r in results[1:]] == ["not_dicom", "not_dicom", "special"]
+    assert [r.reason for r in results[1:]] == ["not_dicom", "unreachable", "special"]

@@ -1,6 +1,7 @@
 """Why an image is left out: one closed list of words, the same from the headers to the report."""
 
 import ast
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_a_reading_and_a_store_give_the_same_reasons_for_the_same_files(folder, 
     card = ModelCard(
         recipe="single_view:test",
         family="single_view",
-        config={},
+        config=asdict(family.tiny_config),
         pixel_spec=SPEC,
         fingerprint=pixel_spec(SPEC).fingerprint,
         digest="",

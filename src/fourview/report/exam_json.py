@@ -5,10 +5,10 @@ the stored frame; a heatmap is a grid over the processed frame and brings the wa
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fourview.entities import (
     BreastPrediction,
@@ -160,7 +160,7 @@ class _Image(_Node):
 
 class _LeftOut(_Node):
     path: str
-    reason: Reason
+    reason: Annotated[Reason, Field(strict=False)]  # in JSON it is the word
     detail: str
     image_id: str | None
 
