@@ -36,6 +36,7 @@ SOP_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
 SUSPICIONS = frozenset(("cancer", "malignant", "benign"))  # classes of tasks that ask for suspicion
 # A projection has no slice and 0 is forbidden, but highdicom opens no object without a thickness.
 NOMINAL_THICKNESS = "1"
+BAND_ROWS = 256
 TOP = 255  # Maximum Fractional Value
 
 
@@ -90,9 +91,14 @@ def heatmap_segmentation(subject: Subject, source: Source) -> Dataset:
 
 
 def fractions(heatmap: Heatmap, size: tuple[int, int]) -> UInt8[np.ndarray, "row col"]:
-    """A heatmap's values on the matrix of its file, as rint(255 x)."""
-    values = np.nan_to_num(warp(heatmap, Geometry(size)))
-    return np.asarray(np.rint(values * TOP).astype(np.uint8))
+    """A heatmap's values on the matrix of its file, as rint(255 x); band by band, for memory."""
+    rows, cols = size
+    stored = np.empty(size, np.uint8)
+    for top in range(0, rows, BAND_ROWS):
+        bottom = min(top + BAND_ROWS, rows)
+        values = warp(heatmap, Geometry(size).cropped(0, top, cols, bottom))
+        stored[top:bottom] = np.rint(np.nan_to_num(values) * TOP)
+    return stored
 
 
 def _add_image(dataset: Dataset, source: Source, num_frames: int) -> None:

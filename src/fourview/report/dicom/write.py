@@ -87,9 +87,7 @@ def dicom_objects(
         ReportError: An image has no file, the files are of two patients or studies, or a region
             lies outside of its image. Then nothing is made.
     """
-    used = options or DicomOptions()
-    subject = make_subject(prediction, exam, used)
-    return [made for kind in used.kinds for made in _MAKERS[kind](subject)]
+    return list(_made(make_subject(prediction, exam, options or DicomOptions())))
 
 
 def write_dicom(
@@ -99,18 +97,24 @@ def write_dicom(
 
     Every file appears whole or not at all; files of the same names are replaced.
     """
-    made = dicom_objects(prediction, exam, options)
+    subject = make_subject(prediction, exam, options or DicomOptions())
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for each in made:
-        if isinstance(each, DicomObject):
-            files.append(folder / f"{each.name}.dcm")
-            unfinished = folder / f".{each.name}.unfinished"
-            unfinished.write_bytes(each.data)
-            os.replace(unfinished, files[-1])  # noqa: PTH105 - the atomic one
-    missing = tuple(each for each in made if isinstance(each, NotMade))
-    return DicomPaths(files=tuple(files), not_made=missing)
+    files, missing = [], []
+    for each in _made(subject):  # one at a time is in memory
+        if isinstance(each, NotMade):
+            missing.append(each)
+            continue
+        files.append(folder / f"{each.name}.dcm")
+        unfinished = folder / f".{each.name}.unfinished"
+        unfinished.write_bytes(each.data)
+        os.replace(unfinished, files[-1])  # noqa: PTH105 - the atomic one
+    return DicomPaths(files=tuple(files), not_made=tuple(missing))
+
+
+def _made(subject: Subject) -> Iterator[DicomObject | NotMade]:
+    for kind in subject.options.kinds:
+        yield from _MAKERS[kind](subject)
 
 
 def _cad_sr(subject: Subject) -> Iterator[DicomObject]:
