@@ -9,19 +9,19 @@ import re
 from dataclasses import dataclass
 
 from fourview.dicom.codes import (
-    MG_PRESENTATION,
     MG_PROCESSING,
     NO_MAMMOGRAM,
     NO_WHOLE_BREAST,
     PLAIN_MODALITIES,
 )
+from fourview.dicom.kinds import Told
 from fourview.dicom.views import ViewFacts
+from fourview.dicom.words import shown
 
 _CAD = re.compile(r"(?<![A-Z])I?CAD(?![A-Z])|IMAGECHECKER|SECOND ?LOOK", re.IGNORECASE)
-_SUBTRACTED = frozenset(("RECOMBINED", "SUBTRACTION", "SUBTRACTED"))
-_LOW_ENERGY = frozenset(("LOW_ENERGY", "LOW ENERGY", "LOWENERGY"))
-_SYNTHETIC = frozenset(("GENERATED_2D", "GENERATED 2D", "TOMO_2D", "SYNTHETIC_2D"))
+UNTOLD = frozenset(("view", "modality"))  # reasons that more words of the header may lift
 
+GREY = frozenset(("MONOCHROME1", "MONOCHROME2", ""))  # "": one sample a pixel can only be grey
 Reason = tuple[str, str]
 
 
@@ -38,7 +38,8 @@ class Facts:
     photometric: str
     has_pixels: bool
     words: str
-    is_film: bool
+    is_capture: bool
+    told: Told | None = None
 
     @property
     def is_for_processing(self) -> bool:
@@ -48,18 +49,7 @@ class Facts:
     @property
     def kind(self) -> str | None:
         """How the image was made, in a manifest's words; None where the file does not say."""
-        words = set(self.image_type)
-        if _no_mammogram(self.sop_class, "tomosynthesis"):
-            return "tomosynthesis"
-        if words & _SUBTRACTED:
-            return "cesm_subtracted"
-        if words & _LOW_ENERGY:
-            return "cesm_low_energy"
-        if words & _SYNTHETIC:
-            return "synthetic"
-        if self.is_film:
-            return "film"
-        return "ffdm" if self.sop_class in (MG_PRESENTATION, MG_PROCESSING) else None
+        return self.told.kind if self.told is not None else None
 
 
 def why_left_out(facts: Facts, view: ViewFacts, *, for_processing: bool = False) -> Reason | None:
@@ -79,7 +69,7 @@ def _wrong_object(facts: Facts) -> Reason | None:
     if not facts.has_pixels:
         return "no_pixels", "it has no pixel data"
     if facts.modality not in PLAIN_MODALITIES and facts.modality is not None:
-        return "modality", f"its Modality is '{facts.modality}', need MG"
+        return "modality", f"its Modality is '{shown(facts.modality)}', need MG"
     return None
 
 
@@ -88,8 +78,8 @@ def _wrong_pixels(facts: Facts) -> Reason | None:
         if facts.kind == "tomosynthesis" or "TOMOSYNTHESIS" in facts.image_type:
             return "tomosynthesis", f"it is a tomosynthesis volume of {facts.frames} frames"
         return "multiframe", f"it has {facts.frames} frames, need 1"
-    if facts.samples != 1 or facts.photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        return "colour", f"its pixels are {facts.photometric or 'of unknown kind'}, need MONOCHROME"
+    if facts.samples != 1 or facts.photometric not in GREY:
+        return "colour", f"its pixels are {shown(facts.photometric)}, need MONOCHROME"
     return None
 
 
@@ -98,7 +88,9 @@ def _wrong_purpose(facts: Facts, *, for_processing: bool) -> Reason | None:
         return "for_processing", "it is For Processing: raw detector values, no image to look at"
     if facts.kind == "cesm_subtracted":
         return "subtracted", "it is a subtracted contrast image, no ordinary mammogram"
-    if facts.is_film and (_CAD.search(facts.words) or "CAD" in facts.image_type):
+    if facts.kind == "tomosynthesis":
+        return "tomosynthesis", "it is a slice or a projection of a tomosynthesis"
+    if facts.is_capture and (_CAD.search(facts.words) or "CAD" in facts.image_type):
         return "cad", "it is a capture of CAD marks"
     return None
 
@@ -120,14 +112,8 @@ def _no_view(facts: Facts, view: ViewFacts) -> Reason:
         word for word, told in (("side", view.side), ("view", view.position)) if told is None
     ]
     if facts.modality != "MG":
-        found = f"its Modality is '{facts.modality}'" if facts.modality else "it has no Modality"
+        found = (
+            f"its Modality is '{shown(facts.modality)}'" if facts.modality else "it has no Modality"
+        )
         return "modality", f"{found} and no {' and no '.join(missing)} is told"
     return "view", f"no attribute tells its {' and '.join(missing)}"
-
-
-def _no_mammogram(sop_class: str, reason: str) -> bool:
-    return any(
-        sop_class == start or sop_class.startswith(start + ".")
-        for start, word, _ in NO_MAMMOGRAM
-        if word == reason
-    )
