@@ -79,27 +79,35 @@ def find_kind(
     Returns:
         The kind, in a manifest's words; None where nothing tells.
     """
-    for start, word, _ in NO_MAMMOGRAM:
-        if word == "tomosynthesis" and (sop_class == start or sop_class.startswith(start + ".")):
-            return Told(word, "SOPClassUID")
+    by_class = _by_class(sop_class)
+    if by_class is not None and by_class.kind == "tomosynthesis":
+        return by_class
     words = {word.strip() for word in image_type}
-    for kind, known in (
+    kinds = (
         ("cesm_subtracted", SUBTRACTED),
         ("cesm_low_energy", LOW_ENERGY),
         ("synthetic", SYNTHETIC),
-    ):
-        if words & known:
-            return Told(kind, "ImageType")
+    )
+    told = next((Told(kind, "ImageType") for kind, known in kinds if words & known), None)
+    told = told or _by_words((*texts, ("ImageType", " ".join(image_type))))
+    if told is None and words & TOMOSYNTHESIS:
+        told = Told("tomosynthesis", "ImageType")
+    return told or (Told("film", "") if is_scanned else by_class)
+
+
+def _by_class(sop_class: str) -> Told | None:
+    for start, word, _ in NO_MAMMOGRAM:
+        if word == "tomosynthesis" and (sop_class == start or sop_class.startswith(start + ".")):
+            return Told(word, "SOPClassUID")
+    is_digital = sop_class in (MG_PRESENTATION, MG_PROCESSING)
+    return Told("ffdm", "SOPClassUID") if is_digital else None
+
+
+def _by_words(texts: tuple[tuple[str, str], ...]) -> Told | None:
     for kind, pattern in _WORDS:
-        for source, text in (*texts, ("ImageType", " ".join(image_type))):
+        for source, text in texts:
             if pattern.search(text):
                 return Told(kind, source, text)
-    if words & TOMOSYNTHESIS:
-        return Told("tomosynthesis", "ImageType")
-    if is_scanned:
-        return Told("film", "")
-    if sop_class in (MG_PRESENTATION, MG_PROCESSING):
-        return Told("ffdm", "SOPClassUID")
     return None
 
 

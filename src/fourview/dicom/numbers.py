@@ -24,20 +24,28 @@ def read_decimal(text: str) -> list[float] | None:
         where it cannot be understood in one way only.
     """
     word = text.strip()
-    if NUMBER.fullmatch(word):
-        return [float(word)]
-    if _WITH_COMMA.fullmatch(word):
-        return [float(word.replace(",", "."))]
-    if _THOUSANDS[0].fullmatch(word):
-        return [float(word.replace(",", ""))]
-    if _THOUSANDS[1].fullmatch(word):
-        return [float(re.sub(r"[.' ]", "", word).replace(",", "."))]
+    one = _one_number(word)
+    if one is not None:
+        return [one]
     pieces = [piece for piece in _SEVERAL.split(word) if piece]
     if len(pieces) > 1 and all("." in p and NUMBER.fullmatch(p) for p in pieces):
         return [float(piece) for piece in pieces]
     pieces = word.replace(";", " ").split()
     if len(pieces) > 1 and all(_WITH_COMMA.fullmatch(p) for p in pieces):
         return [float(piece.replace(",", ".")) for piece in pieces]
+    return None
+
+
+def _one_number(word: str) -> float | None:
+    """A number with a point or a comma, and with or without marks between thousands."""
+    if NUMBER.fullmatch(word):
+        return float(word)
+    if _WITH_COMMA.fullmatch(word):
+        return float(word.replace(",", "."))
+    if _THOUSANDS[0].fullmatch(word):
+        return float(word.replace(",", ""))
+    if _THOUSANDS[1].fullmatch(word):
+        return float(re.sub(r"[.' ]", "", word).replace(",", "."))
     return None
 
 

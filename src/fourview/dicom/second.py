@@ -104,8 +104,7 @@ class _Forgiving(Walker):
                 return super().data_set(pos, end, depth, into)
             try:
                 pos = self.one(pos, end, into)
-                if pos < end and self.tag_at(pos) <= tag and _is_private(tag):
-                    raise DamagedHeaderError("tags go down")  # its length was not true
+                self.require_rising(tag, pos, end)
             except DamagedHeaderError:
                 if not (_is_private(tag) or _is_private(last)):
                     raise
@@ -114,6 +113,11 @@ class _Forgiving(Walker):
                 self._tell(f"private element {number_of(tag)} is broken and was passed over")
             last = tag
         return pos
+
+    def require_rising(self, tag: int, pos: int, end: int) -> None:
+        """Refuse a private element that ends where tags go down: its length was not true."""
+        if pos < end and _is_private(tag) and self.tag_at(pos) <= tag:
+            raise DamagedHeaderError(f"what follows element {number_of(tag)} is before it")
 
     def one(self, pos: int, end: int, into: Elements | None) -> int:
         """Read the element at ``pos``; where the next one is."""
@@ -154,19 +158,17 @@ class _Forgiving(Walker):
     def _is_chain(self, pos: int, tag: int, end: int) -> bool:
         """Whether CHAIN elements, or all up to the pixels, follow each other from ``pos``."""
         for _ in range(CHAIN):
-            if pos >= end:
+            if pos >= end or tag in _PIXELS:
                 return True
             try:
                 found, vr, length, start = Walker.head(self, pos)
             except DamagedHeaderError:
                 return False
-            if found <= tag or found > tags.PIXELS:
+            if not tag < found <= tags.PIXELS:
                 return False
-            if found in _PIXELS:
-                return True
             if length == UNDEFINED:
-                return vr in ("", "SQ", "UN")
-            if start + length > end:
+                return found in _PIXELS or vr in ("", "SQ", "UN")
+            if start + length > end and found not in _PIXELS:
                 return False
             pos, tag = start + length, found
         return True
@@ -300,8 +302,7 @@ def other_texts(source: Source, pos: int, coding: Coding) -> list[tuple[str, str
                 stop_when=lambda tag, _vr, _length: tag in _PIXELS,
             )
             found = list(_texts(dataset))
-    except Exception as error:
-        logging.getLogger(__name__).debug("no further texts: %s", error)
+    except Exception:  # noqa: BLE001 - pydicom raises whatever it likes; then nothing more is told
         return []
     return sorted(found, key=lambda pair: pair[0] in _LAST)
 

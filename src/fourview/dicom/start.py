@@ -86,11 +86,21 @@ def find_start(read: Read, size: int) -> Start | None:
         return _meta(read, 264, ("the file has its preamble of 128 bytes and DICM twice",))
     if is_known_otherwise(head):
         return None
+    return _displaced(read, head, size) or _without_preamble(read, head, size)
+
+
+def _displaced(read: Read, head: bytes, size: int) -> Start | None:
+    """Behind a DICM that stands elsewhere than at byte 128."""
     for found in re.finditer(b"DICM", head):
         pos = found.end()
         if head[pos : pos + 2] in (b"\x02\0", b"\x08\0") and coding_at(read, pos, size):
             note = f"DICM stands at byte {found.start()}, need 128: the preamble is of wrong length"
             return _meta(read, pos, (note,))
+    return None
+
+
+def _without_preamble(read: Read, head: bytes, size: int) -> Start | None:
+    """At byte 0, where the meta information or the data set itself begins there."""
     if head[:2] in (b"\x02\0", b"\0\x02") and head[2:4] in (b"\0\0", b"\1\0", b"\0\1", b"\2\0"):
         return _meta(read, 0, ("the file has no preamble and no DICM before its meta information",))
     if _begins_a_data_set(read, size):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fourview.dicom.archive import unpacked
 from fourview.dicom.exams import iter_exams
 from fourview.entities import Exam, ExamPrediction, LeftOut
 from fourview.errors import CheckpointError, ExamError
@@ -68,7 +69,7 @@ def read_studies(
     them. Files that belong to no exam are listed with the last one.
 
     Args:
-        paths: Files and folders; headers say what belongs together.
+        paths: Files, folders and ZIP archives; headers say what belongs together.
         readers: One model, or several whose scores are averaged.
         out: Folder to write to.
         created: Date and time as the reports are to print them.
@@ -83,10 +84,27 @@ def read_studies(
         ExamError: There is no mammogram at all; the message has the first reasons.
     """
     options = _options(readers, created, named, miss_rate)
+    with unpacked(paths) as roots:
+        enough = _enough([*readers, *(m.model for m in maps)])
+        aside = tuple(out for root in roots for out in root.left_out)
+        exams = iter_exams([root.path for root in roots], at_least=enough)
+        yield from _reports(exams, aside, readers, out, options, named, maps)
+
+
+def _reports(
+    exams: Iterator[Exam],
+    aside: tuple[LeftOut, ...],
+    readers: Sequence[Reader],
+    out: Path,
+    options: ReportOptions,
+    named: Named | None,
+    maps: Sequence[LanguageMaps],
+) -> Iterator[Read]:
+    """A report of every exam; ``aside`` are files that were left out before."""
     done: list[Read] = []
     waiting: Exam | None = None
-    unread: list[LeftOut] = []
-    for exam in iter_exams(list(paths), at_least=_enough([*readers, *(m.model for m in maps)])):
+    unread: list[LeftOut] = list(aside)
+    for exam in exams:
         if not exam.images:
             unread += exam.left_out
             continue
@@ -103,7 +121,7 @@ def read_studies(
     done.append(_read(waiting, readers, last, options, named, maps))
     if len(done) > 1:
         rows = [index_row(r.prediction, r.folder / "report.html") for r in done]
-        write_index(rows, out, created=created)
+        write_index(rows, out, created=options.created)
     yield done[-1]
 
 

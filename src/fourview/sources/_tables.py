@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from fourview.errors import ManifestError
+from fourview.manifest.table_text import read_text_table
 from fourview.sources._xlsx import read_sheet
 
 FIRST_ROW = 2  # of a table's data, counted as a text editor does: row 1 holds the names
@@ -51,20 +52,20 @@ def read_table(
     """Read a CSV or XLSX table as text.
 
     Args:
-        path: The table; UTF-8 with or without a byte-order mark.
+        path: The table; a CSV may have any of the codings and separators of ``table_text``.
         columns: Names that it must have.
         optional: Names that are taken where they stand, and are null columns where they do not.
         aliases: Other spellings, mapped to the names above.
-        separator: Between the fields of a CSV.
+        separator: Between the fields of a CSV, where its first line has it; else it is found.
 
     Returns:
         ``row`` (as counted in an editor) and the named columns, all text but ``row``; names and
         values have no blanks at either end, runs of blanks are one, and blank values are null.
 
     Raises:
-        ManifestError: It cannot be read, or lacks a column.
+        ManifestError: It cannot be read, lacks a column, or has no rows.
     """
-    table = read_sheet(path) if path.suffix.lower() == ".xlsx" else _read_csv(path, separator)
+    table = read_any_table(path, separator)
     table = table.rename({name: " ".join(name.split()) for name in table.columns})
     known = dict(aliases or {})
     table = table.rename({old: new for old, new in known.items() if old in table.columns})
@@ -81,14 +82,17 @@ def read_table(
     )
 
 
-def _read_csv(path: Path, separator: str) -> pl.DataFrame:
-    try:
-        return pl.read_csv(path, separator=separator, infer_schema=False)
-    except FileNotFoundError:
-        raise ManifestError(f"{path}: no such table; is the folder that of the data set?") from None
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise ManifestError(f"{path}: cannot be read as a table ({reason})") from None
+def read_any_table(path: Path, separator: str | None = None) -> pl.DataFrame:
+    """A CSV or XLSX table with the names and values that stand in it, all text.
+
+    Raises:
+        ManifestError: It cannot be read, or has no rows.
+    """
+    is_sheet = path.suffix.lower() == ".xlsx"
+    table = read_sheet(path) if is_sheet else read_text_table(path, separator)
+    if table.is_empty():
+        raise ManifestError(f"{path}: the table has a line of names and no rows; export it again")
+    return table
 
 
 def require_values(
@@ -113,11 +117,14 @@ def with_numbers(
 ) -> pl.DataFrame:
     """``table`` with text columns as numbers: "3", "3.0" and " 3" are the same; blank is null.
 
+    A comma is a decimal comma, as tables of a German or French office have it.
+
     Raises:
         ManifestError: A value is no number, or no whole one where ``whole``.
     """
     for column in columns:
-        value = pl.col(column).cast(pl.Float64, strict=False)
+        text = pl.col(column).str.replace(r"^\s*([-+]?\d*),(\d+)\s*$", "$1.$2")
+        value = text.cast(pl.Float64, strict=False)
         wrong = pl.col(column).is_not_null() & (value.is_null() | ~value.is_finite())
         if whole:
             wrong |= value != value.round()
