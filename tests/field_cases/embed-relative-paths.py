@@ -1,4 +1,4 @@
-"""EMBED tables whose anon_dicom_path begins with ./images/, as the release has it; see README.md."""
+"""EMBED tables whose anon_dicom_path begins with ./images/, as the release has it."""
 
 import csv
 import sys

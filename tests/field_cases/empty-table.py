@@ -1,4 +1,4 @@
-"""A CSV file of no bytes, as an interrupted export leaves it; see README.md."""
+"""A CSV file of no bytes, as an interrupted export leaves it."""
 
 import sys
 from pathlib import Path

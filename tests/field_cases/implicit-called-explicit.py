@@ -1,4 +1,4 @@
-"""The meta information says Explicit VR, the data set is Implicit VR; see README.md."""
+"""The meta information says Explicit VR, the data set is Implicit VR."""
 
 import struct
 import sys

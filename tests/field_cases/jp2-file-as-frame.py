@@ -1,4 +1,4 @@
-"""A JPEG 2000 frame with its JP2 file header; see README.md."""
+"""A JPEG 2000 frame with its JP2 file header."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A table in Mirai's form: exams are counted within each patient; see README.md."""
+"""A table in Mirai's form: exams are counted within each patient."""
 
 import csv
 import sys

@@ -1,4 +1,4 @@
-"""Files that begin with their meta information: no preamble, no DICM; see README.md."""
+"""Files that begin with their meta information: no preamble, no DICM."""
 
 import sys
 

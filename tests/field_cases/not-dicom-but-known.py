@@ -1,4 +1,4 @@
-"""What people hand to `read` by mistake: a ZIP of an exam, a folder of PNGs; see README.md."""
+"""What people hand to `read` by mistake: a ZIP of an exam, a folder of PNGs."""
 
 import sys
 import zipfile

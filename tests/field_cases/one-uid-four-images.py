@@ -1,4 +1,4 @@
-"""Four different views that share one SOP Instance UID; see README.md."""
+"""Four different views that share one SOP Instance UID."""
 
 import sys
 

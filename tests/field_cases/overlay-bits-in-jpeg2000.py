@@ -1,4 +1,4 @@
-"""An overlay in the bits above Bits Stored, native and in JPEG 2000; see README.md."""
+"""An overlay in the bits above Bits Stored, native and in JPEG 2000."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A grey picture saved as RGBA, opaque everywhere, and its table; see README.md."""
+"""A grey picture saved as RGBA, opaque everywhere, and its table."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""MONOCHROME2 with Presentation LUT Shape INVERSE, small values dense; see README.md."""
+"""MONOCHROME2 with Presentation LUT Shape INVERSE, small values dense."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""An explicit file with a private sequence whose items are coded without VRs; see README.md."""
+"""An explicit file with a private sequence whose items are coded without VRs."""
 
 import struct
 import sys

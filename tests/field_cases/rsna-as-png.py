@@ -1,4 +1,4 @@
-"""The RSNA table with PNG exports in place of the DICOM files; see README.md."""
+"""The RSNA table with PNG exports in place of the DICOM files."""
 
 import csv
 import sys

@@ -1,4 +1,4 @@
-"""Synthetic 2D images that only Series Description gives away, beside ordinary ones; see README.md."""
+"""Synthetic 2D images that only Series Description gives away, beside ordinary ones."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""MLO views stored upside down, as their Patient Orientation says; see README.md."""
+"""MLO views stored upside down, as their Patient Orientation says."""
 
 import sys
 from pathlib import Path

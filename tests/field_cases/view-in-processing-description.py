@@ -1,4 +1,4 @@
-"""The view stands in Acquisition Device Processing Description (0018,1400) alone; see README.md."""
+"""The view stands in Acquisition Device Processing Description (0018,1400) alone."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A VOI LUT that says 16 bits and whose entries fill 12; see README.md."""
+"""A VOI LUT that says 16 bits and whose entries fill 12."""
 
 import sys
 from pathlib import Path

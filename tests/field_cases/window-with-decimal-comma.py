@@ -1,4 +1,4 @@
-"""Window Center and Width with a comma where the point should be; see README.md."""
+"""Window Center and Width with a comma where the point should be."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whole compressed frames with 200 zero bytes behind their end marker; see README.md."""
+"""Whole compressed frames with 200 zero bytes behind their end marker."""
 
 import sys
 

@@ -41,6 +41,8 @@ JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (90, 91))
 LOSSY = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 81, 91, 203))
 HTJ2K = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (201, 202, 203))
 SUPPORTED = NATIVE | JPEG | JPEG_LS | JPEG_2000 | HTJ2K | {RLE}
+_CAPABILITIES = b"\xff\x50"  # CAP, which every HTJ2K codestream has in its main header
+_PLAIN_JPEG_2000 = "1.2.840.10008.1.2.4.90"
 _PROCESSES = {**dict.fromkeys(JPEG, (0xC0, 0xC1, 0xC2, 0xC3)), **dict.fromkeys(JPEG_LS, (0xF7,))}
 _SYNTAX_OF = {0xC0: 51, 0xC1: 51, 0xC2: 51, 0xC3: 70, 0xF7: 80, 0: 90}  # by process
 
@@ -119,6 +121,8 @@ def true_syntax(data: bytes, told: str, size: Size, *, bytes_per_sample: int) ->
     """
     if data.startswith((SOI, SOC)):
         process = read_codestream(data).process
+        if told in HTJ2K and not process and data.find(_CAPABILITIES, 0, 512) < 0:
+            return _PLAIN_JPEG_2000
         if told in SUPPORTED - NATIVE - {RLE} and process in _PROCESSES.get(told, (0,)):
             return told
         return f"1.2.840.10008.1.2.4.{_SYNTAX_OF[process]}" if process in _SYNTAX_OF else None

@@ -39,6 +39,10 @@ _SHORT = {
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "OV": "Q"}
 
 
+class OverlongElementError(HostileFileError):
+    """An element claims far more bytes than there are."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileSource:
     """An open regular file."""
@@ -365,9 +369,9 @@ class Walker:
         return pos
 
 
-def _beyond(tag: int, length: int, left: int) -> DamagedHeaderError | HostileFileError:
+def _beyond(tag: int, length: int, left: int) -> DamagedHeaderError | OverlongElementError:
     """An element is longer than what is left of its item or of the file."""
     found = f"element {name(tag)} claims {length:,} bytes where {max(left, 0):,} are left"
     if length > 1 << 26:
-        return HostileFileError(f"{found}; refused")
+        return OverlongElementError(f"{found}; refused")
     return DamagedHeaderError(f"{found}; the header is cut off or damaged, fetch the file again")

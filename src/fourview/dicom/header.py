@@ -251,7 +251,8 @@ def _facts(file: OpenFile, notes: list[str]) -> Facts:
         found = f"{told.source} '{shown(told.text)}'"
         notes.append(f"the kind of the image ({told.kind}) was concluded from {found}")
     words = [text for _, text in texts]
-    words += [elements.text(tags.MANUFACTURER) or "", elements.text(tags.MODEL) or ""]
+    if is_capture:  # of others nobody asks who made them
+        words += [elements.text(tags.MANUFACTURER) or "", elements.text(tags.MODEL) or ""]
     return Facts(
         sop_class=sop_class,
         modality=elements.text(tags.MODALITY),
@@ -273,8 +274,9 @@ def _is_scanned(elements: Elements, *, is_capture: bool) -> bool:
         return True
     if tags.NOMINAL_SPACING in elements.values and tags.IMAGER_SPACING not in elements.values:
         return True
+    nobody = ("", b"")
     makers = (tags.MANUFACTURER, tags.MODEL, tags.CAPTURE_MAKER)
-    if names_a_digitiser(*(elements.text(tag) for tag in makers)):
+    if names_a_digitiser(*(elements.values.get(tag, nobody)[1] for tag in makers)):
         return True
     return is_capture and patient_of_film(elements.text(tags.PATIENT_ID) or "") is not None
 

@@ -7,6 +7,7 @@ Order:   the object's class and Image Type before words in free text, where trad
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fourview.dicom.codes import MG_PRESENTATION, MG_PROCESSING, NO_MAMMOGRAM
 
@@ -48,7 +49,7 @@ _WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
 )
 _DIGITISERS = re.compile(
-    r"(?<![A-Z])(?:FILM|DIGITI[SZ]\w*|SCANNER|LUMISYS|HOWTEK|VIDAR|DBA)(?![A-Z])", re.IGNORECASE
+    rb"(?<![A-Z])(?:FILM|DIGITI[SZ]\w*|SCANNER|LUMISYS|HOWTEK|VIDAR|DBA)(?![A-Z])", re.IGNORECASE
 )
 
 
@@ -61,6 +62,7 @@ class Told:
     text: str = ""
 
 
+@lru_cache(maxsize=4096)  # the files of an archive say the same few things
 def find_kind(
     *,
     sop_class: str,
@@ -111,6 +113,7 @@ def _by_words(texts: tuple[tuple[str, str], ...]) -> Told | None:
     return None
 
 
-def names_a_digitiser(*words: str | None) -> bool:
-    """Whether a maker, model or comment names a film scanner."""
-    return any(word is not None and _DIGITISERS.search(word) for word in words)
+@lru_cache(maxsize=1024)
+def names_a_digitiser(*words: bytes) -> bool:
+    """Whether a maker or model, as the file has it, names a film scanner."""
+    return any(_DIGITISERS.search(word) for word in words)

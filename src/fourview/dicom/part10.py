@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fourview.dicom import tags
-from fourview.dicom.elements import Elements, FileSource, MemorySource, Source, walk
+from fourview.dicom.elements import (
+    Elements,
+    FileSource,
+    MemorySource,
+    OverlongElementError,
+    Source,
+    walk,
+)
 from fourview.dicom.second import read_again
 from fourview.dicom.start import (
     DEFLATED,
@@ -18,7 +25,6 @@ from fourview.dicom.start import (
     HEAD,
     IMPLICIT_LITTLE,
     Coding,
-    Read,
     Start,
     coding_at,
     find_start,
@@ -121,9 +127,11 @@ def _opened(file: FileSource) -> OpenFile:
     start = find_start(read, file.size)
     if start is None:
         raise NotDicomError(what_it_is(head))
-    source, pos, expected, notes = _data_set(file, read, start)
+    seen = coding_at(read, start.pos, file.size)
+    source, pos, expected, notes = _data_set(file, start, seen)
     coding = expected
-    seen = coding_at(read if source is file else source.read, pos, source.size)
+    if source is not file:
+        seen = coding_at(source.read, pos, source.size)
     if seen is not None and seen != expected:
         coding = seen
         if start.syntax is not None:
@@ -131,7 +139,7 @@ def _opened(file: FileSource) -> OpenFile:
             notes += (f"Transfer Syntax UID says {said}, the data set is coded {seen.name}",)
     elements = _elements(source, pos, coding, start)
     syntax = start.syntax
-    if syntax is None or (syntax in _NATIVE and syntax != DEFLATED):
+    if syntax is None or (syntax in _NATIVE and (syntax != DEFLATED or source is file)):
         syntax = coding.syntax
         if elements.pixels is not None and elements.pixels.length is None and not start.syntax:
             syntax = ""
@@ -143,14 +151,13 @@ def _opened(file: FileSource) -> OpenFile:
 
 
 def _data_set(
-    file: FileSource, read: Read, start: Start
+    file: FileSource, start: Start, seen: Coding | None
 ) -> tuple[Source, int, Coding, tuple[str, ...]]:
     """Where the data set is read from: the file, or memory where it is deflated."""
     told = told_coding(start.syntax)
-    seen = coding_at(read, start.pos, file.size)
     if start.syntax == DEFLATED:
         try:
-            return MemorySource(_inflated(file, start.pos)), 0, told, ()
+            return MemorySource(_inflated(file, start.pos)), 0, told, _wrapping(file, start.pos)
         except DamagedHeaderError:
             if seen is None:
                 raise
@@ -176,7 +183,7 @@ def _elements(source: Source, pos: int, coding: Coding, start: Start) -> Element
     """
     try:
         elements = walk(source, pos, explicit=coding.explicit, little=coding.little)
-    except DamagedHeaderError as error:
+    except (DamagedHeaderError, OverlongElementError) as error:
         return read_again(source, pos, coding, error)
     is_known = elements.text(tags.SOP_CLASS) is not None or start.sop_class is not None
     if elements.pixels is not None or is_known:
@@ -196,13 +203,20 @@ def _preamble_notes(preamble: bytes) -> tuple[str, ...]:
     return ()
 
 
+def _wrapping(file: FileSource, pos: int) -> tuple[str, ...]:
+    """A note where a deflated data set has the header of zlib or gzip before it."""
+    head = file.read(pos, 2)
+    if head == b"\x1f\x8b" or (head[:1] == b"x" and int.from_bytes(head) % 31 == 0):
+        return ("the deflated data set has a header of zlib or gzip, which DICOM does not",)
+    return ()
+
+
 def _inflated(file: FileSource, pos: int) -> bytearray:
     """Inflate the data set piece by piece, never further than the cap (PS3.5 A.5).
 
     The standard's stream is bare; one with a header of zlib or gzip is taken too.
     """
-    head = file.read(pos, 2)
-    wrapped = head == b"\x1f\x8b" or (head[:1] == b"x" and int.from_bytes(head) % 31 == 0)
+    wrapped = bool(_wrapping(file, pos))
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32 if wrapped else -zlib.MAX_WBITS)
     out = bytearray()
     try:

@@ -85,8 +85,9 @@ def air_is_dark(
     dark, bright = (small <= low + reach) & valid, (small >= high - reach) & valid
     border = np.zeros(small.shape, dtype=bool)
     border[[0, -1], :], border[:, [0, -1]] = True, True
+    whole = border.sum()
     border &= valid
-    if not border.any():
+    if border.sum() < whole / 2:
         return None
     areas = {True: dark.mean(), False: bright.mean()}
     edges = {True: dark[border].mean(), False: bright[border].mean()}

@@ -12,6 +12,7 @@ import re
 import struct
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pydicom
@@ -21,6 +22,7 @@ from fourview.dicom import tags
 from fourview.dicom.elements import (
     UNDEFINED,
     Elements,
+    OverlongElementError,
     PixelElement,
     Source,
     Walker,
@@ -96,7 +98,7 @@ class _Forgiving(Walker):
         """As the strict walk; at the top, goes on behind a private element that is broken."""
         if depth:
             return super().data_set(pos, end, depth, into)
-        last = 0
+        last, last_pos = 0, pos
         while pos < end:
             before, explicit = pos, self.explicit
             tag = self.tag_at(pos)
@@ -105,18 +107,29 @@ class _Forgiving(Walker):
             try:
                 pos = self.one(pos, end, into)
                 self.require_rising(tag, pos, end)
-            except DamagedHeaderError:
-                if not (_is_private(tag) or _is_private(last)):
-                    raise
+            except (DamagedHeaderError, OverlongElementError) as error:
                 self.explicit = explicit
-                pos = self.next_good(before, tag, end)
-                self._tell(f"private element {number_of(tag)} is broken and was passed over")
-            last = tag
+                pos = self.behind(((last, last_pos), (tag, before)), end, error)
+            last, last_pos = tag, before
         return pos
 
+    def behind(self, places: tuple[tuple[int, int], ...], end: int, error: DicomError) -> int:
+        """Where good elements go on behind the first private element of ``places``.
+
+        The one before what cannot be read is tried first: its length may have led astray.
+        """
+        for tag, pos in places:
+            if not _is_private(tag):
+                continue
+            with suppress(DamagedHeaderError):
+                found = self.next_good(pos, tag, end)
+                self._tell(f"private element {number_of(tag)} is broken and was passed over")
+                return found
+        raise error
+
     def require_rising(self, tag: int, pos: int, end: int) -> None:
-        """Refuse a private element that ends where tags go down: its length was not true."""
-        if pos < end and _is_private(tag) and self.tag_at(pos) <= tag:
+        """Refuse a private element whose end is not true: tags go down there, or nothing is."""
+        if _is_private(tag) and (pos >= end or self.tag_at(pos) <= tag):
             raise DamagedHeaderError(f"what follows element {number_of(tag)} is before it")
 
     def one(self, pos: int, end: int, into: Elements | None) -> int:

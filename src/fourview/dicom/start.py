@@ -27,6 +27,7 @@ LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 VRS = SHORT_VRS | LONG_VRS
 _LONG_META = LONG_VRS - {b"SV", b"UV"}
 
+IMPLICIT_META = "the file meta information is coded without VRs"
 Read = Callable[[int, int], bytes]  # position, count -> bytes
 
 
@@ -160,6 +161,7 @@ def _meta(read: Read, pos: int, notes: tuple[str, ...]) -> Start:
             length, start = struct.unpack_from(order + "H", head, 6)[0], pos + 8
         else:
             length, start = struct.unpack_from(order + "I", head, 4)[0], pos + 8
+            notes = notes if IMPLICIT_META in notes else (*notes, IMPLICIT_META)
         if length > MAX_META:
             tag = number_of(group << 16 | element)
             raise HostileFileError(f"element {tag} claims {length:,} bytes; refused")

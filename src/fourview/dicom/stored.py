@@ -29,7 +29,7 @@ from fourview.dicom.codestream import (
 from fourview.dicom.elements import PixelElement
 from fourview.dicom.frames import encapsulated_frame, native_frame
 from fourview.dicom.modality import PixelFormat, Pixels, stored_values
-from fourview.dicom.part10 import EXPLICIT_BIG, OpenFile
+from fourview.dicom.part10 import OpenFile
 from fourview.dicom.words import shown
 from fourview.errors import DamagedPixelsError, UnsupportedImageError
 from fourview.geometry import Size
@@ -174,7 +174,7 @@ def _native(
     file: OpenFile, element: PixelElement, pixel_format: PixelFormat, notes: list[str]
 ) -> tuple[Pixels, PixelFormat]:
     """Plain pixel data; big endian swaps the bytes of OW words, also where they hold two pixels."""
-    big = file.transfer_syntax == EXPLICIT_BIG
+    big = not file.coding.little
     need = pixel_format.num_bytes
     swapped_bytes = big and pixel_format.allocated == 8 and element.vr == "OW"
     data = native_frame(file.source, element, need + (need & 1 if swapped_bytes else 0), notes)

@@ -5,6 +5,7 @@ also words or units (AT, ML, CV) count only beside a side, or where they are the
 """
 
 import re
+from functools import lru_cache
 
 from fourview.dicom.codes import VIEW_WORDS
 
@@ -35,16 +36,43 @@ _VIEW = re.compile(
     r"|(?P<long>ML|LM)(?=\.)"
     r")(?![A-Z])"
 )
+_ANY = re.compile(  # what every text that names a side or a position has in it
+    "CC|ML|LM|FB|SIO|ISO|CV|AT|CAUD|LATERAL|MEDIAL|LEFT|RIGHT|"
+    + "|".join(
+        (
+            "LIN",
+            "GAU",
+            "IZQ",
+            "SIN",
+            "SX",
+            "ESQ",
+            "LT",
+            "REC",
+            "DRO",
+            "DER",
+            "DES",
+            "DX",
+            "DIR",
+            "RT",
+        )
+    )
+)
 _ALONE = re.compile(r"(?<![A-Z])(LEFT|RIGHT)(?![A-Z])")
 _QUANTITY = re.compile(r"\d[ ]?$")
 
 
-def views_in(text: str) -> tuple[set[str], set[str]]:
+_NOTHING: frozenset[str] = frozenset()
+
+
+@lru_cache(maxsize=4096)  # the files of an archive say the same few things
+def views_in(text: str) -> tuple[frozenset[str], frozenset[str]]:
     """All sides (R, L) and all positions that a text names; each is told where there is one."""
     word = text.strip().upper()
+    if _ANY.search(word) is None:
+        return _NOTHING, _NOTHING
     if word in VIEW_WORDS:
         position = VIEW_WORDS[word]
-        return ({word[-1]} if word[:-1] == "MLO_" else set()), {position}
+        return frozenset(word[-1:] if word[:-1] == "MLO_" else ""), frozenset((position,))
     for pattern, short in _LONG:
         word = pattern.sub(short, word)
     sides: set[str] = {SIDES[found] for found in _ALONE.findall(word)}
@@ -58,11 +86,13 @@ def views_in(text: str) -> tuple[set[str], set[str]]:
         positions.add(VIEW_WORDS[position])
         if side:
             sides.add(SIDES[side])
-    return sides, positions
+    return frozenset(sides), frozenset(positions)
 
 
 def side_in(text: str) -> str | None:
     """The one side that a text names, also as a single letter; None where there is none."""
     word = text.strip().upper()
-    sides = {SIDES[word]} if word in SIDES else views_in(text)[0]
-    return sides.pop() if len(sides) == 1 else None
+    if word in SIDES:
+        return SIDES[word]
+    sides = views_in(text)[0]
+    return next(iter(sides)) if len(sides) == 1 else None

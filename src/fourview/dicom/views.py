@@ -135,7 +135,7 @@ def _sides(elements: Elements, notes: list[str]) -> Iterator[_Told]:
             notes.append(f"{word.source} is '{shown(word.value)}', which is neither R nor L")
     position = views_in(elements.text(tags.VIEW_POSITION) or "")[0]
     if len(position) == 1:
-        yield _Told("ViewPosition", position.pop())
+        yield _Told("ViewPosition", next(iter(position)))
     for region in elements.items.get(tags.ANATOMIC_REGION, []):
         holders = (region, *region.items.get(tags.ANATOMIC_MODIFIERS, []))
         found = {SIDE_CODES[_code(h)] for h in holders if _code(h) in SIDE_CODES}
@@ -157,14 +157,14 @@ def _positions(elements: Elements, notes: list[str]) -> Iterator[_Told]:
                 f"ViewCodeSequence has the code '{shown(code)}', which is no known view{taken}"
             )
         if len(meant) == 1:
-            yield _Told("ViewCodeSequence", meant.pop())
+            yield _Told("ViewCodeSequence", next(iter(meant)))
     word = (elements.text(tags.VIEW_POSITION) or "").upper()
     if word in VIEW_WORDS:
         yield _Told("ViewPosition", VIEW_WORDS[word])
     elif word:
         named = views_in(word)[1]
         if len(named) == 1:
-            yield _Told("ViewPosition", named.pop())
+            yield _Told("ViewPosition", next(iter(named)))
         else:
             notes.append(f"ViewPosition is '{shown(word)}', which is no known view")
     orientation = (elements.text(tags.PATIENT_ORIENTATION) or "").upper()
@@ -182,8 +182,8 @@ def _in_words(
             continue
         sides, positions = views_in(text)
         yield (
-            _Told(source, sides.pop()) if len(sides) == 1 else None,
-            _Told(source, positions.pop()) if len(positions) == 1 else None,
+            _Told(source, next(iter(sides))) if len(sides) == 1 else None,
+            _Told(source, next(iter(positions))) if len(positions) == 1 else None,
         )
 
 

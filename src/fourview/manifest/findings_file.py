@@ -95,12 +95,13 @@ def _read(path: Path) -> pl.DataFrame:
             table = table.with_columns(point.cast(pl.Float64))
         if "malignant" in table.columns:
             table = table.with_columns(pl.col("malignant").cast(pl.Int64))
-        return table
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise ManifestError(
             f"{path}: cannot be read as findings ({reason}); need CSV, Parquet or a manifest"
         ) from None
+    else:
+        return table
 
 
 def _region(row: Row) -> Region:

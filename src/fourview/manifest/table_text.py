@@ -69,9 +69,13 @@ def _decoded(path: Path, data: bytes) -> str:
             return _by(path, data, codec)
     if b"\0" in data[:4096]:
         even, odd = data[:4096:2].count(0), data[1:4096:2].count(0)
+        none = f"{path}: holds zeros, so it is no table of text; export it as CSV"
         if min(even, odd) * 4 > max(even, odd):
-            raise ManifestError(f"{path}: holds zeros, so it is no table of text; export it as CSV")
-        return _by(path, data, "utf-16-le" if odd > even else "utf-16-be")
+            raise ManifestError(none)
+        try:
+            return data.decode("utf-16-le" if odd > even else "utf-16-be")
+        except UnicodeDecodeError:
+            raise ManifestError(none) from None
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

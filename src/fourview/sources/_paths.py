@@ -56,7 +56,7 @@ class Files:
     def _names(self, folder: str) -> frozenset[str]:
         try:
             with os.scandir(self.root / folder) as entries:
-                return frozenset(entry.name for entry in entries)
+                return frozenset(entry.name for entry in entries if not entry.is_dir())
         except (OSError, ValueError):
             return frozenset()
 
