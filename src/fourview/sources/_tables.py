@@ -63,7 +63,7 @@ def read_table(
         values have no blanks at either end, runs of blanks are one, and blank values are null.
 
     Raises:
-        ManifestError: It cannot be read, lacks a column, or has no rows.
+        ManifestError: It cannot be read, or lacks a column.
     """
     table = read_any_table(path, separator)
     table = table.rename({name: " ".join(name.split()) for name in table.columns})
@@ -86,13 +86,19 @@ def read_any_table(path: Path, separator: str | None = None) -> pl.DataFrame:
     """A CSV or XLSX table with the names and values that stand in it, all text.
 
     Raises:
-        ManifestError: It cannot be read, or has no rows.
+        ManifestError: It cannot be read.
     """
-    is_sheet = path.suffix.lower() == ".xlsx"
-    table = read_sheet(path) if is_sheet else read_text_table(path, separator)
+    return read_sheet(path) if path.suffix.lower() == ".xlsx" else read_text_table(path, separator)
+
+
+def require_rows(table: pl.DataFrame, path: Path) -> None:
+    """Pass a table that has rows.
+
+    Raises:
+        ManifestError: It has a line of names only, as an interrupted export leaves it.
+    """
     if table.is_empty():
         raise ManifestError(f"{path}: the table has a line of names and no rows; export it again")
-    return table
 
 
 def require_values(

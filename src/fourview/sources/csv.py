@@ -28,6 +28,7 @@ from fourview.sources._tables import (
     most_severe_birads,
     read_any_table,
     read_table,
+    require_rows,
     require_values,
     with_numbers,
 )
@@ -70,7 +71,9 @@ def read_csv(root: Path) -> Manifest:
         ManifestError: A column is missing, or a row holds a value that is not known.
     """
     path = _table_in(root)
-    header = read_any_table(path).columns
+    whole = read_any_table(path)
+    require_rows(whole, path)
+    header = whole.columns
     names = {ALIASES.get(name.strip(), name.strip()) for name in header}
     needed = ("patient_id", "exam_id", "side", "view", "path")
     known = ("image_id", *LABELS, *EXAM_COLUMNS)

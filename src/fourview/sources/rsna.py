@@ -22,6 +22,7 @@ from fourview.sources._tables import (
     most_severe_birads,
     one_value,
     read_table,
+    require_rows,
     require_values,
     with_numbers,
 )
@@ -63,6 +64,7 @@ def read_rsna(root: Path) -> Manifest:
     is_test = path.stem == "test"
     needed = COLUMNS if is_test else (*COLUMNS, *LABELS)
     table = read_table(path, needed, optional=("fold", *LABELS) if is_test else ("fold",))
+    require_rows(table, path)
     require_values(table, "laterality", ("L", "R"), path)
     require_values(table, "view", VIEWS, path)
     require_values(table, "density", ("A", "B", "C", "D"), path, blank=True)

@@ -102,7 +102,7 @@ def _decode(path: Path, data: bytes) -> Decoded:
     decode = next((d for mark, d in _DECODERS.items() if data.startswith(mark)), None)
     if decode is None:
         raise PixelError(
-            f"{path}: begins with {data[:4]!r}, need JPEG, PNG, TIFF, BMP, JPEG 2000 or binary PGM"
+            f"{path}: begins with {data[:4]!r}, need JPEG, PNG or binary PGM, or TIFF, BMP or JPEG 2000"
         )
     try:
         pixels, bits = decode(data)
@@ -117,7 +117,11 @@ def _decode_jpeg(data: bytes) -> Decoded:
     rows, cols = stream.size
     if not 0 < rows * cols <= MAX_PIXELS:
         raise ValueError(f"{rows} x {cols} pixels")
-    return imagecodecs.jpeg8_decode(whole_stream(data, [])), stream.precision
+    try:
+        data = whole_stream(data, [])
+    except DicomError as error:  # the decoder would fill the rest with grey
+        raise ValueError("the end of the JPEG is missing") from error
+    return imagecodecs.jpeg8_decode(data), stream.precision
 
 
 def _decode_jpeg_2000(data: bytes) -> Decoded:
