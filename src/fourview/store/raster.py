@@ -102,7 +102,8 @@ def _decode(path: Path, data: bytes) -> Decoded:
     decode = next((d for mark, d in _DECODERS.items() if data.startswith(mark)), None)
     if decode is None:
         raise PixelError(
-            f"{path}: begins with {data[:4]!r}, need JPEG, PNG or binary PGM, or TIFF, BMP or JPEG 2000"
+            f"{path}: begins with {data[:4]!r}, need JPEG, PNG or binary PGM, "
+            "or TIFF, BMP or JPEG 2000"
         )
     try:
         pixels, bits = decode(data)
