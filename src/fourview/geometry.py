@@ -94,7 +94,7 @@ class Step:
     """One thing that was done to the pixels, as the affine map it is on coordinates.
 
     Attributes:
-        name: What it was: decoded_smaller, mirror, crop, rotate, resize.
+        name: What it was: decoded_smaller, exchange, upside_down, mirror, crop, rotate, resize.
         matrix: Row-major 2 x 3: (x', y') = A (x, y) + b, from before the step to after.
         size: Rows and columns after the step.
     """
@@ -130,6 +130,16 @@ class Geometry:
         """Exchange left and right."""
         rows, cols = self.processed_size
         return self._then("mirror", (-1.0, 0.0, float(cols), 0.0, 1.0, 0.0), (rows, cols))
+
+    def exchanged(self) -> "Geometry":
+        """Exchange rows and columns."""
+        rows, cols = self.processed_size
+        return self._then("exchange", (0.0, 1.0, 0.0, 1.0, 0.0, 0.0), (cols, rows))
+
+    def upside_down(self) -> "Geometry":
+        """Exchange up and down: the first row becomes the last."""
+        rows, cols = self.processed_size
+        return self._then("upside_down", (1.0, 0.0, 0.0, 0.0, -1.0, float(rows)), (rows, cols))
 
     def cropped(self, x0: int, y0: int, x1: int, y1: int) -> "Geometry":
         """Keep [x0, x1) x [y0, y1); beyond the image it is padding."""

@@ -157,14 +157,15 @@ def test_half_a_frame_is_damaged_not_filled_up(syntax, tmp_path):
         read_image(path)
 
 
-def test_a_frame_of_another_coding_than_its_syntax_is_refused(tmp_path):
+def test_a_frame_of_another_coding_than_its_syntax_is_read_with_a_note(tmp_path):
     stored = gradient((40, 34), TWELVE)
     dataset = mammogram()
     set_pixels(dataset, stored, TWELVE)
     path = tmp_path / "a.dcm"
     path.write_bytes(dicom_bytes(dataset, encode(stored, TWELVE, JLS), LOSSLESS))
-    with pytest.raises(UnsupportedImageError, match="JPEG process f7"):
-        read_image(path)
+    image = read_image(path)
+    np.testing.assert_array_equal(image.pixels, stored)
+    assert any("the frame is coded as 1.2.840.10008.1.2.4.80" in note for note in image.notes)
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])

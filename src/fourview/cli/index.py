@@ -16,6 +16,7 @@ from fourview.cli.numbers import Some
 from fourview.cli.progress import progress_bar
 from fourview.errors import ManifestError
 from fourview.jobs.executor import find_executor
+from fourview.manifest.check import SHARED_UID
 from fourview.manifest.image_labels import with_stand_in_birads
 from fourview.manifest.manifest import read_description, write_manifest
 from fourview.manifest.split import assign_split
@@ -82,6 +83,11 @@ def index(
     )
     for reason, count in summary["left_out_by_reason"].items():
         print(f"left out: {count} {reason}")
+    if summary["shared_uids"]:
+        print(
+            f"note: {summary['shared_uids']} images have the SOP Instance UID of another, "
+            "different image; each was kept, under an id of its own"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +147,18 @@ def _counts(path: Path) -> dict[str, Any]:
         "left_out": int(by_reason["len"].sum()),
         "left_out_by_reason": dict(by_reason.rows()),
         "findings": about["rows"]["findings"],
+        "shared_uids": _shared_uids(path),
         "terms": about["terms"],
     }
+
+
+def _shared_uids(path: Path) -> int:
+    """Images that have the UID of another one, as their notes say."""
+    images = pl.scan_parquet(path / "images.parquet")
+    if images.collect_schema().get("notes") != pl.List(pl.String):
+        return 0
+    told = pl.col("notes").list.eval(pl.element().str.contains(SHARED_UID)).list.any()
+    return int(images.select(told.fill_null(False).sum()).collect(engine="streaming").item())
 
 
 def _shares(text: str) -> dict[str, float]:

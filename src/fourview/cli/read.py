@@ -39,7 +39,7 @@ def read(
     """Read exams: files or folders of DICOM in; result.json and report.html of each exam out.
 
     Args:
-        study: Files or folders; they are put together to exams by their headers.
+        study: Files, folders or ZIP archives; they are put together to exams by their headers.
         out: Folder to write to; a folder an exam where there are several, and index.html over them.
         model: Run folder or checkpoint; may be repeated: scores of one task are then the mean, and
             those of other tasks stand beside them. Without it the small model that ships with the

@@ -19,7 +19,7 @@ from jaxtyping import Shaped
 from PIL import ImageFile
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 
-from fourview.dicom.codestream import Codestream, read_codestream, require_end
+from fourview.dicom.codestream import SOC, SOI, Codestream, read_codestream
 from fourview.errors import (
     DamagedPixelsError,
     HostileFileError,
@@ -41,16 +41,24 @@ JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (90, 91))
 LOSSY = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 81, 91, 203))
 HTJ2K = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (201, 202, 203))
 SUPPORTED = NATIVE | JPEG | JPEG_LS | JPEG_2000 | HTJ2K | {RLE}
-_PROCESSES = {**dict.fromkeys(JPEG, (0xC0, 0xC1, 0xC3)), **dict.fromkeys(JPEG_LS, (0xF7,))}
+_CAPABILITIES = b"\xff\x50"  # CAP, which every HTJ2K codestream has in its main header
+_PLAIN_JPEG_2000 = "1.2.840.10008.1.2.4.90"
+_PROCESSES = {**dict.fromkeys(JPEG, (0xC0, 0xC1, 0xC2, 0xC3)), **dict.fromkeys(JPEG_LS, (0xF7,))}
+_SYNTAX_OF = {0xC0: 51, 0xC1: 51, 0xC2: 51, 0xC3: 70, 0xF7: 80, 0: 90}  # by process
 
 
 def decode(
-    data: bytes, syntax: str, size: Size, *, bytes_per_sample: int, at_least: Size | None = None
+    data: bytes,
+    syntax: str,
+    size: Size,
+    *,
+    bytes_per_sample: int,
+    at_least: Size | None = None,
 ) -> tuple[Samples, Codestream | None]:
     """Decode one compressed frame of one sample per pixel.
 
     Args:
-        data: The frame, its fragments joined.
+        data: The frame, its fragments joined, without anything before or behind it.
         syntax: UID of one of the compressed transfer syntaxes of ``SUPPORTED``.
         size: Rows and columns that the header says.
         bytes_per_sample: 1 or 2, from Bits Allocated.
@@ -81,7 +89,6 @@ def decode(
             "need 1 of 1 to 16"
         )
     _require_process(stream, syntax)
-    require_end(data)
     halvings = halvings_for(size, at_least, stream.levels)
     most = MAX_JPEG_2000_PIXELS if syntax in JPEG_2000 | HTJ2K else MAX_COMPRESSED_PIXELS
     _require_affordable((size[0] >> halvings, size[1] >> halvings), most)
@@ -98,6 +105,32 @@ def halvings_for(size: Size, at_least: Size | None, levels: int) -> int:
     ):
         halvings += 1
     return halvings
+
+
+def true_syntax(data: bytes, told: str, size: Size, *, bytes_per_sample: int) -> str | None:
+    """The transfer syntax of what a frame is, by its first bytes.
+
+    Args:
+        data: The frame; see ``codestream.unwrapped``.
+        told: What the header says; returned where the frame is of it.
+        size: Rows and columns that the header says.
+        bytes_per_sample: 1 or 2, from Bits Allocated.
+
+    Returns:
+        A UID of ``SUPPORTED``; None where the frame begins like none of them.
+    """
+    if data.startswith((SOI, SOC)):
+        process = read_codestream(data).process
+        if told in HTJ2K and not process and data.find(_CAPABILITIES, 0, 512) < 0:
+            return _PLAIN_JPEG_2000
+        if told in SUPPORTED - NATIVE - {RLE} and process in _PROCESSES.get(told, (0,)):
+            return told
+        return f"1.2.840.10008.1.2.4.{_SYNTAX_OF[process]}" if process in _SYNTAX_OF else None
+    if int.from_bytes(data[:4], "little") == bytes_per_sample:
+        first = int.from_bytes(data[4:8], "little")
+        if first == 64 and 64 < len(data) < 64 + 3 * size[0] * size[1] * bytes_per_sample:
+            return RLE
+    return None
 
 
 def _require_process(stream: Codestream, syntax: str) -> None:

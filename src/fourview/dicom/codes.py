@@ -62,6 +62,18 @@ MODIFIER_CODES = {
     "R-40AB2": "axillary_tissue",
 }
 
+# Side by code value: left and right breast, and the laterality of an anatomic region (CID 244).
+SIDE_CODES = {
+    "80248007": "L",
+    "T-04030": "L",
+    "7771000": "L",
+    "G-A101": "L",
+    "73056007": "R",
+    "T-04020": "R",
+    "24028007": "R",
+    "G-A100": "R",
+}
+
 # View Position (0018,5101) and what people write in its place.
 VIEW_WORDS = {
     **{word: word for word in ("CC", "MLO", "ML", "LM", "LMO", "FB", "SIO", "ISO")},

@@ -7,14 +7,14 @@ References:
 import struct
 from dataclasses import dataclass
 
-from fourview.errors import DamagedPixelsError, HostileFileError, UnsupportedImageError
+from fourview.errors import DamagedPixelsError, HostileFileError
 from fourview.geometry import Size
 
+MAX_WRAPPER = 1 << 16  # bytes before a codestream in which its start is looked for
 MAX_TILES = 4096  # tiles of one JPEG 2000 frame; scanners write one, archives some hundred
 MAX_BLOCKS = 1 << 20  # code blocks of one frame: 64 megapixels in blocks of 8 x 8
 MAX_PACKETS = 1 << 22  # layers x precincts, each of which a decoder keeps a record of
 SOI, SOC = b"\xff\xd8", b"\xff\x4f\xff\x51"
-JP2 = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _END = b"\xff\xd9"
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _ALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
@@ -48,7 +48,6 @@ def read_codestream(data: bytes) -> Codestream:
 
     Raises:
         DamagedPixelsError: It is none of them, or cut off.
-        UnsupportedImageError: It is JPEG 2000 inside a JP2 file, which DICOM forbids.
         HostileFileError: Its structure would cost more than any mammogram's.
     """
     try:
@@ -60,26 +59,107 @@ def read_codestream(data: bytes) -> Codestream:
         raise DamagedPixelsError(
             "the compressed frame is cut off in its header; fetch the file again"
         ) from error
-    if data.startswith(JP2):
-        raise UnsupportedImageError(
-            "the frame is a JP2 file, need a bare codestream (PS3.5 A.4.4); convert the file"
-        )
     raise DamagedPixelsError(
         f"the compressed frame starts with {data[:4].hex()}, need ffd8 (JPEG) or ff4fff51 "
         "(JPEG 2000); fetch the file again"
     )
 
 
-def require_end(data: bytes) -> None:
-    """Refuse a frame whose end marker is missing; a codec would fill the rest with anything.
+def unwrapped(data: bytes, notes: list[str]) -> bytes:
+    """The bare codestream in a frame: JP2 boxes and other bytes before it are taken away.
+
+    DICOM allows no file header in a frame (PS3.5 A.4.4); other readers pass over one. What has no
+    codestream in it is returned as it is.
+    """
+    if data.startswith((SOI, SOC)):
+        return data
+    if data[4:8] in (b"jP  ", b"jP\x1a\x1a", b"ftyp", b"jp2h", b"jp2c"):
+        boxed = _in_boxes(data)
+        if boxed is not None:
+            notes.append(
+                "the frame is a JP2 file, need a bare codestream; its codestream was taken"
+            )
+            return boxed
+    head = data[:MAX_WRAPPER]
+    places = [at for mark in (SOI + b"\xff", SOC) if (at := head.find(mark)) >= 0]
+    if not places:
+        return data
+    notes.append(
+        f"the codestream begins at byte {min(places)} of its frame; what is before was cut"
+    )
+    return data[min(places) :]
+
+
+def _in_boxes(data: bytes) -> bytes | None:
+    """The codestream box of a JP2 file (T.800 annex I); None where the boxes lead to none."""
+    pos = 0
+    while pos + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, pos)
+        start = pos + 8
+        if length == 1 and pos + 16 <= len(data):
+            (length,) = struct.unpack_from(">Q", data, pos + 8)
+            start = pos + 16
+        end = len(data) if length == 0 else pos + length
+        if kind == b"jp2c":
+            return data[start : min(end, len(data))] if data.startswith(SOC, start) else None
+        if end <= pos + 7:
+            return None
+        pos = end
+    return None
+
+
+def whole_stream(data: bytes, notes: list[str]) -> bytes:
+    """The codestream without what stands behind its end.
+
+    Archives pad frames with more than the one byte that the standard allows (PS3.5 A.4). A frame
+    whose end marker is missing was cut off: a codec would fill the rest with anything.
 
     Raises:
-        DamagedPixelsError: No end marker among the last 64 bytes.
+        DamagedPixelsError: There is no end marker.
     """
-    if _END not in data[-64:]:
+    if _END in data[-64:]:
+        return data
+    at = data.rfind(_END)
+    if at < 0 or data[at + 2 :].strip(data[at + 2 : at + 3]):  # not one byte again and again
+        at = data.find(_END, _first_scan(data))
+    if at < 0:
+        if data.startswith(SOC) and _ends_with_its_tiles(data):
+            notes.append("the JPEG 2000 frame has no end marker, and all of its tiles")
+            return data + _END
         raise DamagedPixelsError(
             "the compressed frame has no end marker (ffd9): it is cut off; fetch the file again"
         )
+    notes.append(
+        f"{len(data) - at - 2:,} bytes behind the end of the compressed frame were cut off"
+    )
+    return data[: at + 2]
+
+
+def _first_scan(data: bytes) -> int:
+    """Where the coded samples begin: no end marker is looked for in segments before them."""
+    if data.startswith(SOC):
+        return max(data.find(b"\xff\x93"), 0)
+    pos = 2
+    while pos + 4 <= len(data) and data[pos] == 0xFF:
+        marker = data[pos + 1]
+        if marker == 0xDA:
+            break
+        if marker == 0xFF or marker in _ALONE:
+            pos += 1 if marker == 0xFF else 2
+            continue
+        pos += 2 + int(struct.unpack_from(">H", data, pos + 2)[0])
+    return pos
+
+
+def _ends_with_its_tiles(data: bytes) -> bool:
+    """Whether the lengths of a JPEG 2000 frame's tile parts (Psot) end where the data do."""
+    pos = data.find(b"\xff\x90")
+    while pos >= 0 and pos + 12 <= len(data) and data.startswith(b"\xff\x90", pos):
+        (length,) = struct.unpack_from(">I", data, pos + 6)
+        if length == 0:
+            return False
+        pos += length
+    return len(data) - 1 <= pos <= len(data)
 
 
 def _jpeg(data: bytes) -> Codestream:

@@ -9,6 +9,7 @@ References:
     DICOM PS3.5 sections 6.2 (value representations), 7.1 (elements) and 7.5 (sequences).
 """
 
+import math
 import os
 import struct
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from dataclasses import dataclass, field
 from pydicom.charset import python_encoding
 
 from fourview.dicom import tags
+from fourview.dicom.numbers import read_decimals
+from fourview.dicom.words import name_of, shown
+from fourview.dicom.words import number_of as name
 from fourview.errors import DamagedHeaderError, HostileFileError, NotDicomError
 
 MAX_DEPTH = 32  # sequences inside each other; structured reports, the deepest, stay below 20
@@ -27,11 +31,16 @@ UNDEFINED = 0xFFFFFFFF
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXEL_TAGS = (tags.FLOAT_PIXELS, tags.DOUBLE_PIXELS, tags.PIXELS)
+_FREE = frozenset(tags.FREE_TEXT.values())
 _SHORT = {
     vr: vr.decode()
     for vr in b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()
 }
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "OV": "Q"}
+
+
+class OverlongElementError(HostileFileError):
+    """An element claims far more bytes than there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,8 @@ class Elements:
         items: The items of the wanted sequences, by tag.
         pixels: Where the pixel data start; None where there are none.
         encoding: Python codec of the text.
+        oddities: Sentences on values that are not written as the standard asks; filled as values
+            are asked for, and one list for an element and all items below it.
     """
 
     little: bool = True
@@ -95,6 +106,7 @@ class Elements:
     items: dict[int, "list[Elements]"] = field(default_factory=dict)
     pixels: PixelElement | None = None
     encoding: str = "latin_1"
+    oddities: list[str] = field(default_factory=list)
 
     def texts(self, tag: int) -> tuple[str, ...]:
         """The values of a text element, trimmed; () where it is absent or all are empty."""
@@ -112,14 +124,17 @@ class Elements:
         return self._decoded(found[1]).partition("\\")[0].strip(" \0") or None
 
     def numbers(self, tag: int) -> tuple[float, ...]:
-        """The values of DS, IS or a binary element as floats; () where absent or not numbers."""
+        """The values of DS, IS or a binary element as floats; () where absent or not numbers.
+
+        What is no number as the standard writes one gets a sentence in ``oddities``.
+        """
         vr, raw = self.values.get(tag, ("", b""))
         if vr in _NUMBERS:
             return tuple(float(value) for value in self._unpacked(vr, raw))
         try:
             return tuple(float(part) for part in self.texts(tag) if part)
         except ValueError:
-            return ()
+            return self._repaired(tag)
 
     def integers(self, tag: int, *, signed: bool | None = None) -> tuple[int, ...]:
         """The values of an integer element; () where it is absent or holds no integers.
@@ -137,8 +152,10 @@ class Elements:
             return self._unpacked(vr, raw)
         try:
             return tuple(int(float(part)) for part in self.texts(tag) if part)
-        except (ValueError, OverflowError):
+        except OverflowError:
             return ()
+        except ValueError:
+            return tuple(int(value) for value in self._repaired(tag) if math.isfinite(value))
 
     def integer(self, tag: int, *, signed: bool | None = None) -> int | None:
         """The first value of an integer element; None where absent or not an integer."""
@@ -150,6 +167,20 @@ class Elements:
         values = self.numbers(tag)
         return values[0] if values else None
 
+    def _repaired(self, tag: int) -> tuple[float, ...]:
+        """Numbers that are written with a comma or otherwise wrong, with a sentence on it."""
+        parts = self.texts(tag)
+        values, is_whole = read_decimals(parts)
+        read = "\\".join(f"{value:g}" for value in values)
+        found = f"{name_of(tag)} is '{shown(chr(92).join(parts))}'"
+        if is_whole:
+            text = f"{found}: no number has a comma or blank in it; read as {read}"
+        else:
+            text = f"{found}, which is no number; " + (f"read as {read}" if read else "unknown")
+        if text not in self.oddities:
+            self.oddities.append(text)
+        return values
+
     def _decoded(self, raw: bytes) -> str:
         return raw.decode("ascii" if raw.isascii() else self.encoding, errors="replace")
 
@@ -157,11 +188,6 @@ class Elements:
         code = _NUMBERS[vr]
         count = len(raw) // struct.calcsize("=" + code)
         return struct.unpack_from(f"{'<' if self.little else '>'}{count}{code}", raw)
-
-
-def name(tag: int) -> str:
-    """A tag as people write it: (0028,0010)."""
-    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
 def walk(source: Source, start: int, *, explicit: bool, little: bool) -> Elements:
@@ -178,21 +204,27 @@ def walk(source: Source, start: int, *, explicit: bool, little: bool) -> Element
         HostileFileError: Sequences too deep, too many elements, or a length no header has.
     """
     elements = Elements(little=little)
-    _Walker(source, explicit=explicit, little=little).data_set(start, source.size, 0, elements)
+    Walker(source, explicit=explicit, little=little).data_set(start, source.size, 0, elements)
+    return finished(elements)
+
+
+def finished(elements: Elements) -> Elements:
+    """The same, its texts readable in the character set that it names."""
     charset = elements.text(tags.CHARACTER_SET) or ""
     codec = python_encoding.get(charset, "latin_1")
-    _set_encoding(elements, "latin_1" if codec == "iso8859" else codec)
+    _share(elements, "latin_1" if codec == "iso8859" else codec, elements.oddities)
     return elements
 
 
-def _set_encoding(elements: Elements, encoding: str) -> None:
-    elements.encoding = encoding
+def _share(elements: Elements, encoding: str, oddities: list[str]) -> None:
+    """Give an element and all items below it their text codec and the one list of oddities."""
+    elements.encoding, elements.oddities = encoding, oddities
     for items in elements.items.values():
         for item in items:
-            _set_encoding(item, encoding)
+            _share(item, encoding, oddities)
 
 
-class _Walker:
+class Walker:
     """A position in a source, and how its elements are coded."""
 
     def __init__(self, source: Source, *, explicit: bool, little: bool) -> None:
@@ -266,6 +298,8 @@ class _Walker:
             into.items[tag] = []
             self.sequence(start, start + length, depth, into.items[tag])
             return
+        if length > MAX_VALUE and tag in _FREE:
+            return
         if length > MAX_VALUE:
             raise HostileFileError(
                 f"element {name(tag)} has {length:,} bytes, more than {MAX_VALUE:,}; refused"
@@ -335,9 +369,9 @@ class _Walker:
         return pos
 
 
-def _beyond(tag: int, length: int, left: int) -> DamagedHeaderError | HostileFileError:
+def _beyond(tag: int, length: int, left: int) -> DamagedHeaderError | OverlongElementError:
     """An element is longer than what is left of its item or of the file."""
     found = f"element {name(tag)} claims {length:,} bytes where {max(left, 0):,} are left"
     if length > 1 << 26:
-        return HostileFileError(f"{found}; refused")
+        return OverlongElementError(f"{found}; refused")
     return DamagedHeaderError(f"{found}; the header is cut off or damaged, fetch the file again")

@@ -4,6 +4,9 @@ Exam:    a Study Instance UID and a patient id. One study with two patient ids i
          of two women are never joined, and a note tells.
 Slot:    several images of one side and view are all kept, the preferred one first, by the rule of
          ``entities.preference``; the order of files never matters.
+Copies:  a second file of one SOP Instance UID is a duplicate only where it shows the same pixels.
+         Different images that share one UID are all read, under ids of their own, with a note.
+Archive: a ZIP file that is named itself is read like the folder in it; see ``archive``.
 Left out: every file that is no image of its exam, with its reason. A file that cannot be read at
          all belongs to the exam of its folder where all files there are of one exam; the others
          come in a last exam without a name.
@@ -17,7 +20,9 @@ from typing import Any
 
 import polars as pl
 
+from fourview.dicom.archive import Root, unpacked
 from fourview.dicom.header import Header
+from fourview.dicom.identity import picture_key, shared_uid_note
 from fourview.dicom.image import read_image
 from fourview.dicom.scan import left_out_for, scan
 from fourview.entities import SLOTS, Exam, Image, LeftOut
@@ -76,15 +81,36 @@ def iter_exams(
         view, and within a view the preferred one first. Files that could be assigned to no exam
         come last, in an exam with empty ids.
     """
-    drafts, orphans = _drafts(paths, for_processing=for_processing)
+    named = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    with unpacked(map(Path, named)) as roots:
+        whole = None if any(root.archive is not None for root in roots) else at_least
+        yield from _exams(roots, whole, for_processing=for_processing, workers=workers)
+
+
+def _exams(
+    roots: Sequence[Root], at_least: Size | None, *, for_processing: bool, workers: int
+) -> Iterator[Exam]:
+    drafts, orphans = _drafts(roots, for_processing=for_processing)
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for key in sorted(drafts):
             draft = drafts[key]
             headers = display_order(draft.headers)
 
-            def read(header: Header, shown: dict[str, str] = draft.shown) -> Image | LeftOut:
+            def read(
+                header: Header,
+                shown: dict[str, str] = draft.shown,
+                passing: set[str] = draft.passing,
+            ) -> Image | LeftOut:
                 try:
-                    return read_image(header.path, at_least=at_least, for_processing=for_processing)
+                    image = read_image(
+                        header.path, at_least=at_least, for_processing=for_processing
+                    )
+                    return replace(
+                        image,
+                        image_id=header.image_id,
+                        path=header.path if header.path not in passing else "",
+                        notes=_joined(image.notes, header.notes),
+                    )
                 except DicomError as error:
                     out = left_out_for(error, header.path, shown=shown[header.path])
                     return replace(out, image_id=header.image_id, file=header.path)
@@ -138,32 +164,38 @@ class _Draft:
     left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     shown: dict[str, str] = field(default_factory=dict)  # path as the user named it, by full path
+    passing: set[str] = field(default_factory=set)  # full paths that are gone when all is read
 
 
 _Key = tuple[str, str]  # patient id, exam id
 
 
-def _drafts(paths: Paths, *, for_processing: bool) -> tuple[dict[_Key, _Draft], list[LeftOut]]:
+def _drafts(
+    roots: Sequence[Root], *, for_processing: bool
+) -> tuple[dict[_Key, _Draft], list[LeftOut]]:
     drafts: dict[_Key, _Draft] = {}
     folders: dict[Path, set[_Key]] = {}
     unread: list[tuple[Path, LeftOut]] = []
-    seen: dict[str, str] = {}
-    named = [paths] if isinstance(paths, (str, Path)) else list(paths)
-    for root in map(Path, named):
-        is_folder = root.is_dir()
-        for found in scan(root, for_processing=for_processing):
-            full = root / found.path if is_folder else root
+    seen: dict[str, _Seen] = {}
+    for root in roots:
+        is_folder = root.path.is_dir()
+        unread += [(root.path / out.path, out) for out in root.left_out]
+        for found in scan(root.path, for_processing=for_processing):
+            full = root.path / found.path if is_folder else root.path
+            shown = root.shown(found.path) if is_folder else str(root.path)
             if isinstance(found, LeftOut):
-                shown = found.path if is_folder else str(root)
                 unread.append((full, replace(found, path=shown)))
                 continue
             key = (found.patient_id, found.exam_id)
             folders.setdefault(full.parent, set()).add(key)
             draft = drafts.setdefault(key, _Draft())
-            out = _no_image(found, full, seen)
+            header = _named_apart(replace(found, path=str(full)), shown, seen, draft)
+            out = _no_image(header, shown, seen)
             if out is None:
-                draft.headers.append(replace(found, path=str(full)))
-                draft.shown[str(full)] = found.path if is_folder else str(root)
+                draft.headers.append(header)
+                draft.shown[str(full)] = shown
+                if root.archive is not None:
+                    draft.passing.add(str(full))
             else:
                 draft.left_out.append(out)
     _tell_shared_studies(drafts)
@@ -177,17 +209,50 @@ def _drafts(paths: Paths, *, for_processing: bool) -> tuple[dict[_Key, _Draft], 
     return drafts, orphans
 
 
-def _no_image(header: Header, full: Path, seen: dict[str, str]) -> LeftOut | None:
+@dataclass(slots=True)
+class _Seen:
+    """The files that have one SOP Instance UID: what each shows, by its content."""
+
+    first: Header
+    keys: dict[str, str] = field(default_factory=dict)  # path, by what the file shows
+
+
+def _named_apart(header: Header, shown: str, seen: dict[str, _Seen], draft: _Draft) -> Header:
+    """The header; under an id of its own where its UID names another image already."""
+    if header.left_out is not None or header.image_id not in seen:
+        return header
+    known = seen[header.image_id]
+    if not known.keys:
+        known.keys[picture_key(known.first.path)] = known.first.path
+    key = picture_key(header.path)
+    if key in known.keys:
+        return header
+    known.keys[key] = header.path
+    note = shared_uid_note(header.image_id)
+    if note not in draft.notes:
+        draft.notes.append(note)
+    return replace(
+        header,
+        image_id=f"{header.image_id}#{shown}",
+        notes=(*header.notes, note),
+    )
+
+
+def _no_image(header: Header, shown: str, seen: dict[str, _Seen]) -> LeftOut | None:
     """Why a header is no image of its exam; remembers the image id where it is one."""
     if header.left_out is not None:
         reason, detail = header.left_out, header.detail
     elif header.image_id in seen:
         reason = Reason.DUPLICATE
-        detail = f"it has the SOP Instance UID of {seen[header.image_id]}"
+        detail = f"it has the SOP Instance UID of {seen[header.image_id].first.path}"
     else:
-        seen[header.image_id] = str(full)
+        seen[header.image_id] = _Seen(header)
         return None
-    return LeftOut(path=header.path, reason=reason, detail=detail, image_id=header.image_id)
+    return LeftOut(path=shown, reason=reason, detail=detail, image_id=header.image_id)
+
+
+def _joined(notes: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    return (*notes, *(note for note in more if note not in notes))
 
 
 def _tell_shared_studies(drafts: dict[_Key, _Draft]) -> None:

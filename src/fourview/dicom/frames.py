@@ -44,7 +44,7 @@ def encapsulated_frame(
         DamagedPixelsError: A fragment is none, or goes beyond the file.
         HostileFileError: There are absurdly many.
     """
-    spans, table = _fragments(source, pixels)
+    spans, table = _fragments(source, pixels, notes)
     if table is not None and len(table) >= 4:
         offsets = struct.unpack_from(f"<{len(table) // 4}I", table)
         if offsets[0] != 0 or len(offsets) > 1:
@@ -66,33 +66,62 @@ def encapsulated_frame(
     return data
 
 
-def _fragments(source: Source, pixels: PixelElement) -> tuple[list[tuple[int, int]], bytes | None]:
-    """Start and length of every fragment, and the Basic Offset Table (None where missing)."""
+def _fragments(
+    source: Source, pixels: PixelElement, notes: list[str]
+) -> tuple[list[tuple[int, int]], bytes | None]:
+    """Start and length of every fragment, and the Basic Offset Table (None where missing).
+
+    A frame in place of the table, a missing delimiter, and a last fragment that claims a little
+    more than there is are only noted: whether the frame is whole is seen from its own end.
+    """
     spans: list[tuple[int, int]] = []
     pos, table, first = pixels.start, None, True
     while True:
         head = source.read(pos, 8)
-        if len(head) < 8:
-            raise DamagedPixelsError("the pixel data are cut off; fetch the file again")
-        group, element, length = struct.unpack("<HHI", head)
+        group, element, length = struct.unpack("<HHI", head) if len(head) == 8 else (0, 0, 0)
         tag = group << 16 | element
         if tag == _END:
             return spans, table
         if tag != _ITEM:
-            raise DamagedPixelsError(
-                f"found ({group:04X},{element:04X}) at byte {pos} in place of a fragment; "
-                "fetch the file again"
-            )
-        if pos + 8 + length > source.size:
-            raise DamagedPixelsError(
-                f"a fragment claims {length:,} bytes where {source.size - pos - 8:,} are left; "
-                "the file is cut off, fetch it again"
-            )
-        if first:
+            _require_whole(source, spans, pos, tag if len(head) == 8 else None)
+            notes.append("the pixel data have no delimiter at their end")
+            return spans, table
+        left = source.size - pos - 8
+        if length > left:
+            if first or not _are_whole(source, [*spans, (pos + 8, left)]):
+                raise DamagedPixelsError(
+                    f"a fragment claims {length:,} bytes where {left:,} are left; "
+                    "the file is cut off, fetch it again"
+                )
+            notes.append(f"the last fragment claims {length - left:,} bytes more than there are")
+            length = left
+        is_table = first and source.read(pos + 8, 2) not in (b"\xff\xd8", b"\xff\x4f")
+        if is_table:
             table = source.read(pos + 8, min(length, 1 << 16))
         elif len(spans) >= MAX_FRAGMENTS:
             raise HostileFileError(f"the image has more than {MAX_FRAGMENTS:,} fragments; refused")
         else:
             spans.append((pos + 8, length))
+        if first and not is_table:
+            notes.append("the pixel data have no offset table; their first fragment is a frame")
         first = False
         pos += 8 + length
+
+
+def _require_whole(source: Source, spans: list[tuple[int, int]], pos: int, tag: int | None) -> None:
+    """Pass pixel data that end without their delimiter, if the frame before is whole."""
+    if spans and _are_whole(source, spans):
+        return
+    if tag is None:
+        raise DamagedPixelsError("the pixel data are cut off; fetch the file again")
+    raise DamagedPixelsError(
+        f"found ({tag >> 16:04X},{tag & 0xFFFF:04X}) at byte {pos} in place of a fragment; "
+        "fetch the file again"
+    )
+
+
+def _are_whole(source: Source, spans: list[tuple[int, int]]) -> bool:
+    """Whether the last bytes of the last fragment have the end marker of a codestream."""
+    start, length = spans[-1]
+    tail = source.read(max(start, start + length - 64), min(length, 64))
+    return b"\xff\xd9" in tail

@@ -1,16 +1,21 @@
 """All facts of one file that a row of a manifest needs; no pixels are read."""
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fourview.dicom import tags
-from fourview.dicom.codes import SECONDARY_CAPTURE
+from fourview.dicom.codes import MG_PRESENTATION, SECONDARY_CAPTURE
 from fourview.dicom.elements import Elements
+from fourview.dicom.kinds import SCANNED, find_kind, names_a_digitiser
+from fourview.dicom.numbers import read_decimal
 from fourview.dicom.part10 import OpenFile, open_dicom
-from fourview.dicom.triage import Facts, why_left_out
+from fourview.dicom.second import other_texts
+from fourview.dicom.triage import UNTOLD, Facts, why_left_out
 from fourview.dicom.views import functional_groups, patient_of_film, read_view
+from fourview.dicom.words import shown
 from fourview.entities import Side, View
 from fourview.entities.reasons import Reason
 from fourview.errors import DamagedHeaderError, DicomError
@@ -43,6 +48,7 @@ _METADATA = tuple(
         "image_type": tags.IMAGE_TYPE,
     }.items()
 )
+_NUMBERS = {"kvp", "thickness_mm", "force_n", "magnification_factor"}  # texts that are numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,20 +146,16 @@ def header_of(file: OpenFile, path: str, *, for_processing: bool = False) -> Hea
     """
     elements = file.elements
     notes = list(file.notes)
-    image_id = elements.text(tags.SOP_INSTANCE)
-    facts = _facts(file)
-    if image_id is None:
-        if facts.sop_class != "1.2.840.10008.1.3.10":
-            raise DamagedHeaderError(
-                "SOP Instance UID (0008,0018) is missing, so the image has no name; "
-                "correct the header"
-            )
-        image_id = "DICOMDIR"
-    if not _is_uid(image_id):
-        notes.append(f"SOP Instance UID '{image_id[:70]}' is no valid UID")
+    facts = _facts(file, notes)
+    image_id = _image_id(file, facts, notes)
     patient_id, exam_id = _whose(elements, image_id, facts.sop_class, notes)
     view = read_view(elements)
-    reason, detail = why_left_out(facts, view, for_processing=for_processing) or (None, "")
+    left_out = why_left_out(facts, view, for_processing=for_processing)
+    is_guessed = "PatientOrientation" in view.source
+    if facts.has_pixels and (is_guessed or (left_out is not None and left_out[0] in UNTOLD)):
+        view = read_view(elements, more=other_texts(file.source, file.pos, file.coding))
+        left_out = why_left_out(facts, view, for_processing=for_processing)
+    reason, detail = left_out or (None, "")
     return Header(
         path=path,
         file_size=file.size,
@@ -177,7 +179,7 @@ def header_of(file: OpenFile, path: str, *, for_processing: bool = False) -> Hea
         left_out=reason,
         detail=detail,
         metadata=_metadata(elements),
-        notes=(*notes, *view.notes),
+        notes=(*notes, *view.notes, *elements.oddities),
     )
 
 
@@ -203,11 +205,55 @@ def read_spacing(elements: Elements, notes: list[str]) -> tuple[float, float] | 
     return None
 
 
-def _facts(file: OpenFile) -> Facts:
+def _image_id(file: OpenFile, facts: Facts, notes: list[str]) -> str:
+    """SOP Instance UID; where it was taken away, that of the meta information, or the content's.
+
+    Raises:
+        DamagedHeaderError: There is none, and no image either.
+    """
+    image_id = file.elements.text(tags.SOP_INSTANCE)
+    if image_id is not None:
+        if not _is_uid(image_id):
+            notes.append(f"SOP Instance UID '{shown(image_id, 70)}' is no valid UID")
+        return image_id
+    if facts.sop_class == "1.2.840.10008.1.3.10":
+        return "DICOMDIR"
+    if not facts.has_pixels:
+        raise DamagedHeaderError(
+            "SOP Instance UID (0008,0018) is missing, so the image has no name; correct the header"
+        )
+    told = file.start.sop_instance
+    if told is not None and _is_uid(told):
+        notes.append("SOP Instance UID is missing; that of the meta information was taken")
+        return told
+    digest = hashlib.sha256()
+    for pos in range(0, file.source.size, 1 << 20):
+        digest.update(file.source.read(pos, 1 << 20))
+    notes.append("SOP Instance UID is missing; the image is named by a hash of its file")
+    return f"no-uid-{digest.hexdigest()[:24]}"
+
+
+def _facts(file: OpenFile, notes: list[str]) -> Facts:
     elements = file.elements
     image_type = tuple(word.upper() for word in elements.texts(tags.IMAGE_TYPE))
-    sop_class = elements.text(tags.SOP_CLASS) or ""
-    words = (elements.text(tag) for tag in (tags.SERIES_DESCRIPTION, tags.MANUFACTURER, tags.MODEL))
+    sop_class = elements.text(tags.SOP_CLASS) or file.start.sop_class or ""
+    is_capture = sop_class.startswith(SECONDARY_CAPTURE)
+    pairs = ((source, elements.text(tag)) for source, tag in tags.FREE_TEXT.items())
+    texts = tuple((source, text) for source, text in pairs if text)
+    told = find_kind(
+        sop_class=sop_class,
+        image_type=image_type,
+        texts=texts,
+        is_scanned=_is_scanned(elements, is_capture=is_capture),
+    )
+    if told is None and is_capture and (tags.IMAGER_SPACING in elements.values):
+        told = find_kind(sop_class=MG_PRESENTATION, image_type=(), texts=(), is_scanned=False)
+    if told is not None and told.text:
+        found = f"{told.source} '{shown(told.text)}'"
+        notes.append(f"the kind of the image ({told.kind}) was concluded from {found}")
+    words = [text for _, text in texts]
+    if is_capture:  # of others nobody asks who made them
+        words += [elements.text(tags.MANUFACTURER) or "", elements.text(tags.MODEL) or ""]
     return Facts(
         sop_class=sop_class,
         modality=elements.text(tags.MODALITY),
@@ -218,23 +264,56 @@ def _facts(file: OpenFile) -> Facts:
         photometric=(elements.text(tags.PHOTOMETRIC) or "").upper(),
         has_pixels=elements.pixels is not None,
         words=" ".join(word for word in words if word),
-        is_film=sop_class.startswith(SECONDARY_CAPTURE),
+        is_capture=is_capture,
+        told=told,
     )
 
 
+def _is_scanned(elements: Elements, *, is_capture: bool) -> bool:
+    """Whether something says that a film was scanned (PS3.3 C.8.6.1 and practice)."""
+    if (elements.text(tags.CONVERSION) or "").upper() in SCANNED:
+        return True
+    if tags.NOMINAL_SPACING in elements.values and tags.IMAGER_SPACING not in elements.values:
+        return True
+    nobody = ("", b"")
+    makers = (tags.MANUFACTURER, tags.MODEL, tags.CAPTURE_MAKER)
+    if names_a_digitiser(*(elements.values.get(tag, nobody)[1] for tag in makers)):
+        return True
+    return is_capture and patient_of_film(elements.text(tags.PATIENT_ID) or "") is not None
+
+
 def _whose(elements: Elements, image_id: str, sop_class: str, notes: list[str]) -> tuple[str, str]:
-    """Patient and exam; where one is missing the other stands in, and a note tells."""
+    """Patient and exam; where one is missing what is nearest stands in, and a note tells.
+
+    Without a study, images of one patient and day, or of one accession number, are an exam: two
+    visits are never joined.
+    """
     patient_id, exam_id = elements.text(tags.PATIENT_ID), elements.text(tags.STUDY_INSTANCE)
     if patient_id and sop_class.startswith(SECONDARY_CAPTURE):
         patient = patient_of_film(patient_id)
         if patient is not None:
-            notes.append(f"PatientID '{patient_id}' names one film; patient and exam are {patient}")
+            notes.append(
+                f"PatientID '{shown(patient_id)}' names one film; patient and exam are "
+                f"{shown(patient)}"
+            )
             return patient, patient
+    if not exam_id:
+        exam_id, what = _exam_without_study(elements, patient_id)
+        notes.append(f"StudyInstanceUID is missing; {what} stands for the exam")
     if not patient_id:
         notes.append("PatientID is missing; the exam or image stands for the patient")
-    if not exam_id:
-        notes.append("StudyInstanceUID is missing; the patient or image stands for the exam")
     return patient_id or exam_id or image_id, exam_id or patient_id or image_id
+
+
+def _exam_without_study(elements: Elements, patient_id: str | None) -> tuple[str | None, str]:
+    """What names an exam that has no Study Instance UID, and what that is in words."""
+    accession = elements.text(tags.ACCESSION)
+    if accession:
+        return accession, "the accession number"
+    day = elements.text(tags.STUDY_DATE) or elements.text(tags.ACQUISITION_DATE)
+    if patient_id and day:
+        return f"{patient_id}@{day}", "the patient on that day"
+    return None, "the patient or image"
 
 
 def _acquired(elements: Elements) -> str:
@@ -253,7 +332,11 @@ def _acquired(elements: Elements) -> str:
 
 def _metadata(elements: Elements) -> dict[str, str]:
     present = ((word, elements.texts(tag)) for word, tag in _METADATA if tag in elements.values)
-    return {word: "\\".join(parts) for word, parts in present if parts}
+    found = {word: "\\".join(parts) for word, parts in present if parts}
+    for word in _NUMBERS & found.keys():
+        if "," in found[word] and (values := read_decimal(found[word])) is not None:
+            found[word] = "\\".join(f"{value:g}" for value in values)
+    return found
 
 
 def _is_uid(text: str) -> bool:

@@ -6,28 +6,16 @@ Order:   sizes checked -> frame -> stored values (bits cut, sign extended) -> pa
 
 from pathlib import Path
 
-import numpy as np
-
-from fourview.dicom import tags
-from fourview.dicom.codecs import LOSSY, NATIVE, SUPPORTED, decode
-from fourview.dicom.elements import PixelElement
-from fourview.dicom.frames import encapsulated_frame, native_frame
 from fourview.dicom.header import Header, header_of
-from fourview.dicom.modality import (
-    PixelFormat,
-    Pixels,
-    find_padding,
-    read_format,
-    read_rescale,
-    stored_values,
-    to_modality,
-)
-from fourview.dicom.part10 import EXPLICIT_BIG, OpenFile, open_dicom
+from fourview.dicom.modality import find_padding, read_format, read_rescale, to_modality
+from fourview.dicom.orientation import read_turn
+from fourview.dicom.part10 import OpenFile, open_dicom
+from fourview.dicom.polarity import is_bright_dense
+from fourview.dicom.stored import read_stored
 from fourview.dicom.voi import read_voi
 from fourview.entities import Image, View
 from fourview.entities.reasons import Reason
 from fourview.errors import (
-    DamagedPixelsError,
     DicomError,
     HostileFileError,
     UnsupportedImageError,
@@ -81,10 +69,20 @@ def _image(file: OpenFile, header: Header, view: View | None, at_least: Size | N
     told = _view(header, view, notes)
     pixel_format = read_format(file.elements, notes)
     rescale = read_rescale(file.elements, pixel_format, notes)
-    stored = _stored(file, pixel_format, at_least, notes)
+    stored, pixel_format = read_stored(file, pixel_format, at_least, notes)
     padding = find_padding(stored, file.elements, pixel_format, notes)
     pixels, value_range = to_modality(stored, rescale, pixel_format)
-    photometric = file.elements.text(tags.PHOTOMETRIC) or ""
+    voi = read_voi(file.elements, ends=value_range, notes=notes)
+    bright_is_dense = is_bright_dense(
+        file.elements,
+        pixels,
+        padding,
+        voi=voi,
+        is_film=header.kind == "film",
+        notes=notes,
+    )
+    turn = read_turn(file.elements, told, notes)
+    notes += [oddity for oddity in file.elements.oddities if oddity not in notes]
     facts = {"kind": header.kind, "transfer_syntax": header.transfer_syntax}
     facts["acquired"] = header.acquired
     return Image(
@@ -97,9 +95,10 @@ def _image(file: OpenFile, header: Header, view: View | None, at_least: Size | N
         bits=pixel_format.stored,
         value_range=value_range,
         spacing_mm=header.spacing_mm,
-        bright_is_dense=photometric.upper() != "MONOCHROME1",
-        voi=read_voi(file.elements, ends=value_range, notes=notes),
+        bright_is_dense=bright_is_dense,
+        voi=voi,
         padding=padding,
+        turn=turn,
         path=header.path,
         metadata={**header.metadata, **{word: text for word, text in facts.items() if text}},
         notes=tuple(notes),
@@ -118,56 +117,3 @@ def _view(header: Header, view: View | None, notes: list[str]) -> View:
             f"the header says {header.view.name}, {view.source or 'the table'} {view.name}"
         )
     return view
-
-
-def _stored(
-    file: OpenFile, pixel_format: PixelFormat, at_least: Size | None, notes: list[str]
-) -> Pixels:
-    """The stored values, whatever the transfer syntax."""
-    element, syntax = file.elements.pixels, file.transfer_syntax
-    if syntax not in SUPPORTED:
-        raise UnsupportedImageError(
-            f"transfer syntax {syntax} is none that is read here; convert the file"
-        )
-    if element is None or element.tag != tags.PIXELS:
-        raise UnsupportedImageError("the pixels are floating-point, need integers")
-    if syntax in NATIVE:
-        raw = _native(file, element, pixel_format, notes)
-        return stored_values(raw, pixel_format, shifted=True)
-    if element.length is not None:
-        raise DamagedPixelsError(
-            f"the pixel data are {element.length:,} plain bytes, but transfer syntax {syntax} is "
-            "compressed; fetch the file again"
-        )
-    data = encapsulated_frame(file.source, file.elements, element, notes)
-    samples, stream = decode(
-        data,
-        syntax,
-        pixel_format.size,
-        bytes_per_sample=pixel_format.allocated // 8,
-        at_least=at_least,
-    )
-    if stream is None:
-        return stored_values(samples, pixel_format, shifted=True)
-    if stream.precision != pixel_format.stored:
-        notes.append(
-            f"the codestream has {stream.precision} bits, the header says {pixel_format.stored}"
-        )
-    return stored_values(samples, pixel_format, shifted=False, clipped=syntax in LOSSY)
-
-
-def _native(
-    file: OpenFile, element: PixelElement, pixel_format: PixelFormat, notes: list[str]
-) -> Pixels:
-    """Plain pixel data; big endian swaps the bytes of OW words, also where they hold two pixels."""
-    big = file.transfer_syntax == EXPLICIT_BIG
-    need = pixel_format.num_bytes
-    swapped_bytes = big and pixel_format.allocated == 8 and element.vr == "OW"
-    data = native_frame(file.source, element, need + (need & 1 if swapped_bytes else 0), notes)
-    if pixel_format.allocated == 16:
-        words = np.frombuffer(data, dtype=">u2" if big else "<u2")
-        return words.astype(np.uint16, copy=False).reshape(pixel_format.size)
-    octets = np.frombuffer(data, dtype=np.uint8)
-    if swapped_bytes:
-        octets = octets.reshape(-1, 2)[:, ::-1].ravel()[:need]
-    return octets.reshape(pixel_format.size)

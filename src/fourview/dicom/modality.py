@@ -18,6 +18,7 @@ from fourview.errors import HostileFileError, UnsupportedImageError
 from fourview.geometry import Size
 
 MAX_SIDE = 30_000  # rows or columns: a film of 30 x 40 cm at 13 micrometres
+MOST_PADDING = 0.985  # of an image: the smallest breast is 1 % of it, and has a surrounding
 MAX_PIXELS = 128_000_000  # of an image; as 32-bit numbers that is half a gigabyte
 
 Pixels = Shaped[np.ndarray, "row col"]
@@ -114,10 +115,11 @@ def read_format(elements: Elements, notes: list[str]) -> PixelFormat:
             f"the pixels have {stored} bits stored in {allocated}, need 8 to 16 in 8 or 16"
         )
     if not stored - 1 <= high < allocated:
-        raise UnsupportedImageError(
+        notes.append(
             f"High Bit (0028,0102) is {high}, need {stored - 1} to {allocated - 1} for {stored} "
-            "bits stored"
+            f"bits stored; taken as {stored - 1}"
         )
+        high = stored - 1
     sign = elements.integer(tags.PIXEL_REPRESENTATION)
     if sign not in (0, 1):
         notes.append(f"Pixel Representation is {sign}, need 0 or 1; taken as unsigned")
@@ -193,9 +195,13 @@ def find_padding(
             f"Pixel Padding Value is {low}, which {pixel_format.stored} bits cannot hold; ignored"
         )
         return None
-    if low == high:
-        return np.asarray(stored == low)
-    return np.asarray((stored >= low) & (stored <= high))
+    padding = stored == low if low == high else (stored >= low) & (stored <= high)
+    if padding.mean() > MOST_PADDING:
+        notes.append(
+            f"Pixel Padding Value says that {padding.mean():.1%} of the image are padding; ignored"
+        )
+        return None
+    return np.asarray(padding)
 
 
 def read_rescale(elements: Elements, pixel_format: PixelFormat, notes: list[str]) -> Rescale:
@@ -231,7 +237,9 @@ def _line(elements: Elements) -> tuple[float | None, float | None]:
 def read_table(
     item: Elements, *, ends: tuple[float, float]
 ) -> tuple[Shaped[np.ndarray, " entry"], int, int]:
-    """Entries of a LUT, the input value of the first, and bits of an entry.
+    """Entries of a LUT, the input value of the first, and bits of an entry as they are told.
+
+    Where the descriptor says another number of entries than there are, all of them are taken.
 
     Args:
         item: One item of a Modality or VOI LUT Sequence.
@@ -239,30 +247,50 @@ def read_table(
             value above the highest was meant as a negative one, whatever its VR.
 
     Raises:
-        UnsupportedImageError: Descriptor or data are missing, or do not fit each other.
+        UnsupportedImageError: Descriptor or data are missing.
     """
-    descriptor = item.integers(tags.LUT_DESCRIPTOR, signed=False)
+    told = item.integers(tags.LUT_DESCRIPTOR, signed=False)
     _, raw = item.values.get(tags.LUT_DATA, ("", b""))
-    if len(descriptor) != 3:
+    if len(told) < 2 or len(raw) < 2:
         raise UnsupportedImageError(
-            f"LUT Descriptor (0028,3002) has {len(descriptor)} values, need 3; correct the header"
+            f"LUT Descriptor (0028,3002) has {len(told)} values and the table {len(raw)} bytes, "
+            "need 3 and a table; correct the header"
         )
-    count, first, bits = descriptor
+    count, first, bits = (*told, 0)[:3]
     count = count or 65536
     is_signed = item.values[tags.LUT_DESCRIPTOR][0] == "SS"
     if first > 32767 and (is_signed or (ends[0] < 0 and first > ends[1])):
         first -= 65536
-    order = "<" if item.little else ">"
-    if bits == 8 and count <= len(raw) < 2 * count:  # packed, one byte an entry
-        entries = np.frombuffer(raw, dtype="u1", count=count)
+    if bits == 8 and count <= len(raw) < 2 * count:
+        entries = np.frombuffer(raw, dtype="u1", count=count)  # packed, one byte an entry
     else:
-        entries = np.frombuffer(raw, dtype=order + "u2", count=min(count, len(raw) // 2))
-    if len(entries) != count or not 1 <= bits <= 16:
-        raise UnsupportedImageError(
-            f"the LUT has {len(raw)} bytes of data, need {count} entries of {bits} bits, "
-            "1 to 16 each; correct the header"
-        )
+        entries = np.frombuffer(raw, dtype=">u2" if not item.little else "<u2", count=len(raw) // 2)
+        if len(entries) > count + 1 or len(entries) < count:
+            item.oddities.append(
+                f"LUT Descriptor (0028,3002) says {count:,} entries, the table has "
+                f"{len(entries):,}; all of them were taken"
+            )
+        else:
+            entries = entries[:count]
     return entries.astype(np.uint16), first, bits
+
+
+def true_bits(item: Elements, entries: Shaped[np.ndarray, " entry"], told: int) -> int:
+    """Bits of an entry of a VOI LUT: as told, unless the entries show that it is not true.
+
+    No table uses a quarter of its range or less on purpose: such a writer told how many bits an
+    entry is kept in. Entries that reach far beyond the range have more bits than told; those that
+    are an eighth beyond it at most overshoot.
+    """
+    reach = int(entries.max()) + 1
+    if 1 <= told <= 16 and (reach == 1 or (1 << told < 4 * reach and 8 * reach <= 9 << told)):
+        return told
+    needed = max(1, (reach - 1).bit_length())
+    item.oddities.append(
+        f"LUT Descriptor (0028,3002) says {told} bits an entry, the entries reach {reach - 1:,}: "
+        f"taken as {needed} bits"
+    )
+    return needed
 
 
 def to_modality(

@@ -2,24 +2,54 @@
 
 import os
 import stat
-import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fourview.dicom.elements import Elements, FileSource, MemorySource, Source, name, walk
+from fourview.dicom import tags
+from fourview.dicom.elements import (
+    Elements,
+    FileSource,
+    MemorySource,
+    OverlongElementError,
+    Source,
+    walk,
+)
+from fourview.dicom.second import read_again
+from fourview.dicom.start import (
+    DEFLATED,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    HEAD,
+    IMPLICIT_LITTLE,
+    Coding,
+    Start,
+    coding_at,
+    find_start,
+    told_coding,
+    what_it_is,
+)
+from fourview.dicom.words import shown
 from fourview.errors import DamagedHeaderError, HostileFileError, NotDicomError
 
+__all__ = [
+    "DEFLATED",
+    "EXPLICIT_BIG",
+    "EXPLICIT_LITTLE",
+    "IMPLICIT_LITTLE",
+    "OpenFile",
+    "open_dicom",
+]
 MAX_INFLATED = 320 << 20  # bytes of a deflated data set: the largest image allowed and its header
-MAX_META = 1 << 16  # bytes of one element of the file meta information
-IMPLICIT_LITTLE = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-DEFLATED = "1.2.840.10008.1.2.1.99"
-EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+_NATIVE = {
+    IMPLICIT_LITTLE: "Implicit VR Little Endian",
+    EXPLICIT_LITTLE: "Explicit VR Little Endian",
+    EXPLICIT_BIG: "Explicit VR Big Endian",
+    DEFLATED: "Deflated Explicit VR Little Endian",
+}
 
-_TRANSFER_SYNTAX = 0x00020010
 _PROGRAMS = {
     b"MZ": "a Windows program",
     b"\x7fELF": "a Linux program",
@@ -30,7 +60,6 @@ _PROGRAMS = {
     b"\xca\xfe\xba\xbe": "a macOS or Java program",
     b"<?php": "a script",
 }
-_LONG = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +69,11 @@ class OpenFile:
     Attributes:
         source: Where the pixel data are read from: the file, or the inflated data set.
         elements: What the header says.
-        transfer_syntax: UID of how the data set and its pixels are coded.
+        transfer_syntax: UID of how the data set and its pixels are coded, as the data set itself
+            shows; "" where the file does not say and the pixels are compressed.
+        start: What stands before the data set.
+        pos: Where the data set begins in ``source``.
+        coding: How its elements are coded.
         size: Bytes of the file.
         notes: What is odd about the file itself.
     """
@@ -49,6 +82,9 @@ class OpenFile:
     elements: Elements
     transfer_syntax: str
     size: int
+    start: Start
+    pos: int
+    coding: Coding
     notes: tuple[str, ...]
 
 
@@ -83,20 +119,80 @@ def _open_regular(path: Path | str) -> int:
 
 
 def _opened(file: FileSource) -> OpenFile:
-    start = file.read(0, 132)
-    if start[128:132] != b"DICM":
-        raise NotDicomError("the file has no 'DICM' at byte 128, so it is not DICOM")
-    syntax, pos = _meta(file)
-    if syntax is None:
-        raise DamagedHeaderError(
-            "Transfer Syntax UID (0002,0010) is missing, so the data set cannot be read; "
-            "fetch the file again"
-        )
-    source: Source = file
-    if syntax == DEFLATED:
-        source, pos = MemorySource(_inflated(file, pos)), 0
-    elements = walk(source, pos, explicit=syntax != IMPLICIT_LITTLE, little=syntax != EXPLICIT_BIG)
-    return OpenFile(source, elements, syntax, file.size, _preamble_notes(start[:128]))
+    head = file.read(0, HEAD)
+
+    def read(pos: int, count: int) -> bytes:
+        return head[pos : pos + count] if pos + count <= len(head) else file.read(pos, count)
+
+    start = find_start(read, file.size)
+    if start is None:
+        raise NotDicomError(what_it_is(head))
+    seen = coding_at(read, start.pos, file.size)
+    source, pos, expected, notes = _data_set(file, start, seen)
+    coding = expected
+    if source is not file:
+        seen = coding_at(source.read, pos, source.size)
+    if seen is not None and seen != expected:
+        coding = seen
+        if start.syntax is not None:
+            said = _NATIVE.get(start.syntax, expected.name)
+            notes += (f"Transfer Syntax UID says {said}, the data set is coded {seen.name}",)
+    elements = _elements(source, pos, coding, start)
+    syntax = start.syntax
+    if syntax is None or (syntax in _NATIVE and (syntax != DEFLATED or source is file)):
+        syntax = coding.syntax
+        if elements.pixels is not None and elements.pixels.length is None and not start.syntax:
+            syntax = ""
+    if not start.syntax:
+        notes += (f"Transfer Syntax UID is missing; the data set is coded {coding.name}",)
+    program = _preamble_notes(head[:128])
+    told = (*program, *start.notes, *notes)
+    return OpenFile(source, elements, syntax, file.size, start, pos, coding, told)
+
+
+def _data_set(
+    file: FileSource, start: Start, seen: Coding | None
+) -> tuple[Source, int, Coding, tuple[str, ...]]:
+    """Where the data set is read from: the file, or memory where it is deflated."""
+    told = told_coding(start.syntax)
+    if start.syntax == DEFLATED:
+        try:
+            return MemorySource(_inflated(file, start.pos)), 0, told, _wrapping(file, start.pos)
+        except DamagedHeaderError:
+            if seen is None:
+                raise
+            note = f"Transfer Syntax UID says {_NATIVE[DEFLATED]}, the data set is not deflated"
+            return file, start.pos, seen, (note,)
+    if seen is None and (start.syntax is None or start.syntax in _NATIVE):
+        try:
+            inner = MemorySource(_inflated(file, start.pos))
+        except DamagedHeaderError:
+            return file, start.pos, told, ()
+        if coding_at(inner.read, 0, inner.size) is not None:
+            said = _NATIVE[start.syntax] if start.syntax else "nothing"
+            note = f"Transfer Syntax UID says {said}, the data set is deflated"
+            return inner, 0, Coding(True, True), (note,)
+    return file, start.pos, told, ()
+
+
+def _elements(source: Source, pos: int, coding: Coding, start: Start) -> Elements:
+    """The elements of the data set; a second reader takes over where the first gives up.
+
+    Raises:
+        DamagedHeaderError: Neither can read it.
+    """
+    try:
+        elements = walk(source, pos, explicit=coding.explicit, little=coding.little)
+    except (DamagedHeaderError, OverlongElementError) as error:
+        return read_again(source, pos, coding, error)
+    is_known = elements.text(tags.SOP_CLASS) is not None or start.sop_class is not None
+    if elements.pixels is not None or is_known:
+        return elements
+    missing = DamagedHeaderError(
+        "the header ends without SOP Class UID (0008,0016) and without pixels: it is cut off or "
+        f"garbled (transfer syntax: {shown(start.syntax or 'missing')})"
+    )
+    return read_again(source, pos, coding, missing)
 
 
 def _preamble_notes(preamble: bytes) -> tuple[str, ...]:
@@ -107,31 +203,21 @@ def _preamble_notes(preamble: bytes) -> tuple[str, ...]:
     return ()
 
 
-def _meta(file: FileSource) -> tuple[str | None, int]:
-    """Transfer syntax and start of the data set; group 2 is always explicit little endian."""
-    syntax, pos = None, 132
-    while pos + 8 <= file.size:
-        head = file.read(pos, 12)
-        group, element = struct.unpack_from("<HH", head)
-        if group != 2:
-            break
-        is_long = head[4:6] in _LONG
-        if is_long and len(head) < 12:
-            break
-        length = struct.unpack_from("<I" if is_long else "<H", head, 8 if is_long else 6)[0]
-        start = pos + (12 if is_long else 8)
-        tag = group << 16 | element
-        if length > MAX_META:
-            raise HostileFileError(f"element {name(tag)} claims {length:,} bytes; refused")
-        if tag == _TRANSFER_SYNTAX:
-            syntax = file.read(start, length).decode("ascii", "replace").strip(" \0")
-        pos = start + length
-    return syntax, pos
+def _wrapping(file: FileSource, pos: int) -> tuple[str, ...]:
+    """A note where a deflated data set has the header of zlib or gzip before it."""
+    head = file.read(pos, 2)
+    if head == b"\x1f\x8b" or (head[:1] == b"x" and int.from_bytes(head) % 31 == 0):
+        return ("the deflated data set has a header of zlib or gzip, which DICOM does not",)
+    return ()
 
 
 def _inflated(file: FileSource, pos: int) -> bytearray:
-    """Inflate the data set piece by piece, never further than the cap (PS3.5 A.5)."""
-    inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    """Inflate the data set piece by piece, never further than the cap (PS3.5 A.5).
+
+    The standard's stream is bare; one with a header of zlib or gzip is taken too.
+    """
+    wrapped = bool(_wrapping(file, pos))
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32 if wrapped else -zlib.MAX_WBITS)
     out = bytearray()
     try:
         while pos < file.size and not inflater.eof:

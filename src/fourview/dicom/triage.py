@@ -9,21 +9,21 @@ import re
 from dataclasses import dataclass
 
 from fourview.dicom.codes import (
-    MG_PRESENTATION,
     MG_PROCESSING,
     NO_MAMMOGRAM,
     NO_WHOLE_BREAST,
     PLAIN_MODALITIES,
 )
+from fourview.dicom.kinds import Told
 from fourview.dicom.views import ViewFacts
+from fourview.dicom.words import shown
 from fourview.entities.reasons import Reason
 
 _CAD = re.compile(r"(?<![A-Z])I?CAD(?![A-Z])|IMAGECHECKER|SECOND ?LOOK", re.IGNORECASE)
-_SUBTRACTED = frozenset(("RECOMBINED", "SUBTRACTION", "SUBTRACTED"))
-_LOW_ENERGY = frozenset(("LOW_ENERGY", "LOW ENERGY", "LOWENERGY"))
-_SYNTHETIC = frozenset(("GENERATED_2D", "GENERATED 2D", "TOMO_2D", "SYNTHETIC_2D"))
+UNTOLD = frozenset((Reason.VIEW, Reason.MODALITY))  # reasons that more words of the header may lift
 
-Told = tuple[Reason, str]  # with a sentence about the file
+GREY = frozenset(("MONOCHROME1", "MONOCHROME2", ""))  # "": one sample a pixel can only be grey
+Why = tuple[Reason, str]  # with a sentence about the file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,8 @@ class Facts:
     photometric: str
     has_pixels: bool
     words: str
-    is_film: bool
+    is_capture: bool
+    told: Told | None = None
 
     @property
     def is_for_processing(self) -> bool:
@@ -49,21 +50,10 @@ class Facts:
     @property
     def kind(self) -> str | None:
         """How the image was made, in a manifest's words; None where the file does not say."""
-        words = set(self.image_type)
-        if _no_mammogram(self.sop_class, Reason.TOMOSYNTHESIS):
-            return "tomosynthesis"
-        if words & _SUBTRACTED:
-            return "cesm_subtracted"
-        if words & _LOW_ENERGY:
-            return "cesm_low_energy"
-        if words & _SYNTHETIC:
-            return "synthetic"
-        if self.is_film:
-            return "film"
-        return "ffdm" if self.sop_class in (MG_PRESENTATION, MG_PROCESSING) else None
+        return self.told.kind if self.told is not None else None
 
 
-def why_left_out(facts: Facts, view: ViewFacts, *, for_processing: bool = False) -> Told | None:
+def why_left_out(facts: Facts, view: ViewFacts, *, for_processing: bool = False) -> Why | None:
     """The first reason that a file is no mammogram to read; None where it is one."""
     return (
         _wrong_object(facts)
@@ -73,31 +63,28 @@ def why_left_out(facts: Facts, view: ViewFacts, *, for_processing: bool = False)
     )
 
 
-def _wrong_object(facts: Facts) -> Told | None:
+def _wrong_object(facts: Facts) -> Why | None:
     for start, reason, what in NO_MAMMOGRAM:
         if facts.sop_class == start or facts.sop_class.startswith(start + "."):
             return reason, f"it is {what}"
     if not facts.has_pixels:
         return Reason.NO_PIXELS, "it has no pixel data"
     if facts.modality not in PLAIN_MODALITIES and facts.modality is not None:
-        return Reason.MODALITY, f"its Modality is '{facts.modality}', need MG"
+        return Reason.MODALITY, f"its Modality is '{shown(facts.modality)}', need MG"
     return None
 
 
-def _wrong_pixels(facts: Facts) -> Told | None:
+def _wrong_pixels(facts: Facts) -> Why | None:
     if facts.frames != 1:
         if facts.kind == "tomosynthesis" or "TOMOSYNTHESIS" in facts.image_type:
             return Reason.TOMOSYNTHESIS, f"it is a tomosynthesis volume of {facts.frames} frames"
         return Reason.MULTIFRAME, f"it has {facts.frames} frames, need 1"
-    if facts.samples != 1 or facts.photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        return (
-            Reason.COLOUR,
-            f"its pixels are {facts.photometric or 'of unknown kind'}, need MONOCHROME",
-        )
+    if facts.samples != 1 or facts.photometric not in GREY:
+        return Reason.COLOUR, f"its pixels are {shown(facts.photometric)}, need MONOCHROME"
     return None
 
 
-def _wrong_purpose(facts: Facts, *, for_processing: bool) -> Told | None:
+def _wrong_purpose(facts: Facts, *, for_processing: bool) -> Why | None:
     if facts.is_for_processing and not for_processing:
         return (
             Reason.FOR_PROCESSING,
@@ -105,12 +92,14 @@ def _wrong_purpose(facts: Facts, *, for_processing: bool) -> Told | None:
         )
     if facts.kind == "cesm_subtracted":
         return Reason.SUBTRACTED, "it is a subtracted contrast image, no ordinary mammogram"
-    if facts.is_film and (_CAD.search(facts.words) or "CAD" in facts.image_type):
+    if facts.kind == "tomosynthesis":
+        return Reason.TOMOSYNTHESIS, "it is a slice or a projection of a tomosynthesis"
+    if facts.is_capture and (_CAD.search(facts.words) or "CAD" in facts.image_type):
         return Reason.CAD, "it is a capture of CAD marks"
     return None
 
 
-def _wrong_view(facts: Facts, view: ViewFacts) -> Told | None:
+def _wrong_view(facts: Facts, view: ViewFacts) -> Why | None:
     for word, what in NO_WHOLE_BREAST.items():
         if word in view.modifiers:
             return word, f"it is {what}"
@@ -122,19 +111,13 @@ def _wrong_view(facts: Facts, view: ViewFacts) -> Told | None:
     return None if view.view is not None else _no_view(facts, view)
 
 
-def _no_view(facts: Facts, view: ViewFacts) -> Told:
+def _no_view(facts: Facts, view: ViewFacts) -> Why:
     missing = [
         word for word, told in (("side", view.side), ("view", view.position)) if told is None
     ]
     if facts.modality != "MG":
-        found = f"its Modality is '{facts.modality}'" if facts.modality else "it has no Modality"
+        found = (
+            f"its Modality is '{shown(facts.modality)}'" if facts.modality else "it has no Modality"
+        )
         return Reason.MODALITY, f"{found} and no {' and no '.join(missing)} is told"
     return Reason.VIEW, f"no attribute tells its {' and '.join(missing)}"
-
-
-def _no_mammogram(sop_class: str, reason: Reason) -> bool:
-    return any(
-        sop_class == start or sop_class.startswith(start + ".")
-        for start, word, _ in NO_MAMMOGRAM
-        if word == reason
-    )

@@ -1,8 +1,10 @@
 """Side, position and modifiers of an image, with where each was read.
 
 Order:   codes before words, image before series, and last of all what a film scan was called:
-         side      (Frame, Image) Laterality > words > Patient Orientation
+         side      (Frame, Image) Laterality > Anatomic Region > words > Patient Orientation
          position  View Code Sequence > View Position > words > Patient Orientation
+Words:   of Series Description and other free text (``tags.FREE_TEXT``), then of any other text of
+         the header where these tell nothing, then of Patient ID.
 Doubt:   attributes that disagree are a note; the earlier one of the order wins.
 
 References:
@@ -11,22 +13,23 @@ References:
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from fourview.dicom import tags
-from fourview.dicom.codes import MODIFIER_CODES, VIEW_CODES, VIEW_WORDS
+from fourview.dicom.codes import (
+    MODIFIER_CODES,
+    SIDE_CODES,
+    VIEW_CODES,
+    VIEW_WORDS,
+)
 from fourview.dicom.elements import Elements
+from fourview.dicom.view_words import side_in, views_in
+from fourview.dicom.words import shown
 from fourview.entities import Side, View
 
 MAGNIFIED = 1.4  # radiographic magnification: contact views have 1.0 to 1.1, magnified 1.5 to 2
-_SIDES = {"R": "R", "RIGHT": "R", "L": "L", "LEFT": "L"}
-_POSITIONS = "|".join(sorted((w for w in VIEW_WORDS if w.isalpha()), key=len, reverse=True))
-_VIEW_IN_WORDS = re.compile(
-    rf"(?<![A-Z])(?:(LEFT|RIGHT|L|R)[ _-]*)?({_POSITIONS})(?![A-Z])", re.IGNORECASE
-)
-_SIDE_IN_WORDS = re.compile(r"(?<![A-Z])(LEFT|RIGHT)(?![A-Z])", re.IGNORECASE)
 _NAMED_BY_VIEW = re.compile(
     r"^(?P<patient>.+?)[ _-]+(?:LEFT|RIGHT|L|R)[ _-]*(?:CC|MLO)(?:[ _-]\d{1,2})?$", re.IGNORECASE
 )
@@ -69,11 +72,18 @@ class _Told:
     value: str
 
 
-def read_view(elements: Elements) -> ViewFacts:
-    """Find side, position and modifiers."""
+def read_view(elements: Elements, more: Sequence[tuple[str, str]] = ()) -> ViewFacts:
+    """Find side, position and modifiers.
+
+    Args:
+        elements: The header.
+        more: Further texts of the header with the names of their attributes, for files whose
+            usual attributes tell nothing.
+    """
     notes: list[str] = []
-    side = _first("side", list(_sides(elements, notes)), notes)
-    position = _first("view", list(_positions(elements, notes)), notes)
+    words = list(_in_words(elements, more))
+    side = _first("side", [*_sides(elements, notes), *(w for w, _ in words if w)], notes)
+    position = _first("view", [*_positions(elements, notes), *(w for _, w in words if w)], notes)
     if side is None or position is None:
         hung = _from_orientation(elements)
         side, position = (
@@ -118,11 +128,20 @@ def _sides(elements: Elements, notes: list[str]) -> Iterator[_Told]:
     told.append(_Told("ImageLaterality", elements.text(tags.IMAGE_LATERALITY) or ""))
     told.append(_Told("Laterality", elements.text(tags.LATERALITY) or ""))
     for word in told:
-        if word.value.upper() in _SIDES:
-            yield _Told(word.source, _SIDES[word.value.upper()])
+        side = side_in(word.value)
+        if side is not None:
+            yield _Told(word.source, side)
         elif word.value:
-            notes.append(f"{word.source} is '{_short(word.value)}', which is neither R nor L")
-    yield from _in_words(elements, 0)
+            notes.append(f"{word.source} is '{shown(word.value)}', which is neither R nor L")
+    position = views_in(elements.text(tags.VIEW_POSITION) or "")[0]
+    if len(position) == 1:
+        yield _Told("ViewPosition", next(iter(position)))
+    for region in elements.items.get(tags.ANATOMIC_REGION, []):
+        holders = (region, *region.items.get(tags.ANATOMIC_MODIFIERS, []))
+        found = {SIDE_CODES[_code(h)] for h in holders if _code(h) in SIDE_CODES}
+        found = found or {s for h in holders if (s := side_in(h.text(tags.CODE_MEANING) or ""))}
+        if len(found) == 1:
+            yield _Told("AnatomicRegionSequence", found.pop())
 
 
 def _positions(elements: Elements, notes: list[str]) -> Iterator[_Told]:
@@ -130,48 +149,59 @@ def _positions(elements: Elements, notes: list[str]) -> Iterator[_Told]:
         code = _code(item)
         if code in VIEW_CODES:
             yield _Told("ViewCodeSequence", VIEW_CODES[code])
-        elif code:
-            notes.append(f"ViewCodeSequence has the code '{_short(code)}', which is no known view")
+            continue
+        meant = views_in(item.text(tags.CODE_MEANING) or "")[1]
+        if code:
+            taken = "; its meaning was taken" if len(meant) == 1 else ""
+            notes.append(
+                f"ViewCodeSequence has the code '{shown(code)}', which is no known view{taken}"
+            )
+        if len(meant) == 1:
+            yield _Told("ViewCodeSequence", next(iter(meant)))
     word = (elements.text(tags.VIEW_POSITION) or "").upper()
     if word in VIEW_WORDS:
         yield _Told("ViewPosition", VIEW_WORDS[word])
     elif word:
-        notes.append(f"ViewPosition is '{_short(word)}', which is no known view")
+        named = views_in(word)[1]
+        if len(named) == 1:
+            yield _Told("ViewPosition", next(iter(named)))
+        else:
+            notes.append(f"ViewPosition is '{shown(word)}', which is no known view")
     orientation = (elements.text(tags.PATIENT_ORIENTATION) or "").upper()
     if orientation in VIEW_WORDS:  # CBIS-DDSM
         yield _Told("PatientOrientation", VIEW_WORDS[orientation])
-    yield from _in_words(elements, 1)
 
 
-def _in_words(elements: Elements, which: int) -> Iterator[_Told]:
-    """Side (0) or position (1) from free text, where it names exactly one."""
-    for source, tag in (
-        ("SeriesDescription", tags.SERIES_DESCRIPTION),
-        ("PatientID", tags.PATIENT_ID),
-    ):
-        text = elements.text(tag)
+def _in_words(
+    elements: Elements, more: Sequence[tuple[str, str]]
+) -> Iterator[tuple[_Told | None, _Told | None]]:
+    """Side and position from free text, each where a text names exactly one."""
+    usual = [(source, elements.text(tag)) for source, tag in tags.FREE_TEXT.items()]
+    for source, text in (*usual, *more, ("PatientID", elements.text(tags.PATIENT_ID))):
         if text is None:
             continue
-        views = _VIEW_IN_WORDS.findall(text)
-        if which:
-            found = {VIEW_WORDS[position.upper()] for _, position in views}
-        else:
-            words = [side for side, _ in views if side] + _SIDE_IN_WORDS.findall(text)
-            found = {_SIDES[word.upper()] for word in words}
-        if len(found) == 1:
-            yield _Told(source, found.pop())
+        sides, positions = views_in(text)
+        yield (
+            _Told(source, next(iter(sides))) if len(sides) == 1 else None,
+            _Told(source, next(iter(positions))) if len(positions) == 1 else None,
+        )
 
 
 def _from_orientation(elements: Elements) -> tuple[_Told | None, _Told | None]:
     """Side and position from the directions of rows and columns, as films are hung.
 
     The lateral half of a CC view is up, so its columns run to the left of a right breast; oblique
-    views run to the feet and the same side (FL, FR). A file stored upside down would mislead.
+    views run to the feet and the same side (FL, FR). Columns that run to the head are those of an
+    oblique view stored upside down. A CC view stored upside down would mislead.
     """
-    directions = elements.texts(tags.PATIENT_ORIENTATION)
+    directions = [word.upper() for word in elements.texts(tags.PATIENT_ORIENTATION)]
+    if len(directions) == 2 and directions[1][:1] in ("A", "P"):
+        directions.reverse()
     if len(directions) != 2 or directions[0] not in ("A", "P"):
         return None, None
     down = directions[1]
+    if "H" in down:
+        down = down.translate(str.maketrans("HLR", "FRL"))
     position = {"R": "CC", "L": "CC", "FR": "MLO", "FL": "MLO", "F": "ML"}.get(down)
     side = {"R": "L", "FR": "L", "L": "R", "FL": "R"}.get(down)
     source = "PatientOrientation"
@@ -195,7 +225,7 @@ def _modifiers(elements: Elements, notes: list[str]) -> set[str]:
     ]
     found = {MODIFIER_CODES[code] for code in codes if code in MODIFIER_CODES}
     notes.extend(
-        f"ViewModifierCodeSequence has the code '{_short(code)}', which is no known modifier"
+        f"ViewModifierCodeSequence has the code '{shown(code)}', which is no known modifier"
         for code in codes
         if code and code not in MODIFIER_CODES
     )
@@ -208,7 +238,7 @@ def _modifiers(elements: Elements, notes: list[str]) -> set[str]:
             word = "localisation" if match.lastgroup == "wire" else str(match.lastgroup)
             if word not in found:
                 found.add(word)
-                notes.append(f"{word} was concluded from {source} '{_short(text)}' alone")
+                notes.append(f"{word} was concluded from {source} '{shown(text)}' alone")
     factor = elements.number(tags.MAGNIFICATION)
     if factor is not None and factor >= MAGNIFIED and "magnification" not in found:
         found.add("magnification")
@@ -238,7 +268,3 @@ def _first(what: str, told: list[_Told], notes: list[str]) -> _Told | None:
             f"took {told[0].value}"
         )
     return told[0]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."

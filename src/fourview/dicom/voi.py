@@ -6,8 +6,9 @@ from typing import Literal
 
 from fourview.dicom import tags
 from fourview.dicom.elements import Elements
-from fourview.dicom.modality import read_table
+from fourview.dicom.modality import read_table, true_bits
 from fourview.dicom.views import functional_groups
+from fourview.dicom.words import shown
 from fourview.entities import Voi
 from fourview.errors import UnsupportedImageError
 
@@ -55,6 +56,7 @@ def _tables(elements: Elements, *, ends: tuple[float, float], notes: list[str]) 
         except UnsupportedImageError as error:
             notes.append(f"a VOI LUT was ignored: {error}")
             continue
+        bits = true_bits(item, table, bits)
         explanation = item.text(tags.LUT_EXPLANATION) or ""
         yield Voi(
             function="TABLE", table=table, first=first, table_bits=bits, explanation=explanation
@@ -65,7 +67,7 @@ def _windows(elements: Elements, notes: list[str]) -> Iterator[Voi]:
     for holder in (elements, *functional_groups(elements, tags.FRAME_VOI)):
         word = (holder.text(tags.VOI_FUNCTION) or "").upper()
         if word not in _FUNCTIONS:
-            notes.append(f"VOI LUT Function is '{word[:40]}', which is unknown; taken as LINEAR")
+            notes.append(f"VOI LUT Function is '{shown(word)}', which is unknown; taken as LINEAR")
         function = _FUNCTIONS.get(word, "LINEAR")
         centers, widths = holder.numbers(tags.WINDOW_CENTER), holder.numbers(tags.WINDOW_WIDTH)
         if len(centers) != len(widths):

@@ -15,6 +15,7 @@ from fourview.entities.exam import (
     ProcessedImage,
     Region,
     Side,
+    Turn,
     View,
     Voi,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "Region",
     "Result",
     "Side",
+    "Turn",
     "View",
     "Voi",
 ]

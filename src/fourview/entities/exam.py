@@ -70,6 +70,34 @@ class Voi:
     explanation: str = ""
     alternatives: int = 0
 
+    @property
+    def falls(self) -> bool:
+        """Whether a table makes large values dark, so that it turns the scale round."""
+        if self.table is None or len(self.table) < 2:
+            return False
+        part = max(1, len(self.table) // 8)
+        return bool(self.table[:part].mean() > self.table[-part:].mean())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """How pixels must be turned to stand as a mammogram hangs; first the one, then the other.
+
+    Attributes:
+        exchanged: Whether rows and columns are to be exchanged.
+        upside_down: Whether the first row is to become the last.
+        chest_wall: Where the chest wall is after that: left or right; None where nothing says so.
+    """
+
+    exchanged: bool = False
+    upside_down: bool = False
+    chest_wall: str | None = None
+
+    @property
+    def moves_pixels(self) -> bool:
+        """Whether there is anything to turn."""
+        return self.exchanged or self.upside_down
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
@@ -87,6 +115,8 @@ class Image:
         bright_is_dense: False for MONOCHROME1: small values are dense tissue.
         voi: The file's own window or table; None where it has none.
         padding: True where the file says a pixel is padding; None where it says nothing.
+        turn: How the pixels must be turned to stand as a mammogram hangs, as the file says; they
+            are kept as they are in the file. None where the file does not say.
         metadata: Header facts for tables and subgroups (manufacturer, model, age, ...), by name.
         notes: What is odd about the file and was dealt with, one sentence each.
     """
@@ -103,6 +133,7 @@ class Image:
     bright_is_dense: bool
     voi: Voi | None = None
     padding: Bool[np.ndarray, "row col"] | None = None
+    turn: Turn | None = None
     path: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

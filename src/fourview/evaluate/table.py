@@ -2,6 +2,7 @@
 
 Reads:   Parquet or CSV with the columns of ``PREDICTIONS_SCHEMA`` (those that a unit does not need
          may be absent), or one of the two CSV forms of the public meta-repository.
+Images:  ``image_id``, or a column of file names; ``units`` finds the image of a file.
 Extras:  ``label``, where the file brings labels of its own; ``row``, the position of an exam where
          the file names none. Both are checked against the manifest by ``units``.
 """
@@ -14,8 +15,8 @@ import polars as pl
 
 from fourview.disk import whole
 from fourview.entities import PREDICTIONS_SCHEMA
-from fourview.errors import EvaluationError
-from fourview.tables import require_narrow
+from fourview.errors import EvaluationError, ManifestError
+from fourview.manifest.table_text import read_text_table
 
 UNITS = ("image", "breast", "exam", "finding", "region")
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -27,6 +28,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 CLASS_NAMES = {"malignant": "cancer"}  # other names of a class, as in the meta-repository
 BOX = ("x0", "y0", "x1", "y1")
+TEXT_ENDINGS = (".csv", ".tsv", ".txt")
+FILE_COLUMNS = ("file", "filename", "file_name", "path", "file_path", "filepath", "image")
 _EXTRAS = {"label": pl.Float64, "row": pl.UInt32}
 _SHOWN = 3  # rows named in an error; the count says how many more there are
 
@@ -46,17 +49,20 @@ def read_predictions(path: Path | str) -> tuple[pl.DataFrame, dict[str, str]]:
     if path.is_dir():
         raise EvaluationError(f"{path}: is a folder; name the table, such as predictions.parquet")
     try:
-        if path.suffix == ".csv":
-            require_narrow(path, EvaluationError)
-            raw, metadata = pl.read_csv(path, infer_schema=False), {}
+        if path.suffix.lower() in TEXT_ENDINGS:
+            raw, metadata = _with_names(read_text_table(path)), {}
         else:
             raw, metadata = pl.read_parquet(path), dict(pl.read_parquet_metadata(path))
     except FileNotFoundError:
         raise EvaluationError(f"{path}: not found") from None
+    except ManifestError as error:
+        raise EvaluationError(str(error)) from None
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise EvaluationError(f"{path}: is no CSV or Parquet table ({reason})") from None
     metadata.pop("ARROW:schema", None)
+    if raw.is_empty():
+        raise EvaluationError(f"{path}: the table has no rows; write the scores again")
     columns = set(raw.columns)
     if {"left_malignant", "right_malignant"} <= columns:
         return _from_metarepo_breasts(raw, path), metadata | {"format": "metarepo breast"}
@@ -69,6 +75,15 @@ def read_predictions(path: Path | str) -> tuple[pl.DataFrame, dict[str, str]]:
         " with 'image_id', 'exam_id' and 'side', or 'finding_id'; or the meta-repository's"
         " 'image_index', 'malignant_pred' or 'left_malignant', 'right_malignant'"
     )
+
+
+def _with_names(raw: pl.DataFrame) -> pl.DataFrame:
+    """Names without blanks at their ends; a column of file names is taken for the image's."""
+    raw = raw.rename({name: name.strip() for name in raw.columns})
+    if not {"image_id", "image_index"} & set(raw.columns):
+        named = next((name for name in FILE_COLUMNS if name in raw.columns), None)
+        raw = raw if named is None else raw.rename({named: "image_id"})
+    return raw
 
 
 def write_predictions(frame: pl.DataFrame, path: Path | str, metadata: Mapping[str, str]) -> None:
@@ -184,6 +199,8 @@ def _typed(frame: pl.DataFrame, name: str, dtype: Any, where: str) -> pl.Series:
         raise EvaluationError(f"{where}: column '{name}' is {values.dtype}; need text or integers")
     if values.dtype == pl.String and dtype != pl.String:
         values = values.replace({"": None})
+        if dtype.is_float():
+            values = values.str.replace(r"^\s*([-+]?\d*),(\d+)\s*$", "$1.$2").str.strip_chars()
     try:
         return values.cast(dtype)
     except pl.exceptions.PolarsError:

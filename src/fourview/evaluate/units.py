@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from fourview.entities import Manifest
 from fourview.errors import EvaluationError
+from fourview.evaluate.image_names import with_image_ids
 from fourview.evaluate.labels import STANDARD_VIEWS, labelled_units
 from fourview.evaluate.protocols import Cluster, Protocol
 from fourview.evaluate.table import KEYS, check_rows, completed, name_rows
@@ -98,11 +99,11 @@ def gather_units(
         EvaluationError: A row of the table is bad or contradicts the manifest, the table has no
             row of the protocol's unit and class, or none that the manifest knows.
     """
-    table = completed(predictions)
+    table, named = with_image_ids(completed(predictions), manifest)
     check_rows(table)
     labelled, notes = labelled_units(manifest, protocol.unit, protocol.label, protocol.keep)
     inside, outside, note = _of_split(labelled, manifest, split)
-    notes = (*notes, *note)
+    notes = (*notes, *note, *named)
     rows = _rows_of_unit(table, manifest, protocol)
     scored = _one_row_a_unit(rows, protocol)
     keys = list(KEYS[protocol.unit])

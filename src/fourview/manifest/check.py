@@ -17,6 +17,7 @@ from fourview.manifest.manifest import (
 )
 from fourview.manifest.rules import faults
 
+SHARED_UID = "several different images"  # in the notes of an image whose UID is another's too
 NAMED = 3  # examples in a message
 
 
@@ -25,13 +26,13 @@ class Problem:
     """One thing that is wrong, or that a person should know.
 
     Attributes:
-        kind: schema, hash, files, leak, labels.
+        kind: schema, hash, files, leak, labels, ids.
         level: An error makes the check fail; a note does not.
         count: Rows, files or patients that have it.
         text: What was found, with examples, and what to do.
     """
 
-    kind: Literal["schema", "hash", "files", "leak", "labels"]
+    kind: Literal["schema", "hash", "files", "leak", "labels", "ids"]
     level: Literal["error", "note"]
     count: int
     text: str
@@ -65,7 +66,7 @@ def check_manifest(manifest: Manifest, *, files: bool) -> list[Problem]:
         Problem(kind="schema", level="error", count=fault.rows, text=fault.text)
         for fault in faults(manifest)
     ]
-    problems += [*_leaks(manifest), *_labels(manifest)]
+    problems += [*_leaks(manifest), *_labels(manifest), *_shared_ids(manifest)]
     if files:
         problems += _files(manifest)
     return sorted(problems, key=lambda problem: problem.level != "error")
@@ -145,6 +146,20 @@ def _labels(manifest: Manifest) -> Iterator[Problem]:
                 f"cancer is {only} for all {len(group)} labelled breasts of {where}: one class only"
             )
             yield Problem(kind="labels", level="note", count=len(group), text=text)
+
+
+def _shared_ids(manifest: Manifest) -> Iterator[Problem]:
+    """Different images that had one SOP Instance UID."""
+    if manifest.images.schema.get("notes") != pl.List(pl.String):
+        return
+    told = pl.col("notes").list.eval(pl.element().str.contains(SHARED_UID)).list.any()
+    rows = manifest.images.filter(told.fill_null(False))
+    if len(rows):
+        text = (
+            f"{len(rows)} images have the SOP Instance UID of another, different image "
+            f"({_some(rows['image_id'].to_list())}); each has an id of its own, its UID and #path"
+        )
+        yield Problem(kind="ids", level="note", count=len(rows), text=text)
 
 
 def _files(manifest: Manifest) -> Iterator[Problem]:

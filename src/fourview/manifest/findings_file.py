@@ -16,7 +16,7 @@ from fourview.entities import Exam, Finding, Region
 from fourview.errors import ManifestError
 from fourview.geometry import Box
 from fourview.manifest.manifest import read_manifest
-from fourview.tables import require_narrow
+from fourview.manifest.table_text import read_text_table
 
 BOX = ("x0", "y0", "x1", "y1")
 Row = Mapping[str, Any]
@@ -89,14 +89,19 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         if path.suffix.lower() == ".parquet":
             return pl.read_parquet(path)
-        text = {"image_id": pl.String, "finding_id": pl.String}
-        require_narrow(path, ManifestError)
-        return pl.read_csv(path, schema_overrides=text)
+        table = read_text_table(path)
+        for name in (n for n in (*BOX, "malignant") if n in table.columns):
+            point = pl.col(name).str.replace(r"^\s*([-+]?\d*),(\d+)\s*$", "$1.$2")
+            table = table.with_columns(point.cast(pl.Float64))
+        if "malignant" in table.columns:
+            table = table.with_columns(pl.col("malignant").cast(pl.Int64))
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise ManifestError(
             f"{path}: cannot be read as findings ({reason}); need CSV, Parquet or a manifest"
         ) from None
+    else:
+        return table
 
 
 def _region(row: Row) -> Region:

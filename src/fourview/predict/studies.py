@@ -1,10 +1,11 @@
 """Studies in, reports out: what ``fourview read`` and ``fourview demo`` do for every exam."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fourview.dicom.archive import unpacked
 from fourview.dicom.exams import iter_exams
 from fourview.entities import Exam, ExamPrediction, LeftOut
 from fourview.errors import CheckpointError, ExamError, ReportError
@@ -77,7 +78,7 @@ def read_studies(
     them. Files that belong to no exam are listed with the last one.
 
     Args:
-        paths: Files and folders; headers say what belongs together.
+        paths: Files, folders and ZIP archives; headers say what belongs together.
         reader: Of one model, or of several.
         out: Folder to write to.
         created: Date and time as the reports are to print them.
@@ -93,18 +94,35 @@ def read_studies(
         ExamError: There is no mammogram at all; the message has the reasons.
     """
     options = _options(reader, created, named, miss_rate)
+    with unpacked(paths) as roots:
+        enough = _enough([reader.enough, *(m.model.spec.enough for m in maps)])
+        aside = tuple(out for root in roots for out in root.left_out)
+        exams = iter_exams([root.path for root in roots], at_least=enough)
+
+        def read(exam: Exam, folder: Path) -> Read:
+            return _read(exam, reader, folder, options, named, maps, dicom)
+
+        yield from _reports(exams, aside, read, out, created)
+
+
+def _reports(
+    exams: Iterator[Exam],
+    aside: tuple[LeftOut, ...],
+    read: Callable[[Exam, Path], Read],
+    out: Path,
+    created: str,
+) -> Iterator[Read]:
+    """A report of every exam; ``aside`` are files that were left out before."""
     done: list[Read] = []
     waiting: Exam | None = None
-    unread: list[LeftOut] = []
-    for exam in iter_exams(
-        list(paths), at_least=_enough([reader.enough, *(m.model.spec.enough for m in maps)])
-    ):
+    unread: list[LeftOut] = list(aside)
+    for exam in exams:
         if not exam.images:
             unread += exam.left_out
             continue
         if waiting is not None:
             folder = out / exam_folder(len(done) + 1)
-            done.append(_read(waiting, reader, folder, options, named, maps, dicom))
+            done.append(read(waiting, folder))
             yield done[-1]
         waiting = exam
     if waiting is None:
@@ -114,7 +132,7 @@ def read_studies(
         raise ExamError(f"no mammogram to read ({reasons}); name files or folders of DICOM")
     waiting = replace(waiting, left_out=(*waiting.left_out, *unread))
     last = out / exam_folder(len(done) + 1) if done else out
-    done.append(_read(waiting, reader, last, options, named, maps, dicom))
+    done.append(read(waiting, last))
     if len(done) > 1:
         rows = [index_row(r.prediction, r.folder / "report.html") for r in done]
         write_index(rows, out, created=created)

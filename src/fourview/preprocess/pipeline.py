@@ -1,6 +1,7 @@
 """Image -> ProcessedImage, the same way every time, every step recorded.
 
-Order:   breast mask -> window, polarity and scale (one look-up) -> zero outside -> chest wall to
+Order:   upright, where the file's Patient Orientation says that it does not stand -> breast mask ->
+         window, polarity and scale (one look-up) -> zero outside -> chest wall to
          the left -> crop -> (AP alignment -> crop) -> pad -> resize. The look-up runs on the crop
          only. NYU layouts crop, pad and cut as ``preprocess.nyu`` says, and do not resize.
 Returns: pixels in [0, 1]; inside the mask above 0, outside exactly 0, in steps of 1/65535, so that
@@ -9,20 +10,28 @@ Frame:   the geometry leads from the file's own pixels here, also where they wer
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt16
 
-from fourview.entities import Image, ProcessedImage
+from fourview.entities import Image, ProcessedImage, Turn
 from fourview.errors import PixelError
 from fourview.geometry import Geometry, Size
 from fourview.preprocess.align import align, alignment
-from fourview.preprocess.breast import Breast, find_breast
+from fourview.preprocess.breast import Breast
 from fourview.preprocess.nyu import nyu_window
 from fourview.preprocess.spec import PixelSpec
-from fourview.preprocess.window import MAX_LEVEL, Display, VoiChoice, choose_display, to_levels
+from fourview.preprocess.upright import stand_up, with_turn
+from fourview.preprocess.window import (
+    MAX_LEVEL,
+    Display,
+    VoiChoice,
+    choose_display,
+    is_inverted,
+    to_levels,
+)
 
 # Views taken from above or below: there is no "below" on the image, so padding is even.
 FROM_ABOVE = frozenset({"CC", "XCC", "XCCL", "XCCM", "FB", "CV"})
@@ -49,6 +58,13 @@ class Frame:
     notes: tuple[str, ...] = ()
 
 
+class Turned(NamedTuple):
+    """Rows and columns of the file, and how its pixels were turned upright."""
+
+    stored_size: Size
+    turn: Turn | None
+
+
 def process(image: Image, spec: PixelSpec, *, voi: VoiChoice | None = None) -> ProcessedImage:
     """Make what models see of one mammogram.
 
@@ -64,14 +80,15 @@ def process(image: Image, spec: PixelSpec, *, voi: VoiChoice | None = None) -> P
     Raises:
         PixelError: The image is blank, has no breast, or its window cannot be used.
     """
-    breast = find_breast(image)
+    stored_size = image.stored_size
+    image, breast, turn, turn_notes = stand_up(image)
     mirror, side_notes = _mirror(image, breast)
     choice = _voi_choice(image, spec, voi)
     display, display_note = choose_display(image, breast.mask, range_=spec.range, voi=choice)
     frame = _frame(image, breast, spec, mirror=mirror, display=display)
     levels, mask = _cut(image, frame, mirror=mirror, display=display)
-    geometry = _geometry(image, frame, mirror=mirror)
-    notes = (*image.notes, display_note, *side_notes, *frame.notes)
+    geometry = _geometry(image, frame, Turned(stored_size, turn), mirror=mirror)
+    notes = (*image.notes, *turn_notes, display_note, *side_notes, *frame.notes)
     if spec.align_ap:
         levels, mask, geometry, ap_notes = _aligned(image, spec, levels, mask, geometry)
         notes += ap_notes
@@ -124,12 +141,20 @@ def _voi_choice(image: Image, spec: PixelSpec, voi: VoiChoice | None) -> VoiChoi
 def _mirror(image: Image, breast: Breast) -> tuple[bool, tuple[str, ...]]:
     """Whether left and right must be exchanged: the pixels decide, the header is only asked."""
     expected = "left" if image.view.side == "L" else "right"
+    wall = None if image.turn is None else image.turn.chest_wall
+    expected = wall or expected
     found = breast.chest_wall
     if found is None:
-        note = f"the pixels do not show the chest wall's side: {expected}, as the header's side has"
+        told = "side" if wall is None else "Patient Orientation"
+        note = (
+            f"the pixels do not show the chest wall's side: {expected}, as the header's {told} has"
+        )
         return expected == "right", (note,)
     if found != expected:
-        note = f"chest wall on the {found}, though the header's side is {image.view.side}"
+        told = f"side is {image.view.side}"
+        if wall is not None:
+            told = f"Patient Orientation has it on the {expected}"
+        note = f"chest wall on the {found}, though the header's {told}"
         return found == "right", (note,)
     return found == "right", ()
 
@@ -164,7 +189,7 @@ def _nyu_frame(
     parity = spec.layout == "nyu_parity"
     inside = breast.mask
     if parity:
-        inside = to_levels(image.pixels, display, invert=not image.bright_is_dense) > 0
+        inside = to_levels(image.pixels, display, invert=is_inverted(image, display)) > 0
     oriented = np.ascontiguousarray(inside[:, ::-1]) if mirror else inside
     from_above = image.view.position in FROM_ABOVE
     window = (spec.cc_rows or spec.rows, spec.cols)
@@ -236,7 +261,7 @@ def _cut(
     x0, y0, x1, y1 = _mirrored(frame.corners, cols) if mirror else frame.corners
     inside = np.s_[max(y0, 0) : min(y1, rows), max(x0, 0) : min(x1, cols)]
     mask = frame.mask[inside]
-    levels = to_levels(image.pixels[inside], display, invert=not image.bright_is_dense)
+    levels = to_levels(image.pixels[inside], display, invert=is_inverted(image, display))
     levels = _zero_outside(levels, mask)
     mask_bytes: Any = mask.view(np.uint8)
     if (y0, x0, y1, x1) != (max(y0, 0), max(x0, 0), min(y1, rows), min(x1, cols)):
@@ -292,13 +317,16 @@ def _halved_by(image: Image) -> int:
     return max(1, round(max(image.stored_size) / long_side))
 
 
-def _geometry(image: Image, frame: Frame, *, mirror: bool) -> Geometry:
+def _geometry(image: Image, frame: Frame, turned: Turned, *, mirror: bool) -> Geometry:
     """From the file's own pixels to what was cut."""
-    geometry = Geometry(image.stored_size)
+    geometry = Geometry(turned.stored_size)
     rows, cols = image.pixels.shape
     factor = _halved_by(image)
     if factor > 1:
-        geometry = geometry.decoded_smaller(rows, cols, factor)
+        is_exchanged = turned.turn is not None and turned.turn.exchanged
+        size = (cols, rows) if is_exchanged else (rows, cols)
+        geometry = geometry.decoded_smaller(*size, factor)
+    geometry = with_turn(geometry, turned.turn)
     if mirror:
         geometry = geometry.mirrored()
     return geometry if frame.corners == (0, 0, cols, rows) else geometry.cropped(*frame.corners)

@@ -85,6 +85,15 @@ def check_window(voi: Voi) -> None:
         )
 
 
+def is_inverted(image: Image, display: Display) -> bool:
+    """Whether the scale must be turned round behind ``display`` to make dense tissue bright.
+
+    A table that falls has turned it round already.
+    """
+    falls = isinstance(display, Voi) and display.falls
+    return image.bright_is_dense == falls
+
+
 def _by_voi_table(values: Shaped[np.ndarray, "*shape"], voi: Voi) -> Float[np.ndarray, "*shape"]:
     """Look up; values below the first entry get the first, values above the last the last."""
     check_window(voi)

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from fourview.entities import Image
+from fourview.entities import Image, Turn
 from fourview.errors import PixelError, ReportError
 from fourview.geometry import Geometry
-from fourview.preprocess.breast import find_breast
-from fourview.preprocess.window import MAX_LEVEL, Ramp, choose_display, to_levels
+from fourview.preprocess.upright import stand_up, with_turn
+from fourview.preprocess.window import MAX_LEVEL, Ramp, choose_display, is_inverted, to_levels
 
 MAX_ROWS = 1200  # sharp when one view fills a screen; four views stay near one megabyte
 JPEG_QUALITY = 92  # no visible blocks on smooth tissue
@@ -45,12 +45,15 @@ def show(image: Image, *, max_rows: int = MAX_ROWS) -> Shown:
         image: As read; pixels beyond its breast (labels, air) are kept.
         max_rows: Larger images are shrunk to so many rows; smaller ones stay as they are.
     """
-    levels, chest_wall, note = _levels(image)
-    rows, cols = levels.shape
+    levels, chest_wall, note, turn = _levels(image)
     geometry = Geometry(image.stored_size)
-    if (rows, cols) != image.stored_size:
-        geometry = geometry.resized(rows, cols)
+    if image.pixels.shape != image.stored_size:
+        geometry = geometry.resized(*image.pixels.shape)
+    geometry = with_turn(geometry, turn)
+    rows, cols = levels.shape
     notes = [note]
+    if turn is not None:
+        notes.append("turned upright for display, as the file's Patient Orientation asks")
     if chest_wall is not None and chest_wall != hanging_wall(image):
         levels, geometry = cv2.flip(levels, 1), geometry.mirrored()
         notes.append("mirrored for display: in the file the chest wall is on the other side")
@@ -69,20 +72,21 @@ def hanging_wall(image: Image) -> str:
     return "right" if image.view.side == "R" else "left"
 
 
-def _levels(image: Image) -> tuple[np.ndarray, str | None, str]:
-    """Display levels of the whole frame, the side of the chest wall, and how it was windowed."""
+def _levels(image: Image) -> tuple[np.ndarray, str | None, str, Turn | None]:
+    """Display levels of the whole frame, where the chest wall is, the window, and the turn."""
+    turn: Turn | None = None
     try:
-        breast = find_breast(image)
+        image, breast, turn, _ = stand_up(image)
         display, note = choose_display(image, breast.mask, range_="window", voi="header")
-        levels = to_levels(image.pixels, display, invert=not image.bright_is_dense)
+        levels = to_levels(image.pixels, display, invert=is_inverted(image, display))
         wall = breast.chest_wall
     except PixelError as error:  # a person may still want to see what could not be processed
-        display, wall = Ramp(*image.value_range), None
+        display, wall, turn = Ramp(*image.value_range), None, None
         levels = to_levels(image.pixels, display, invert=not image.bright_is_dense)
         note = f"scaled from {display.low:g} to {display.high:g}: {error}"
     if image.padding is not None:
         levels = np.where(image.padding, np.uint16(0), levels)
-    return levels, wall, note
+    return levels, wall, note, turn
 
 
 def encode(pixels: UInt8[np.ndarray, "..."], kind: str) -> bytes:

@@ -1,7 +1,7 @@
 """Where CBIS-DDSM's films and masks lie, and the boxes of the masks."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float
+from PIL import Image as Picture
 
 from fourview.dicom.image import read_image
 from fourview.entities import View
@@ -16,6 +17,7 @@ from fourview.errors import DicomError
 from fourview.sources._headers import header_table
 
 CASE = "[MC]a[sl][sc]-T*_P_*"  # Mass-Training_P_..., Calc-Test_P_...
+PICTURES = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff"))
 SAME_SHAPE = 0.01  # relative difference of aspect up to which a mask is scaled to its film
 ANY_VIEW = View(side="R", position="CC", source="no table")  # a mask's header may tell none
 FILM: dict[str, Any] = {
@@ -42,12 +44,52 @@ def case_folders(root: Path) -> dict[str, Path]:
     return found
 
 
-def film_files(root: Path, folders: Mapping[str, Path], cases: Iterable[str]) -> pl.DataFrame:
-    """The film of each case that is there: path, size, and why it cannot be read, if so."""
+def film_files(
+    root: Path, folders: Mapping[str, Path], cases: Mapping[str, str | None]
+) -> pl.DataFrame:
+    """The film of each case that is there: path, size, and why it cannot be read, if so.
+
+    Args:
+        root: Of the data set.
+        folders: By case.
+        cases: The series in each case's path, whose folder holds its picture where the set was
+            exported as JPEG (``jpeg/SERIES/1-NNN.jpg``).
+    """
     found = {case: _dicom_in(folders[case]) for case in cases if case in folders}
     first = {case: files[0] for case, files in found.items() if files}
     facts = header_table(root, first.values())
-    return facts.with_columns(case=pl.Series(list(first), dtype=pl.String)).select(list(FILM))
+    films = facts.with_columns(case=pl.Series(list(first), dtype=pl.String)).select(list(FILM))
+    absent = {case: series for case, series in cases.items() if case not in first}
+    pictures = list(_pictures(root, folders, absent))
+    return pl.concat([films, pl.DataFrame(pictures, FILM)])
+
+
+def _pictures(
+    root: Path, folders: Mapping[str, Path], cases: Mapping[str, str | None]
+) -> Iterator[dict[str, Any]]:
+    """The pictures of cases that have no DICOM file: in the case's folder or in its series'."""
+    by_series = _series_folders(root) if cases else {}
+    for case, series in cases.items():
+        places = [folders.get(case), by_series.get(series or "")]
+        files = [f for p in places if p is not None for f in sorted(p.rglob("*")) if _is_picture(f)]
+        if files:
+            with Picture.open(files[0]) as picture:
+                cols, rows = picture.size
+            path = files[0].relative_to(root).as_posix()
+            yield {"case": case, "path": path, "rows": rows, "cols": cols}
+
+
+def _series_folders(root: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for depth in ("", "*/", "*/*/"):
+        for folder in root.glob(depth + "1.*"):
+            if folder.is_dir():
+                found.setdefault(folder.name, folder)
+    return found
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURES and path.is_file()
 
 
 def mask_boxes(root: Path, folders: Mapping[str, Path], wanted: pl.DataFrame) -> pl.DataFrame:
@@ -66,7 +108,10 @@ def mask_boxes(root: Path, folders: Mapping[str, Path], wanted: pl.DataFrame) ->
 
 
 def _dicom_in(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.dcm"))
+    """The DICOM files of a case, whatever they are called; no pictures and tables."""
+    found = sorted(folder.rglob("*.dcm"))
+    others = (".dicom", ".ima", "")
+    return found or sorted(p for p in folder.rglob("*") if p.suffix in others and p.is_file())
 
 
 def _box(root: Path, folder: Path | None, film: tuple[int | None, int | None]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ Lost:    where a worker hangs or dies over a chunk, its files are read again one
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ DISK_IS_FULL = -1  # in place of a number of rows
 FILE_TIMEOUT_S = 60.0  # a header takes less than a millisecond; a disk on a network may sleep
 CHUNK_TIMEOUT_S = 600.0
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+_AGE = re.compile(r"(?P<number>\d{1,4}(?:[.,]\d+)?) ?(?P<unit>[YMWD]?)", re.ASCII)
 _EXTRA = {
     "detail": pl.String,  # the reason in left_out as a sentence
     "transfer_syntax": pl.String,
@@ -225,8 +227,12 @@ def _unreadable(out: LeftOut) -> dict[str, Any]:
 
 
 def _age(text: str | None) -> float | None:
-    """Years from an age string such as 045Y (PS3.5 6.2, AS); None where it is none."""
-    if not text or not text[:-1].isdigit() or text[-1] not in _YEARS:
+    """Years from an age string such as 045Y (PS3.5 6.2, AS); None where it is none.
+
+    Also "45", "45,5Y" and "45y", as people type them: an age without a unit is in years.
+    """
+    found = _AGE.fullmatch((text or "").strip().upper())
+    if found is None:
         return None
-    years = int(text[:-1]) * _YEARS[text[-1]]
+    years = float(found["number"].replace(",", ".")) * _YEARS[found["unit"] or "Y"]
     return years if years <= 120 else None

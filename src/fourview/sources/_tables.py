@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from fourview.errors import ManifestError
+from fourview.manifest.table_text import read_text_table
 from fourview.sources._xlsx import read_sheet
-from fourview.tables import read_csv
 
 FIRST_ROW = 2  # of a table's data, counted as a text editor does: row 1 holds the names
 BLANK = ("", "nan", "NaN", "NA", "N/A", "None", "null")
@@ -52,11 +52,11 @@ def read_table(
     """Read a CSV or XLSX table as text.
 
     Args:
-        path: The table; UTF-8 with or without a byte-order mark.
+        path: The table; a CSV may have any of the codings and separators of ``table_text``.
         columns: Names that it must have.
         optional: Names that are taken where they stand, and are null columns where they do not.
         aliases: Other spellings, mapped to the names above.
-        separator: Between the fields of a CSV.
+        separator: Between the fields of a CSV, where its first line has it; else it is found.
 
     Returns:
         ``row`` (as counted in an editor) and the named columns, all text but ``row``; names and
@@ -65,12 +65,7 @@ def read_table(
     Raises:
         ManifestError: It cannot be read, or lacks a column.
     """
-    if not path.exists():
-        raise ManifestError(f"{path}: no such table; is the folder that of the data set?")
-    if path.suffix.lower() == ".xlsx":
-        table = read_sheet(path)
-    else:
-        table = read_csv(path, ManifestError, separator=separator)
+    table = read_any_table(path, separator)
     table = table.rename({name: " ".join(name.split()) for name in table.columns})
     known = dict(aliases or {})
     table = table.rename({old: new for old, new in known.items() if old in table.columns})
@@ -85,6 +80,25 @@ def read_table(
     return table.filter(~pl.all_horizontal(pl.all().is_null())).with_row_index(
         "row", offset=FIRST_ROW
     )
+
+
+def read_any_table(path: Path, separator: str | None = None) -> pl.DataFrame:
+    """A CSV or XLSX table with the names and values that stand in it, all text.
+
+    Raises:
+        ManifestError: It cannot be read.
+    """
+    return read_sheet(path) if path.suffix.lower() == ".xlsx" else read_text_table(path, separator)
+
+
+def require_rows(table: pl.DataFrame, path: Path) -> None:
+    """Pass a table that has rows.
+
+    Raises:
+        ManifestError: It has a line of names only, as an interrupted export leaves it.
+    """
+    if table.is_empty():
+        raise ManifestError(f"{path}: the table has a line of names and no rows; export it again")
 
 
 def require_values(
@@ -109,11 +123,14 @@ def with_numbers(
 ) -> pl.DataFrame:
     """``table`` with text columns as numbers: "3", "3.0" and " 3" are the same; blank is null.
 
+    A comma is a decimal comma, as tables of a German or French office have it.
+
     Raises:
         ManifestError: A value is no number, or no whole one where ``whole``.
     """
     for column in columns:
-        value = pl.col(column).cast(pl.Float64, strict=False)
+        text = pl.col(column).str.replace(r"^\s*([-+]?\d*),(\d+)\s*$", "$1.$2")
+        value = text.cast(pl.Float64, strict=False)
         wrong = pl.col(column).is_not_null() & (value.is_null() | ~value.is_finite())
         if whole:
             wrong |= value != value.round()

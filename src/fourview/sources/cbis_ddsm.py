@@ -98,7 +98,8 @@ def _read_rows(root: Path, kind: str, part: str) -> pl.DataFrame:
     require_values(table, "image view", ("CC", "MLO"), path)
     require_values(table, "pathology", tuple(MALIGNANT), path)
     table = with_numbers(table, ("density", "assessment", "subtlety"), path, whole=True)
-    case = pl.col("image file path").str.extract(r"^([^/]+)/")
+    case = pl.col("image file path").str.extract(r"((?:Mass|Calc)-[^/\\]+)[/\\]")
+    series = pl.col("image file path").str.extract(r"[/\\]([\d.]+)[/\\][^/\\]+$")
     return table.select(
         *own,
         "patient_id",
@@ -113,6 +114,7 @@ def _read_rows(root: Path, kind: str, part: str) -> pl.DataFrame:
         number="abnormality id",
         kind=pl.lit(KINDS[kind]),
         case=case,
+        series=series,
         table_path="image file path",
         density=pl.col("density").replace_strict(DENSITIES, default=None, return_dtype=pl.String),
         birads=pl.col("assessment"),
@@ -129,21 +131,24 @@ def _images(rows: pl.DataFrame, root: Path, folders: Mapping[str, Path]) -> pl.D
     films = rows.group_by(keys, maintain_order=True).agg(
         pl.col("case").min(),
         pl.col("table_path").first(),
+        pl.col("series").first(),
         published_split=pl.when(both).then(pl.lit("both")).otherwise(parts.first()),
         image_cancer=pl.col("malignant").max(),
     )
-    found = film_files(root, folders, films["case"].to_list())
+    found = film_files(root, folders, dict(films.select("case", "series").iter_rows()))
     films = films.join(found, on="case", how="left", maintain_order="left")
     return films.with_columns(
         kind=pl.lit("film"), path=pl.coalesce("path", "table_path"), left_out="unreadable"
-    ).drop("case", "table_path", "unreadable")
+    ).drop("case", "series", "table_path", "unreadable")
 
 
 def _findings(
     rows: pl.DataFrame, images: pl.DataFrame, root: Path, folders: Mapping[str, Path]
 ) -> pl.DataFrame:
     sizes = images.select("image_id", film_rows="rows", film_cols="cols")
-    told = rows.drop("table_path").join(sizes, on="image_id", how="left", maintain_order="left")
+    told = rows.drop("table_path", "series").join(
+        sizes, on="image_id", how="left", maintain_order="left"
+    )
     told = told.with_columns(mask_case=pl.format("{}_{}", "case", "number"))
     boxes = mask_boxes(root, folders, told.select("mask_case", "film_rows", "film_cols"))
     told = told.join(boxes, on="mask_case", how="left", maintain_order="left")

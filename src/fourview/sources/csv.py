@@ -7,6 +7,10 @@ Columns: patient_id, exam_id, side and view, and a path; others of the manifest 
 Labels:  ``cancer``, ``birads`` and ``density`` of a row are its breast's. Mirai's years_to_cancer
          is a woman's and not a breast's: it is kept with the exam, and ``cancer`` stays unknown,
          for the other breast's cancer is none of this one's.
+Ids:     exams that are counted within each patient, as Mirai's are, get ids of patient and exam;
+         images of one id likewise, unless they are one file.
+Paths:   relative to the table's folder or absolute; with another root, backslashes or another
+         ending the file is looked for, see ``_paths``.
 Splits:  ``split`` or Mirai's split_group; dev is validation.
 """
 
@@ -19,13 +23,15 @@ from fourview.entities import Manifest
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import make_manifest
 from fourview.manifest.rules import SPLITS
+from fourview.sources._paths import with_found_paths
 from fourview.sources._tables import (
     most_severe_birads,
+    read_any_table,
     read_table,
+    require_rows,
     require_values,
     with_numbers,
 )
-from fourview.tables import require_narrow
 
 ALIASES = {
     "laterality": "side",
@@ -65,8 +71,9 @@ def read_csv(root: Path) -> Manifest:
         ManifestError: A column is missing, or a row holds a value that is not known.
     """
     path = _table_in(root)
-    require_narrow(path, ManifestError)
-    header = pl.read_csv(path, n_rows=0, infer_schema=False).columns
+    whole = read_any_table(path)
+    require_rows(whole, path)
+    header = whole.columns
     names = {ALIASES.get(name.strip(), name.strip()) for name in header}
     needed = ("patient_id", "exam_id", "side", "view", "path")
     known = ("image_id", *LABELS, *EXAM_COLUMNS)
@@ -74,6 +81,7 @@ def read_csv(root: Path) -> Manifest:
     table = _typed(read_table(path, needed, optional=(*known, *others), aliases=ALIASES), path)
     own = ["image_id", *needed, *others]
     folder = path.parent
+    table = with_found_paths(_with_own_ids(table), folder)
     return make_manifest(
         source="csv",
         root=folder,
@@ -85,6 +93,17 @@ def read_csv(root: Path) -> Manifest:
         label_rules=RULES,
         may_release_weights=False,
     )
+
+
+def _with_own_ids(table: pl.DataFrame) -> pl.DataFrame:
+    """Exam ids that are unique over the whole table, and image ids of different files likewise."""
+    whose = table.group_by("exam_id").agg(pl.col("patient_id").n_unique())
+    if (whose["patient_id"] > 1).any():
+        table = table.with_columns(exam_id=pl.format("{}-{}", "patient_id", "exam_id"))
+    files = table.group_by("image_id").agg(pl.len(), pl.col("path").n_unique())
+    if ((files["len"] > 1) & (files["path"] == files["len"])).any():
+        table = table.with_columns(image_id=pl.format("{}-{}", "exam_id", "image_id"))
+    return table
 
 
 def _table_in(root: Path) -> Path:

@@ -109,7 +109,7 @@ def write_dicom(
 
 
 def _pieces(root: Path, parts: list[Path], space: Path) -> Iterator[Manifest]:
-    for images, exams in tables_in_order(parts, space):
+    for images, exams in tables_in_order(parts, space, root):
         yield make_manifest(source="dicom", root=root, images=images, exams=exams, terms=TERMS)
 
 

@@ -1,8 +1,9 @@
 """EMBED, the Emory Breast Imaging Dataset (AWS open data, 20 % release) -> Manifest.
 
 Reads:   EMBED_OpenData_metadata*.csv (one row an image) and EMBED_OpenData_clinical.csv, or its
-         reduced form (one row a finding), in ROOT or ROOT/tables; the part of anon_dicom_path
-         after anon_dicom/ is the path, under ROOT/images where that folder exists.
+         reduced form (one row a finding), in ROOT or ROOT/tables. anon_dicom_path may be relative,
+         absolute or of another root (./images/cohort_1/..., /mnt/.../anon_dicom/cohort_1/...): the
+         file is the longest end of it that is under ROOT or ROOT/images.
 Labels:  only rows whose side is the breast's, B or blank speak for a breast: never the other
          breast's, even where it has none (the published code then takes all rows). Rows without a
          valid assessment are dropped before the most severe is chosen: the highest, but 0 outranks
@@ -33,6 +34,7 @@ from fourview.sources._embed_codes import (
     MASS_DENSITIES,
     MASS_SHAPES,
 )
+from fourview.sources._paths import Files, find_paths
 from fourview.sources._tables import (
     clip_boxes,
     find_file,
@@ -121,16 +123,19 @@ def _read_images(root: Path) -> pl.DataFrame:
     require_values(table, "ImageLateralityFinal", ("L", "R"), path, blank=True)
     table = with_numbers(table, ("spot_mag",), path)
     folder = "images/" if (root / "images").is_dir() else ""
+    table = table.with_columns(
+        path=pl.Series(_paths(root, table["anon_dicom_path"].to_list()), dtype=pl.String)
+    )
     kind = pl.col("FinalImageType").replace_strict(KINDS)
     study = pl.col("StudyDescription").str.to_lowercase()
     is_spot = (pl.col("spot_mag") == 1).fill_null(False)
     return table.select(
         patient_id=id_text("empi_anon"),
         exam_id=id_text("acc_anon"),
-        image_id=pl.col("anon_dicom_path").str.extract(r"([^/]+?)(?:\.dcm)?$"),
+        image_id=pl.col("anon_dicom_path").str.extract(r"([^/\\]+?)(?:\.(?:dcm|dicom|png))?$"),
         side="ImageLateralityFinal",
         view="ViewPosition",
-        path=folder + pl.col("anon_dicom_path").str.replace(NAS_PREFIX, ""),
+        path=pl.coalesce("path", folder + pl.col("anon_dicom_path").str.replace(NAS_PREFIX, "")),
         kind=kind,
         modifiers=pl.when(pl.col("spot_mag").is_not_null()).then(
             pl.when(is_spot)
@@ -151,6 +156,13 @@ def _read_images(root: Path) -> pl.DataFrame:
         .then(False),
         roi="ROI_coords",
     )
+
+
+def _paths(root: Path, told: list[str | None]) -> list[str | None]:
+    """Each file under the root; None where it is not there."""
+    files = Files(root)
+    found = find_paths(root, told, below=("", "images/"))
+    return [path if path is not None and files.has(path) else None for path in found]
 
 
 def _read_findings(path: Path) -> pl.DataFrame:

@@ -1,7 +1,10 @@
 """RSNA Screening Mammography Breast Cancer Detection (Kaggle 2022) -> Manifest.
 
-Reads:   ROOT/train.csv; pixels stay in ROOT/train_images/PATIENT/IMAGE.dcm.
-Labels:  ``cancer`` is a breast's, repeated on its images; a blank BIRADS or density is unknown.
+Reads:   ROOT/train.csv, or test.csv where that is missing or named; pixels stay in
+         ROOT/train_images/PATIENT/IMAGE.dcm. Exports as pictures are taken where the DICOM file is
+         not there: PATIENT/IMAGE.png, or IMAGE or PATIENT_IMAGE anywhere below ROOT.
+Labels:  test.csv has none: all are unknown. ``cancer`` is a breast's, repeated on its images; a
+         blank BIRADS or density is unknown.
 Exams:   one exam a patient, so the patient id is also the exam id.
 Splits:  none is published for the rows with labels; a column ``fold`` is kept where it is.
 """
@@ -13,19 +16,28 @@ import polars as pl
 from fourview.entities import Manifest
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import make_manifest
+from fourview.sources._paths import by_name
 from fourview.sources._tables import (
     find_file,
     most_severe_birads,
     one_value,
     read_table,
+    require_rows,
     require_values,
     with_numbers,
 )
 
 COLUMNS = (
-    *("site_id", "patient_id", "image_id", "laterality", "view", "age", "cancer", "biopsy"),
-    *("invasive", "BIRADS", "implant", "density", "machine_id", "difficult_negative_case"),
+    "site_id",
+    "patient_id",
+    "image_id",
+    "laterality",
+    "view",
+    "age",
+    "implant",
+    "machine_id",
 )
+LABELS = ("cancer", "biopsy", "invasive", "BIRADS", "density", "difficult_negative_case")
 VIEWS = ("CC", "MLO", "ML", "LM", "LMO", "AT")
 TRUTH = {"True": True, "False": False, "1": True, "0": False, "1.0": True, "0.0": False}
 TERMS = (
@@ -41,14 +53,18 @@ EXTRAS = ("biopsy", "invasive", "difficult_negative_case")
 
 
 def read_rsna(root: Path) -> Manifest:
-    """Turn ROOT/train.csv into a manifest.
+    """Turn ROOT/train.csv into a manifest; ``root`` may be the table itself.
 
     Raises:
         ManifestError: A column is missing, a row holds a value that is not known, or a breast has
             two values of ``cancer``.
     """
-    path = find_file(root, "train.csv")
-    table = read_table(path, COLUMNS, optional=("fold",))
+    path = root if root.is_file() else find_file(root, "train.csv", "test.csv")
+    root = path.parent if root.is_file() else root
+    is_test = path.stem == "test"
+    needed = COLUMNS if is_test else (*COLUMNS, *LABELS)
+    table = read_table(path, needed, optional=("fold", *LABELS) if is_test else ("fold",))
+    require_rows(table, path)
     require_values(table, "laterality", ("L", "R"), path)
     require_values(table, "view", VIEWS, path)
     require_values(table, "density", ("A", "B", "C", "D"), path, blank=True)
@@ -61,7 +77,7 @@ def read_rsna(root: Path) -> Manifest:
     return make_manifest(
         source="rsna",
         root=root,
-        images=_images(table),
+        images=_images(table, root, f"{path.stem}_images"),
         breasts=_breasts(table, path),
         exams=table.group_by("patient_id", maintain_order=True)
         .agg(one_value(c) for c in ("age", "density", "site_id", "fold"))
@@ -72,8 +88,8 @@ def read_rsna(root: Path) -> Manifest:
     )
 
 
-def _images(table: pl.DataFrame) -> pl.DataFrame:
-    return table.select(
+def _images(table: pl.DataFrame, root: Path, folder: str) -> pl.DataFrame:
+    images = table.select(
         "patient_id",
         "image_id",
         "side",
@@ -81,15 +97,18 @@ def _images(table: pl.DataFrame) -> pl.DataFrame:
         "machine_id",
         "site_id",
         exam_id="patient_id",
-        path=pl.format("train_images/{}/{}.dcm", "patient_id", "image_id"),
+        path=pl.format("{}/{}/{}.dcm", pl.lit(folder), "patient_id", "image_id"),
         kind=pl.lit("ffdm"),
         implant=pl.col("implant").cast(pl.Boolean),
     )
+    ids = images.select("patient_id", "image_id").rows()
+    names = [(image, f"{patient}_{image}", f"{patient}-{image}") for patient, image in ids]
+    return by_name(images, root, names=names)
 
 
 def _breasts(table: pl.DataFrame, path: Path) -> pl.DataFrame:
     groups = table.group_by("patient_id", "side", maintain_order=True)
-    torn = groups.agg(pl.col("cancer").n_unique(), pl.col("row").first()).filter(
+    torn = groups.agg(pl.col("cancer").drop_nulls().n_unique(), pl.col("row").first()).filter(
         pl.col("cancer") > 1
     )
     if len(torn):

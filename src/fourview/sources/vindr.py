@@ -1,7 +1,8 @@
 """VinDr-Mammo 1.0.0 (PhysioNet) -> Manifest.
 
 Reads:   ROOT/breast-level_annotations.csv and ROOT/finding_annotations.csv; pixels stay in
-         ROOT/images/STUDY/IMAGE.dicom.
+         ROOT/images/STUDY/IMAGE.dicom, or as IMAGE.dcm, .png and others, there or anywhere below
+         ROOT. Without the table of findings there are none.
 Labels:  BI-RADS and density of each breast; there is no pathology, so ``cancer`` is unknown.
 Exams:   one study; no patient ids are published, so the study id is also the patient id.
 Views:   as labelled; two images of one exam are known to have a view exchanged, so a breast may
@@ -16,9 +17,11 @@ import polars as pl
 
 from fourview.entities import Manifest
 from fourview.manifest.manifest import make_manifest
+from fourview.sources._paths import by_name
 from fourview.sources._tables import (
     clip_boxes,
     find_file,
+    find_files,
     most_severe_birads,
     one_value,
     read_table,
@@ -65,7 +68,7 @@ def read_vindr(root: Path) -> Manifest:
         ManifestError: A column is missing, or a row holds a value that is not known.
     """
     table = _read_images(find_file(root, "breast-level_annotations.csv"))
-    rows = _read_findings(find_file(root, "finding_annotations.csv"))
+    rows = _read_findings(root)
     found = rows.group_by("image_id").agg(
         mass=pl.col("categories").list.contains("Mass").any().cast(pl.Int8),
         calcification=pl.col("categories")
@@ -82,7 +85,8 @@ def read_vindr(root: Path) -> Manifest:
         kind=pl.lit("ffdm"),
         rows="height",
         cols="width",
-    ).join(found, on="image_id", how="left")
+    ).join(found, on="image_id", how="left", maintain_order="left")
+    images = by_name(images, root, names=[(name,) for name in images["image_id"]])
     breasts = (
         table.select(**keys, birads="birads", density="density")
         .group_by("patient_id", "exam_id", "side", maintain_order=True)
@@ -121,8 +125,14 @@ def _read_images(path: Path) -> pl.DataFrame:
     )
 
 
-def _read_findings(path: Path) -> pl.DataFrame:
+def _read_findings(root: Path) -> pl.DataFrame:
     """One row a finding; an image without one has a single row, its categories [No Finding]."""
+    found = find_files(root, "finding_annotations.csv")
+    if not found:
+        texts = dict.fromkeys((*KEYS, "finding_birads"), pl.String)
+        numbers = dict.fromkeys(("xmin", "ymin", "xmax", "ymax"), pl.Float64)
+        return pl.DataFrame(schema={**texts, **numbers, "categories": pl.List(pl.String)})
+    path = found[0]
     table = read_table(path, FINDING_COLUMNS)
     require_values(table, "finding_birads", BIRADS, path, blank=True)
     table = with_numbers(table, ("xmin", "ymin", "xmax", "ymax"), path).with_columns(

@@ -10,7 +10,7 @@ from fourview.dicom.image import read_image
 from fourview.entities import Image, ProcessedImage, View
 from fourview.preprocess.pipeline import process, was_enlarged
 from fourview.preprocess.spec import PixelSpec
-from fourview.store.raster import SUFFIXES, read_raster
+from fourview.store.raster import SUFFIXES, is_picture, read_raster
 
 ReadImage = Callable[[Path, Mapping[str, Any], PixelSpec], Image]
 
@@ -24,7 +24,7 @@ def read_listed_image(path: Path, row: Mapping[str, Any], spec: PixelSpec) -> Im
     header says; a disagreement is noted.
 
     Args:
-        path: The file; DICOM unless its suffix is one of a picture's.
+        path: The file; DICOM or a picture, as it begins, whatever its suffix.
         row: Its row of the manifest's images.
         spec: What the pixels are for; decides how many of them are decoded.
 
@@ -32,7 +32,7 @@ def read_listed_image(path: Path, row: Mapping[str, Any], spec: PixelSpec) -> Im
         DicomError: A DICOM file that cannot be read.
         PixelError: A picture file that cannot be read.
     """
-    if path.suffix.lower() in SUFFIXES:
+    if _is_picture(path):
         return read_raster(path, row)
     view = None
     if row["side"] in ("R", "L") and row["view"] is not None:
@@ -41,6 +41,18 @@ def read_listed_image(path: Path, row: Mapping[str, Any], spec: PixelSpec) -> Im
     image = read_image(path, at_least=spec.at_first, view=view)
     ids = {key: row[key] for key in ("image_id", "patient_id", "exam_id")}
     return replace(image, path=str(row["path"]), **ids)
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file begins as a picture; its suffix decides where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(132)
+    except OSError:
+        return path.suffix.lower() in SUFFIXES
+    if head[128:132] == b"DICM":
+        return False
+    return is_picture(head) or path.suffix.lower() in SUFFIXES
 
 
 def read_processed(
