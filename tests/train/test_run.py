@@ -152,10 +152,11 @@ def kill_while_training(data, run: Path, folder: Path, steps: int, delay: float 
     """Train in a child and kill -9 it so long after so many lines of its log; its exit code."""
     manifest, store = data
     write_manifest(manifest, folder / "manifest")
+    places = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
     child = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(folder / "manifest"),
          str(store.path), str(run)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": places},
     )  # fmt: skip
     while child.poll() is None:
         if len(read_log(run)) >= steps:
