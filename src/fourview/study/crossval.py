@@ -63,7 +63,7 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
     recipe: Recipe,
     manifest: Manifest,
     store: Store,
-    out: Path,
+    out: Path | str,
     *,
     num_folds: int = 5,
     fold_seed: int = 0,
@@ -96,6 +96,7 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
     """
     for name in protocols:
         find_protocol(name)
+    out = Path(out)
     tables: list[pl.DataFrame] = []
     found: dict[tuple[str, str], list[float | None]] = {}
     for fold in range(num_folds):
