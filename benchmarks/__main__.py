@@ -17,6 +17,7 @@ NOT_HERE = {
     "index",
     "manifest",
     "memory",
+    "mutations",
 }  # long, or figures without a plain way
 
 

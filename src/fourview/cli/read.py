@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.dicom.apart import start_decoder
 from fourview.manifest.findings_file import read_findings
 from fourview.predict.engine import PLAIN, best_engine
 from fourview.predict.finding_reader import load_any_model
@@ -48,6 +49,7 @@ def read(
         exact: Compute on the processor, even where there is a GPU.
         json: Print the results as JSON, one exam a line.
     """
+    start_decoder()  # while the model is loaded
     engine = PLAIN if exact else best_engine(many=False)
     runs: list[Path | None] = [*model] if model else [None]
     readers = [load_any_model(run, engine=engine) for run in runs]

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from jaxtyping import Shaped
 
+from fourview.dicom.apart import decode_apart, limits_for
+from fourview.dicom.codecs import decode_picture_here
 from fourview.dicom.codestream import read_codestream
 from fourview.entities import Image, View
 from fourview.errors import DicomError, PixelError
@@ -81,6 +82,8 @@ def _decode(path: Path, data: bytes) -> tuple[Shaped[np.ndarray, "row col *chann
         raise PixelError(f"{path}: begins with {data[:4]!r}, need JPEG, PNG or binary PGM")
     try:
         pixels, bits = decode(data)
+    except DicomError as error:
+        raise PixelError(f"{path}: damaged: {error}") from error
     except (ValueError, RuntimeError, KeyError) as error:
         raise PixelError(f"{path}: damaged: {error}; get the file again") from error
     return pixels, bits
@@ -96,14 +99,15 @@ def _decode_jpeg(data: bytes) -> tuple[np.ndarray, int]:
     rows, cols = stream.size
     if not 0 < rows * cols <= MAX_PIXELS:
         raise ValueError(f"{rows} x {cols} pixels")
-    return imagecodecs.jpeg8_decode(data), stream.precision
+    pixels = decode_apart(decode_picture_here, data, "jpeg", limits=limits_for(3 * rows * cols))
+    return pixels, stream.precision
 
 
 def _decode_png(data: bytes) -> tuple[np.ndarray, int]:
     width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
     if not 0 < width * height <= MAX_PIXELS:
         raise ValueError(f"{height} x {width} pixels")
-    pixels = imagecodecs.png_decode(data)
+    pixels = decode_apart(decode_picture_here, data, "png", limits=limits_for(4 * width * height))
     return pixels, 8 * pixels.dtype.itemsize
 
 
