@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fourview.checkpoint.card import load_checkpoint
-from fourview.train.run_folder import BEST
+from fourview.run_files import BEST
 
 PROTOCOL = "screening-breast-v1"
 FOURVIEW = ("-c", "from fourview.cli.main import main; main()")

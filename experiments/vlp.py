@@ -29,12 +29,12 @@ from fourview.manifest.manifest import read_manifest, write_manifest
 from fourview.predict.language import LanguageModel, load_language_model
 from fourview.preprocess.spec import pixel_spec
 from fourview.recipes import clip, glam, mama
+from fourview.run_files import BEST
 from fourview.sources.phantom import read_phantom
 from fourview.store.prepare import prepare
 from fourview.store.store import Store
 from fourview.train.recipe import Recipe
 from fourview.train.run import train
-from fourview.train.run_folder import BEST
 
 SEEDS = (0, 1, 2, 3, 4, 5)
 SEEDS_OF_PLAIN = (0, 1, 2)  # two minutes each

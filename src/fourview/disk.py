@@ -1,40 +1,165 @@
-"""What to do about a full disk: room for the tables is taken before the pixels fill the rest."""
+"""How files are written: whole or not at all, and what is done about a full disk.
+
+Whole:   a file is written beside its place, under a name that begins with a point, and takes its
+         place by one rename. A run that is killed leaves the old file or none, and a draft that the
+         next writing replaces. So do folders, by two renames, see ``whole_folder``.
+Full:    every writer here ends with ``DiskFullError``, one line that says what to do, and leaves no
+         draft behind. The ``store`` takes the room for its tables before pixels fill the rest.
+"""
 
 import errno
 import os
-from collections.abc import Iterator
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 
-from fourview.errors import StoreError
+from fourview.errors import DiskFullError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # as numpy tells it
 PIECE = 1 << 20  # bytes written at a time where the system cannot reserve room by itself
+
+
+@contextmanager
+def whole(
+    path: Path, *, beside: Path | None = None, shared: bool = False, synced: bool = False
+) -> Iterator[Path]:
+    """A draft to write to, which becomes the file ``path`` where the block ends without error.
+
+    Args:
+        path: The file; its folder is made.
+        beside: Where the draft lies: a folder of the same disk, that of ``path`` by default.
+        shared: Whether other processes may write the same file now, so that drafts must not meet.
+        synced: Whether the bytes must be on the disk before the file has its name, for writers that
+            note down elsewhere that it is done.
+
+    Raises:
+        DiskFullError: There is no room; the draft is gone, and an older file stays.
+    """
+    folder = path.parent if beside is None else beside
+    folder.mkdir(parents=True, exist_ok=True)
+    who = f".{os.uname().nodename}.{os.getpid()}" if shared else ""
+    draft = folder / f".{path.name}{who}.partial"
+    with named_if_full(path):
+        try:
+            draft.touch()
+            mode = draft.stat().st_mode & 0o777
+            yield draft
+            if draft.stat().st_mode & 0o777 != mode:
+                draft.chmod(mode)  # safetensors makes its files private
+            if synced:
+                _sync(draft)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all.
+
+    Raises:
+        DiskFullError: There is no room for it.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes, whole or not at all.
+
+    Raises:
+        DiskFullError: There is no room for them.
+    """
+    with whole(path) as draft:
+        draft.write_bytes(data)
+
+
+def write_table(
+    table: pl.DataFrame, path: Path, *, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a table, whole or not at all: as CSV where the name ends so, else as Parquet.
+
+    Args:
+        table: Any.
+        path: The file.
+        metadata: Kept in the header of a Parquet file.
+
+    Raises:
+        DiskFullError: There is no room for it.
+    """
+    with whole(path) as draft:
+        if path.suffix.lower() == ".csv":
+            table.write_csv(draft)
+        else:
+            table.write_parquet(draft, metadata=None if metadata is None else dict(metadata))
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Copy a file's content, whole or not at all.
+
+    Raises:
+        DiskFullError: There is no room for it.
+    """
+    with whole(path) as draft:
+        shutil.copyfile(source, draft)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder to fill, which takes the place of ``path`` where the block ends without error.
+
+    A folder that is there already is moved aside first, so that a process that is killed between
+    the two renames leaves a whole one under the name that ``standing`` knows.
+
+    Raises:
+        DiskFullError: There is no room; the draft is gone, and an older folder stays.
+    """
+    draft, old = path.with_name(f".{path.name}.partial"), _aside(path)
+    with named_if_full(path):
+        try:
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            yield draft
+            if path.exists():
+                shutil.rmtree(old, ignore_errors=True)
+                path.rename(old)
+            draft.rename(path)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def standing(path: Path, is_whole: Callable[[Path], bool]) -> Path | None:
+    """The folder as it was last written; None where there is none yet."""
+    return next((folder for folder in (path, _aside(path)) if is_whole(folder)), None)
 
 
 def is_full(error: Exception) -> bool:
     """Whether it says that the disk, or one's share of it, is used up."""
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno is not None:
         return error.errno in FULL
-    return any(f"(os error {number})" in str(error) for number in FULL)  # as polars tells it
+    told = str(error)
+    of_rust = any(f"(os error {number})" in told for number in FULL)  # polars and safetensors
+    return of_rust or _SHORT_WRITE.fullmatch(told) is not None
 
 
 @contextmanager
-def named_if_full(folder: Path) -> Iterator[None]:
+def named_if_full(path: Path) -> Iterator[None]:
     """Turn a full disk into an error that says what to do.
 
     Raises:
-        StoreError: Something inside met a full disk.
+        DiskFullError: Something inside met a full disk.
     """
     try:
         yield
-    except (OSError, pl.exceptions.PolarsError) as error:
-        if not is_full(error):
+    except Exception as error:
+        if isinstance(error, DiskFullError) or not is_full(error):
             raise
-        raise StoreError(
-            f"{folder}: no space left on the disk; free some and run the same command again, it "
+        raise DiskFullError(
+            f"{path}: no space left on the disk; free some and run the same command again, it "
             "goes on where it was"
         ) from error
 
@@ -47,12 +172,32 @@ def reserved(path: Path, num_bytes: int) -> Iterator[None]:
         OSError: There is not so much room.
     """
     try:
-        with path.open("wb") as file:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, num_bytes)
-            else:
-                for _ in range(-(-num_bytes // PIECE)):
-                    file.write(bytes(PIECE))
+        take_room(path, num_bytes)
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def take_room(path: Path, num_bytes: int) -> None:
+    """Make a file so large, with room on the disk for all its bytes; its content stays.
+
+    A file that is mapped into memory needs this first: a full disk would kill the process when a
+    page is written.
+
+    Raises:
+        OSError: There is not so much room.
+    """
+    with path.open("ab") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, num_bytes)
+        while file.seek(0, os.SEEK_END) < num_bytes:
+            file.write(bytes(min(PIECE, num_bytes - file.tell())))
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.old")
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fdatasync(file.fileno())

@@ -15,6 +15,7 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
     |-- ManifestError               a table of a data set breaks its contract
     |-- CaptionError                a caption template, prompts or tokenizer that cannot be used
     |-- PhantomError                a phantom preset, vendor or output folder that cannot be used
+    |-- DiskFullError               no space is left for what is being written
     |-- StoreError                  a store cannot be opened, or was made with another pixel spec
     |-- RecipeError                 an unknown recipe, key or value
     |-- TrainingError               a run that cannot start or go on
@@ -71,6 +72,10 @@ class CaptionError(FourviewError):
 
 class PhantomError(FourviewError):
     """A phantom preset, vendor, transfer syntax or output folder cannot be used."""
+
+
+class DiskFullError(FourviewError):
+    """No space is left for what is being written; nothing half written stays."""
 
 
 class StoreError(FourviewError):

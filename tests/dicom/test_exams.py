@@ -57,7 +57,8 @@ PREFERRED = [  # what the better and the worse image of a slot have
     ({"AcquisitionTime": "090000"}, {"AcquisitionTime": "100000"}, "implant"),
     ({}, {"PresentationIntentType": "FOR PROCESSING", "AcquisitionTime": "100000"}, None),
     ({}, {"ImageType": ["DERIVED", "PRIMARY", "", "GENERATED_2D"]}, None),
-    ({"AcquisitionTime": "090000"}, {"AcquisitionTime": "100000"}, "small"),
+    ({"AcquisitionTime": "100000"}, {"AcquisitionTime": "090000"}, "large"),
+    ({"AcquisitionTime": "100000"}, {"AcquisitionTime": "100000"}, "small"),
     ({"AcquisitionTime": "100000"}, {"AcquisitionTime": "090000"}, None),
     ({"AcquisitionTime": "100000.5"}, {}, None),
     ({}, {}, None),  # the lower SOP Instance UID
@@ -74,7 +75,8 @@ def test_the_preferred_image_of_a_slot_comes_first(better, worse, how, order, tm
     if how == "implant":
         with_view(bad, "399162004", "399209000")
     write_mammogram(tmp_path / "good.dcm", good)
-    stored = gradient((39, 34), TWELVE) if how == "small" else None
+    sizes = {"small": (39, 34), "large": (41, 34)}  # of the worse image
+    stored = gradient(sizes[how], TWELVE) if how in sizes else None
     write_mammogram(tmp_path / "bad.dcm", bad, stored=stored)
     (exam,) = read_exams(sorted(tmp_path.iterdir())[::order], for_processing=True)
     assert [Path(image.path).name for image in exam.in_slot("L-CC")] == ["good.dcm", "bad.dcm"]

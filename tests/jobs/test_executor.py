@@ -115,7 +115,7 @@ def test_index_and_prepare_give_the_same_on_ray_as_here(tmp_path):
 def test_an_executor_is_found_by_its_name_only():
     assert find_executor("local", 3) == LocalExecutor(3)
     assert find_executor("ray", 2) == RayExecutor(2)
-    with pytest.raises(FourviewError, match="no executor 'rai', did you mean 'ray'"):
+    with pytest.raises(FourviewError, match="no executor 'rai'; did you mean 'ray'"):
         find_executor("rai", 1)
 
 

@@ -15,7 +15,7 @@ import pytest
 from dicom_examples import dicom_bytes, mammogram, write_mammogram
 from fourview.dicom.header import Header
 from fourview.dicom.scan import scan
-from fourview.errors import ManifestError, StoreError
+from fourview.errors import DiskFullError, ManifestError
 from fourview.jobs.executor import LocalExecutor
 from fourview.jobs.workers import Lost
 from fourview.manifest.manifest import images_to_read, manifest_hash, stored_hash
@@ -248,7 +248,7 @@ def test_a_full_disk_is_named_and_the_next_run_goes_on(three_hundred, small_disk
     (disk / "other").write_bytes(bytes(230 << 10))
     out, work = disk / "m", disk / ".m.index"
     executor = LocalExecutor(workers) if workers > 1 else None
-    with pytest.raises(StoreError, match="no space left on the disk; free some and run"):
+    with pytest.raises(DiskFullError, match="no space left on the disk; free some and run"):
         write_dicom(three_hundred, out, executor=executor, work=work)
     assert not out.exists()
     enlarge()

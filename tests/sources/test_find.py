@@ -38,7 +38,7 @@ def test_all_sources_can_be_loaded():
 
 
 def test_a_misspelt_name_gets_the_nearest():
-    with pytest.raises(ManifestError, match=r"no source 'vinder', did you mean 'vindr'\?"):
+    with pytest.raises(ManifestError, match=r"no source 'vinder'; did you mean 'vindr'\?"):
         find_source("vinder")
 
 

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from dicom_examples import J2K_LOSSLESS, write_mammogram
-from fourview.errors import StoreError
+from fourview.errors import DiskFullError, StoreError
 from fourview.manifest.manifest import make_manifest, write_manifest
 from fourview.preprocess.pipeline import process, to_pixel_levels, was_enlarged
 from fourview.preprocess.spec import PixelSpec, pixel_spec
@@ -223,7 +223,7 @@ def test_a_disk_without_room_for_the_tables_is_named(ten, small_disk):
     _, manifest = ten
     disk, _ = small_disk
     (disk / "other").write_bytes(bytes(200 << 10))
-    with pytest.raises(StoreError, match="no space left on the disk; free some"):
+    with pytest.raises(DiskFullError, match="no space left on the disk; free some"):
         prepare(manifest, SPEC, disk / "s")
 
 

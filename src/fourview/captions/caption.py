@@ -25,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fourview.entities import Manifest
 from fourview.errors import CaptionError
+from fourview.suggest import no_such
 
 Facts = Mapping[str, str]  # what is known of one image, by column of the manifest
 Style = Literal["structured", "natural", "tabular", "class_only"]
@@ -181,7 +182,7 @@ class CaptionTemplate:
             CaptionError: There is no such style.
         """
         if style not in self.styles:
-            raise CaptionError(f"no caption style '{style}'; there are: {', '.join(self.styles)}")
+            raise CaptionError(no_such("caption style", style, self.styles))
         return self.styles[style]
 
     def prompt_set(self, name: str) -> PromptSet:
@@ -191,7 +192,7 @@ class CaptionTemplate:
             CaptionError: There are none.
         """
         if name not in self.prompts:
-            raise CaptionError(f"no prompts '{name}'; there are: {', '.join(self.prompts)}")
+            raise CaptionError(no_such("prompts", name, self.prompts))
         return self.prompts[name]
 
     def value(self, slot: str, facts: Facts) -> str | None:

@@ -4,7 +4,6 @@ FOLDER/model.safetensors    the model's state, float32
 FOLDER/model.json           family, config, task, pixel spec with fingerprint, terms, digest
 """
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,12 +15,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fourview.contract import ModelFamily
+from fourview.disk import whole, write_text
 from fourview.errors import CheckpointError
+from fourview.fingerprint import digest_of_file
 from fourview.models.find import find_family
 from fourview.preprocess.spec import PixelSpec, pixel_spec
-
-WEIGHTS = "model.safetensors"
-DESCRIPTION = "model.json"
+from fourview.run_files import DESCRIPTION, WEIGHTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,26 +69,24 @@ def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
     feed: Any = None,
 ) -> ModelCard:
     """Write weights and their card; each file appears whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{WEIGHTS}.partial"
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    save_file(state, partial)
+    with whole(folder / WEIGHTS) as draft:
+        save_file(state, draft)
+        digest = digest_of_file(draft)
     card = ModelCard(
         recipe=recipe,
         family=family,
         config=asdict(config),
         pixel_spec=spec.name,
         fingerprint=spec.fingerprint,
-        digest=file_digest(partial),
+        digest=digest,
         terms=terms,
         may_release=may_release,
         trained_on=trained_on,
         licence=licence,
         feed={} if feed is None else asdict(feed),
     )
-    partial.chmod(0o644)  # the writer makes it private
-    partial.replace(folder / WEIGHTS)
-    write_text_whole(folder / DESCRIPTION, json.dumps(asdict(card), indent=2) + "\n")
+    write_text(folder / DESCRIPTION, json.dumps(asdict(card), indent=2) + "\n")
     return card
 
 
@@ -117,7 +114,7 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, ModelCard, ModelFamily]:
     except (OSError, SafetensorError, ValidationError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{weights}: cannot be loaded as {card.recipe}: {reason}") from error
-    if file_digest(weights) != card.digest:
+    if digest_of_file(weights) != card.digest:
         raise CheckpointError(f"{weights}: not the file that {DESCRIPTION} describes; copy both")
     return model.eval(), card, family
 
@@ -137,19 +134,6 @@ def read_card(folder: Path) -> ModelCard:
         ) from error
     except ValidationError as error:
         raise CheckpointError(f"{path}: damaged: {error.errors()[0]['msg']}") from error
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_text_whole(path: Path, text: str) -> None:
-    """Write a file so that it appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)
 
 
 def _without_pretraining(config: dict[str, Any]) -> dict[str, Any]:

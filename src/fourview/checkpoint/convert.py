@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,13 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fourview.checkpoint.card import ModelCard, file_digest, save_checkpoint
+from fourview.checkpoint.card import ModelCard, save_checkpoint
 from fourview.contract import ModelFamily, PublishedWeights
 from fourview.errors import CheckpointError
+from fourview.fingerprint import digest_of_file
 from fourview.models.find import family_names, find_family
 from fourview.preprocess.spec import pixel_spec
+from fourview.suggest import no_such
 
 SHOWN = 12  # names in an error; the rest is counted
 
@@ -74,7 +75,7 @@ def convert(
     where = " + ".join(str(source) for source in sources)
     placed = place(state, weights, model.state_dict(), where=where)
     model.load_state_dict(placed, strict=True)
-    digests = ", ".join(file_digest(source) for source in sources)
+    digests = ", ".join(digest_of_file(source) for source in sources)
     return save_checkpoint(
         out,
         model,
@@ -98,10 +99,7 @@ def find_published(name: str) -> tuple[ModelFamily, PublishedWeights]:
     for family, weights in _all():
         if weights.name == name:
             return family, weights
-    names = published_names()
-    near = get_close_matches(name, names, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    raise CheckpointError(f"no published weights '{name}'; {hint}there are: {', '.join(names)}")
+    raise CheckpointError(no_such("published weights", name, published_names()))
 
 
 def place(

@@ -1,13 +1,19 @@
 """A copy of a checkpoint to pass on; refused where the terms of its data forbid that."""
 
 import json
-import shutil
 from pathlib import Path
 
-from fourview.checkpoint.card import DESCRIPTION, WEIGHTS, ModelCard, read_card, write_text_whole
+from fourview.checkpoint.card import ModelCard, read_card
+from fourview.disk import copy_file, write_text
 from fourview.errors import CheckpointError
+from fourview.run_files import (
+    DESCRIPTION,
+    OPERATING_POINTS,
+    WEIGHTS,
+    checkpoint_of,
+    operating_points_of,
+)
 
-OPERATING_POINTS = "operating_points.json"
 PERMISSION = "permission.json"
 
 
@@ -26,8 +32,7 @@ def export_checkpoint(run: Path, out: Path, *, permission: str = "") -> ModelCar
         CheckpointError: There is no checkpoint, ``out`` holds something, or the terms forbid it and
             no permission is named.
     """
-    best = run / "checkpoints" / "best"
-    folder = best if (best / DESCRIPTION).exists() else run
+    folder = checkpoint_of(run)
     card = read_card(folder)
     if not card.may_release and not permission.strip():
         raise CheckpointError(
@@ -38,12 +43,11 @@ def export_checkpoint(run: Path, out: Path, *, permission: str = "") -> ModelCar
         raise CheckpointError(f"{out}: is not empty; name a new folder")
     out.mkdir(parents=True, exist_ok=True)
     for name in (WEIGHTS, DESCRIPTION):
-        shutil.copyfile(folder / name, out / name)
-    for place in (folder, run):
-        if (place / OPERATING_POINTS).exists():
-            shutil.copyfile(place / OPERATING_POINTS, out / OPERATING_POINTS)
-            break
+        copy_file(folder / name, out / name)
+    thresholds = operating_points_of(folder)
+    if thresholds is not None:
+        copy_file(thresholds, out / OPERATING_POINTS)
     if not card.may_release:
         told = {"permission": permission.strip(), "terms": card.terms, "licence": card.licence}
-        write_text_whole(out / PERMISSION, json.dumps(told, indent=2) + "\n")
+        write_text(out / PERMISSION, json.dumps(told, indent=2) + "\n")
     return card

@@ -19,6 +19,7 @@ from fourview.manifest.image_labels import with_stand_in_birads
 from fourview.manifest.manifest import read_description, write_manifest
 from fourview.manifest.split import assign_split
 from fourview.sources.find import find_source, find_writer
+from fourview.suggest import no_such
 
 PARTS = ("train", "validation", "test")
 
@@ -113,10 +114,8 @@ def _rule(source: str, name: str) -> dict[str, str]:
     parameter = inspect.signature(find_source(source)).parameters.get("label_rule")
     there_are = get_args(parameter.annotation) if parameter is not None else ()
     if name not in there_are:
-        raise ManifestError(
-            f"source '{source}' has no label rule '{name}'; there are: "
-            f"{', '.join(there_are) or 'none but its own'}"
-        )
+        message = no_such("label rule", name, there_are or ("none but its own",))
+        raise ManifestError(f"source '{source}': {message}")
     return {"label_rule": name}
 
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
+from fourview.disk import write_table
 from fourview.errors import FourviewError
 from fourview.manifest.manifest import read_manifest
 from fourview.predict.embeddings import read_embeddings
@@ -69,8 +70,7 @@ def search(
             )
     found = rank_images(images, model.encode_texts([sentences])[0], top=top or None)
     if out is not None:
-        write = found.write_csv if out.suffix == ".csv" else found.write_parquet
-        write(out)
+        write_table(found, out)
     if json:
         print(jsonlib.dumps(found.to_dicts()))
         return

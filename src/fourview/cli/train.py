@@ -10,8 +10,9 @@ from cyclopts import Parameter
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.progress import progress_bar
 from fourview.manifest.manifest import read_manifest
+from fourview.run_files import checkpoint_of
 from fourview.store.store import Store
-from fourview.study.chain import Before, checkpoint_of, train_chain
+from fourview.study.chain import Before, train_chain
 from fourview.study.find_recipe import find_recipe
 from fourview.study.search import search
 from fourview.study.start import starting_from

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fourview.errors import RecipeError
+from fourview.suggest import no_such
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,5 +68,5 @@ def task(name: str) -> Task:
         RecipeError: There is none.
     """
     if name not in TASKS:
-        raise RecipeError(f"no task '{name}'; there are: {', '.join(sorted(TASKS))}")
+        raise RecipeError(no_such("task", name, sorted(TASKS)))
     return TASKS[name]

@@ -2,28 +2,40 @@
 
 Exam:    a Study Instance UID and a patient id. One study with two patient ids is two exams: images
          of two women are never joined, and a note tells.
-Slot:    several images of one side and view are all kept. First comes the one that is not
-         implant-displaced, has no other modifier, is For Presentation, is no synthetic image, has
-         the most pixels, was acquired last; at last the lower SOP Instance UID, so that the order
-         of files never matters.
+Slot:    several images of one side and view are all kept, the preferred one first, by the rule of
+         ``entities.preference``; the order of files never matters.
 Left out: every file that is no image of its exam, with its reason. A file that cannot be read at
          all belongs to the exam of its folder where all files there are of one exam; the others
          come in a last exam without a name.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from fourview.dicom.header import Header
 from fourview.dicom.image import read_image
 from fourview.dicom.scan import left_out_for, scan
 from fourview.entities import SLOTS, Exam, Image, LeftOut
+from fourview.entities.preference import best_first
 from fourview.errors import DicomError
 from fourview.geometry import Size
 
 Paths = Path | str | Iterable[Path | str]
+_PREFERENCE_SCHEMA: dict[str, Any] = {
+    "place": pl.Int64,
+    "image_id": pl.String,
+    "kind": pl.String,
+    "modifiers": pl.List(pl.String),
+    "rows": pl.Int64,
+    "cols": pl.Int64,
+    "is_for_presentation": pl.Boolean,
+    "acquired": pl.String,
+}
 
 
 def read_exams(
@@ -67,7 +79,7 @@ def iter_exams(
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for key in sorted(drafts):
             draft = drafts[key]
-            headers = sorted(draft.headers, key=display_order)
+            headers = display_order(draft.headers)
 
             def read(header: Header, shown: dict[str, str] = draft.shown) -> Image | LeftOut:
                 try:
@@ -89,25 +101,32 @@ def iter_exams(
         yield Exam(patient_id="", exam_id="", images=(), left_out=tuple(orphans))
 
 
-def display_order(header: Header) -> tuple[int, str, tuple[bool, bool, bool, bool, int, int, str]]:
-    """Sort key: slots as they hang, then other views by name, the preferred image first."""
+def display_order(headers: Sequence[Header]) -> list[Header]:
+    """Slots as they hang, then other views by name; within a view the preferred image first."""
+    table = pl.DataFrame(
+        [
+            {
+                "place": place,
+                "image_id": header.image_id,
+                "kind": header.kind,
+                "modifiers": list(header.modifiers),
+                "rows": header.rows,
+                "cols": header.cols,
+                "is_for_presentation": header.is_for_presentation,
+                "acquired": header.acquired or None,
+            }
+            for place, header in enumerate(headers)
+        ],
+        schema=_PREFERENCE_SCHEMA,
+    )
+    ordered = [headers[place] for place in best_first(table)["place"]]
+    return sorted(ordered, key=_hanging)
+
+
+def _hanging(header: Header) -> tuple[int, str]:
     view = header.view
     slot = view.slot if view is not None else None
-    name = view.name if view is not None else ""
-    return (len(SLOTS) if slot is None else slot), name, preference(header)
-
-
-def preference(header: Header) -> tuple[bool, bool, bool, bool, int, int, str]:
-    """Sort key among images of one view: the smallest is preferred (the rule stands above)."""
-    return (
-        "implant_displaced" in header.modifiers,
-        bool(header.modifiers),
-        not header.is_for_presentation,
-        header.kind == "synthetic",
-        -(header.rows or 0) * (header.cols or 0),
-        -int(header.acquired.ljust(14, "0")[:14] or 0),
-        header.image_id,
-    )
+    return (len(SLOTS) if slot is None else slot), view.name if view is not None else ""
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int, UInt16
 
+from fourview.compiled import compiled
 from fourview.entities import Curve
-from fourview.evaluate.compiled import compiled
 from fourview.evaluate.protocols import FrocRule
 from fourview.evaluate.ranks import ROUNDING
 from fourview.evaluate.resample import Resampling, bootstrap

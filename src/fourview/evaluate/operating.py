@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from fourview.disk import write_text
 from fourview.errors import EvaluationError
 from fourview.evaluate.auc import counts_above
 from fourview.evaluate.ranks import ROUNDING
@@ -54,7 +55,7 @@ def choose_threshold(
 def write_thresholds(path: Path, thresholds: Mapping[str, float], about: Mapping[str, str]) -> None:
     """Write thresholds with where they were chosen, as ``read_thresholds`` reads them."""
     data = {"thresholds": dict(thresholds), "chosen_on": dict(about)}
-    path.write_text(json.dumps(data, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(data, indent=2, sort_keys=True) + "\n")
 
 
 def read_thresholds(path: Path) -> tuple[dict[str, float], dict[str, str]]:

@@ -4,8 +4,6 @@ A protocol is never edited once released: another rule is another name (``-v2``)
 ``test_protocols_are_frozen`` holds a hash of each.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
@@ -13,6 +11,8 @@ from typing import Literal
 from fourview.errors import EvaluationError
 from fourview.evaluate.interval import Method
 from fourview.evaluate.labels import Keep, Unit
+from fourview.fingerprint import fingerprint_of
+from fourview.suggest import no_such
 
 Cluster = Literal["image", "breast", "exam", "patient", "finding"]
 
@@ -101,7 +101,7 @@ class Protocol:
         data = asdict(self)
         for words in ("title", "source", "remarks"):
             del data[words]
-        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+        return fingerprint_of(data)
 
 
 _RANKS = ("auroc", "auprc_trapezoid", "average_precision", "partial_auc")
@@ -310,5 +310,5 @@ def find_protocol(name: str) -> Protocol:
         EvaluationError: There is none; the message lists those there are.
     """
     if name not in PROTOCOLS:
-        raise EvaluationError(f"no protocol '{name}'; there are: {', '.join(sorted(PROTOCOLS))}")
+        raise EvaluationError(no_such("protocol", name, sorted(PROTOCOLS)))
     return PROTOCOLS[name]

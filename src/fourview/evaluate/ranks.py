@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt16
 
-from fourview.evaluate.compiled import compiled
+from fourview.compiled import compiled
 
 AUROC, AUPRC_TRAPEZOID, AVERAGE_PRECISION, PARTIAL_AUC, NUM_POSITIVE, NUM_NEGATIVE = range(6)
 FIXED_COLUMNS = 6

@@ -13,7 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int, UInt16
 
-from fourview.evaluate.compiled import compiled
+from fourview.compiled import compiled
 
 # Constants of splitmix64: Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -1,6 +1,5 @@
 """``evaluate``: predictions, a manifest and a protocol in; a result with its protocol out."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -29,6 +28,7 @@ from fourview.evaluate.published import published_numbers
 from fourview.evaluate.resample import Resampling
 from fourview.evaluate.table import completed
 from fourview.evaluate.units import Units, gather_units
+from fourview.fingerprint import digest_of_parts, short
 from fourview.manifest.manifest import manifest_hash
 
 METAREPO_MINIMUM = 8  # units below which the meta-repository prints no figure
@@ -235,16 +235,14 @@ def _provenance(
     split: str | None,
 ) -> dict[str, str]:
     scores = [c for c in units.frame.columns if c.startswith("score")]
-    digest = hashlib.sha256()
-    for name in scores:
-        digest.update(np.sort(units.frame[name].to_numpy()).tobytes())
+    digest = digest_of_parts(np.sort(units.frame[name].to_numpy()).tobytes() for name in scores)
     return {
         "protocol": protocol.fingerprint,
         "split": split or "all",
         "data": manifest.source,
         "data_terms": manifest.terms,
         "manifest_hash": manifest_hash(manifest),
-        "scores_digest": digest.hexdigest()[:16],
+        "scores_digest": short(digest),
     }
 
 

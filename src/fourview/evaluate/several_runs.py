@@ -20,6 +20,7 @@ from fourview.evaluate.protocols import Protocol, find_protocol
 from fourview.evaluate.run import Draws, resampling_of
 from fourview.evaluate.table import KEYS, completed
 from fourview.evaluate.units import Units, gather_units
+from fourview.suggest import no_such
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ def _require_same(one: Units, other: Units, rules: Protocol, name: str, referenc
 
 def _column(columns: Columns, metric: str) -> Float[np.ndarray, " row"]:
     if metric not in columns:
-        raise EvaluationError(f"no metric '{metric}' here; there are: {', '.join(columns)}")
+        raise EvaluationError(no_such("metric", metric, columns))
     return columns[metric]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8, UInt16
 
-from fourview.evaluate.compiled import compiled
+from fourview.compiled import compiled
 
 MAX_GROUPS = 255  # groups are numbered in one byte
 

@@ -6,13 +6,13 @@ Extras:  ``label``, where the file brings labels of its own; ``row``, the positi
          the file names none. Both are checked against the manifest by ``units``.
 """
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
+from fourview.disk import whole
 from fourview.entities import PREDICTIONS_SCHEMA
 from fourview.errors import EvaluationError
 
@@ -75,11 +75,8 @@ def write_predictions(frame: pl.DataFrame, path: Path, metadata: Mapping[str, st
         EvaluationError: A column is missing or has a type that cannot be a prediction's.
     """
     table = completed(frame, where=str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        draft = Path(folder) / path.name
+    with whole(path) as draft:
         table.write_parquet(draft, metadata=dict(metadata))
-        draft.replace(path)
 
 
 def completed(frame: pl.DataFrame, *, where: str = "predictions") -> pl.DataFrame:

@@ -9,7 +9,6 @@ The fingerprint is of pixels, windows, encoder with its weights, and augmentatio
 appears whole or not at all, so a stopped run goes on.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -19,8 +18,11 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float16, Int, UInt16
 
+from fourview.disk import whole, write_text
 from fourview.feeds.grid import RegionRule, cut_regions, find_regions
+from fourview.fingerprint import digest_of_parts, digest_of_text, fingerprint_of, short
 from fourview.nn.region_encoder import RegionEncoder, RegionEncoderConfig
+from fourview.nn.weight_bytes import weight_bytes
 from fourview.preprocess.pipeline import from_levels
 from fourview.store.store import Store
 
@@ -138,7 +140,7 @@ class Codes:
             "shift_px": copies.shift_px,
             "seed": copies.seed,
         }
-        self.fingerprint = _hash(json.dumps(about, sort_keys=True))
+        self.fingerprint = fingerprint_of(about)
         self.folder = store.path / "codes" / self.fingerprint
         self._about = about
 
@@ -157,10 +159,9 @@ class Codes:
             copies: Augmented copies wanted beside the plain one.
             progress: Called with images done and images in all.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         about = self.folder / "about.json"
         if not about.exists():
-            about.write_text(json.dumps(self._about, indent=2, sort_keys=True) + "\n")
+            write_text(about, json.dumps(self._about, indent=2, sort_keys=True) + "\n")
         for done, (image_id, slot) in enumerate(slots.items(), start=1):
             missing = [c for c in range(copies + 1) if not self._path(image_id, str(c)).exists()]
             if missing or not self._path(image_id, "boxes").exists():
@@ -196,11 +197,8 @@ class Codes:
         self._save(image_id, "boxes", boxes.astype(np.int32))
 
     def _save(self, image_id: str, what: str, values: np.ndarray) -> None:
-        path = self._path(image_id, what)
-        partial = path.with_name(f".{path.name}.partial")
-        with partial.open("wb") as file:
+        with whole(self._path(image_id, what)) as draft, draft.open("wb") as file:
             np.save(file, values, allow_pickle=False)
-        partial.replace(path)
 
     def _path(self, image_id: str, what: str) -> Path:
         return self.folder / f"{_key(image_id)}.{what}.npy"
@@ -208,17 +206,10 @@ class Codes:
 
 def _key(image_id: str) -> str:
     """A file name for an image; ids may have any characters."""
-    return _hash(image_id)
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return short(digest_of_text(image_id))
 
 
 def _digest(encoder: RegionEncoder) -> str:
-    """Hash of all weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(encoder.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    """Fingerprint of all weights."""
+    weights = sorted(encoder.state_dict().items())
+    return short(digest_of_parts(weight_bytes(weights)))

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from fourview.disk import take_room, whole, write_text
 from fourview.errors import StoreError
+from fourview.fingerprint import short
 from fourview.geometry import Size
 from fourview.store.store import Store
 
@@ -85,7 +87,7 @@ class ContextMaps:
 
 def folder_of(store: Store, digest: str) -> Path:
     """Where the maps of the network with these weights are."""
-    return store.path / "context" / digest[:16]
+    return store.path / "context" / short(digest)
 
 
 def have_maps(store: Store, digest: str) -> bool:
@@ -111,18 +113,17 @@ def write_maps(
         maps: Ids and maps of some images after the other; NaN is kept for images that none has.
     """
     folder = folder_of(store, digest)
-    folder.mkdir(parents=True, exist_ok=True)
     places = {image_id: place for place, image_id in enumerate(store.table["image_id"].to_list())}
-    partial = folder / f".{MAPS}.partial"
-    out = np.lib.format.open_memmap(
-        partial, mode="w+", dtype=np.float32, shape=(len(store), *shape)
-    )
-    out[:] = np.nan
-    for ids, values in maps:
-        out[[places[image_id] for image_id in ids]] = values
-    out.flush()
-    del out
-    partial.replace(folder / MAPS)
+    with whole(folder / MAPS) as draft:
+        out = np.lib.format.open_memmap(
+            draft, mode="w+", dtype=np.float32, shape=(len(store), *shape)
+        )
+        take_room(draft, draft.stat().st_size)
+        out[:] = np.nan
+        for ids, values in maps:
+            out[[places[image_id] for image_id in ids]] = values
+        out.flush()
+        del out
     about = About(
         recipe=recipe,
         digest=digest,
@@ -131,6 +132,4 @@ def write_maps(
         num_channels=shape[0],
         grid=(shape[1], shape[2]),
     )
-    text = folder / f".{DESCRIPTION}.partial"
-    text.write_text(json.dumps(asdict(about), indent=2) + "\n")
-    text.replace(folder / DESCRIPTION)
+    write_text(folder / DESCRIPTION, json.dumps(asdict(about), indent=2) + "\n")

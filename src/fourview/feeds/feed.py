@@ -23,6 +23,7 @@ from fourview.feeds import kinds as feeds
 from fourview.feeds.context import ContextMaps
 from fourview.feeds.samples import Sample, Unit
 from fourview.store.store import Store
+from fourview.suggest import no_such
 
 
 class Feed(ABC):
@@ -111,7 +112,7 @@ def find_feed(name: str) -> FeedKind:
     """
     names = [module.name for module in pkgutil.iter_modules(feeds.__path__)]
     if name not in names:
-        raise RecipeError(f"no feed '{name}'; there are: {', '.join(names)}")
+        raise RecipeError(no_such("feed", name, names))
     kind: FeedKind = importlib.import_module(f"{feeds.__name__}.{name}").FEED
     return kind
 

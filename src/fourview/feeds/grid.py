@@ -5,14 +5,13 @@ One is kept where enough of it is breast and, in MLO views, its centre lies in f
 line: the axilla and the muscle are left out.
 """
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt16
 
 from fourview.entities import SLOTS
+from fourview.fingerprint import fingerprint_of
 from fourview.preprocess.pectoral import find_pectoral
 from fourview.preprocess.pipeline import from_levels
 from fourview.store.store import Store
@@ -49,8 +48,7 @@ class RegionRule:
     @property
     def fingerprint(self) -> str:
         """Hash of the rule and of the code that applies it."""
-        text = json.dumps({"revision": REVISION, **asdict(self)}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return fingerprint_of({"revision": REVISION, **asdict(self)})
 
 
 def find_regions(

@@ -6,7 +6,6 @@ Paper:   Wu et al. 2020, arXiv:2009.09282 (reducing false-positive biopsies); se
          turned by up to 30 degrees, and are resized to 256 x 256.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt16
 
+from fourview.fingerprint import number_of
 from fourview.geometry import Box, Size
 
 UPRIGHT = 1e-9  # an edge nearer than this to upright, in cells, has one column throughout
@@ -136,8 +136,7 @@ def windows_of_finding(
         sides: Smallest and largest side.
         min_overlap_px: See ``draw_window``.
     """
-    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(number_of(key))
     return [draw_window(draw, area, sides=sides, min_overlap_px=min_overlap_px) for _ in range(num)]
 
 

@@ -6,14 +6,15 @@ DIGEST is of the encoder's weights, the settings of the windows and the sites, i
 folder appears whole or not at all.
 """
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from fourview.disk import whole_folder
 from fourview.feeds.patches import Window
+from fourview.fingerprint import short
 from fourview.store.store import Store
 
 WINDOWS, CODES = "windows.npy", "codes.npy"
@@ -40,7 +41,7 @@ class WindowCodes:
 
 def folder_of(store: Store, digest: str) -> Path:
     """Where the codes of that digest are."""
-    return store.path / "windows" / digest[:16]
+    return store.path / "windows" / short(digest)
 
 
 def write_codes(
@@ -49,9 +50,6 @@ def write_codes(
     codes: Float32[np.ndarray, "site number dim"],
 ) -> None:
     """Write both arrays; the folder appears whole."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    np.save(partial / WINDOWS, windows, allow_pickle=False)
-    np.save(partial / CODES, codes, allow_pickle=False)
-    partial.replace(folder)
+    with whole_folder(folder) as draft:
+        np.save(draft / WINDOWS, windows, allow_pickle=False)
+        np.save(draft / CODES, codes, allow_pickle=False)

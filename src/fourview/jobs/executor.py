@@ -11,7 +11,6 @@ Why actors: a task that waits for a CPU of a busy cluster cannot be told from on
          actor that has answered once is known to start a job when it is given.
 """
 
-import difflib
 import importlib
 import itertools
 import logging
@@ -24,6 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from fourview.errors import FourviewError
 from fourview.jobs.workers import MAX_LOST_STARTS, Lost, guarded, run_jobs
+from fourview.suggest import no_such
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
@@ -112,9 +112,7 @@ def find_executor(name: str, workers: int) -> Executor:
         return LocalExecutor(workers)
     if name == "ray":
         return RayExecutor(workers)
-    near = difflib.get_close_matches(name, NAMES, n=1)
-    hint = f", did you mean '{near[0]}'?" if near else ""
-    raise FourviewError(f"no executor '{name}'{hint}; there are: {', '.join(NAMES)}")
+    raise FourviewError(no_such("executor", name, NAMES))
 
 
 @dataclass(slots=True)

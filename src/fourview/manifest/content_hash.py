@@ -19,20 +19,11 @@ import polars as pl
 from jaxtyping import Shaped
 
 from fourview.errors import ManifestError
+from fourview.fingerprint import digest_of_texts
 
 CHUNK = 1 << 16  # texts joined at once: bounded memory for millions of ids
 
 Chunks = Callable[[], Iterable[pl.Series]]  # a column from its start, as often as it is called
-
-
-def text_digest(parts: Iterable[str]) -> str:
-    """SHA-256 of the texts, in their order, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode()
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-    return digest.hexdigest()
 
 
 def table_digest(table: pl.DataFrame) -> str:
@@ -68,7 +59,7 @@ def _digest(
         digest = hashlib.sha256(length.to_bytes(8, "little"))
         _update(digest, name, schema[name], partial(column, name))
         parts.append(f"{name}:{digest.hexdigest()}")
-    return text_digest(parts)
+    return digest_of_texts(parts)
 
 
 def _update(digest: Any, name: str, dtype: Any, chunks: Chunks) -> None:

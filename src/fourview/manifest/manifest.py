@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from fourview.disk import named_if_full
 from fourview.entities import (
     BREASTS_SCHEMA,
     EXAMS_SCHEMA,
@@ -24,7 +25,8 @@ from fourview.entities import (
     Manifest,
 )
 from fourview.errors import ManifestError
-from fourview.manifest.content_hash import table_digest, text_digest
+from fourview.fingerprint import digest_of_texts
+from fourview.manifest.content_hash import table_digest
 from fourview.manifest.rules import faults
 
 SCHEMA_VERSION = 1  # raised when a reader of today could not understand the tables of tomorrow
@@ -155,7 +157,7 @@ def hash_of_digests(about: Manifest, digests: Mapping[str, str]) -> str:
     parts += [json.dumps(dict(about.label_rules), sort_keys=True)]
     parts += [str(about.may_release_weights)]
     parts += [f"{name} {digests[name]}" for name in TABLES]
-    return text_digest(parts)
+    return digest_of_texts(parts)
 
 
 def write_manifest(manifest: Manifest, path: Path) -> str:
@@ -189,7 +191,8 @@ def manifest_draft(path: Path) -> Iterator[Path]:
     if path.exists() and not (path / DESCRIPTION).is_file() and _holds_anything(path):
         raise ManifestError(f"{path}: holds no manifest; name a new folder or an old manifest")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+    inside = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
+    with named_if_full(path), inside as folder:
         draft = Path(folder) / "manifest"
         draft.mkdir()
         yield draft

@@ -1,9 +1,7 @@
 """Which image stands for which view of an exam, and which exams can be used for what.
 
-Rule:    of several images of one view the preferred one has, in this order: no modifiers; the
-         better kind (KINDS); the source's own order (``rank``, where it has one); the later
-         acquisition (``acquired``, where it has one: a repeat was made because the first was poor);
-         more pixels; the smaller image_id, so that there is always one answer.
+Rule:    of several images of one view, ``entities.preference`` says which is preferred; ``dicom``
+         reads exams by the same rule.
 Returns: tables; nothing is dropped, and every exam has a line that says what it has and lacks.
 """
 
@@ -15,11 +13,11 @@ import numpy as np
 import polars as pl
 
 from fourview.entities import SLOTS, Manifest
+from fourview.entities.preference import best_first
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import images_to_read
 
 POSITIONS = ("CC", "MLO")
-KINDS = ("ffdm", "film", "cesm_low_energy", "synthetic")  # the best first; others come last
 Need = Literal["any_view", "both_views", "four_views"]
 
 
@@ -30,28 +28,11 @@ def with_slots(images: pl.DataFrame) -> pl.DataFrame:
     several = images.with_row_index("_row").filter(
         pl.col("slot").is_not_null() & pl.struct("exam_id", "slot").is_duplicated()
     )
-    ordered = _best_first(several).with_columns(
-        place=pl.int_range(pl.len()).over("exam_id", "slot")
-    )
+    ordered = best_first(several).with_columns(place=pl.int_range(pl.len()).over("exam_id", "slot"))
     place = np.zeros(len(images), dtype=np.int64)  # most views have one image: only others compete
     place[ordered["_row"].to_numpy()] = ordered["place"].to_numpy()
     column = pl.Series("place", place)
     return images.with_columns(place=pl.when(pl.col("slot").is_not_null()).then(column))
-
-
-def _best_first(images: pl.DataFrame) -> pl.DataFrame:
-    """Sorted by the rule of this module."""
-    ranks = {kind: rank for rank, kind in enumerate(KINDS)}
-    kind = pl.col("kind").replace_strict(ranks, default=len(KINDS), return_dtype=pl.Int32)
-    pixels = pl.col("rows").cast(pl.Int64) * pl.col("cols")
-    keys, down = [pl.col("modifiers").list.len().fill_null(0), kind], [False, False]
-    for column, latest_first in (("rank", False), ("acquired", True)):
-        if column in images.columns:
-            keys.append(pl.col(column))
-            down.append(latest_first)
-    return images.sort(
-        [*keys, pixels, "image_id"], descending=[*down, True, False], nulls_last=True
-    )
 
 
 def exam_table(manifest: Manifest) -> pl.DataFrame:

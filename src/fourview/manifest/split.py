@@ -5,7 +5,6 @@ place depends on the patient's id, the seed and the strata only, not on the orde
 membership in a fraction, and a smaller fraction is a part of a larger one.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -13,8 +12,10 @@ import polars as pl
 
 from fourview.entities import Manifest
 from fourview.errors import ManifestError
+from fourview.fingerprint import numbers_of
 from fourview.manifest.manifest import require_valid
 from fourview.manifest.rules import SPLITS
+from fourview.suggest import no_such
 
 STRATA = ("cancer", "density")
 TOLERANCE = 1e-6  # of a sum of fractions written in decimals
@@ -212,7 +213,7 @@ def subsample_test(
 def _require_fractions(fractions: Mapping[str, float]) -> None:
     unknown = sorted(set(fractions) - set(SPLITS))
     if unknown:
-        raise ManifestError(f"no split '{unknown[0]}'; there are: {', '.join(SPLITS)}")
+        raise ManifestError(no_such("split", unknown[0], SPLITS))
     if any(share < 0 for share in fractions.values()) or not fractions:
         raise ManifestError(f"shares of a split are {_listed(fractions)}; need 0 or more each")
     total = sum(fractions.values())
@@ -287,10 +288,4 @@ def _worst(manifest: Manifest, column: str) -> pl.DataFrame:
 
 def _keys(ids: pl.Series, seed: int) -> pl.Series:
     """A number for each id that only the id and the seed decide, the same on every machine."""
-    start = hashlib.blake2b(f"{seed}:".encode(), digest_size=8)
-    keys = []
-    for text in ids.to_list():
-        digest = start.copy()
-        digest.update(text.encode())
-        keys.append(int.from_bytes(digest.digest(), "little"))
-    return pl.Series("key", keys, dtype=pl.UInt64)
+    return pl.Series("key", numbers_of(ids.to_list(), seed=seed), dtype=pl.UInt64)

@@ -2,11 +2,11 @@
 
 import importlib
 import pkgutil
-from difflib import get_close_matches
 
 from fourview import models
 from fourview.contract import ModelFamily
 from fourview.errors import RecipeError
+from fourview.suggest import no_such
 
 
 def family_names() -> list[str]:
@@ -22,8 +22,6 @@ def find_family(name: str) -> ModelFamily:
     """
     names = family_names()
     if name not in names:
-        near = get_close_matches(name, names, n=1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        raise RecipeError(f"no model family '{name}'; {hint}there are: {', '.join(names)}")
+        raise RecipeError(no_such("model family", name, names))
     family: ModelFamily = importlib.import_module(f"{models.__name__}.{name}").FAMILY
     return family

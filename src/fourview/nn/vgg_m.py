@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fourview.disk import whole
 from fourview.errors import CheckpointError, RecipeError
 
 NAME = "vgg_m_128"
@@ -128,10 +129,8 @@ def convert_vgg_m(npz: Path, out: Path) -> None:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{npz}: cannot be read as arrays: {error}") from error
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    save_file(_state_of(arrays, npz), partial)
-    partial.replace(out)
+    with whole(out) as draft:
+        save_file(_state_of(arrays, npz), draft)
 
 
 def _state_of(arrays: Mapping[str, np.ndarray], where: Path) -> dict[str, Tensor]:

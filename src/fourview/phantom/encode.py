@@ -9,6 +9,7 @@ from jaxtyping import Shaped
 
 from fourview.errors import PhantomError
 from fourview.phantom.rle import encode_rle
+from fourview.suggest import no_such
 
 Pixels = Shaped[np.ndarray, "row col"]
 
@@ -131,7 +132,5 @@ def syntax_of(uid: str) -> Syntax:
         PhantomError: It is none that can be written; the message lists those that can.
     """
     if uid not in SYNTAXES:
-        raise PhantomError(
-            f"no encoder for transfer syntax '{uid}'; there are: {', '.join(SYNTAXES)}"
-        )
+        raise PhantomError(no_such("encoder for transfer syntax", uid, SYNTAXES))
     return SYNTAXES[uid]

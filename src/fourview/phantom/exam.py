@@ -1,11 +1,11 @@
 """Sample an exam: two breasts, four views, findings and distractors by a preset's rates."""
 
-import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fourview.entities import SIDES, Side
+from fourview.fingerprint import number_of
 from fourview.phantom.anatomy import Breast, draw_breast, draw_patient
 from fourview.phantom.biopsies import plan_biopsies, satellite_sites
 from fourview.phantom.lesions import COVERED, Contents, Cover, Lesion, make_cover, make_lesion
@@ -324,4 +324,4 @@ def _breast_truth(breast: Breast, contents: Contents) -> PhantomBreast:
 
 def uid(text: str) -> str:
     """A DICOM UID made of a text, the same each time (2.25 and 128 bits; PS3.5 B.2)."""
-    return f"2.25.{int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], 'big')}"
+    return f"2.25.{number_of(text, num_bytes=16)}"

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, UInt16
 from scipy import ndimage
 
-from fourview.phantom.jit import kernel
+from fourview.compiled import compiled_fast
 from fourview.phantom.raster import enlarge
 from fourview.phantom.vendor import ABOVE, BELOW, TOP_GREY, Display, Vendor, is_baked
 
@@ -51,7 +51,7 @@ def log_signal(
     return _form(gland, calc, depth, ap, thickness, vendor.peripheral, photons)
 
 
-@kernel
+@compiled_fast
 def _form(
     gland: np.ndarray,
     calc: np.ndarray,
@@ -153,7 +153,7 @@ def to_stored(
     )
 
 
-@kernel
+@compiled_fast
 def _tone(
     signal: np.ndarray,
     depth: np.ndarray,

@@ -4,14 +4,14 @@ Rates are of a breast (or of a view, where named so) and independent of each oth
 cancer label, so that nothing but the malignant finding itself tells the classes apart.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fourview.errors import PhantomError
+from fourview.fingerprint import fingerprint_of
 from fourview.phantom.truth import Density, Kind
+from fourview.suggest import no_such
 
 SizeLaw = tuple[float, float, float, float]  # lognormal median (mm) and sd, lowest, highest (mm)
 
@@ -137,8 +137,7 @@ class Preset:
     @property
     def digest(self) -> str:
         """16 hex digits that change with any field; part of every identifier."""
-        text = json.dumps(self.settings, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return fingerprint_of(self.settings)
 
 
 def class_of(preset: Preset, draw: float) -> Density:
@@ -241,5 +240,5 @@ def preset_of(preset: str | Preset) -> Preset:
     if isinstance(preset, Preset):
         return preset
     if preset not in PRESETS:
-        raise PhantomError(f"no preset '{preset}'; there are: {', '.join(sorted(PRESETS))}")
+        raise PhantomError(no_such("preset", preset, sorted(PRESETS)))
     return PRESETS[preset]

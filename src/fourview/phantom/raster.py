@@ -5,7 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Float, Float32
 
-from fourview.phantom.jit import kernel
+from fourview.compiled import compiled_fast
 from fourview.phantom.view import Floats
 
 
@@ -32,7 +32,7 @@ def splat(
     _splat(image, px, *arrays)
 
 
-@kernel
+@compiled_fast
 def _splat(
     image: np.ndarray,
     px: float,
@@ -83,7 +83,7 @@ def enlarge(
     return _enlarge(coarse, float(factor), rows[0], rows[1], cols[0], cols[1])
 
 
-@kernel
+@compiled_fast
 def _enlarge(values: np.ndarray, factor: float, r0: int, r1: int, c0: int, c1: int) -> np.ndarray:
     """Loop of ``enlarge``."""
     num_rows, num_cols = values.shape

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 from jaxtyping import Shaped
 
-from fourview.phantom.jit import inlined, kernel
+from fourview.compiled import compiled_fast, inlined
 
 HEADER = "<16I"  # number of segments, and where each of up to 15 begins
 LONGEST = 128  # bytes of one run or literal
@@ -35,7 +35,7 @@ def _run(row: np.ndarray, start: int) -> int:
     return end - start
 
 
-@kernel
+@compiled_fast
 def _pack(plane: np.ndarray) -> np.ndarray:
     """PackBits of every row: (257 - n, byte) for a run of n, (n - 1, bytes) for n literals."""
     rows, cols = plane.shape

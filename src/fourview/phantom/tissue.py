@@ -3,7 +3,7 @@
 Coordinates: x (mm) from the chest plane to the nipple, and (eta, zeta), lateral and superior
 position over the half-radius at x, so that eta^2 + zeta^2 <= 1 inside the breast. One function,
 not a voxel array: both views march through the same tissue at every resolution.
-Kernels call each other; they stay in this module (see ``fourview.phantom.jit``).
+Kernels call each other; they stay in this module (see ``fourview.compiled``).
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
-from fourview.phantom.jit import inlined, kernel
+from fourview.compiled import compiled_fast, inlined
 
 
 class TissueParams(NamedTuple):
@@ -271,7 +271,7 @@ def _fraction(
     return 1 - (1 - gland) * (1 - min(fibrous, 1.0))
 
 
-@kernel
+@compiled_fast
 def _drive_points(points: np.ndarray, p: TissueParams, noise: Noise) -> np.ndarray:
     """Loop of ``Tissue.drive``."""
     out = np.empty(len(points), np.float32)
@@ -282,7 +282,7 @@ def _drive_points(points: np.ndarray, p: TissueParams, noise: Noise) -> np.ndarr
     return out
 
 
-@kernel
+@compiled_fast
 def _fraction_points(points: np.ndarray, p: TissueParams, noise: Noise) -> np.ndarray:
     """Loop of ``Tissue.fraction``."""
     out = np.empty(len(points), np.float32)
@@ -324,7 +324,7 @@ def _pulled(
     return x, eta, zeta
 
 
-@kernel
+@compiled_fast
 def _project(
     x: np.ndarray,
     across: np.ndarray,

@@ -15,6 +15,7 @@ from fourview.entities import Voi
 from fourview.errors import PhantomError
 from fourview.geometry import Size
 from fourview.phantom.streams import stream
+from fourview.suggest import no_such
 
 FIELD_MM = 230.4  # height of the field where images are asked for by rows; half as wide
 TOP_GREY = 0.97  # where the curve ends; markers are brighter
@@ -178,5 +179,5 @@ def vendor_of(name: str) -> Vendor:
         PhantomError: There is none; the message lists those there are.
     """
     if name not in VENDORS:
-        raise PhantomError(f"no vendor '{name}'; there are: {', '.join(VENDORS)}")
+        raise PhantomError(no_such("vendor", name, VENDORS))
     return VENDORS[name]

@@ -10,14 +10,13 @@ of interruptions, give the same bytes.
 
 import json
 import multiprocessing
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fourview.disk import write_bytes, write_table
 from fourview.errors import PhantomError
 from fourview.phantom.encode import syntax_of
 from fourview.phantom.exam import make_exam
@@ -166,7 +165,7 @@ def _claim_folder(run: _Run) -> None:
                 "give the same settings to go on, or another folder"
             )
     (run.out / "truth" / "parts").mkdir(parents=True, exist_ok=True)
-    _write_atomic(path, json.dumps(run.settings(), indent=1).encode())
+    write_bytes(path, json.dumps(run.settings(), indent=1).encode())
 
 
 def _written(run: _Run, indices: Sequence[int], workers: int) -> Any:
@@ -202,10 +201,10 @@ def _write_exam(run: _Run, index: int) -> int:
     paths = {}
     for image in exam.images:
         path = folder / f"{image.name}.dcm"
-        _write_atomic(path, dicom_bytes(exam, image, syntax))
+        write_bytes(path, dicom_bytes(exam, image, syntax))
         paths[image.image_id] = path.relative_to(run.out).as_posix()
     tables = rows_of(exam, syntax=syntax, bits=syntax_of(syntax).bits, paths=paths)
-    _write_atomic(run.part(index), json.dumps(tables).encode())
+    write_bytes(run.part(index), json.dumps(tables).encode())
     return index
 
 
@@ -217,9 +216,7 @@ def _join_tables(run: _Run, num_written: int) -> PhantomSummary:
     frames = {t: frame_of(t, [row for part in parts for row in part[t]]) for t in SCHEMAS}
     for table, frame in frames.items():
         path = run.out / "truth" / f"{table}.parquet"
-        temporary = path.with_suffix(".tmp")
-        frame.write_parquet(temporary)
-        temporary.replace(path)
+        write_table(frame, path)
     return PhantomSummary(
         out=run.out,
         num_exams=len(parts),
@@ -227,15 +224,3 @@ def _join_tables(run: _Run, num_written: int) -> PhantomSummary:
         num_images=frames["images"].height,
         num_cancers=int(frames["breasts"]["cancer"].sum()),
     )
-
-
-def _write_atomic(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -1,6 +1,5 @@
 """Embeddings of images and captions as one Parquet file, with the model and its terms beside."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
@@ -9,11 +8,13 @@ import polars as pl
 import torch
 
 from fourview.captions.caption import Style
+from fourview.disk import whole
 from fourview.entities import Manifest
 from fourview.errors import CaptionError, CheckpointError
 from fourview.feeds.kinds.captions import CaptionFeedConfig, prepare_captions
 from fourview.predict.language import ImageEmbeddings, LanguageModel, Progress, about_model
 from fourview.store.store import Store
+from fourview.suggest import no_such
 
 KEYS = ("image_id", "patient_id", "exam_id", "side", "view")
 
@@ -54,7 +55,7 @@ def embed_manifest(
     if style is None:
         return table
     if style not in get_args(Style):
-        raise CaptionError(f"no caption style '{style}'; there are: {', '.join(get_args(Style))}")
+        raise CaptionError(no_such("caption style", style, get_args(Style)))
     settings = CaptionFeedConfig(style=cast("Style", style), template=template, require=())
     prepared = prepare_captions(manifest, images.table["image_id"].to_list(), settings)
     captions = {
@@ -79,12 +80,9 @@ def write_embeddings(
     table: pl.DataFrame, path: Path, model: LanguageModel, manifest_hash: str
 ) -> None:
     """Write what ``embed_manifest`` gave, whole or not at all, with the model's terms."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {**about_model(model), "manifest_hash": manifest_hash}
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        draft = Path(folder) / path.name
+    with whole(path) as draft:
         table.write_parquet(draft, metadata=metadata)
-        draft.replace(path)
 
 
 def read_embeddings(path: Path, model: LanguageModel) -> ImageEmbeddings:

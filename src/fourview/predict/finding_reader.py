@@ -10,7 +10,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from fourview.checkpoint.card import DESCRIPTION, ModelCard, load_checkpoint
+from fourview.checkpoint.card import ModelCard, load_checkpoint
 from fourview.contract import ModelFamily, ModelOutput, task
 from fourview.entities import (
     BreastPrediction,
@@ -35,7 +35,6 @@ from fourview.predict.proposals import propose
 from fourview.predict.reader import (
     Reader,
     Seen,
-    checkpoint_folder,
     embedded_folder,
     is_finding_family,
     load_model,
@@ -43,9 +42,9 @@ from fourview.predict.reader import (
 )
 from fourview.predict.samples import Progress, score_samples
 from fourview.preprocess.pipeline import to_pixel_levels
+from fourview.run_files import CONTEXT, checkpoint_of, is_checkpoint
 from fourview.store.store import Store
 
-CONTEXT = "context"
 PROPOSED = 3  # a breast, where nobody names findings
 
 
@@ -242,11 +241,11 @@ def load_any_model(run: Path | str | None = None, *, engine: Engine = PLAIN) -> 
         CheckpointError: There is no checkpoint, it does not fit, or a lesion network has not its
             context beside it.
     """
-    folder = embedded_folder() if run is None else checkpoint_folder(Path(run))
+    folder = embedded_folder() if run is None else checkpoint_of(Path(run))
     network, card, family = load_checkpoint(folder)
     if not is_finding_family(family):
         return load_model(run, engine=engine)
-    context = next((c for c in _contexts(folder) if (c / DESCRIPTION).exists()), None)
+    context = next((c for c in _contexts(folder) if is_checkpoint(c)), None)
     if context is None:
         raise CheckpointError(
             f"{folder}: {card.recipe} needs the context network that it was trained with; give the "
@@ -265,7 +264,7 @@ def load_any_model(run: Path | str | None = None, *, engine: Engine = PLAIN) -> 
 def _contexts(folder: Path) -> tuple[Path, ...]:
     """Where a context may lie: in the run of a checkpoint, or beside it."""
     run = folder.parent.parent
-    return (checkpoint_folder(run / CONTEXT), checkpoint_folder(folder / CONTEXT))
+    return (checkpoint_of(run / CONTEXT), checkpoint_of(folder / CONTEXT))
 
 
 def _with(breast: BreastPrediction, findings: Sequence[Finding]) -> BreastPrediction:

@@ -27,6 +27,7 @@ from fourview.feeds.samples import Sample, make_samples
 from fourview.nn.tokenizer import Tokenizer
 from fourview.predict.samples import batches, prediction_rows
 from fourview.preprocess.spec import PixelSpec, pixel_spec
+from fourview.run_files import checkpoint_of
 from fourview.store.store import Store
 
 Progress = Callable[[str, int, int], None]
@@ -199,8 +200,7 @@ def load_language_model(run: Path | str, *, device: str = "cpu") -> LanguageMode
     Raises:
         CheckpointError: There is no checkpoint, it does not fit, or it is of another kind.
     """
-    folder = Path(run) / "checkpoints" / "best"
-    model, card, _ = load_checkpoint(folder if folder.exists() else Path(run))
+    model, card, _ = load_checkpoint(checkpoint_of(Path(run)))
     return LanguageModel(model, card, device=device)
 
 

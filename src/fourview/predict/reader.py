@@ -10,7 +10,7 @@ import polars as pl
 import torch
 from torch import nn
 
-from fourview.checkpoint.card import DESCRIPTION, ModelCard, load_checkpoint
+from fourview.checkpoint.card import ModelCard, load_checkpoint
 from fourview.contract import ExamBatch, ModelFamily, ModelOutput, Task, task
 from fourview.entities import (
     SIDES,
@@ -34,11 +34,11 @@ from fourview.localise.peaks import PeakRule
 from fourview.predict.engine import PLAIN, Engine
 from fourview.predict.samples import Progress, score_samples
 from fourview.preprocess.spec import PixelSpec, pixel_spec
+from fourview.run_files import checkpoint_of, operating_points_of
 from fourview.store.read_image import process_as_prepared
 from fourview.store.store import Store
 
 EMBEDDED = "mvccl-small"
-OPERATING_POINTS = "operating_points.json"
 FINDING_RULE = "specificity-0.90"  # regions are drawn where a heatmap passes this threshold
 
 
@@ -276,7 +276,7 @@ def load_model(run: Path | str | None = None, *, engine: Engine = PLAIN) -> Read
     Raises:
         CheckpointError: There is no checkpoint, or it does not fit.
     """
-    folder = embedded_folder() if run is None else checkpoint_folder(Path(run))
+    folder = embedded_folder() if run is None else checkpoint_of(Path(run))
     model, card, family = load_checkpoint(folder)
     if family.kind != "read":
         raise CheckpointError(f"{folder}: {card.recipe} is pre-trained only and reads no exams")
@@ -351,16 +351,7 @@ def _sides(exam: Exam) -> tuple[Side, ...]:
     return tuple(side for side in SIDES if side in present)
 
 
-def checkpoint_folder(run: Path) -> Path:
-    """The best checkpoint of a run; a checkpoint folder is its own."""
-    best = run / "checkpoints" / "best"
-    return best if (best / DESCRIPTION).exists() else run
-
-
 def operating_points(folder: Path) -> dict[str, float]:
     """Thresholds beside a checkpoint or in its run's folder; empty where there are none."""
-    for place in (folder, folder.parent.parent):
-        path = place / OPERATING_POINTS
-        if path.exists():
-            return read_thresholds(path)[0]
-    return {}
+    path = operating_points_of(folder)
+    return {} if path is None else read_thresholds(path)[0]

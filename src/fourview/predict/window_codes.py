@@ -1,9 +1,9 @@
 """Save what the frozen part of a network makes of a feed's windows, once for its weights."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import chain
 
 import numpy as np
 import torch
@@ -11,6 +11,8 @@ from torch import nn
 
 from fourview.feeds.kinds.patches import PatchFeed
 from fourview.feeds.window_codes import WindowCodes, folder_of, write_codes
+from fourview.fingerprint import digest_of_parts
+from fourview.nn.weight_bytes import weight_bytes
 
 AT_A_TIME = 64
 Progress = Callable[[int, int], None]
@@ -52,8 +54,5 @@ def _digest(feed: PatchFeed, encoder: nn.Module) -> str:
     drawn = asdict(feed.settings) | {"per_epoch": None, "grid": None, "upright": None}
     sites = [(site.kind, site.finding_id, site.image_id) for site in feed.sites]
     about = [drawn, feed.training, feed.store.fingerprint, sites]
-    found = hashlib.sha256(json.dumps(about).encode())
-    for name, value in encoder.state_dict().items():
-        found.update(name.encode())
-        found.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+    weights = weight_bytes(encoder.state_dict().items())
+    return digest_of_parts(chain([json.dumps(about).encode()], weights))

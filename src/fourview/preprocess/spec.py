@@ -1,11 +1,11 @@
 """PixelSpec: the named, hashed contract of what models see."""
 
-import hashlib
-import json
 from dataclasses import dataclass, fields
 from typing import Literal
 
 from fourview.errors import PixelError
+from fourview.fingerprint import fingerprint_of
+from fourview.suggest import no_such
 
 FINGERPRINT_LENGTH = 16  # hex digits of SHA-256; 64 bits are plenty for names of specs
 REVISION = 1  # raised when the same spec would give other pixels than before
@@ -82,8 +82,7 @@ class PixelSpec:
         """
         values = ((f, getattr(self, f.name)) for f in fields(self))
         changed = {f.name: value for f, value in values if value != f.default}
-        text = json.dumps({"revision": REVISION, **changed}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_LENGTH]
+        return fingerprint_of({"revision": REVISION, **changed})
 
 
 SPECS: dict[str, PixelSpec] = {
@@ -187,6 +186,5 @@ def pixel_spec(name: str) -> PixelSpec:
     """
     full = ALIASES.get(name, name)
     if full not in SPECS:
-        known = sorted([*SPECS, *ALIASES])
-        raise PixelError(f"no pixel spec '{name}'; there are: {', '.join(known)}")
+        raise PixelError(no_such("pixel spec", name, sorted([*SPECS, *ALIASES])))
     return SPECS[full]

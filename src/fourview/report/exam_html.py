@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import fourview
+from fourview.disk import write_bytes, write_text
 from fourview.entities import SIDES, SLOTS, ExamPrediction, Finding, Image, Side
 from fourview.report.biopsies import PROPOSED, avoided_biopsies, thumbnails, verdict
 from fourview.report.display import Shown, data_uri, encode, hanging_wall, show
@@ -101,15 +102,15 @@ def write_exam_report(
     report = {**_report_block(used), "biopsies": avoided}
     document = {**exam_to_json(prediction), "report": report}
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
-    (out / "result.json").write_text(text + "\n", encoding="utf-8")
-    (out / "report.html").write_text(_page(prediction, displays, used), encoding="utf-8")
+    write_text(out / "result.json", text + "\n")
+    write_text(out / "report.html", _page(prediction, displays, used))
     overlays = []
     for display in displays.values():
         if display.shown is not None:
             overlays.append(out / "overlays" / f"{display.panel.key}.png")
             heatmaps = display.panel.prediction.heatmaps if display.panel.prediction else ()
             picture = composite(display.shown, heatmaps[0] if heatmaps else None, display.marks)
-            overlays[-1].write_bytes(encode(picture, "png"))
+            write_bytes(overlays[-1], encode(picture, "png"))
     return ReportPaths(html=out / "report.html", json=out / "result.json", overlays=tuple(overlays))
 
 

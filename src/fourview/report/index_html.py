@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import fourview
+from fourview.disk import write_text
 from fourview.entities import ExamPrediction, Side
 from fourview.report.page import render
 
@@ -86,7 +87,6 @@ def write_index(
     Returns:
         The file.
     """
-    out.mkdir(parents=True, exist_ok=True)
     ordered = sorted(rows, key=lambda r: (r.highest is None, -(r.highest or 0.0)))
     page = render(
         "index",
@@ -100,7 +100,7 @@ def write_index(
         },
     )
     path = out / "index.html"
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

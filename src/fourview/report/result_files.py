@@ -11,11 +11,13 @@ import polars as pl
 from jaxtyping import Float
 
 import fourview
+from fourview.disk import write_table, write_text
 from fourview.entities import Curve, Metric, Result
 from fourview.evaluate.operating import write_thresholds
 from fourview.evaluate.protocols import PROTOCOLS
 from fourview.report.exam_json import RESEARCH_USE
 from fourview.report.result_html import result_to_html
+from fourview.run_files import OPERATING_POINTS
 
 _TABLE = {
     "protocol": pl.String,
@@ -37,14 +39,13 @@ def write_result(result: Result, out: Path) -> tuple[Path, ...]:
     ``operating_points.json`` holds the thresholds that this table suggests for other tables; it is
     written only where the protocol chooses some.
     """
-    out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result_to_json(result), indent=2, ensure_ascii=False, allow_nan=False)
-    (out / "result.json").write_text(text + "\n", encoding="utf-8")
-    result_to_table(result).write_csv(out / "metrics.csv")
+    write_text(out / "result.json", text + "\n")
+    write_table(result_to_table(result), out / "metrics.csv")
     written = ["result.json", "metrics.csv", "report.html"]
-    (out / "report.html").write_text(result_to_html(result), encoding="utf-8")
+    write_text(out / "report.html", result_to_html(result))
     if result.unmatched is not None:
-        result.unmatched.write_csv(out / "unmatched.csv")
+        write_table(result.unmatched, out / "unmatched.csv")
         written.append("unmatched.csv")
     if result.chosen:
         about = {"protocol": result.protocol} | {
@@ -52,8 +53,8 @@ def write_result(result: Result, out: Path) -> tuple[Path, ...]:
             for k in ("split", "manifest_hash", "scores_digest", "model_digest")
             if k in result.provenance
         }
-        write_thresholds(out / "operating_points.json", result.chosen, about)
-        written.append("operating_points.json")
+        write_thresholds(out / OPERATING_POINTS, result.chosen, about)
+        written.append(OPERATING_POINTS)
     return tuple(out / name for name in written)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 import fourview
+from fourview.disk import write_table, write_text
 from fourview.report.exam_json import RESEARCH_USE
 from fourview.report.table_html import NOT_RUN, reproduction_to_html
 from fourview.report.table_published import Reproduction, TableColumn, TableRow, deviation_of
@@ -31,12 +32,11 @@ _CSV = {
 
 def write_reproduction(reproduction: Reproduction, out: Path) -> tuple[Path, ...]:
     """Write a reproduction into the folder ``out``; files of the same names go."""
-    out.mkdir(parents=True, exist_ok=True)
     document = reproduction_to_json(reproduction)
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    (out / "table.json").write_text(text + "\n", encoding="utf-8")
-    reproduction_to_frame(reproduction).write_csv(out / "table.csv")
-    (out / "table.html").write_text(reproduction_to_html(reproduction), encoding="utf-8")
+    write_text(out / "table.json", text + "\n")
+    write_table(reproduction_to_frame(reproduction), out / "table.csv")
+    write_text(out / "table.html", reproduction_to_html(reproduction))
     return tuple(out / name for name in ("table.json", "table.csv", "table.html"))
 
 

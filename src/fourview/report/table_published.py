@@ -7,13 +7,13 @@ is what one predictions file holds; its columns are a metric on a data set under
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 
 from fourview.entities import Metric, PublishedNumber, Result
 from fourview.errors import EvaluationError
 from fourview.evaluate.protocols import PROTOCOLS
 from fourview.evaluate.published import published_numbers
+from fourview.suggest import did_you_mean, nearest, no_such
 
 _SHORT = {
     "BRAIxMVCCL": "mvccl",
@@ -21,6 +21,7 @@ _SHORT = {
     "Wu et al. 2020": "lesion",
     "Public meta-repository": "metarepo",
 }
+TOO_NEAR = 0.85  # letters in common with a row of the paper: a slip, no new row
 _DEVIATION = "deviation "  # of a single number, so no part of the row's setting
 
 
@@ -165,9 +166,7 @@ def find_table(name: str) -> PublishedTable:
     """
     tables = published_tables()
     if name not in tables:
-        raise EvaluationError(
-            f"no published table '{name}'; {nearest(name, tables)}there are: {', '.join(tables)}"
-        )
+        raise EvaluationError(no_such("published table", name, tables))
     return tables[name]
 
 
@@ -189,19 +188,13 @@ def find_row(table: PublishedTable, name: str) -> TableRow:
     if of_method or not wanted:
         names = "; ".join(row.name for row in of_method or table.rows)
         raise EvaluationError(f"{table.name}: which row is '{name}'? name one of: {names}")
-    near = get_close_matches(wanted, rows, n=1, cutoff=0.85)
-    if near:
+    near = nearest(wanted, rows, at_least=TOO_NEAR)
+    if near is not None:
         raise EvaluationError(
-            f"{table.name}: no row '{name}'; did you mean '{rows[near[0]].name}'? a new row needs a"
-            " name that is less like one of the paper's"
+            f"{table.name}: no row '{name}'; {did_you_mean(near, [rows[near].name])}a new row needs"
+            " a name that is less like one of the paper's"
         )
     return TableRow(method=name.strip(), setting="", published={})
-
-
-def nearest(name: str, names: Mapping[str, object] | tuple[str, ...]) -> str:
-    """``did you mean 'x'? `` where a name is near, else nothing."""
-    near = get_close_matches(name.casefold(), tuple(names), n=1)
-    return f"did you mean '{near[0]}'? " if near else ""
 
 
 def deviation_of(number: PublishedNumber) -> str:

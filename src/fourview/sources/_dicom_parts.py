@@ -7,7 +7,6 @@ Lost:    where a worker hangs or dies over a chunk, its files are read again one
 """
 
 import errno
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -19,8 +18,10 @@ import polars as pl
 from fourview import __version__
 from fourview.dicom.header import Header
 from fourview.dicom.scan import Found, chunks_below, read_chunk
-from fourview.disk import is_full
+from fourview.disk import whole
 from fourview.entities import IMAGES_SCHEMA, LeftOut
+from fourview.errors import DiskFullError
+from fourview.fingerprint import digest_of_text
 from fourview.jobs.executor import Executor
 from fourview.jobs.workers import Lost
 
@@ -141,7 +142,7 @@ class _Scan:
 
     def _chunk(self, files: tuple[Found, ...]) -> _Chunk:
         about = repr((__version__, str(self.root.absolute()), files))
-        return _Chunk(hashlib.sha256(about.encode()).hexdigest()[:32] + ".parquet", files)
+        return _Chunk(digest_of_text(about)[:32] + ".parquet", files)
 
     def _tell(self, count: int) -> None:
         self.done += count
@@ -160,10 +161,8 @@ def _write_part(chunk: _Chunk, *, base: str, folder: str) -> int:
     ]
     try:
         _write(Path(folder) / chunk.part, rows)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        if is_full(error):
-            return DISK_IS_FULL
-        raise
+    except DiskFullError:
+        return DISK_IS_FULL
     return len(rows)
 
 
@@ -179,12 +178,8 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     """Whole or not at all, also where two workers write the same."""
     columns = {name: [row.get(name) for row in rows] for name in PART_SCHEMA}
     table = pl.DataFrame(columns, schema=PART_SCHEMA)
-    draft = path.with_suffix(f".{os.uname().nodename}.{os.getpid()}")
-    try:
+    with whole(path, shared=True) as draft:
         table.write_parquet(draft, compression="lz4", statistics=False)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _row(header: Header) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def write_dicom(
 
     Raises:
         ManifestError: There is no such folder, or no file in it; or ``out`` holds other things.
-        StoreError: The disk is full; what was found stays in the work folder.
+        DiskFullError: What was found stays in the work folder.
     """
     if not root.is_dir():
         raise ManifestError(f"{root}: is no folder; name the one that holds the DICOM files")

@@ -1,6 +1,5 @@
 """Which sources there are, found by file name."""
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from types import ModuleType
 from fourview import sources as package
 from fourview.entities import Manifest
 from fourview.errors import ManifestError
+from fourview.suggest import no_such
 
 Source = Callable[[Path], Manifest]
 Writer = Callable[[Path, Path], str]  # root and the manifest's folder to its hash
@@ -51,7 +51,5 @@ def sources() -> dict[str, Source]:
 def _module(name: str) -> ModuleType:
     names = source_names()
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f", did you mean '{near[0]}'?" if near else ""
-        raise ManifestError(f"no source '{name}'{hint}; there are: {', '.join(names)}")
+        raise ManifestError(no_such("source", name, names))
     return importlib.import_module(f"{package.__name__}.{name}")

@@ -12,7 +12,6 @@ Order:   image i of the array is image i of ``images_to_read``, for any number o
 
 import fcntl
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -25,9 +24,9 @@ from typing import Any
 import cv2
 import polars as pl
 
-from fourview.disk import is_full, named_if_full, reserved
+from fourview.disk import named_if_full, reserved, whole, write_table, write_text
 from fourview.entities import Image, Manifest, ProcessedImage
-from fourview.errors import DicomError, FourviewError, StoreError
+from fourview.errors import DicomError, DiskFullError, FourviewError, StoreError
 from fourview.jobs.executor import Executor, LocalExecutor
 from fourview.jobs.workers import Lost
 from fourview.manifest.content_hash import table_digest
@@ -117,8 +116,8 @@ def prepare(
             needs; importable by name.
 
     Raises:
-        StoreError: The folder holds a store of another spec or other images, or is in use; or its
-            disk has no room even for the tables.
+        StoreError: The folder holds a store of another spec or other images, or is in use.
+        DiskFullError: There is no room even for the tables.
     """
     start, out = time.monotonic(), Path(out)
     rows = images_to_read(manifest)
@@ -181,8 +180,8 @@ def _begin(out: Path, about: Description) -> None:
         raise StoreError(f"{out}: not empty and no store; name an empty or new folder")
     else:
         (out / PIXELS).mkdir()
-        _replace_text(out / PIXELS / "zarr.json", array_metadata(about.num_images, about.canvas))
-        _replace_text(out / DESCRIPTION, about.to_json())
+        write_text(out / PIXELS / "zarr.json", array_metadata(about.num_images, about.canvas))
+        write_text(out / DESCRIPTION, about.to_json())
     shutil.rmtree(out / PARTIAL, ignore_errors=True)
     (out / PARTIAL).mkdir()
 
@@ -240,24 +239,17 @@ def _process_one(
         return _failure(job, "unreadable", f"{row['path']}: {error.strerror}")
     try:
         _write_shard(out, job.index, data)
-    except OSError as error:
-        why = "no space left" if is_full(error) else f"cannot write: {error.strerror}"
+    except (DiskFullError, OSError) as error:
+        why = f"cannot write: {error.strerror}" if isinstance(error, OSError) else "no space left"
         return _failure(job, "disk", why)
     return _stored(job, image, processed, num_bytes=len(data))
 
 
 def _write_shard(out: Path, index: int, data: bytes) -> None:
     """Whole or not at all: written beside the array, then renamed into it."""
-    part = out / PARTIAL / f"{index}.{os.getpid()}"
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fdatasync(file.fileno())
-        part.replace(shard_path(out, index))
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    path = shard_path(out, index)
+    with whole(path, beside=out / PARTIAL, shared=True, synced=True) as draft:
+        draft.write_bytes(data)
 
 
 def _stored(
@@ -305,17 +297,10 @@ def _finish(out: Path, about: Description, done: dict[int, dict[str, Any]]) -> p
     stored = pl.DataFrame([e for e in ordered if "reason" not in e], schema=STORED_SCHEMA)
     failed = pl.DataFrame([e for e in ordered if "reason" in e], schema=FAILED_SCHEMA)
     for name, table in ((IMAGES, stored), (FAILED, failed)):
-        table.write_parquet(out / f"{name}.part", statistics=True)
-        (out / f"{name}.part").replace(out / name)
+        write_table(table, out / name)
     for index in failed["index"]:
         shard_path(out, index).unlink(missing_ok=True)
-    _replace_text(out / DESCRIPTION, replace(about, complete=True).to_json())
+    write_text(out / DESCRIPTION, replace(about, complete=True).to_json())
     (out / JOURNAL).unlink(missing_ok=True)
     shutil.rmtree(out / PARTIAL, ignore_errors=True)
     return failed
-
-
-def _replace_text(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)

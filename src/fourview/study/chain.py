@@ -13,19 +13,27 @@ from pathlib import Path
 
 import polars as pl
 
-from fourview.checkpoint.card import DESCRIPTION
+from fourview.disk import copy_file, whole_folder
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
 from fourview.feeds.context import ContextMaps
 from fourview.predict.context_maps import context_of
+from fourview.run_files import (
+    BEST,
+    CONTEXT,
+    LOG,
+    OPERATING_POINTS,
+    SPLIT,
+    STARTS_FROM,
+    checkpoint_of,
+    is_checkpoint,
+    operating_points_of,
+)
 from fourview.store.store import Store
 from fourview.study.find_recipe import find_recipe
 from fourview.train.loop import Machine, Progress
 from fourview.train.recipe import Recipe
 from fourview.train.run import TEST, TRAIN, VALIDATION, train, with_split
-from fourview.train.run_folder import BEST, LOG
-
-THRESHOLDS = "operating_points.json"  # written last, so a run that has it is whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +91,10 @@ def train_chain(
     start = None
     if recipe.starts_from is not None:
         given = before.start
-        start = checkpoint_of(given) if given else needed(recipe.starts_from, out / "starts_from")
+        start = checkpoint_of(given) if given else needed(recipe.starts_from, out / STARTS_FROM)
     context: ContextMaps | None = None
     if recipe.context is not None:
-        folder, given = out / "context", before.context
+        folder, given = out / CONTEXT, before.context
         checkpoint = _kept(given, folder) if given else needed(recipe.context, folder)
         told = None if progress is None else partial(progress, "context maps")
         context = context_of(checkpoint, manifest, store, progress=told)
@@ -104,11 +112,6 @@ def train_chain(
     )
 
 
-def checkpoint_of(run: Path) -> Path:
-    """The best checkpoint of a run; a checkpoint folder is its own."""
-    return run / BEST if (run / BEST / DESCRIPTION).exists() else run
-
-
 def require_same_split(run: Path, recipe: Recipe, manifest: Manifest, store: Store) -> None:
     """Refuse a run that was trained on patients that this recipe measures on.
 
@@ -117,7 +120,7 @@ def require_same_split(run: Path, recipe: Recipe, manifest: Manifest, store: Sto
     Raises:
         TrainingError: They share patients; the message names one.
     """
-    path = run / "split.json"
+    path = run / SPLIT
     if not path.exists():
         return
     seen = set(json.loads(path.read_text())[TRAIN])
@@ -133,15 +136,17 @@ def require_same_split(run: Path, recipe: Recipe, manifest: Manifest, store: Sto
 
 def _is_whole(folder: Path) -> bool:
     """Whether a run is done, or is a checkpoint that was copied and never ran here."""
-    finished = (folder / THRESHOLDS).exists() or not (folder / LOG).exists()
-    return finished and (folder / BEST / DESCRIPTION).exists()
+    finished = (folder / OPERATING_POINTS).exists() or not (folder / LOG).exists()
+    return finished and is_checkpoint(folder / BEST)
 
 
 def _kept(run: Path, folder: Path) -> Path:
     """Copy a run's best checkpoint to ``folder``, as a run has it."""
     found = checkpoint_of(run)
     if found.resolve() != (folder / BEST).resolve():
-        shutil.copytree(found, folder / BEST, dirs_exist_ok=True)
-    if (run / THRESHOLDS).exists() and run.resolve() != folder.resolve():
-        shutil.copyfile(run / THRESHOLDS, folder / THRESHOLDS)
+        with whole_folder(folder / BEST) as draft:
+            shutil.copytree(found, draft, dirs_exist_ok=True)
+    points, kept = operating_points_of(found), folder / OPERATING_POINTS
+    if points is not None and points.resolve() != kept.resolve():
+        copy_file(points, kept)
     return folder / BEST

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from fourview.checkpoint.card import write_text_whole
+from fourview.disk import write_text
 from fourview.entities import Manifest
 from fourview.errors import EvaluationError
 from fourview.evaluate.protocols import find_protocol
@@ -21,13 +21,12 @@ from fourview.evaluate.run import evaluate
 from fourview.evaluate.table import read_predictions, write_predictions
 from fourview.manifest.manifest import manifest_hash
 from fourview.manifest.split import assign_fold
+from fourview.run_files import PREDICTIONS
 from fourview.store.store import Store
 from fourview.study.chain import NOTHING, Before, train_chain
 from fourview.train.loop import Machine, Progress
 from fourview.train.recipe import Recipe
 from fourview.train.run import TEST
-
-PREDICTIONS = "predictions.parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,4 +180,4 @@ def _write(
         for m in metrics
     ]
     text = json.dumps({**about, "fold_seed": fold_seed, "metrics": rows}, indent=2)
-    write_text_whole(out / "crossval.json", text + "\n")
+    write_text(out / "crossval.json", text + "\n")

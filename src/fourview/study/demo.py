@@ -13,6 +13,7 @@ from fourview.predict.engine import best_engine
 from fourview.predict.reader import load_model
 from fourview.predict.studies import read_studies
 from fourview.report.result_files import write_result
+from fourview.run_files import PREDICTIONS
 from fourview.sources.find import find_source
 from fourview.store.prepare import prepare
 from fourview.store.store import Store
@@ -82,7 +83,7 @@ def run_demo(out: Path, *, num_exams: int, workers: int, created: str, progress:
         "manifest_hash": manifest_hash(manifest),
         "terms": reader.card.terms,
     }
-    write_predictions(predictions, out / "predictions.parquet", about)
+    write_predictions(predictions, out / PREDICTIONS, about)
     result = evaluate(predictions, manifest, PROTOCOL, thresholds=reader.operating_points)
     write_result(result, out / "result")
     reports = out / "reports"

@@ -7,10 +7,10 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
-from difflib import get_close_matches
 
 from fourview import recipes
 from fourview.errors import RecipeError
+from fourview.suggest import no_such
 from fourview.train.recipe import Recipe
 
 
@@ -28,10 +28,7 @@ def find_recipe(name: str) -> Recipe:
     family, _, run = name.partition(":")
     if family in _families() and run in _functions(family):
         return _functions(family)[run]()
-    names = recipe_names()
-    near = get_close_matches(name, names, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    raise RecipeError(f"no recipe '{name}'; {hint}there are: {', '.join(names)}")
+    raise RecipeError(no_such("recipe", name, recipe_names()))
 
 
 def recipe_purpose(name: str) -> str:

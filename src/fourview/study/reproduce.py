@@ -20,9 +20,10 @@ from fourview.report.table_published import (
     TableRow,
     find_row,
     find_table,
-    nearest,
 )
+from fourview.run_files import checkpoint_of
 from fourview.store.store import Store
+from fourview.suggest import no_such
 
 
 def reproduce(
@@ -123,10 +124,8 @@ def _find_rows(table: PublishedTable, rows: Mapping[str, Path]) -> dict[str, Tab
 def _protocols(table: PublishedTable, manifest: Manifest, wanted: Sequence[str]) -> tuple[str, ...]:
     for name in wanted:
         if name not in table.protocols:
-            raise EvaluationError(
-                f"{table.name}: no protocol '{name}' in this table;"
-                f" {nearest(name, table.protocols)}there are: {', '.join(table.protocols)}"
-            )
+            message = no_such("protocol", name, table.protocols)
+            raise EvaluationError(f"{table.name}: {message}")
     of_source = table.columns_of_source(manifest.source)
     usual = tuple(dict.fromkeys(c.protocol for c in of_source)) or table.protocols
     return tuple(dict.fromkeys(wanted)) or usual
@@ -162,8 +161,7 @@ def _predictions(
     from fourview.checkpoint.card import read_card  # noqa: PLC0415 - files need no torch
     from fourview.predict.finding_reader import load_any_model  # noqa: PLC0415
 
-    folder = path / "checkpoints" / "best"
-    if _only_pretrained(read_card(folder if folder.exists() else path).family):
+    if _only_pretrained(read_card(checkpoint_of(path)).family):
         return _zero_shot(path, manifest, store, protocols)
     reader = load_any_model(path)
     predictions = reader.predict_store(manifest, store, splits=_splits(manifest, protocols))

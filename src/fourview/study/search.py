@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fourview.checkpoint.card import write_text_whole
+from fourview.disk import write_text
 from fourview.errors import RecipeError
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import read_log
@@ -73,7 +73,7 @@ def search(
     sign = 1 if recipe.select == "loss" else -1
     trials.sort(key=lambda t: math.inf if math.isnan(t.value) else sign * t.value)
     rows = [{"lr": t.lr, "run": t.run.name, recipe.select: _or_none(t.value)} for t in trials]
-    write_text_whole(out / FOUND, json.dumps({"best": rows[0], "trials": rows}, indent=2) + "\n")
+    write_text(out / FOUND, json.dumps({"best": rows[0], "trials": rows}, indent=2) + "\n")
     return tuple(trials)
 
 

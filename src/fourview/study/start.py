@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from fourview.checkpoint.card import read_card
 from fourview.errors import RecipeError
 from fourview.nn.encoder import EncoderConfig
-from fourview.study.chain import checkpoint_of
+from fourview.run_files import checkpoint_of
 from fourview.train.recipe import Recipe
 
 

@@ -22,11 +22,12 @@ from fourview.feeds.feed import Feed, step_seed
 from fourview.nn.memory import keep_memory
 from fourview.predict.samples import batches
 from fourview.preprocess.spec import pixel_spec
+from fourview.run_files import BEST, LAST, LOG
 from fourview.train.batches import epoch_batches, steps_per_epoch
 from fourview.train.grad_cache import contrastive_backward, freeze_statistics
 from fourview.train.optimise import Schedule, make_optimizer
 from fourview.train.recipe import Recipe
-from fourview.train.run_folder import BEST, LAST, LOG, RunLog
+from fourview.train.run_folder import RunLog
 from fourview.train.state import Position, load_state, save_state
 from fourview.train.validate import Validation, validate
 

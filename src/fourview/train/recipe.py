@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from difflib import get_close_matches
 from typing import Any, Literal, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,6 +11,7 @@ from fourview.feeds.augment import AugmentConfig
 from fourview.feeds.feed import find_feed
 from fourview.feeds.samples import Unit
 from fourview.models.find import find_family
+from fourview.suggest import no_such
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,10 +150,7 @@ class Recipe:
                 raise ValueError(f"{name} is {getattr(self, name)}, need 1 or more")
         stages = find_family(self.family).stages
         if self.stage not in stages:
-            raise RecipeError(
-                f"family '{self.family}' has no stage '{self.stage}'; "
-                f"there are: {', '.join(stages)}"
-            )
+            raise RecipeError(f"family '{self.family}': {no_such('stage', self.stage, stages)}")
         if self.objective is None:
             object.__setattr__(self, "objective", stages[self.stage].settings())
         if self.feed is None:
@@ -207,9 +204,7 @@ def _replaced(holder: Any, path: list[str], text: str, whole: str) -> Any:
     names = [f.name for f in fields(holder)]
     name = path[0]
     if name not in names:
-        near = get_close_matches(name, names, n=1, cutoff=0.4)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        raise RecipeError(f"--set {whole}: no key '{name}'; {hint}there are: {', '.join(names)}")
+        raise RecipeError(f"--set {whole}: {no_such('key', name, names)}")
     current = getattr(holder, name)
     if len(path) > 1:
         if not is_dataclass(current):

@@ -1,6 +1,5 @@
 """One run from a recipe to a folder with weights, predictions, operating points and results."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +9,9 @@ import polars as pl
 import torch
 from torch import nn
 
-from fourview.checkpoint.card import load_checkpoint, read_card, write_text_whole
+from fourview.checkpoint.card import load_checkpoint, read_card
 from fourview.contract import Objective, Task, task
+from fourview.disk import write_text
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
 from fourview.evaluate.operating import choose_threshold, write_thresholds
@@ -20,6 +20,7 @@ from fourview.feeds.context import ContextMaps
 from fourview.feeds.feed import Feed, FeedRequest, find_feed
 from fourview.feeds.kinds.patches import PatchFeed
 from fourview.feeds.samples import Sample, known_values
+from fourview.fingerprint import digest_of_text
 from fourview.manifest.manifest import manifest_hash
 from fourview.manifest.split import assign_split
 from fourview.models.find import find_family
@@ -27,10 +28,11 @@ from fourview.nn.encoder import Encoder
 from fourview.nn.image_tower import tower_as_encoder
 from fourview.predict.samples import score_samples
 from fourview.predict.window_codes import with_saved_codes
+from fourview.run_files import BEST, ENVIRONMENT, LOG, OPERATING_POINTS, PREDICTIONS, RECIPE, SPLIT
 from fourview.store.store import Store
 from fourview.train.loop import Loop, Machine, Progress, Provenance
 from fourview.train.recipe import Recipe
-from fourview.train.run_folder import BEST, LOG, environment
+from fourview.train.run_folder import environment
 
 OPERATING_RULES = ("sensitivity-0.95", "sensitivity-0.90", "specificity-0.90", "youden")
 MISS_RULES = tuple(f"sensitivity-{1 - missed:.2f}" for missed in (0, 0.01, 0.02, 0.03, 0.05))
@@ -139,7 +141,7 @@ def _provenance(
 
 def _write_environment(out: Path, loop: Loop) -> None:
     found = environment(loop.accelerator.device, loop.accelerator.num_processes)
-    write_text_whole(out / "environment.json", json.dumps(found, indent=2) + "\n")
+    write_text(out / ENVIRONMENT, json.dumps(found, indent=2) + "\n")
 
 
 def with_split(manifest: Manifest, recipe: Recipe, store: Store) -> Manifest:
@@ -251,7 +253,7 @@ def _digest(
     parts.append(load_checkpoint(start)[1].digest if start is not None else "")
     if context is not None:
         parts.append(context.about.digest)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return digest_of_text("\n".join(parts))
 
 
 def _write_plan(out: Path, recipe: Recipe, manifest: Manifest) -> None:
@@ -260,8 +262,8 @@ def _write_plan(out: Path, recipe: Recipe, manifest: Manifest) -> None:
         part: patients.filter(pl.col("split") == part)["patient_id"].to_list()
         for part in (TRAIN, VALIDATION, TEST)
     }
-    write_text_whole(out / "recipe.json", recipe.to_json() + "\n")
-    write_text_whole(out / "split.json", json.dumps(split, indent=1) + "\n")
+    write_text(out / RECIPE, recipe.to_json() + "\n")
+    write_text(out / SPLIT, json.dumps(split, indent=1) + "\n")
 
 
 def _measure(
@@ -296,14 +298,14 @@ def _measure(
         "terms": card.terms,
         "recipe": recipe.name,
     }
-    write_predictions(pl.concat(tables.values()), out / "predictions.parquet", about)
+    write_predictions(pl.concat(tables.values()), out / PREDICTIONS, about)
     if asked.is_suspicion:
         chosen_on = parts[VALIDATION].samples
         of_findings = any(sample.findings for sample in chosen_on)
         choose = _miss_rates if of_findings else _operating_points
         label = next(iter(asked.labels))
         thresholds = choose(tables[VALIDATION], chosen_on, label)
-        write_thresholds(out / "operating_points.json", thresholds, about | {"part": VALIDATION})
+        write_thresholds(out / OPERATING_POINTS, thresholds, about | {"part": VALIDATION})
 
 
 def _operating_points(

@@ -1,15 +1,4 @@
-"""A run's folder: what decided it, what happened, what came out.
-
-recipe.json            the recipe with every value
-environment.json       versions, device, processes, threads
-split.json             patients by part, where the manifest had no split
-log.jsonl              a line a step (loss and its parts) and a line an epoch (validation)
-checkpoints/last       to go on from
-checkpoints/best       model.safetensors, model.json
-predictions.parquet    scores of the validation and test parts by the best checkpoint
-operating_points.json  thresholds chosen on the validation part
-results.json           figures of the test part
-"""
+"""A run's log and what it ran on; ``fourview.run_files`` has the names of all that a run holds."""
 
 import json
 import os
@@ -21,11 +10,9 @@ from typing import Any
 import torch
 
 from fourview import __version__
-from fourview.checkpoint.card import write_text_whole
+from fourview.disk import write_text
+from fourview.run_files import LOG
 
-LOG = "log.jsonl"
-BEST = Path("checkpoints") / "best"
-LAST = Path("checkpoints") / "last"
 PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "pydicom", "imagecodecs", "zarr")
 
 
@@ -40,7 +27,7 @@ class RunLog:
             if (line["kind"] == "step" and line["total_steps"] <= keep_steps)
             or (line["kind"] == "epoch" and line["epoch"] < keep_epochs)
         ]
-        write_text_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = path.open("a", buffering=1)
 
     def write(self, kind: str, **values: Any) -> None:

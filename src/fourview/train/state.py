@@ -8,7 +8,6 @@ leaves a whole one.
 """
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from fourview.disk import standing, whole_folder
 from fourview.errors import TrainingError
 
 TENSORS = "state.safetensors"
@@ -54,19 +54,12 @@ def save_state(
     optimizer: torch.optim.Optimizer,
 ) -> None:
     """Write everything; the old state is replaced only when the new one is whole."""
-    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
     plain, tensors = _split(optimizer.state_dict())
     weights = {MODEL + k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    save_file({**weights, **tensors}, fresh / TENSORS)
     description = {"position": asdict(position), "schedule": schedule, "optimizer": plain}
-    (fresh / PLAIN).write_text(json.dumps(description))
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with whole_folder(folder) as draft:
+        save_file({**weights, **tensors}, draft / TENSORS)
+        (draft / PLAIN).write_text(json.dumps(description))
 
 
 def load_state(
@@ -77,10 +70,8 @@ def load_state(
     Raises:
         TrainingError: The files are damaged.
     """
-    for candidate in (folder, folder.with_name(folder.name + ".old")):  # killed between renames
-        if (candidate / PLAIN).exists():
-            break
-    else:
+    candidate = standing(folder, lambda at: (at / PLAIN).exists())
+    if candidate is None:
         return None
     try:
         description = json.loads((candidate / PLAIN).read_text())

@@ -154,5 +154,7 @@ def test_only_the_segments_that_are_asked_for_are_told(data):
     items = feed(data, segments=("impression", "findings"))
     ((_, caption),) = items.read(0).captions
     assert caption.segments == ("findings", "impression")  # in the style's order
-    with pytest.raises(RecipeError, match="no segment 'history' in structured; there are: proc"):
+    with pytest.raises(
+        RecipeError, match="style structured: no segment 'history'; there are: proc"
+    ):
         feed(data, segments=("history",))

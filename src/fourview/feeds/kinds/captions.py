@@ -44,6 +44,7 @@ from fourview.feeds.pixels import StoredPixels
 from fourview.feeds.samples import Sample, make_samples
 from fourview.nn.tokenizer import Tokenizer, TokenizerConfig
 from fourview.store.store import Store
+from fourview.suggest import no_such
 
 Positive = Literal["none", "same", "exam", "other", "breast", "partner"]
 NUM_SIDES = 2
@@ -261,10 +262,8 @@ def prepare_captions(
     there_are = [segment.name for segment in template.segments(settings.style)]
     for name in settings.segments:
         if name not in there_are:
-            raise RecipeError(
-                f"feed.segments: no segment '{name}' in {settings.style}; "
-                f"there are: {', '.join(there_are)}"
-            )
+            message = no_such("segment", name, there_are)
+            raise RecipeError(f"feed.segments, style {settings.style}: {message}")
     known = caption_facts(manifest, (*template.columns, *settings.require))
     return {
         image: template.prepare(known[image], settings.style, settings.segments or None)

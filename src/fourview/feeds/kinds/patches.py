@@ -14,7 +14,6 @@ Measuring: an item is a finding on one image, with the windows that it is scored
                                              then the heatmaps of the context network
 """
 
-import hashlib
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -41,6 +40,7 @@ from fourview.feeds.patches import (
 from fourview.feeds.samples import Sample, make_samples
 from fourview.feeds.sites import CLASSES, Site, class_target, find_sites, target_of
 from fourview.feeds.window_codes import WindowCodes
+from fourview.fingerprint import number_of
 from fourview.geometry import Size
 from fourview.store.store import Store
 
@@ -276,7 +276,7 @@ class PatchFeed(Feed):
 def _draw_of(site: Site, number: int) -> np.random.Generator:
     """What decides the n-th fixed window of a site."""
     key = f"{site.kind}\n{site.finding_id}\n{site.image_id}\n{number}"
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big"))
+    return np.random.default_rng(number_of(key))
 
 
 def grid_maps(

@@ -1,0 +1,47 @@
+"""What a run's folder is made of: the names of its files, for those who write and who read them.
+
+recipe.json            the recipe with every value
+environment.json       versions, device, processes, threads
+split.json             patients by part, where the manifest had no split
+log.jsonl              a line a step (loss and its parts) and a line an epoch (validation)
+checkpoints/last       to go on from
+checkpoints/best       model.safetensors, model.json
+predictions.parquet    scores of the validation and test parts by the best checkpoint
+operating_points.json  thresholds chosen on the validation part; written last
+starts_from            the run that it started from, where it was trained for this one
+context                the run of its context network, or that run's best checkpoint
+"""
+
+from pathlib import Path
+
+RECIPE = "recipe.json"
+ENVIRONMENT = "environment.json"
+SPLIT = "split.json"
+LOG = "log.jsonl"
+LAST = Path("checkpoints") / "last"
+BEST = Path("checkpoints") / "best"
+WEIGHTS = "model.safetensors"  # of a checkpoint
+DESCRIPTION = "model.json"
+PREDICTIONS = "predictions.parquet"
+OPERATING_POINTS = "operating_points.json"
+STARTS_FROM = "starts_from"
+CONTEXT = "context"
+
+
+def checkpoint_of(run: Path) -> Path:
+    """The best checkpoint of a run; a folder that is none, such as a checkpoint, is its own."""
+    return run / BEST if (run / BEST / DESCRIPTION).exists() else run
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Whether the folder holds a checkpoint itself."""
+    return (folder / DESCRIPTION).exists()
+
+
+def operating_points_of(checkpoint: Path) -> Path | None:
+    """The thresholds beside a checkpoint or, where it is a run's best one, in the run's folder."""
+    places, full = [checkpoint], checkpoint.absolute()
+    if full.parts[-2:] == BEST.parts:
+        places.append(full.parent.parent)
+    paths = (place / OPERATING_POINTS for place in places)
+    return next((path for path in paths if path.exists()), None)
