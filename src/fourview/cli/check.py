@@ -10,6 +10,7 @@ import polars as pl
 from cyclopts import Parameter
 
 from fourview.cli.progress import progress_bar
+from fourview.cli.say import say
 from fourview.errors import StoreError
 from fourview.manifest.check import check_folder, label_counts
 from fourview.manifest.manifest import read_manifest
@@ -51,9 +52,9 @@ def check(
         print(jsonlib.dumps({**report, "counts": counts.to_dicts()}, indent=2))
     else:
         for problem in problems:
-            print(f"{problem.level}: {problem.text}")
+            say(f"{problem.level}: {problem.text}")
         for row in counts.iter_rows(named=True):
             split = row.pop("split") or "no split"
-            print(f"{split}: " + ", ".join(f"{value:,} {name}" for name, value in row.items()))
+            say(f"{split}: " + ", ".join(f"{value:,} {name}" for name, value in row.items()))
         print("failed" if failed else "ok")
     sys.exit(1 if failed else 0)

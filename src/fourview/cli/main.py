@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from fourview import __version__
 from fourview.errors import FourviewError
+from fourview.text import printable
 
 OK, FAILED, USAGE, BAD_DATA, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -85,4 +86,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"error: {' '.join(text.split())}", file=sys.stderr)
+    print(f"error: {printable(text)}", file=sys.stderr)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.say import say
 from fourview.dicom.apart import start_decoder
 from fourview.manifest.findings_file import read_findings
 from fourview.predict.engine import PLAIN, best_engine
@@ -66,14 +67,14 @@ def read(
 
 
 def _show(done: Read) -> None:
-    print(f"exam {done.prediction.exam_id}")
+    say(f"exam {done.prediction.exam_id}")
     for breast in done.prediction.breasts:
         score = "not scored" if breast.score is None else f"{breast.score:.3f}"
         notes = f" ({'; '.join(breast.notes)})" if breast.notes else ""
-        print(f"  {breast.side}: {score}, {len(breast.findings)} regions{notes}")
+        say(f"  {breast.side}: {score}, {len(breast.findings)} regions{notes}")
         for finding in breast.findings:
             if finding.patches:
-                print(f"    {finding.finding_id} ({finding.source}): {finding.score:.3f}")
+                say(f"    {finding.finding_id} ({finding.source}): {finding.score:.3f}")
     for file in done.prediction.left_out:
-        print(f"  left out: {file.path}: {file.detail}")
-    print(f"  report: {done.folder / 'report.html'} (research use only)", flush=True)
+        say(f"  left out: {file.path}: {file.detail}")
+    say(f"  report: {done.folder / 'report.html'} (research use only)")

@@ -24,6 +24,7 @@ from fourview.entities import SLOTS, Exam, Image, LeftOut
 from fourview.entities.preference import best_first
 from fourview.errors import DicomError
 from fourview.geometry import Size
+from fourview.text import MOST_VALUE, printable
 
 Paths = Path | str | Iterable[Path | str]
 _PREFERENCE_SCHEMA: dict[str, Any] = {
@@ -195,7 +196,8 @@ def _tell_shared_studies(drafts: dict[_Key, _Draft]) -> None:
         patients.setdefault(exam_id, []).append(patient_id)
     for (_, exam_id), draft in drafts.items():
         if len(patients[exam_id]) > 1:
+            named = printable(", ".join(patients[exam_id]), MOST_VALUE)
             draft.notes.append(
-                f"the study has {len(patients[exam_id])} patient ids "
-                f"({', '.join(patients[exam_id])}); it was split by patient"
+                f"the study has {len(patients[exam_id])} patient ids ({named}); it was split by "
+                "patient"
             )

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import digits
 
 from fourview.dicom import tags
 from fourview.dicom.codes import SECONDARY_CAPTURE
@@ -13,6 +14,7 @@ from fourview.dicom.triage import Facts, why_left_out
 from fourview.dicom.views import functional_groups, patient_of_film, read_view
 from fourview.entities import Side, View
 from fourview.errors import DamagedHeaderError, DicomError
+from fourview.text import MOST_VALUE, printable
 
 _METADATA = tuple(
     {
@@ -174,9 +176,9 @@ def header_of(file: OpenFile, path: str, *, for_processing: bool = False) -> Hea
         is_for_presentation=not facts.is_for_processing,
         transfer_syntax=file.transfer_syntax,
         left_out=reason,
-        detail=detail,
+        detail=printable(detail, MOST_VALUE),
         metadata=_metadata(elements),
-        notes=(*notes, *view.notes),
+        notes=tuple(printable(note, MOST_VALUE) for note in (*notes, *view.notes)),
     )
 
 
@@ -247,13 +249,13 @@ def _acquired(elements: Elements) -> str:
         day = elements.text(date)
         if not moment and day:
             moment = day + (elements.text(time) or "")
-    return "".join(c for c in moment.split(".")[0] if c.isdigit())
+    return "".join(c for c in moment.split(".")[0][:MOST_VALUE] if c in digits)[:14]
 
 
 def _metadata(elements: Elements) -> dict[str, str]:
     present = ((word, elements.texts(tag)) for word, tag in _METADATA if tag in elements.values)
-    return {word: "\\".join(parts) for word, parts in present if parts}
+    return {word: printable("\\".join(parts), MOST_VALUE) for word, parts in present if parts}
 
 
 def _is_uid(text: str) -> bool:
-    return len(text) <= 64 and all(part.isdigit() for part in text.split("."))
+    return len(text) <= 64 and all(part.isascii() and part.isdigit() for part in text.split("."))

@@ -32,6 +32,7 @@ from fourview.errors import (
     UnsupportedImageError,
 )
 from fourview.geometry import Size
+from fourview.text import MOST_VALUE, printable
 
 # Reasons to leave a file out that concern its view; naming the view from outside lifts them.
 _VIEW_REASONS = frozenset(("view", "modality"))
@@ -101,7 +102,7 @@ def _image(file: OpenFile, header: Header, view: View | None, at_least: Size | N
         padding=padding,
         path=header.path,
         metadata={**header.metadata, **{word: text for word, text in facts.items() if text}},
-        notes=tuple(notes),
+        notes=tuple(printable(note, MOST_VALUE) for note in notes),
     )
 
 

@@ -28,6 +28,7 @@ from fourview.errors import (
     NotDicomError,
     UnsupportedImageError,
 )
+from fourview.text import printable
 
 CHUNK_LEAST, CHUNK_MEAN, CHUNK_MOST = 64, 256, 512  # files; enough to hide what passing them costs
 MAX_FOLDERS_DEEP = 64  # folders inside each other
@@ -140,7 +141,7 @@ def left_out_for(error: DicomError, path: str, *, shown: str | None = None) -> L
     return LeftOut(
         path=path if shown is None else shown,
         reason=reason,
-        detail=str(error).removeprefix(f"{path}: "),
+        detail=str(error).removeprefix(f"{printable(path)}: "),
     )
 
 

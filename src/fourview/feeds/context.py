@@ -19,6 +19,7 @@ from fourview.disk import take_room, whole, write_text
 from fourview.errors import StoreError
 from fourview.fingerprint import short
 from fourview.geometry import Size
+from fourview.json_file import read_json_object
 from fourview.store.store import Store
 
 DESCRIPTION = "context.json"
@@ -68,7 +69,7 @@ class ContextMaps:
         """
         folder = folder_of(store, digest)
         try:
-            data = json.loads((folder / DESCRIPTION).read_text())
+            data = read_json_object(folder / DESCRIPTION)
             about = About(**{**data, "grid": tuple(data["grid"])})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise StoreError(f"{folder}: no heatmaps to read ({error}); make them anew") from None

@@ -354,4 +354,4 @@ def _sides(exam: Exam) -> tuple[Side, ...]:
 def operating_points(folder: Path) -> dict[str, float]:
     """Thresholds beside a checkpoint or in its run's folder; empty where there are none."""
     path = operating_points_of(folder)
-    return {} if path is None else read_thresholds(path)[0]
+    return {} if path is None else read_thresholds(path, of_model=True)[0]

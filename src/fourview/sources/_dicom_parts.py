@@ -8,6 +8,7 @@ Lost:    where a worker hangs or dies over a chunk, its files are read again one
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -223,7 +224,7 @@ def _unreadable(out: LeftOut) -> dict[str, Any]:
 
 def _age(text: str | None) -> float | None:
     """Years from an age string such as 045Y (PS3.5 6.2, AS); None where it is none."""
-    if not text or not text[:-1].isdigit() or text[-1] not in _YEARS:
+    if not text or not re.fullmatch(r"[0-9]{1,3}[A-Z]", text) or text[-1] not in _YEARS:
         return None
     years = int(text[:-1]) * _YEARS[text[-1]]
     return years if years <= 120 else None

@@ -5,7 +5,6 @@ OUT/context         the run of ``recipe.context``, trained here; of one that is 
                     checkpoint, so that the run's folder holds all that reading needs
 """
 
-import json
 import shutil
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +16,7 @@ from fourview.disk import copy_file, whole_folder
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
 from fourview.feeds.context import ContextMaps
+from fourview.json_file import read_json_object
 from fourview.predict.context_maps import context_of
 from fourview.run_files import (
     BEST,
@@ -123,7 +123,12 @@ def require_same_split(run: Path, recipe: Recipe, manifest: Manifest, store: Sto
     path = run / SPLIT
     if not path.exists():
         return
-    seen = set(json.loads(path.read_text())[TRAIN])
+    try:
+        seen = set(read_json_object(path)[TRAIN])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path}: damaged ({error}); without it nobody knows whom the run was trained on"
+        ) from error
     exams = with_split(manifest, recipe, store).exams
     measured = exams.filter(pl.col("split").is_in([VALIDATION, TEST]))["patient_id"]
     shared = sorted(seen & set(measured.to_list()))
