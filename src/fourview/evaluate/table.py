@@ -15,6 +15,8 @@ import polars as pl
 from fourview.disk import whole
 from fourview.entities import PREDICTIONS_SCHEMA
 from fourview.errors import EvaluationError
+from fourview.fingerprint import digest_of_texts
+from fourview.manifest.content_hash import table_digest
 
 UNITS = ("image", "breast", "exam", "finding", "region")
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -27,6 +29,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 CLASS_NAMES = {"malignant": "cancer"}  # other names of a class, as in the meta-repository
 BOX = ("x0", "y0", "x1", "y1")
 _EXTRAS = {"label": pl.Float64, "row": pl.UInt32}
+_DIGESTS = ("digest", "digest_again")  # twice, so that a damaged name is no missing one
 _SHOWN = 3  # rows named in an error; the count says how many more there are
 
 
@@ -60,7 +63,8 @@ def read_predictions(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
     if {"image_index", "malignant_pred"} <= columns:
         return _from_metarepo_images(raw, path), metadata | {"format": "metarepo image"}
     if "score" in columns and columns & {"image_id", "exam_id", "finding_id"}:
-        return completed(raw, where=str(path)), metadata | {"format": "fourview"}
+        table = completed(raw, where=str(path))
+        return table, _checked(table, metadata, path) | {"format": "fourview"}
     raise EvaluationError(
         f"{path}: columns {', '.join(raw.columns)} are no predictions; need 'score'"
         " with 'image_id', 'exam_id' and 'side', or 'finding_id'; or the meta-repository's"
@@ -71,12 +75,32 @@ def read_predictions(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
 def write_predictions(frame: pl.DataFrame, path: Path, metadata: Mapping[str, str]) -> None:
     """Write a predictions table as Parquet, whole or not at all.
 
+    Its metadata get a digest of the table and of themselves, which ``read_predictions`` checks.
+
     Raises:
         EvaluationError: A column is missing or has a type that cannot be a prediction's.
     """
     table = completed(frame, where=str(path))
+    checked = {**metadata, **dict.fromkeys(_DIGESTS, _digest(table, metadata))}
     with whole(path) as draft:
-        table.write_parquet(draft, metadata=dict(metadata))
+        table.write_parquet(draft, metadata=checked)
+
+
+def _checked(table: pl.DataFrame, metadata: Mapping[str, str], path: Path) -> dict[str, str]:
+    """The metadata without their digest, which must be right where there is one."""
+    rest = {key: value for key, value in metadata.items() if key not in _DIGESTS}
+    found = {metadata.get(key) for key in _DIGESTS}
+    if found not in ({None}, {_digest(table, rest)}):
+        raise EvaluationError(
+            f"{path}: damaged: the scores or what is said of them changed after they were written; "
+            "predict again, or write a CSV if you changed them on purpose"
+        )
+    return rest
+
+
+def _digest(table: pl.DataFrame, metadata: Mapping[str, str]) -> str:
+    said = (text for pair in sorted(metadata.items()) for text in pair)
+    return digest_of_texts([table_digest(table), *said])
 
 
 def completed(frame: pl.DataFrame, *, where: str = "predictions") -> pl.DataFrame:
