@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from fourview.cli.say import say
 from fourview.dicom.apart import start_decoder
+from fourview.dicom.pseudonyms import Pseudonyms
 from fourview.manifest.findings_file import read_findings
 from fourview.predict.engine import PLAIN, best_engine
 from fourview.predict.finding_reader import load_any_model
@@ -28,6 +29,7 @@ def read(
     maps: list[Path] | None = None,
     say: list[str] | None = None,
     exact: bool = False,
+    pseudonyms: Path | None = None,
     json: bool = False,
 ) -> None:
     """Read exams: files or folders of DICOM in; result.json and report.html of each exam out.
@@ -47,6 +49,8 @@ def read(
             where the MLO agrees with a patch of the CC view. May be repeated.
         say: A sentence to look for with --maps; may be repeated. Without it the impression of a
             suspicious abnormality.
+        pseudonyms: File with a secret key of 16 bytes or more: ids are replaced by what it makes of
+            them, dates are shifted, and nothing else of the headers that could tell who is written.
         exact: Compute on the processor, even where there is a GPU.
         json: Print the results as JSON, one exam a line.
     """
@@ -58,7 +62,14 @@ def read(
     shown = [LanguageMaps(load_language_model(run), say or ()) for run in maps or ()]
     created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     for done in read_studies(
-        study, readers, out, created=created, named=named, miss_rate=miss_rate, maps=shown
+        study,
+        readers,
+        out,
+        created=created,
+        named=named,
+        miss_rate=miss_rate,
+        maps=shown,
+        pseudonyms=None if pseudonyms is None else Pseudonyms.read(pseudonyms),
     ):
         if json:
             print(jsonlib.dumps(exam_to_json(done.prediction)), flush=True)

@@ -19,6 +19,7 @@ import polars as pl
 
 from fourview.dicom.header import Header
 from fourview.dicom.image import read_image
+from fourview.dicom.pseudonyms import Pseudonyms
 from fourview.dicom.scan import left_out_for, scan
 from fourview.entities import SLOTS, Exam, Image, LeftOut
 from fourview.entities.preference import best_first
@@ -45,6 +46,7 @@ def read_exams(
     at_least: Size | None = None,
     for_processing: bool = False,
     workers: int = 1,
+    pseudonyms: Pseudonyms | None = None,
 ) -> list[Exam]:
     """Read all exams among files and folders, pixels and all; no bad file stops it.
 
@@ -52,7 +54,13 @@ def read_exams(
     ``iter_exams``, or a manifest.
     """
     return list(
-        iter_exams(paths, at_least=at_least, for_processing=for_processing, workers=workers)
+        iter_exams(
+            paths,
+            at_least=at_least,
+            for_processing=for_processing,
+            workers=workers,
+            pseudonyms=pseudonyms,
+        )
     )
 
 
@@ -62,6 +70,7 @@ def iter_exams(
     at_least: Size | None = None,
     for_processing: bool = False,
     workers: int = 1,
+    pseudonyms: Pseudonyms | None = None,
 ) -> Iterator[Exam]:
     """Read exams one after the other; only the headers of all files are in memory.
 
@@ -70,13 +79,14 @@ def iter_exams(
         at_least: Rows and columns that are enough; see ``read_image``.
         for_processing: Whether to read raw detector values too.
         workers: Threads that decode.
+        pseudonyms: Replaces what tells whose the exams are; None keeps it. Paths stay.
 
     Yields:
         Exams by patient and exam id. Images stand by slot (R-CC, L-CC, R-MLO, L-MLO), then by
         view, and within a view the preferred one first. Files that could be assigned to no exam
         come last, in an exam with empty ids.
     """
-    drafts, orphans = _drafts(paths, for_processing=for_processing)
+    drafts, orphans = _drafts(paths, for_processing, pseudonyms)
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for key in sorted(drafts):
             draft = drafts[key]
@@ -84,9 +94,15 @@ def iter_exams(
 
             def read(header: Header, shown: dict[str, str] = draft.shown) -> Image | LeftOut:
                 try:
-                    return read_image(header.path, at_least=at_least, for_processing=for_processing)
+                    return read_image(
+                        header.path,
+                        at_least=at_least,
+                        for_processing=for_processing,
+                        pseudonyms=pseudonyms,
+                    )
                 except DicomError as error:
-                    out = left_out_for(error, header.path, shown=shown[header.path])
+                    told = error if pseudonyms is None else pseudonyms.error(error)
+                    out = left_out_for(told, header.path, shown=shown[header.path])
                     return replace(out, image_id=header.image_id)
 
             results = list(pool.map(read, headers))
@@ -143,7 +159,9 @@ class _Draft:
 _Key = tuple[str, str]  # patient id, exam id
 
 
-def _drafts(paths: Paths, *, for_processing: bool) -> tuple[dict[_Key, _Draft], list[LeftOut]]:
+def _drafts(
+    paths: Paths, for_processing: bool, pseudonyms: Pseudonyms | None
+) -> tuple[dict[_Key, _Draft], list[LeftOut]]:
     drafts: dict[_Key, _Draft] = {}
     folders: dict[Path, set[_Key]] = {}
     unread: list[tuple[Path, LeftOut]] = []
@@ -151,7 +169,7 @@ def _drafts(paths: Paths, *, for_processing: bool) -> tuple[dict[_Key, _Draft], 
     named = [paths] if isinstance(paths, (str, Path)) else list(paths)
     for root in map(Path, named):
         is_folder = root.is_dir()
-        for found in scan(root, for_processing=for_processing):
+        for found in scan(root, for_processing=for_processing, pseudonyms=pseudonyms):
             full = root / found.path if is_folder else root
             if isinstance(found, LeftOut):
                 shown = found.path if is_folder else str(root)

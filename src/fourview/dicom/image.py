@@ -23,6 +23,7 @@ from fourview.dicom.modality import (
     to_modality,
 )
 from fourview.dicom.part10 import EXPLICIT_BIG, OpenFile, open_dicom
+from fourview.dicom.pseudonyms import Pseudonyms
 from fourview.dicom.voi import read_voi
 from fourview.entities import Image, View
 from fourview.errors import (
@@ -44,6 +45,7 @@ def read_image(
     at_least: Size | None = None,
     for_processing: bool = False,
     view: View | None = None,
+    pseudonyms: Pseudonyms | None = None,
 ) -> Image:
     """Read one mammogram at full depth.
 
@@ -55,6 +57,7 @@ def read_image(
         for_processing: Whether to read raw detector values (For Processing).
         view: Side and view from a data set's table, for files that do not tell; a header that
             says otherwise becomes a note.
+        pseudonyms: Replaces what tells whose the image is; None keeps it.
 
     Returns:
         The image; ``stored_size`` and ``spacing_mm`` are the file's own at any resolution.
@@ -69,7 +72,9 @@ def read_image(
     try:
         with open_dicom(path) as file:
             header = header_of(file, str(path), for_processing=for_processing)
-            return _image(file, header, view, at_least)
+            if pseudonyms is None:
+                return _image(file, header, view, at_least)
+            return pseudonyms.image(_image(file, pseudonyms.header(header), view, at_least))
     except MemoryError as error:
         raise HostileFileError(f"{path}: reading it needs more memory than there is") from error
     except DicomError as error:

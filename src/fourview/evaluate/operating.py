@@ -14,6 +14,7 @@ from fourview.evaluate.auc import counts_above
 from fourview.evaluate.ranks import ROUNDING
 from fourview.json_file import read_json_object
 
+MOST = 1e300  # no threshold is so large; neither infinity nor NaN is smaller
 MAX_BYTES = 1 << 20  # of a file of thresholds; ours have 500
 
 
@@ -97,4 +98,5 @@ def read_thresholds(
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and -MOST < value < MOST

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fourview.dicom.exams import iter_exams
+from fourview.dicom.pseudonyms import Pseudonyms
 from fourview.entities import Exam, ExamPrediction, LeftOut
 from fourview.errors import CheckpointError, ExamError
 from fourview.geometry import Size
@@ -61,6 +62,7 @@ def read_studies(
     named: Named | None = None,
     miss_rate: float | None = None,
     maps: Sequence[LanguageMaps] = (),
+    pseudonyms: Pseudonyms | None = None,
 ) -> Iterator[Read]:
     """Read every exam among files and folders, and write its report when it is done.
 
@@ -76,6 +78,7 @@ def read_studies(
         miss_rate: Part of the cancers that may be missed by the biopsies that a report would avoid;
             one of the rates that the run has thresholds for.
         maps: Language-image models whose heatmaps are added.
+        pseudonyms: Replaces what tells whose the exams are, in everything that is written.
 
     Raises:
         CheckpointError: Findings are named and no model scores findings, or it has no threshold
@@ -86,13 +89,14 @@ def read_studies(
     done: list[Read] = []
     waiting: Exam | None = None
     unread: list[LeftOut] = []
-    for exam in iter_exams(list(paths), at_least=_enough([*readers, *(m.model for m in maps)])):
+    enough = _enough([*readers, *(m.model for m in maps)])
+    for exam in iter_exams(list(paths), at_least=enough, pseudonyms=pseudonyms):
         if not exam.images:
             unread += exam.left_out
             continue
         if waiting is not None:
             folder = out / exam_folder(len(done) + 1)
-            done.append(_read(waiting, readers, folder, options, named, maps))
+            done.append(_read(waiting, readers, folder, options, named, maps, pseudonyms))
             yield done[-1]
         waiting = exam
     if waiting is None:
@@ -100,7 +104,7 @@ def read_studies(
         raise ExamError(f"no mammogram to read ({reasons}); name files or folders of DICOM")
     waiting = replace(waiting, left_out=(*waiting.left_out, *unread))
     last = out / exam_folder(len(done) + 1) if done else out
-    done.append(_read(waiting, readers, last, options, named, maps))
+    done.append(_read(waiting, readers, last, options, named, maps, pseudonyms))
     if len(done) > 1:
         rows = [index_row(r.prediction, r.folder / "report.html") for r in done]
         write_index(rows, out, created=created)
@@ -133,6 +137,7 @@ def _read(
     options: ReportOptions,
     named: Named | None,
     maps: Sequence[LanguageMaps],
+    pseudonyms: Pseudonyms | None,
 ) -> Read:
     findings = () if named is None else findings_of(exam, named.rows, source=named.source)
     prediction = mean_prediction(
@@ -146,6 +151,9 @@ def _read(
         prediction = replace(prediction, notes=(*prediction.notes, note))
     for each in maps:
         prediction = each.add(exam, prediction)
+    if pseudonyms is not None:
+        left_out = tuple(map(pseudonyms.left_out, prediction.left_out))
+        prediction = replace(prediction, left_out=left_out)
     write_exam_report(prediction, exam.images, folder, options=options)
     return Read(prediction=prediction, folder=folder)
 
