@@ -16,6 +16,7 @@ NOT_HERE = {
     "ap_alignment",
     "index",
     "manifest",
+    "disks",
     "memory",
     "mutations",
 }  # long, or figures without a plain way
