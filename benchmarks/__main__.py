@@ -17,7 +17,9 @@ NOT_HERE = {
     "nipple",
     "index",
     "manifest",
+    "disks",
     "memory",
+    "mutations",
 }  # long, or figures without a plain way
 
 

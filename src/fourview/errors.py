@@ -28,9 +28,17 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
     `-- EvaluationError             a predictions table or protocol that cannot give a number
 """
 
+from fourview.text import printable
+
 
 class FourviewError(Exception):
-    """Base of all errors raised on purpose; its text is meant for the person at the keyboard."""
+    """Base of all errors raised on purpose; its text is meant for the person at the keyboard.
+
+    Whatever a message quotes from a file, it is one printable line of bounded length.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
 
 
 class DicomError(FourviewError):

@@ -110,3 +110,23 @@ def test_a_file_of_something_else_is_refused(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"not parquet")
     with pytest.raises(EvaluationError, match="is no CSV or Parquet table"):
         read_predictions(tmp_path / "a.parquet")
+
+
+def test_a_bit_that_turned_in_a_predictions_file_is_found(tmp_path):
+    _, table = scored_set(30)
+    metadata = {"model_digest": "abc" * 20, "manifest_hash": "def" * 20, "terms": "research"}
+    path = tmp_path / "p.parquet"
+    write_predictions(table, path, metadata)
+    whole, (want, facts) = path.read_bytes(), read_predictions(path)
+    refused = 0
+    for at in range(0, len(whole), max(1, len(whole) // 150)):
+        path.write_bytes(whole[:at] + bytes((whole[at] ^ 2,)) + whole[at + 1 :])
+        try:
+            back, said = read_predictions(path)
+        except EvaluationError as error:
+            assert "\n" not in str(error)
+            refused += 1
+        else:  # a byte that holds neither a value nor a name
+            assert back.equals(want)
+            assert said == facts
+    assert refused > 75

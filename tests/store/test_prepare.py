@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +21,10 @@ from fourview.errors import DiskFullError, StoreError
 from fourview.manifest.manifest import make_manifest, write_manifest
 from fourview.preprocess.pipeline import process, to_pixel_levels, was_enlarged
 from fourview.preprocess.spec import PixelSpec, pixel_spec
+from fourview.store.journal import Journal
 from fourview.store.prepare import prepare
 from fourview.store.read_image import read_listed_image, read_processed
-from fourview.store.store import Store, shard_path
+from fourview.store.store import FAILED, IMAGES, Description, Store, shard_path
 from mammogram_examples import breast_pixels, overlap
 from troubled_reader import read_with_trouble
 
@@ -31,6 +33,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from fourview.manifest.manifest import read_manifest
+from fourview.store.journal import Journal
 from fourview.store.prepare import prepare
 from fourview.preprocess.spec import pixel_spec
 if __name__ == "__main__":
@@ -156,12 +159,68 @@ def test_torn_journal_lines_and_stale_parts_do_no_harm(ten, tmp_path):
     assert contents(out) == contents(root / "store")
 
 
+def flip(path, at):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def unfinished(out):
+    """Turn a finished store into one that was killed before its tables were written."""
+    about = Description.read(out)
+    entries = Store.open(out).table.rows(named=True)
+    with Journal(out / "journal.jsonl") as journal:
+        for entry in entries:
+            journal.add(entry)
+    for name in (IMAGES, FAILED):
+        (out / name).unlink()
+    (out / "store.json").write_text(replace(about, complete=False, tables={}).to_json())
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_prepare_makes_damaged_pixels_again_and_nothing_else(ten, tmp_path, finished):
+    root, manifest = ten
+    out = tmp_path / "s"
+    shutil.copytree(root / "store", out)
+    if not finished:
+        unfinished(out)
+    flip(shard_path(out, 2), 3000)
+    flip(shard_path(out, 5), -1)
+    shard_path(out, 7).unlink()
+    if not finished:
+        lines = (out / "journal.jsonl").read_bytes().splitlines(keepends=True)
+        flip(out / "journal.jsonl", len(lines[0]) + 100)  # the second line
+    assert prepare(manifest, SPEC, out).num_new == (3 if finished else 4)
+    assert contents(out) == contents(root / "store")
+    assert prepare(manifest, SPEC, out).num_new == 0
+
+
+@pytest.mark.parametrize("name", [IMAGES, FAILED, "pixels/zarr.json"])
+def test_prepare_mends_the_tables_of_a_store(ten, tmp_path, name):
+    root, manifest = ten
+    out = tmp_path / "s"
+    shutil.copytree(root / "store", out)
+    flip(out / name, 40)
+    prepare(manifest, SPEC, out)
+    assert contents(out) == contents(root / "store")
+
+
+def test_a_folder_that_a_full_disk_left_is_gone_on_with(ten, tmp_path):
+    root, manifest = ten
+    out = tmp_path / "s"
+    (out / "pixels").mkdir(parents=True)
+    (out / "pixels" / ".zarr.json.partial").write_text("{")
+    (out / ".store.json.partial").write_text("")
+    prepare(manifest, SPEC, out)
+    assert contents(out).items() >= contents(root / "store").items()
+
+
 def test_bad_files_cost_one_image_each_and_are_listed(tmp_path):
     names = ["a", "broken", "blank", "hang", "die", "once", "raise", "b"]
     manifest = make_data(tmp_path, [*names, "missing"])
     (tmp_path / "missing.png").unlink()
     out = tmp_path / "s"
-    options = {"workers": 2, "image_timeout_s": 3.0, "read": read_with_trouble}
+    options = {"workers": 2, "image_timeout_s": 8.0, "read": read_with_trouble}
     summary = prepare(manifest, SPEC, out, **options)
     reasons = dict(summary.failed.select("image_id", "reason").rows())
     assert reasons == {

@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -9,9 +10,11 @@ import pytest
 import zarr
 
 from fourview.errors import StoreError
+from fourview.fingerprint import digest_of_file
 from fourview.geometry import Geometry
 from fourview.preprocess.spec import PixelSpec, pixel_spec
-from fourview.store.shard import Tiling, encode_shard
+from fourview.store.check import check_store
+from fourview.store.shard import Tiling, checksum_of, encode_shard
 from fourview.store.store import (
     FAILED,
     FAILED_SCHEMA,
@@ -46,22 +49,25 @@ def write_store(path, spec, images, *, complete=True):
     )
     (path / "pixels").mkdir(parents=True)
     (path / "pixels" / "zarr.json").write_text(array_metadata(len(images), about.canvas))
-    (path / "store.json").write_text(about.to_json())
     rows, failed = [], []
     for index, levels in enumerate(images):
         if levels is None:
             failed.append((f"i{index}", index, "x.png", "no_breast", "it is blank"))
             continue
-        shard_path(path, index).write_bytes(encode_shard(levels, Tiling.of(about.canvas)))
+        shard = encode_shard(levels, Tiling.of(about.canvas))
+        shard_path(path, index).write_bytes(shard)
         geometry = Geometry((1000, 800)).mirrored().resized(*levels.shape)
         rows.append(
             dict.fromkeys(STORED_SCHEMA)
             | {"image_id": f"i{index}", "index": index}
             | {"rows": levels.shape[0], "cols": levels.shape[1]}
+            | {"num_bytes": len(shard), "crc32c": checksum_of(shard)}
             | {"geometry": json.dumps(geometry.to_json())}
         )
     pl.DataFrame(rows, schema=STORED_SCHEMA).write_parquet(path / IMAGES)
     pl.DataFrame(failed, schema=FAILED_SCHEMA, orient="row").write_parquet(path / FAILED)
+    tables = {name: digest_of_file(path / name) for name in (IMAGES, FAILED)}
+    (path / "store.json").write_text(replace(about, tables=tables).to_json())
 
 
 @pytest.mark.parametrize("size", [(600, 300), (192, 96), (256, 256), (1, 1), (518, 518)])
@@ -151,7 +157,7 @@ def test_wrong_unfinished_and_foreign_stores_are_refused(tmp_path):
     with pytest.raises(StoreError, match=r"no store\.json"):
         Store.open(tmp_path / "nothing")
     (tmp_path / "t" / "store.json").write_text("[1]")
-    with pytest.raises(StoreError, match="cannot be understood"):
+    with pytest.raises(StoreError, match="damaged"):
         Store.open(tmp_path / "t")
 
 
@@ -177,3 +183,46 @@ def test_an_index_that_points_elsewhere_is_found_by_its_checksum(tmp_path):
     path.write_bytes(data)
     with pytest.raises(StoreError, match="its checksum is another"):
         Store.open(tmp_path / "s").read("i0")
+
+
+def test_a_bit_that_turned_anywhere_in_a_shard_is_found(tmp_path):
+    levels = random_levels(300, 280, 0)
+    write_store(tmp_path / "s", PixelSpec(name="small", rows=300, cols=280), [levels])
+    store, path = Store.open(tmp_path / "s"), shard_path(tmp_path / "s", 0)
+    whole = path.read_bytes()
+    for at in np.random.default_rng(0).integers(0, len(whole), 60):
+        path.write_bytes(whole[:at] + bytes((whole[at] ^ 4,)) + whole[at + 1 :])
+        with pytest.raises(StoreError, match="run `prepare` again"):
+            store.read("i0")
+        assert [p.kind for p in check_store(tmp_path / "s", pixels=True)] == ["files"]
+    path.write_bytes(whole)
+    np.testing.assert_array_equal(store.read("i0"), levels)
+    assert check_store(tmp_path / "s", pixels=True) == []
+
+
+def test_a_shard_in_another_ones_place_is_found(tmp_path):
+    images = [random_levels(300, 280, seed) for seed in range(2)]
+    write_store(tmp_path / "s", PixelSpec(name="small", rows=300, cols=280), images)
+    shard_path(tmp_path / "s", 1).write_bytes(shard_path(tmp_path / "s", 0).read_bytes())
+    (problem,) = check_store(tmp_path / "s", pixels=True)
+    assert "1 of 2 images" in problem.text
+    assert "i1 (c.1.0.0)" in problem.text
+
+
+@pytest.mark.parametrize("name", [IMAGES, FAILED, "store.json"])
+def test_a_bit_that_turned_in_a_table_or_the_description_is_found(tmp_path, name):
+    write_store(tmp_path / "s", SIZED, [random_levels(600, 300, 0), None])
+    path = tmp_path / "s" / name
+    whole = path.read_bytes()
+    for at in np.random.default_rng(0).integers(0, len(whole) - 1, 40):
+        path.write_bytes(whole[:at] + bytes((whole[at] ^ 1,)) + whole[at + 1 :])
+        with pytest.raises(StoreError):
+            Store.open(tmp_path / "s")
+
+
+def test_a_store_without_checksums_is_refused_with_what_to_do(tmp_path):
+    write_store(tmp_path / "s", SIZED, [None])
+    about = json.loads((tmp_path / "s" / "store.json").read_text())
+    (tmp_path / "s" / "store.json").write_text(json.dumps(about | {"format": 1}))
+    with pytest.raises(StoreError, match=r"without checksums .* prepare it again, in a new folder"):
+        Store.open(tmp_path / "s")

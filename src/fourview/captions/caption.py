@@ -10,7 +10,6 @@ Hiding:  each of these slots is hidden with its own probability whenever a capti
          (``MaskConfig``). The draw comes from the caller's generator, so workers never repeat it.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -26,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 from fourview.entities import Manifest
 from fourview.entities.labels import with_labels
 from fourview.errors import CaptionError
+from fourview.json_file import parse_json_object
 from fourview.suggest import no_such
 
 Facts = Mapping[str, str]  # what is known of one image, by column of the manifest
@@ -265,7 +265,7 @@ def load_template(path: str = "") -> CaptionTemplate:
     name = path or "data/captions/default.json"
     place = Path(path) if path else files("fourview.captions.templates") / "default.json"
     try:
-        data = json.loads(place.read_text(encoding="utf-8"))
+        data = parse_json_object(place.read_text(encoding="utf-8"))
         template = TypeAdapter(CaptionTemplate).validate_python(data)
     except OSError as error:
         raise CaptionError(f"{name}: cannot be read ({error.strerror}); name a JSON file") from None

@@ -14,14 +14,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from fourview.checkpoint.plan import plan, require_no_files
 from fourview.contract import ModelFamily
 from fourview.disk import whole, write_text
 from fourview.errors import CheckpointError, PixelError, RecipeError
 from fourview.fingerprint import digest_of_file
+from fourview.json_file import read_json_object
 from fourview.models.find import find_family
 from fourview.outside import modules_of
 from fourview.preprocess.spec import PixelSpec, pixel_spec
 from fourview.run_files import DESCRIPTION, WEIGHTS
+from fourview.suggest import no_such
+
+MAX_CARD = 1 << 20  # bytes; ours have 2,000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +100,15 @@ def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
     return card
 
 
-def load_checkpoint(folder: Path) -> tuple[nn.Module, ModelCard, ModelFamily]:
+def load_checkpoint(folder: Path, *, own: bool = False) -> tuple[nn.Module, ModelCard, ModelFamily]:
     """The network with its weights, in evaluation mode; strict: every name must be there.
+
+    Nothing that the card says is believed: the weights must have its digest, the network that it
+    asks for must have their names and shapes, and no file that it names is opened.
+
+    Args:
+        folder: The checkpoint.
+        own: This process wrote it, so it may name files that the process was told of.
 
     Raises:
         CheckpointError: A file is missing or damaged, the weights do not fit, the pixel spec of
@@ -111,16 +123,22 @@ def load_checkpoint(folder: Path) -> tuple[nn.Module, ModelCard, ModelFamily]:
             f"is {spec.fingerprint} in this version; use the version that trained it, or retrain"
         )
     weights = folder / WEIGHTS
+    settings = _without_pretraining(card.config)
+    if not own:
+        require_no_files({**settings, "feed": card.feed}, folder / DESCRIPTION)
     try:
-        config: Any = TypeAdapter(family.config).validate_python(_without_pretraining(card.config))
+        if digest_of_file(weights) != card.digest:
+            raise CheckpointError(
+                f"{weights}: not the file that {DESCRIPTION} describes; copy both"
+            )
+        config: Any = TypeAdapter(family.config).validate_python(settings)
+        _require_known(settings, asdict(config), folder / DESCRIPTION)
+        plan(family, config, weights, card.recipe)
         model = family.build(config)
-        state = load_file(weights)
-        model.load_state_dict(state, strict=True)
+        model.load_state_dict(load_file(weights), strict=True)
     except (OSError, SafetensorError, ValidationError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{weights}: cannot be loaded as {card.recipe}: {reason}") from error
-    if digest_of_file(weights) != card.digest:
-        raise CheckpointError(f"{weights}: not the file that {DESCRIPTION} describes; copy both")
     return model.eval(), card, family
 
 
@@ -132,13 +150,32 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / DESCRIPTION
     try:
-        return TypeAdapter(ModelCard).validate_json(path.read_bytes())
+        data = read_json_object(path, max_bytes=MAX_CARD)
+        card = TypeAdapter(ModelCard).validate_python(data)
     except OSError as error:
         raise CheckpointError(
             f"{path}: not found; need a run folder or a checkpoint folder of Fourview"
         ) from error
     except ValidationError as error:
-        raise CheckpointError(f"{path}: damaged: {error.errors()[0]['msg']}") from error
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CheckpointError(f"{path}: damaged: {where}: {first['msg']}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: damaged: {error}") from error
+    known = {name: getattr(card, name) for name in ModelCard.__dataclass_fields__}
+    _require_known(data, known, path)
+    return card
+
+
+def _require_known(said: Any, known: Any, path: Path, key: str = "") -> None:
+    """Refuse names that nothing reads; settings of a list have none."""
+    if not isinstance(said, dict) or not isinstance(known, dict):
+        return
+    for name, value in said.items():
+        if name not in known:
+            where = f" in {key}" if key else ""
+            raise CheckpointError(f"{path}: damaged{where}: {no_such('key', name, list(known))}")
+        _require_known(value, known[name], path, f"{key}.{name}" if key else name)
 
 
 def _found(folder: Path, card: ModelCard) -> tuple[ModelFamily, PixelSpec]:
@@ -159,8 +196,10 @@ def _found(folder: Path, card: ModelCard) -> tuple[ModelFamily, PixelSpec]:
 def _without_pretraining(config: dict[str, Any]) -> dict[str, Any]:
     """The config, but start from random weights: the checkpoint's replace them anyway."""
     return {
-        name: {**part, "weights": "none"}
-        if isinstance(part, dict) and isinstance(part.get("weights"), str)
+        name: "none"
+        if name == "weights" and isinstance(part, str)
+        else _without_pretraining(part)
+        if isinstance(part, dict)
         else part
         for name, part in config.items()
     }

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import Some
 from fourview.cli.progress import progress_bar
+from fourview.dicom.pseudonyms import Pseudonyms
 from fourview.errors import ManifestError
 from fourview.jobs.executor import find_executor
 from fourview.manifest.check import SHARED_UID
@@ -35,6 +36,7 @@ def index(
     seed: int = 0,
     image_birads: bool = False,
     label_rule: str = "",
+    pseudonyms: Path | None = None,
     workers: Some = 2,
     executor: str = "local",
     module: Modules = (),
@@ -56,6 +58,9 @@ def index(
             for data without assessments whose findings are all known, such as phantoms.
         label_rule: Of embed: mama takes the rows of the other breast where a breast has none, as
             MaMA's code does, to compare with its numbers; without it they never speak for a breast.
+        pseudonyms: Of dicom: file with a secret key of 16 bytes or more. Ids are replaced by what
+            it makes of them, dates are shifted, and nothing else that could tell who is kept; paths
+            are. The same key gives the same pseudonyms.
         workers: Processes that read headers, where the source reads any.
         executor: Where they run: local, or ray (the cluster in RAY_ADDRESS, else one started here).
         module: Your own module with families, recipes, sources, ...; may be repeated.
@@ -69,6 +74,7 @@ def index(
             "work": work,
             "progress": lambda done, of: update("reading headers", done, of),
             **_rule(source, label_rule),
+            **_pseudonyms(source, pseudonyms),
         }
         changes = _Changes(split=split, seed=seed, image_birads=image_birads)
         digest = _write(root.absolute(), source, out, options, changes)
@@ -127,6 +133,23 @@ def _rule(source: str, name: str) -> dict[str, str]:
         message = no_such("label rule", name, there_are or ("none but its own",))
         raise ManifestError(f"source '{source}': {message}")
     return {"label_rule": name}
+
+
+def _pseudonyms(source: str, key: Path | None) -> dict[str, Pseudonyms]:
+    """The pseudonyms as an option of the reader, where a key is named.
+
+    Raises:
+        ManifestError: The source has its ids from tables.
+        FourviewError: The file is no key.
+    """
+    if key is None:
+        return {}
+    if "pseudonyms" not in inspect.signature(find_source(source)).parameters:
+        raise ManifestError(
+            f"--pseudonyms: source '{source}' has its ids from tables, which name them as they are "
+            "named in its files; only dicom reads them from headers"
+        )
+    return {"pseudonyms": Pseudonyms.read(key)}
 
 
 def _known(options: dict[str, Any], function: Callable[..., object]) -> dict[str, Any]:

@@ -4,13 +4,16 @@ Results go to standard output, progress and errors to standard error. Exit codes
 failed, 2 usage, 3 bad data, 130 interrupted.
 """
 
+import errno
 import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
 from fourview import __version__
+from fourview.disk import is_full
 from fourview.errors import FourviewError
+from fourview.text import printable
 
 OK, FAILED, USAGE, BAD_DATA, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -48,6 +51,9 @@ for _name, _help in COMMANDS.items():
     app.command(_FUNCTIONS.get(_name, f"fourview.cli.{_name}:{_name}"), name=_name, help=_help)
 
 
+NO_ROOM = (
+    "no space left on the disk; free some and run the same command again, it goes on where it was"
+)
 _IN_THE_WAY = {
     NotADirectoryError: "a file where a folder is needed",
     FileExistsError: "a file where a folder is needed",
@@ -64,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             exit_on_error=False,
             print_error=False,
         )
+        sys.stdout.flush()  # a full disk behind `> file` is told here
     except CycloptsError as error:
         command = next((c for c in arguments or sys.argv[1:] if c in COMMANDS), "")
         _say(f"{error}; see: fourview {command + ' ' if command else ''}--help")
@@ -82,8 +89,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # `fourview list | head`
         sys.exit(OK)
+    except OSError as error:
+        _say(_about_disk(error))
+        sys.exit(BAD_DATA)
+    except Exception as error:
+        if not is_full(error):  # as polars and safetensors tell it
+            raise
+        _say(NO_ROOM)
+        sys.exit(BAD_DATA)
     sys.exit(code if isinstance(code, int) else OK)
 
 
+def _about_disk(error: OSError) -> str:
+    """What the system could not do, with the folder and what to do."""
+    if is_full(error):
+        return NO_ROOM
+    where = f"{error.filename}: " if error.filename else ""
+    what = (error.strerror or str(error)).lower()
+    todo = "name a folder that can be written" if error.errno == errno.EROFS else "see to that"
+    return f"{where}{what}; {todo} and run the same command again"
+
+
 def _say(text: str) -> None:
-    print(f"error: {' '.join(text.split())}", file=sys.stderr)
+    print(f"error: {printable(text)}", file=sys.stderr)

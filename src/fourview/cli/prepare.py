@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import Some
 from fourview.cli.progress import progress_bar
+from fourview.cli.say import say
 from fourview.jobs.executor import find_executor
 from fourview.manifest.manifest import read_manifest
 from fourview.preprocess.spec import pixel_spec
@@ -60,7 +61,7 @@ def prepare(
         return
     print(f"{summary.num_stored} images in {out}, {summary.num_new} of them new")
     for row in failed.head(SHOWN).iter_rows(named=True):
-        print(f"failed: {row['path']}: {row['detail']}")
+        say(f"failed: {row['path']}: {row['detail']}")
     if len(failed) and not retry_failed:
         print("failed files that were mended since are tried again with --retry-failed")
     if len(failed) > SHOWN:

@@ -10,6 +10,9 @@ from cyclopts import Parameter
 from fourview.cli.dicom import show as show_dicom
 from fourview.cli.kinds import Kinds
 from fourview.cli.modules import Modules, use_modules
+from fourview.cli.say import say
+from fourview.dicom.apart import start_decoder
+from fourview.dicom.pseudonyms import Pseudonyms
 from fourview.errors import ReportError
 from fourview.manifest.findings_file import read_findings
 from fourview.predict.engine import PLAIN, best_engine
@@ -33,6 +36,7 @@ def read(
     say: list[str] | None = None,
     dicom: Kinds = None,
     exact: bool = False,
+    pseudonyms: Path | None = None,
     module: Modules = (),
     json: bool = False,
 ) -> None:
@@ -55,11 +59,14 @@ def read(
             suspicious abnormality.
         dicom: Also write standard objects for archives and viewers to OUT/dicom: cad-sr, gsps, sc,
             sr1500, seg, with commas between them; default stands for the first three, all for all.
+        pseudonyms: File with a secret key of 16 bytes or more: ids are replaced by what it makes of
+            them, dates are shifted, and nothing else of the headers that could tell who is written.
         exact: Compute on the processor, even where there is a GPU.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the results as JSON, one exam a line.
     """
     use_modules(module)
+    start_decoder()  # while the model is loaded
     engine = PLAIN if exact else best_engine(many=False)
     reader = load_model(model or None, engine=engine)
     named = None if findings is None else Named(rows=read_findings(findings), source=findings.name)
@@ -76,6 +83,7 @@ def read(
         miss_rate=miss_rate,
         maps=shown,
         dicom=objects,
+        pseudonyms=None if pseudonyms is None else Pseudonyms.read(pseudonyms),
     ):
         num_exams += 1
         troubles += [done.dicom_trouble] if done.dicom_trouble else []
@@ -90,16 +98,16 @@ def read(
 
 
 def _show(done: Read) -> None:
-    print(f"exam {done.prediction.exam_id}")
+    say(f"exam {done.prediction.exam_id}")
     for breast in done.prediction.breasts:
         score = "not scored" if breast.score is None else f"{breast.score:.3f}"
         notes = f" ({'; '.join(breast.notes)})" if breast.notes else ""
-        print(f"  {breast.side}: {score}, {len(breast.findings)} regions{notes}")
+        say(f"  {breast.side}: {score}, {len(breast.findings)} regions{notes}")
         for finding in breast.findings:
             if finding.patches:
-                print(f"    {finding.finding_id} ({finding.source}): {finding.score:.3f}")
+                say(f"    {finding.finding_id} ({finding.source}): {finding.score:.3f}")
     for file in done.prediction.left_out:
-        print(f"  left out: {file.path}: {file.detail}")
+        say(f"  left out: {file.path}: {file.detail}")
     if done.dicom is not None:
         show_dicom(done.dicom, done.folder / "dicom", indent="  ")
-    print(f"  report: {done.folder / 'report.html'} (research use only)", flush=True)
+    say(f"  report: {done.folder / 'report.html'} (research use only)")

@@ -10,15 +10,16 @@ Halving: JPEG 2000 keeps every second sample of a smooth copy, at even positions
 """
 
 import io
-from collections.abc import Callable
 from typing import Any
 
 import imagecodecs
 import numpy as np
 from jaxtyping import Shaped
+from PIL import Image as Picture
 from PIL import ImageFile
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 
+from fourview.dicom.apart import decode_apart, limits_for
 from fourview.dicom.codestream import SOC, SOI, Codestream, read_codestream
 from fourview.errors import (
     DamagedPixelsError,
@@ -76,7 +77,7 @@ def decode(
     """
     if syntax == RLE:
         _require_affordable(size, MAX_COMPRESSED_PIXELS)
-        return _guarded(lambda: _rle(data, size, bytes_per_sample)), None
+        return _apart(data, syntax, size, bytes_per_sample), None
     stream = read_codestream(data)
     if stream.size != size:
         raise DamagedPixelsError(
@@ -92,7 +93,29 @@ def decode(
     halvings = halvings_for(size, at_least, stream.levels)
     most = MAX_JPEG_2000_PIXELS if syntax in JPEG_2000 | HTJ2K else MAX_COMPRESSED_PIXELS
     _require_affordable((size[0] >> halvings, size[1] >> halvings), most)
-    return _guarded(lambda: _decoded(data, syntax, stream, halvings)), stream
+    return _apart(data, syntax, size, halvings), stream
+
+
+def decode_picture_here(data: bytes, kind: str) -> Shaped[np.ndarray, "row col *channel"]:
+    """Decode a picture whose size was checked, in this process: only ``apart`` may call it.
+
+    Args:
+        data: The file.
+        kind: jpeg, jpeg2k, png or tiff; or, of what Pillow opens, grey or coloured.
+
+    Raises:
+        Exception: Whatever a codec raises; all of it means that the file is damaged.
+    """
+    if kind in ("grey", "coloured"):
+        with Picture.open(io.BytesIO(data)) as picture:
+            return np.asarray(picture if kind == "grey" else picture.convert("RGB"))
+    decode = {
+        "jpeg": imagecodecs.jpeg8_decode,
+        "jpeg2k": imagecodecs.jpeg2k_decode,
+        "png": imagecodecs.png_decode,
+        "tiff": imagecodecs.tiff_decode,
+    }[kind]
+    return np.asarray(decode(data))
 
 
 def halvings_for(size: Size, at_least: Size | None, levels: int) -> int:
@@ -150,17 +173,27 @@ def _require_affordable(size: Size, most: int) -> None:
         )
 
 
-def _guarded(run: Callable[[], Samples]) -> Samples:
-    """Codecs raise whatever they like; all of it means that the frame is damaged."""
-    try:
-        return run()
-    except MemoryError as error:
-        raise HostileFileError("the compressed frame needs more memory than there is") from error
-    except Exception as error:
-        word = str(error).strip().splitlines()[0:1] or [type(error).__name__]
-        raise DamagedPixelsError(
-            f"the compressed frame cannot be decoded ({word[0]}); fetch the file again"
-        ) from error
+def _apart(data: bytes, syntax: str, size: Size, detail: int) -> Samples:
+    limits = limits_for(size[0] * size[1])
+    return decode_apart(decode_here, data, syntax, *size, detail, limits=limits)
+
+
+def decode_here(data: bytes, syntax: str, rows: int, cols: int, detail: int) -> Samples:
+    """Decode a frame that was checked, in this process: only ``apart`` may call it.
+
+    Args:
+        data: The frame.
+        syntax: UID of its transfer syntax.
+        rows: As the header says.
+        cols: As the header says.
+        detail: Bytes of a sample for RLE; else how often the frame is halved.
+
+    Raises:
+        Exception: Whatever a codec raises; all of it means that the frame is damaged.
+    """
+    if syntax == RLE:
+        return _rle(data, (rows, cols), detail)
+    return _decoded(data, syntax, read_codestream(data), detail)
 
 
 def _decoded(data: bytes, syntax: str, stream: Codestream, halvings: int) -> Samples:

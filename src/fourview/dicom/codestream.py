@@ -7,6 +7,7 @@ References:
 import struct
 from dataclasses import dataclass
 
+from fourview.dicom.markers import require_grid, require_markers
 from fourview.errors import DamagedPixelsError, HostileFileError
 from fourview.geometry import Size
 
@@ -193,9 +194,11 @@ def _jpeg_2000(data: bytes) -> Codestream:
             f"the JPEG 2000 frame has {rows} x {cols} pixels in tiles of {tile_y} x {tile_x}, "
             f"sampled by {dy} x {dx}; need sizes above 0 and no subsampling"
         )
+    require_grid((x1, y1, x0, y0, tile_x, tile_y, tile_x0, tile_y0))
     tiles = -(-(x1 - tile_x0) // tile_x) * -(-(y1 - tile_y0) // tile_y)
     if tiles > MAX_TILES:
         raise HostileFileError(f"the JPEG 2000 frame has {tiles:,} tiles; refused")
+    require_markers(data, tiles=tiles)
     levels, reversible = _coding_style(data, (rows, cols), tiles)
     precision = (depth & 127) + 1
     return Codestream((rows, cols), components, precision, depth > 127, levels, reversible)

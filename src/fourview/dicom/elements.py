@@ -26,6 +26,7 @@ from fourview.errors import DamagedHeaderError, HostileFileError, NotDicomError
 MAX_DEPTH = 32  # sequences inside each other; structured reports, the deepest, stay below 20
 MAX_ELEMENTS = 200_000  # walked in one file; a tomosynthesis header has some 20,000
 MAX_VALUE = 1 << 20  # bytes of one wanted value; the largest, a VOI LUT, has 131,072
+MAX_INTEGER = 1 << 32  # of what is wanted here; an IS ends at 2**31 (PS3.5 6.2)
 WINDOW = 1 << 14  # bytes read at once
 UNDEFINED = 0xFFFFFFFF
 
@@ -132,7 +133,7 @@ class Elements:
         if vr in _NUMBERS:
             return tuple(float(value) for value in self._unpacked(vr, raw))
         try:
-            return tuple(float(part) for part in self.texts(tag) if part)
+            return tuple(_number(part) for part in self.texts(tag) if part)
         except ValueError:
             return self._repaired(tag)
 
@@ -149,13 +150,15 @@ class Elements:
         if vr == "xs":
             vr = "US"
         if vr in _NUMBERS and vr not in ("FL", "FD"):
-            return self._unpacked(vr, raw)
-        try:
-            return tuple(int(float(part)) for part in self.texts(tag) if part)
-        except OverflowError:
-            return ()
-        except ValueError:
-            return tuple(int(value) for value in self._repaired(tag) if math.isfinite(value))
+            values = self._unpacked(vr, raw)
+        else:
+            try:
+                values = tuple(int(_number(part)) for part in self.texts(tag) if part)
+            except OverflowError:
+                return ()
+            except ValueError:
+                values = tuple(int(value) for value in self._repaired(tag) if math.isfinite(value))
+        return values if all(abs(value) < MAX_INTEGER for value in values) else ()
 
     def integer(self, tag: int, *, signed: bool | None = None) -> int | None:
         """The first value of an integer element; None where absent or not an integer."""
@@ -188,6 +191,17 @@ class Elements:
         code = _NUMBERS[vr]
         count = len(raw) // struct.calcsize("=" + code)
         return struct.unpack_from(f"{'<' if self.little else '>'}{count}{code}", raw)
+
+
+def _number(text: str) -> float:
+    """A decimal or integer string; Python alone would take other scripts' digits and 1_000.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not text.isascii() or "_" in text:
+        raise ValueError(text)
+    return float(text)
 
 
 def walk(source: Source, start: int, *, explicit: bool, little: bool) -> Elements:

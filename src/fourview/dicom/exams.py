@@ -24,12 +24,14 @@ from fourview.dicom.archive import Root, unpacked
 from fourview.dicom.header import Header
 from fourview.dicom.identity import picture_key, shared_uid_note
 from fourview.dicom.image import read_image
+from fourview.dicom.pseudonyms import Pseudonyms
 from fourview.dicom.scan import left_out_for, scan
 from fourview.entities import SLOTS, Exam, Image, LeftOut
 from fourview.entities.preference import best_first
 from fourview.entities.reasons import Reason
 from fourview.errors import DicomError
 from fourview.geometry import Size
+from fourview.text import MOST_VALUE, printable
 
 Paths = Path | str | Iterable[Path | str]
 _PREFERENCE_SCHEMA: dict[str, Any] = {
@@ -50,6 +52,7 @@ def read_exams(
     at_least: Size | None = None,
     for_processing: bool = False,
     workers: int = 1,
+    pseudonyms: Pseudonyms | None = None,
 ) -> list[Exam]:
     """Read all exams among files and folders, pixels and all; no bad file stops it.
 
@@ -57,7 +60,13 @@ def read_exams(
     ``iter_exams``, or a manifest.
     """
     return list(
-        iter_exams(paths, at_least=at_least, for_processing=for_processing, workers=workers)
+        iter_exams(
+            paths,
+            at_least=at_least,
+            for_processing=for_processing,
+            workers=workers,
+            pseudonyms=pseudonyms,
+        )
     )
 
 
@@ -67,6 +76,7 @@ def iter_exams(
     at_least: Size | None = None,
     for_processing: bool = False,
     workers: int = 1,
+    pseudonyms: Pseudonyms | None = None,
 ) -> Iterator[Exam]:
     """Read exams one after the other; only the headers of all files are in memory.
 
@@ -75,6 +85,7 @@ def iter_exams(
         at_least: Rows and columns that are enough; see ``read_image``.
         for_processing: Whether to read raw detector values too.
         workers: Threads that decode.
+        pseudonyms: Replaces what tells whose the exams are; None keeps it. Paths stay.
 
     Yields:
         Exams by patient and exam id. Images stand by slot (R-CC, L-CC, R-MLO, L-MLO), then by
@@ -84,13 +95,17 @@ def iter_exams(
     named = [paths] if isinstance(paths, (str, Path)) else list(paths)
     with unpacked(map(Path, named)) as roots:
         whole = None if any(root.archive is not None for root in roots) else at_least
-        yield from _exams(roots, whole, for_processing=for_processing, workers=workers)
+        yield from _exams(roots, whole, for_processing, workers, pseudonyms)
 
 
 def _exams(
-    roots: Sequence[Root], at_least: Size | None, *, for_processing: bool, workers: int
+    roots: Sequence[Root],
+    at_least: Size | None,
+    for_processing: bool,
+    workers: int,
+    pseudonyms: Pseudonyms | None,
 ) -> Iterator[Exam]:
-    drafts, orphans = _drafts(roots, for_processing=for_processing)
+    drafts, orphans = _drafts(roots, for_processing, pseudonyms)
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for key in sorted(drafts):
             draft = drafts[key]
@@ -103,7 +118,10 @@ def _exams(
             ) -> Image | LeftOut:
                 try:
                     image = read_image(
-                        header.path, at_least=at_least, for_processing=for_processing
+                        header.path,
+                        at_least=at_least,
+                        for_processing=for_processing,
+                        pseudonyms=pseudonyms,
                     )
                     return replace(
                         image,
@@ -112,7 +130,8 @@ def _exams(
                         notes=_joined(image.notes, header.notes),
                     )
                 except DicomError as error:
-                    out = left_out_for(error, header.path, shown=shown[header.path])
+                    told = error if pseudonyms is None else pseudonyms.error(error)
+                    out = left_out_for(told, header.path, shown=shown[header.path])
                     return replace(out, image_id=header.image_id, file=header.path)
 
             results = list(pool.map(read, headers))
@@ -171,7 +190,7 @@ _Key = tuple[str, str]  # patient id, exam id
 
 
 def _drafts(
-    roots: Sequence[Root], *, for_processing: bool
+    roots: Sequence[Root], for_processing: bool, pseudonyms: Pseudonyms | None
 ) -> tuple[dict[_Key, _Draft], list[LeftOut]]:
     drafts: dict[_Key, _Draft] = {}
     folders: dict[Path, set[_Key]] = {}
@@ -180,7 +199,7 @@ def _drafts(
     for root in roots:
         is_folder = root.path.is_dir()
         unread += [(root.path / out.path, out) for out in root.left_out]
-        for found in scan(root.path, for_processing=for_processing):
+        for found in scan(root.path, for_processing=for_processing, pseudonyms=pseudonyms):
             full = root.path / found.path if is_folder else root.path
             shown = root.shown(found.path) if is_folder else str(root.path)
             if isinstance(found, LeftOut):
@@ -261,7 +280,8 @@ def _tell_shared_studies(drafts: dict[_Key, _Draft]) -> None:
         patients.setdefault(exam_id, []).append(patient_id)
     for (_, exam_id), draft in drafts.items():
         if len(patients[exam_id]) > 1:
+            named = printable(", ".join(patients[exam_id]), MOST_VALUE)
             draft.notes.append(
-                f"the study has {len(patients[exam_id])} patient ids "
-                f"({', '.join(patients[exam_id])}); it was split by patient"
+                f"the study has {len(patients[exam_id])} patient ids ({named}); it was split by "
+                "patient"
             )

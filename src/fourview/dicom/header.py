@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import digits
 
 from fourview.dicom import tags
 from fourview.dicom.codes import MG_PRESENTATION, SECONDARY_CAPTURE
@@ -19,6 +20,7 @@ from fourview.dicom.words import shown
 from fourview.entities import Side, View
 from fourview.entities.reasons import Reason
 from fourview.errors import DamagedHeaderError, DicomError
+from fourview.text import MOST_VALUE, printable
 
 _METADATA = tuple(
     {
@@ -177,9 +179,11 @@ def header_of(file: OpenFile, path: str, *, for_processing: bool = False) -> Hea
         is_for_presentation=not facts.is_for_processing,
         transfer_syntax=file.transfer_syntax,
         left_out=reason,
-        detail=detail,
+        detail=printable(detail, MOST_VALUE),
         metadata=_metadata(elements),
-        notes=(*notes, *view.notes, *elements.oddities),
+        notes=tuple(
+            printable(note, MOST_VALUE) for note in (*notes, *view.notes, *elements.oddities)
+        ),
     )
 
 
@@ -327,12 +331,12 @@ def _acquired(elements: Elements) -> str:
         day = elements.text(date)
         if not moment and day:
             moment = day + (elements.text(time) or "")
-    return "".join(c for c in moment.split(".")[0] if c.isdigit())
+    return "".join(c for c in moment.split(".")[0][:MOST_VALUE] if c in digits)[:14]
 
 
 def _metadata(elements: Elements) -> dict[str, str]:
     present = ((word, elements.texts(tag)) for word, tag in _METADATA if tag in elements.values)
-    found = {word: "\\".join(parts) for word, parts in present if parts}
+    found = {word: printable("\\".join(parts), MOST_VALUE) for word, parts in present if parts}
     for word in _NUMBERS & found.keys():
         if "," in found[word] and (values := read_decimal(found[word])) is not None:
             found[word] = "\\".join(f"{value:g}" for value in values)
@@ -340,4 +344,4 @@ def _metadata(elements: Elements) -> dict[str, str]:
 
 
 def _is_uid(text: str) -> bool:
-    return len(text) <= 64 and all(part.isdigit() for part in text.split("."))
+    return len(text) <= 64 and all(part.isascii() and part.isdigit() for part in text.split("."))

@@ -11,6 +11,7 @@ from fourview.dicom.modality import find_padding, read_format, read_rescale, to_
 from fourview.dicom.orientation import read_turn
 from fourview.dicom.part10 import OpenFile, open_dicom
 from fourview.dicom.polarity import is_bright_dense
+from fourview.dicom.pseudonyms import Pseudonyms
 from fourview.dicom.stored import read_stored
 from fourview.dicom.voi import read_voi
 from fourview.entities import Image, View
@@ -21,6 +22,7 @@ from fourview.errors import (
     UnsupportedImageError,
 )
 from fourview.geometry import Size
+from fourview.text import MOST_VALUE, printable
 
 # Reasons to leave a file out that concern its view; naming the view from outside lifts them.
 _VIEW_REASONS = frozenset((Reason.VIEW, Reason.MODALITY))
@@ -32,6 +34,7 @@ def read_image(
     at_least: Size | None = None,
     for_processing: bool = False,
     view: View | None = None,
+    pseudonyms: Pseudonyms | None = None,
 ) -> Image:
     """Read one mammogram at full depth.
 
@@ -43,6 +46,7 @@ def read_image(
         for_processing: Whether to read raw detector values (For Processing).
         view: Side and view from a data set's table, for files that do not tell; a header that
             says otherwise becomes a note.
+        pseudonyms: Replaces what tells whose the image is; None keeps it.
 
     Returns:
         The image; ``stored_size`` and ``spacing_mm`` are the file's own at any resolution.
@@ -57,7 +61,9 @@ def read_image(
     try:
         with open_dicom(path) as file:
             header = header_of(file, str(path), for_processing=for_processing)
-            return _image(file, header, view, at_least)
+            if pseudonyms is None:
+                return _image(file, header, view, at_least)
+            return pseudonyms.image(_image(file, pseudonyms.header(header), view, at_least))
     except MemoryError as error:
         raise HostileFileError(f"{path}: reading it needs more memory than there is") from error
     except DicomError as error:
@@ -101,7 +107,7 @@ def _image(file: OpenFile, header: Header, view: View | None, at_least: Size | N
         turn=turn,
         path=header.path,
         metadata={**header.metadata, **{word: text for word, text in facts.items() if text}},
-        notes=tuple(notes),
+        notes=tuple(printable(note, MOST_VALUE) for note in notes),
     )
 
 

@@ -4,7 +4,6 @@ References:
     DICOM PS3.3 C.7.6.3.1 (pixel description), C.7.5.1.1.2 (padding), C.11.1 (modality LUT).
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,8 @@ from fourview.geometry import Size
 MAX_SIDE = 30_000  # rows or columns: a film of 30 x 40 cm at 13 micrometres
 MOST_PADDING = 0.985  # of an image: the smallest breast is 1 % of it, and has a surrounding
 MAX_PIXELS = 128_000_000  # of an image; as 32-bit numbers that is half a gigabyte
+
+MAX_SLOPE, MAX_INTERCEPT = 1e9, 1e12  # mammograms have 1 and 0; more is lost in 32-bit numbers
 
 Pixels = Shaped[np.ndarray, "row col"]
 
@@ -222,10 +223,10 @@ def read_rescale(elements: Elements, pixel_format: PixelFormat, notes: list[str]
             slope, intercept = _line(item)
     slope = 1.0 if slope is None else slope
     intercept = 0.0 if intercept is None else intercept
-    if slope == 0 or not (math.isfinite(slope) and math.isfinite(intercept)):
+    if not (1 / MAX_SLOPE <= abs(slope) <= MAX_SLOPE and abs(intercept) <= MAX_INTERCEPT):
         raise UnsupportedImageError(
-            f"Rescale Slope is {slope:g} and Rescale Intercept {intercept:g}, need numbers and a "
-            "slope other than 0; correct the header"
+            f"Rescale Slope is {slope:g} and Rescale Intercept {intercept:g}, need numbers up to "
+            f"{MAX_SLOPE:g} and {MAX_INTERCEPT:g}, and a slope other than 0; correct the header"
         )
     return Rescale(slope=slope, intercept=intercept)
 

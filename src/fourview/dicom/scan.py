@@ -13,17 +13,20 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 from fourview.dicom.header import Header, header_of
 from fourview.dicom.part10 import open_dicom
+from fourview.dicom.pseudonyms import Pseudonyms
 from fourview.entities import LeftOut
 from fourview.entities.reasons import Reason, reason_of
 from fourview.errors import (
     DicomError,
 )
+from fourview.text import printable
 
 CHUNK_LEAST, CHUNK_MEAN, CHUNK_MOST = 64, 256, 512  # files; enough to hide what passing them costs
 MAX_FOLDERS_DEEP = 64  # folders inside each other
@@ -52,6 +55,7 @@ def scan(
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
     for_processing: bool = False,
+    pseudonyms: Pseudonyms | None = None,
 ) -> Iterator[Header | LeftOut]:
     """Read the headers of all files below a folder, or of one file.
 
@@ -60,13 +64,15 @@ def scan(
         workers: Processes; 1 stays in this one.
         progress: Called with the number of files that are done, now and then.
         for_processing: Whether images For Processing count as mammograms to read.
+        pseudonyms: Replaces what tells whose the files are; None keeps it.
 
     Yields:
         A ``Header`` for what is DICOM, also where it is no mammogram to read (``left_out`` says
         why); a ``LeftOut`` for what cannot be read at all.
     """
     done = 0
-    for results in _mapped(chunks_below(root), str(root), workers, for_processing):
+    read = partial(read_chunk, base=str(root), for_processing=for_processing, pseudonyms=pseudonyms)
+    for results in _mapped(chunks_below(root), read, workers):
         yield from results
         done += len(results)
         if progress is not None:
@@ -105,7 +111,11 @@ def chunks_below(root: Path | str, *, skip: Iterable[Path] = ()) -> Iterator[tup
 
 
 def read_chunk(
-    chunk: Sequence[Found], base: str, *, for_processing: bool = False
+    chunk: Sequence[Found],
+    base: str,
+    *,
+    for_processing: bool = False,
+    pseudonyms: Pseudonyms | None = None,
 ) -> list[Header | LeftOut]:
     """One result for each of the files below ``base``, in their order; none of them raises."""
     results: list[Header | LeftOut] = []
@@ -117,9 +127,11 @@ def read_chunk(
         shown = item.path or Path(base).name
         try:
             with open_dicom(full) as file:
-                results.append(header_of(file, shown, for_processing=for_processing))
+                header = header_of(file, shown, for_processing=for_processing)
+            results.append(header if pseudonyms is None else pseudonyms.header(header))
         except DicomError as error:
-            results.append(left_out_for(error, full, shown=shown))
+            told = error if pseudonyms is None else pseudonyms.error(error)
+            results.append(left_out_for(told, full, shown=shown))
     return results
 
 
@@ -128,7 +140,7 @@ def left_out_for(error: DicomError, path: str, *, shown: str | None = None) -> L
     return LeftOut(
         path=path if shown is None else shown,
         reason=reason_of(error),
-        detail=str(error).removeprefix(f"{path}: "),
+        detail=str(error).removeprefix(f"{printable(path)}: "),
     )
 
 
@@ -178,19 +190,21 @@ def _ends_chunk(path: str) -> bool:
 
 
 def _mapped(
-    chunks: Iterator[tuple[Found, ...]], base: str, workers: int, for_processing: bool
+    chunks: Iterator[tuple[Found, ...]],
+    read: Callable[[Sequence[Found]], list[Header | LeftOut]],
+    workers: int,
 ) -> Iterator[list[Header | LeftOut]]:
     """Headers chunk by chunk, in order; a few chunks per worker are under way at a time."""
     if workers <= 1:
         for chunk in chunks:
-            yield read_chunk(chunk, base, for_processing=for_processing)
+            yield read(chunk)
         return
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         waiting: deque[Future[list[Header | LeftOut]]] = deque()
         for chunk in chunks:
-            waiting.append(pool.submit(read_chunk, chunk, base, for_processing=for_processing))
+            waiting.append(pool.submit(read, chunk))
             if len(waiting) > 3 * workers:
                 yield waiting.popleft().result()
         while waiting:

@@ -12,6 +12,10 @@ from fourview.disk import write_text
 from fourview.errors import EvaluationError
 from fourview.evaluate.auc import counts_above
 from fourview.evaluate.ranks import ROUNDING
+from fourview.json_file import read_json_object
+
+MOST = 1e300  # no threshold is so large; neither infinity nor NaN is smaller
+MAX_BYTES = 1 << 20  # of a file of thresholds; ours have 500
 
 
 def choose_threshold(
@@ -73,17 +77,23 @@ def write_thresholds(
     write_text(path, json.dumps(data, indent=2, sort_keys=True) + "\n")
 
 
-def read_thresholds(path: Path) -> tuple[dict[str, float], dict[str, str]]:
+def read_thresholds(
+    path: Path, *, of_model: bool = False
+) -> tuple[dict[str, float], dict[str, str]]:
     """Read thresholds by name, and what is known of the table they were chosen on.
 
     A plain object of names and numbers is read too. A file that was written without any, since the
     validation part had one class only, gives none.
 
+    Args:
+        path: The file.
+        of_model: It stands beside weights, whose scores are from 0 to 1.
+
     Raises:
         EvaluationError: The file is no such JSON.
     """
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data: Any = read_json_object(path, max_bytes=MAX_BYTES)
     except (OSError, ValueError) as error:
         raise EvaluationError(f"{path}: cannot be read as JSON ({error})") from None
     about: Any = {}
@@ -95,6 +105,10 @@ def read_thresholds(path: Path) -> tuple[dict[str, float], dict[str, str]]:
         raise EvaluationError(
             f'{path}: holds no thresholds; need {{"thresholds": {{"sensitivity-0.90": 0.13}}}}'
         )
+    outside = [k for k, v in data.items() if of_model and not 0 < v <= 1]
+    if outside or not isinstance(about, dict):
+        found = f"{outside[0]} is {data[outside[0]]}" if outside else "'chosen_on' is no object"
+        raise EvaluationError(f"{path}: {found}; a threshold of a model's score is above 0 up to 1")
     return {k: float(v) for k, v in data.items()}, {str(k): str(v) for k, v in about.items()}
 
 
@@ -114,4 +128,6 @@ def read_region_thresholds(path: Path) -> dict[str, float]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not np.isnan(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -MOST < value < MOST

@@ -16,6 +16,8 @@ import polars as pl
 from fourview.disk import whole
 from fourview.entities import PREDICTIONS_SCHEMA
 from fourview.errors import EvaluationError, ManifestError
+from fourview.fingerprint import digest_of_texts
+from fourview.manifest.content_hash import table_digest
 from fourview.manifest.table_text import read_text_table
 
 UNITS = ("image", "breast", "exam", "finding", "region")
@@ -31,6 +33,7 @@ BOX = ("x0", "y0", "x1", "y1")
 TEXT_ENDINGS = (".csv", ".tsv", ".txt")
 FILE_COLUMNS = ("file", "filename", "file_name", "path", "file_path", "filepath", "image")
 _EXTRAS = {"label": pl.Float64, "row": pl.UInt32}
+_DIGESTS = ("digest", "digest_again")  # twice, so that a damaged name is no missing one
 _SHOWN = 3  # rows named in an error; the count says how many more there are
 
 
@@ -69,7 +72,8 @@ def read_predictions(path: Path | str) -> tuple[pl.DataFrame, dict[str, str]]:
     if {"image_index", "malignant_pred"} <= columns:
         return _from_metarepo_images(raw, path), metadata | {"format": "metarepo image"}
     if "score" in columns and columns & {"image_id", "exam_id", "finding_id"}:
-        return completed(raw, where=str(path)), metadata | {"format": "fourview"}
+        table = completed(raw, where=str(path))
+        return table, _checked(table, metadata, path) | {"format": "fourview"}
     raise EvaluationError(
         f"{path}: columns {', '.join(raw.columns)} are no predictions; need 'score'"
         " with 'image_id', 'exam_id' and 'side', or 'finding_id'; or the meta-repository's"
@@ -89,12 +93,32 @@ def _with_names(raw: pl.DataFrame) -> pl.DataFrame:
 def write_predictions(frame: pl.DataFrame, path: Path | str, metadata: Mapping[str, str]) -> None:
     """Write a predictions table as Parquet, whole or not at all.
 
+    Its metadata get a digest of the table and of themselves, which ``read_predictions`` checks.
+
     Raises:
         EvaluationError: A column is missing or has a type that cannot be a prediction's.
     """
     path, table = Path(path), completed(frame, where=str(path))
+    checked = {**metadata, **dict.fromkeys(_DIGESTS, _digest(table, metadata))}
     with whole(path) as draft:
-        table.write_parquet(draft, metadata=dict(metadata))
+        table.write_parquet(draft, metadata=checked)
+
+
+def _checked(table: pl.DataFrame, metadata: Mapping[str, str], path: Path) -> dict[str, str]:
+    """The metadata without their digest, which must be right where there is one."""
+    rest = {key: value for key, value in metadata.items() if key not in _DIGESTS}
+    found = {metadata.get(key) for key in _DIGESTS}
+    if found not in ({None}, {_digest(table, rest)}):
+        raise EvaluationError(
+            f"{path}: damaged: the scores or what is said of them changed after they were written; "
+            "predict again, or write a CSV if you changed them on purpose"
+        )
+    return rest
+
+
+def _digest(table: pl.DataFrame, metadata: Mapping[str, str]) -> str:
+    said = (text for pair in sorted(metadata.items()) for text in pair)
+    return digest_of_texts([table_digest(table), *said])
 
 
 def completed(frame: pl.DataFrame, *, where: str = "predictions") -> pl.DataFrame:

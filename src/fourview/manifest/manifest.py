@@ -27,6 +27,7 @@ from fourview.entities import (
 from fourview.entities.labels import with_labels
 from fourview.errors import ManifestError
 from fourview.fingerprint import digest_of_texts
+from fourview.json_file import read_json_object
 from fourview.manifest.content_hash import table_digest
 from fourview.manifest.rules import faults
 
@@ -266,14 +267,14 @@ def read_description(path: Path) -> dict[str, Any]:
         ManifestError: There is none, or it is not what this version reads.
     """
     try:
-        about = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
+        about = read_json_object(path / DESCRIPTION)
     except FileNotFoundError:
         raise ManifestError(f"{path}: no {DESCRIPTION}; make it with 'fourview index'") from None
     except ValueError as error:
         raise ManifestError(f"{path / DESCRIPTION}: is no JSON ({error}); index again") from None
     needed = {"schema_version", "source", "root", "terms", "label_rules", "hash"}
     needed |= {"may_release_weights", "rows"}
-    missing = needed - set(about) if isinstance(about, dict) else needed
+    missing = needed - set(about)
     if missing:
         raise ManifestError(f"{path / DESCRIPTION}: lacks {', '.join(sorted(missing))}")
     if about["schema_version"] != SCHEMA_VERSION:

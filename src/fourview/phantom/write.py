@@ -18,6 +18,7 @@ from typing import Any
 
 from fourview.disk import write_bytes, write_table
 from fourview.errors import PhantomError
+from fourview.json_file import read_json_object
 from fourview.phantom.encode import syntax_of
 from fourview.phantom.exam import make_exam
 from fourview.phantom.preset import Preset, preset_of
@@ -157,7 +158,10 @@ def _claim_folder(run: _Run) -> None:
     """Make the folder, or see that it holds exams of the same settings."""
     path = run.out / "phantom.json"
     if path.exists():
-        found = json.loads(path.read_text())
+        try:
+            found = read_json_object(path)
+        except ValueError as error:
+            raise PhantomError(f"{path}: damaged ({error}); name another folder") from error
         other = [k for k, v in run.settings().items() if found.get(k) != v]
         if other:
             raise PhantomError(

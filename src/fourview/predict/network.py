@@ -297,4 +297,5 @@ def points_of(folder: Path) -> Points:
     path = operating_points_of(folder)
     if path is None:
         return Points()
-    return Points(scores=read_thresholds(path)[0], regions=read_region_thresholds(path))
+    scores = read_thresholds(path, of_model=True)[0]
+    return Points(scores=scores, regions=read_region_thresholds(path))

@@ -7,6 +7,7 @@ from typing import Any
 
 from fourview.dicom.archive import unpacked
 from fourview.dicom.exams import iter_exams
+from fourview.dicom.pseudonyms import Pseudonyms
 from fourview.entities import Exam, ExamPrediction, LeftOut
 from fourview.errors import CheckpointError, ExamError, ReportError
 from fourview.geometry import Size
@@ -71,6 +72,7 @@ def read_studies(
     miss_rate: float | None = None,
     maps: Sequence[LanguageMaps] = (),
     dicom: DicomOptions | None = None,
+    pseudonyms: Pseudonyms | None = None,
 ) -> Iterator[Read]:
     """Read every exam among files and folders, and write its report when it is done.
 
@@ -87,6 +89,7 @@ def read_studies(
             one of the rates that the run has thresholds for.
         maps: Language-image models whose heatmaps are added.
         dicom: Standard objects to write beside each report, in a folder ``dicom``.
+        pseudonyms: Replaces what tells whose the exams are, in everything that is written.
 
     Raises:
         CheckpointError: Findings are named and no model scores findings, or it has no threshold
@@ -97,10 +100,10 @@ def read_studies(
     with unpacked(paths) as roots:
         enough = _enough([reader.enough, *(m.model.spec.enough for m in maps)])
         aside = tuple(out for root in roots for out in root.left_out)
-        exams = iter_exams([root.path for root in roots], at_least=enough)
+        exams = iter_exams([root.path for root in roots], at_least=enough, pseudonyms=pseudonyms)
 
         def read(exam: Exam, folder: Path) -> Read:
-            return _read(exam, reader, folder, options, named, maps, dicom)
+            return _read(exam, reader, folder, options, named, maps, dicom, pseudonyms)
 
         yield from _reports(exams, aside, read, out, created)
 
@@ -165,6 +168,7 @@ def _read(
     named: Named | None,
     maps: Sequence[LanguageMaps],
     dicom: DicomOptions | None,
+    pseudonyms: Pseudonyms | None,
 ) -> Read:
     findings = () if named is None else findings_of(exam, named.rows, source=named.source)
     prediction = reader.predict(exam, findings)
@@ -173,6 +177,9 @@ def _read(
         prediction = replace(prediction, notes=(*prediction.notes, note))
     for each in maps:
         prediction = each.add(exam, prediction)
+    if pseudonyms is not None:
+        left_out = tuple(map(pseudonyms.left_out, prediction.left_out))
+        prediction = replace(prediction, left_out=left_out)
     write_exam_report(prediction, exam.images, folder, options=options)
     if dicom is None:
         return Read(prediction=prediction, folder=folder)

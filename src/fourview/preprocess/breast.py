@@ -7,6 +7,7 @@ How:     on a copy of about 450 pixels: frames along the edges are peeled off; O
          what hangs on by a thread; the largest component that reaches a side is the breast.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +55,15 @@ def find_breast(image: Image) -> Breast:
     Raises:
         NoBreastError: The image is blank, or nothing in it is large enough to be a breast.
     """
+    if image.pixels.size == 0:
+        rows, cols = image.pixels.shape
+        raise PixelError(f"{image.image_id}: {rows} x {cols} pixels, need some; exclude it")
     small = _small_copy(image)
     low, high = float(small.min()), float(small.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise PixelError(
+            f"{image.image_id}: not all pixels are numbers ({low} to {high}); exclude it"
+        )
     if not high > low:
         value = image.pixels.flat[0]
         raise NoBreastError(f"{image.image_id}: all pixels are {value}, need a breast; exclude it")

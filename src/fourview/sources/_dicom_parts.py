@@ -18,6 +18,7 @@ import polars as pl
 
 from fourview import __version__
 from fourview.dicom.header import Header
+from fourview.dicom.pseudonyms import Pseudonyms
 from fourview.dicom.scan import Found, chunks_below, read_chunk
 from fourview.disk import whole
 from fourview.entities import IMAGES_SCHEMA, LeftOut
@@ -62,6 +63,7 @@ def write_parts(
     *,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    pseudonyms: Pseudonyms | None = None,
 ) -> list[Path]:
     """Write the parts of all files below a folder that are not there yet.
 
@@ -70,6 +72,7 @@ def write_parts(
         folder: The work folder, which exists; it is no part of what is read.
         executor: Where headers are read; None is this process.
         progress: Called with the number of files done, and of how many once that is known.
+        pseudonyms: Replaces what tells whose the files are; None keeps it.
 
     Returns:
         The parts, those that were there among them, in the order of the files. Their columns are
@@ -78,7 +81,7 @@ def write_parts(
     Raises:
         OSError: The work folder's disk is full.
     """
-    scan = _Scan(root, folder, progress or (lambda _done, _of: None))
+    scan = _Scan(root, folder, progress or (lambda _done, _of: None), pseudonyms)
     lost = scan.write(scan.missing(), executor, CHUNK_TIMEOUT_S)
     for single, why in scan.write(scan.singles([chunk for chunk, _ in lost]), executor):
         scan.leave_out(single, why)
@@ -89,7 +92,10 @@ def write_parts(
 class _Scan:
     """The state of one ``write_parts``."""
 
-    def __init__(self, root: Path, folder: Path, progress: Progress) -> None:
+    def __init__(
+        self, root: Path, folder: Path, progress: Progress, pseudonyms: Pseudonyms | None
+    ) -> None:
+        self.pseudonyms = pseudonyms
         self.root = root
         self.folder = folder
         self.progress = progress
@@ -120,7 +126,12 @@ class _Scan:
         timeout_s: float = FILE_TIMEOUT_S,
     ) -> list[tuple[_Chunk, Lost]]:
         """Write a part for each chunk; those that could not be written."""
-        task = partial(_write_part, base=str(self.root), folder=str(self.folder))
+        task = partial(
+            _write_part,
+            base=str(self.root),
+            folder=str(self.folder),
+            pseudonyms=self.pseudonyms,
+        )
         outcomes: Iterator[tuple[_Chunk, int | Lost]]
         if executor is None:
             outcomes = ((chunk, task(chunk)) for chunk in chunks)
@@ -144,7 +155,8 @@ class _Scan:
         self._tell(1)
 
     def _chunk(self, files: tuple[Found, ...]) -> _Chunk:
-        about = repr((__version__, str(self.root.absolute()), files))
+        whose = "" if self.pseudonyms is None else self.pseudonyms.name("key", "")
+        about = repr((__version__, str(self.root.absolute()), files, whose))
         return _Chunk(digest_of_text(about)[:32] + ".parquet", files)
 
     def _tell(self, count: int) -> None:
@@ -152,7 +164,9 @@ class _Scan:
         self.progress(self.done, None)
 
 
-def _write_part(chunk: _Chunk, *, base: str, folder: str) -> int:
+def _write_part(
+    chunk: _Chunk, *, base: str, folder: str, pseudonyms: Pseudonyms | None = None
+) -> int:
     """In a worker: read the files of a chunk and write their rows; how many there are.
 
     A full disk is told apart from what a file may do to its worker, and ends the run.
@@ -160,7 +174,7 @@ def _write_part(chunk: _Chunk, *, base: str, folder: str) -> int:
     files = tuple(map(_nameable, chunk.files))
     rows = [
         _unreadable(found) if isinstance(found, LeftOut) else _row(found)
-        for found in read_chunk(files, base)
+        for found in read_chunk(files, base, pseudonyms=pseudonyms)
     ]
     try:
         _write(Path(folder) / chunk.part, rows)

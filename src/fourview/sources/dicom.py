@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fourview.dicom.pseudonyms import Pseudonyms
 from fourview.disk import named_if_full
 from fourview.entities import Manifest
 from fourview.errors import ManifestError
@@ -37,6 +38,7 @@ def read_dicom(
     executor: Executor | None = None,
     work: Path | None = None,
     progress: Progress | None = None,
+    pseudonyms: Pseudonyms | None = None,
 ) -> Manifest:
     """Turn the headers of all files below a folder into a manifest.
 
@@ -48,6 +50,7 @@ def read_dicom(
         executor: Where headers are read; None is ``workers`` processes of this machine.
         work: As for ``write_dicom``.
         progress: As for ``write_dicom``.
+        pseudonyms: As for ``write_dicom``.
 
     Returns:
         Images with their views and reasons; every label is unknown. A study with several patient
@@ -61,7 +64,9 @@ def read_dicom(
         executor = LocalExecutor(workers)
     with tempfile.TemporaryDirectory(prefix="fourview-index-") as folder:
         out = Path(folder) / "manifest"
-        write_dicom(root, out, executor=executor, work=work, progress=progress)
+        write_dicom(
+            root, out, executor=executor, work=work, progress=progress, pseudonyms=pseudonyms
+        )
         return read_manifest(out)
 
 
@@ -72,6 +77,7 @@ def write_dicom(
     executor: Executor | None = None,
     work: Path | None = None,
     progress: Progress | None = None,
+    pseudonyms: Pseudonyms | None = None,
 ) -> str:
     """Write the manifest of all files below a folder, in memory that does not grow with it.
 
@@ -84,6 +90,7 @@ def write_dicom(
             the caller to remove; None is a temporary one.
         progress: Called with the number of files done, and how many there are: None until all
             are known.
+        pseudonyms: Replaces what tells whose the files are; None keeps it.
 
     Returns:
         The manifest's hash.
@@ -95,7 +102,9 @@ def write_dicom(
     if not root.is_dir():
         raise ManifestError(f"{root}: is no folder; name the one that holds the DICOM files")
     with _work_folder(work) as folder, named_if_full(out.parent):
-        parts = write_parts(root, folder, executor=executor, progress=progress)
+        parts = write_parts(
+            root, folder, executor=executor, progress=progress, pseudonyms=pseudonyms
+        )
         if not parts:
             raise ManifestError(
                 f"{root}: holds no files; name the folder that holds the DICOM files"

@@ -1,4 +1,7 @@
-"""A list of what is done that survives a crash: one JSON line an entry, only ever added to."""
+"""A list of what is done that survives a crash: one line an entry, only ever added to.
+
+Line: the CRC-32C of the rest in eight hexadecimal digits, a space, and the entry as JSON.
+"""
 
 import json
 import os
@@ -8,13 +11,15 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
+
 from fourview.disk import is_full
 
 SYNC_EVERY_S = 1.0  # what a power cut may cost; a killed process costs nothing
 
 
 class Journal:
-    """Append entries, read them back; a line that a crash cut off is as if never written.
+    """Append entries, read them back; a line that a crash or a disk damaged was never written.
 
     Use as a context manager while adding.
     """
@@ -26,18 +31,14 @@ class Journal:
         self._torn = False  # the last line may have been cut off
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """The entries that were written whole, oldest first."""
+        """The entries that are whole, oldest first."""
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
             for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                try:
-                    entry = json.loads(line)
-                except ValueError:  # half a line, and a later run's line after it
-                    continue
-                yield entry
+                entry = line[9:-1]
+                if line[:9] == _checksum(entry):  # else half a line, or a bit that turned
+                    yield json.loads(entry)
 
     def add(self, entry: dict[str, Any]) -> None:
         """Write an entry out of this process; to the disk once a second.
@@ -47,7 +48,8 @@ class Journal:
         """
         if self._file is None:
             raise RuntimeError("use the journal in a `with` block to add to it")
-        data = memoryview(b"\n" * self._torn + json.dumps(entry).encode() + b"\n")
+        text = json.dumps(entry).encode()
+        data = memoryview(b"\n" * self._torn + _checksum(text) + text + b"\n")
         self._torn = True
         try:
             while data:
@@ -69,3 +71,7 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _checksum(entry: bytes) -> bytes:
+    return b"%08x " % google_crc32c.value(entry)

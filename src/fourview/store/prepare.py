@@ -3,6 +3,8 @@
 Crash:   a worker writes an image's shard beside the array and renames it, then the parent adds a
          line to a journal. Whatever is killed when: a rerun keeps what the journal names, does
          the rest, and the store's files are those of a run that nothing disturbed.
+Damage:  what an earlier run stored is read and compared with its checksum; what differs is made
+         again, in a finished store too. That takes the time of reading the files once.
 Failure: a file that cannot be read, hangs its decoder or takes its worker down costs one image; it
          is listed in ``failed.parquet``. What may pass (time, memory, disk) is tried again by the
          next run, what will not (the file) only when asked for.
@@ -28,6 +30,7 @@ from fourview.disk import named_if_full, reserved, whole, write_table, write_tex
 from fourview.entities import Image, Manifest, ProcessedImage
 from fourview.entities.reasons import MAY_PASS, Reason, reason_of
 from fourview.errors import DiskFullError, FourviewError, StoreError
+from fourview.fingerprint import digest_of_file
 from fourview.jobs.executor import Executor, LocalExecutor
 from fourview.jobs.workers import Lost
 from fourview.manifest.content_hash import table_digest
@@ -36,17 +39,19 @@ from fourview.preprocess.pipeline import to_pixel_levels
 from fourview.preprocess.spec import PixelSpec
 from fourview.store.journal import Journal
 from fourview.store.read_image import ReadImage, read_listed_image, read_processed
-from fourview.store.shard import Tiling, encode_shard
+from fourview.store.shard import Tiling, checksum_of, encode_shard, is_whole
 from fourview.store.store import (
     DESCRIPTION,
     FAILED,
     FAILED_SCHEMA,
     IMAGES,
+    METADATA,
     PIXELS,
     STORED_SCHEMA,
     Description,
     array_metadata,
     canvas_of,
+    has_table,
     shard_path,
 )
 
@@ -100,8 +105,8 @@ def prepare(
 ) -> PrepareSummary:
     """Process every image of a manifest that is not left out, and write them as a store.
 
-    Calling it again on the same folder goes on where the last run was stopped; on a finished
-    store it does nothing. The result does not depend on ``workers`` or ``executor``.
+    Calling it again on the same folder goes on where the last run was stopped; of a finished
+    store it repairs what is damaged. The result does not depend on ``workers`` or ``executor``.
 
     Args:
         manifest: Which images there are; its ``root`` says where.
@@ -132,6 +137,8 @@ def prepare(
         num_new = 0
         room = TABLE_BYTES + TABLE_BYTES_PER_IMAGE * about.num_images
         with reserved(out / RESERVE, room), journal:
+            for entry in done.values() if len(done) < about.num_images else ():
+                journal.add(entry)  # the tables are replaced one after the other
             for job, outcome in run(task, todo, timeout_s=image_timeout_s):
                 entry = _entry(job, outcome)
                 journal.add(entry)
@@ -174,16 +181,29 @@ def _locked(out: Path) -> Iterator[None]:
 
 def _begin(out: Path, about: Description) -> None:
     """Check that the folder is ours or empty, and write what the array is."""
+    metadata, array = out / PIXELS / METADATA, array_metadata(about.num_images, about.canvas)
     if (out / DESCRIPTION).exists():
         _require_same(out, Description.read(out), about)
-    elif [p for p in out.iterdir() if p.name != LOCK]:
+    elif not _is_beginning(out):
         raise StoreError(f"{out}: not empty and no store; name an empty or new folder")
-    else:
-        (out / PIXELS).mkdir()
-        write_text(out / PIXELS / "zarr.json", array_metadata(about.num_images, about.canvas))
+    (out / PIXELS).mkdir(exist_ok=True)
+    if not metadata.exists() or metadata.read_bytes() != array.encode():
+        write_text(metadata, array)
+    if not (out / DESCRIPTION).exists():
         write_text(out / DESCRIPTION, about.to_json())
     shutil.rmtree(out / PARTIAL, ignore_errors=True)
     (out / PARTIAL).mkdir()
+
+
+def _is_beginning(out: Path) -> bool:
+    """Whether a folder is empty, or what a full disk or a kill leaves of a store's first files."""
+    drafts = {f".{DESCRIPTION}.partial", f".{METADATA}.partial"}
+    pixels = {METADATA, *drafts}
+    return all(
+        item.name in {LOCK, PARTIAL, RESERVE, *drafts}
+        or (item.name == PIXELS and all(file.name in pixels for file in item.iterdir()))
+        for item in out.iterdir()
+    )
 
 
 def _require_same(out: Path, found: Description, needed: Description) -> None:
@@ -202,8 +222,9 @@ def _require_same(out: Path, found: Description, needed: Description) -> None:
 def _done_before(out: Path, journal: Journal, *, retry_failed: bool) -> dict[int, dict[str, Any]]:
     """Entries of earlier runs that still hold, by index."""
     entries: dict[int, dict[str, Any]] = {}
+    about = Description.read(out)
     for name, schema in ((IMAGES, STORED_SCHEMA), (FAILED, FAILED_SCHEMA)):
-        if (out / name).exists():
+        if has_table(out, about, name):
             table = pl.read_parquet(out / name).select(list(schema))
             entries |= {row["index"]: row for row in table.iter_rows(named=True)}
     entries |= {entry["index"]: entry for entry in journal.read()}
@@ -213,10 +234,7 @@ def _done_before(out: Path, journal: Journal, *, retry_failed: bool) -> dict[int
 def _holds(out: Path, entry: dict[str, Any], *, retry_failed: bool) -> bool:
     if "reason" in entry:
         return not retry_failed and entry["reason"] not in MAY_PASS
-    try:
-        return bool(shard_path(out, entry["index"]).stat().st_size == entry["num_bytes"])
-    except FileNotFoundError:
-        return False
+    return is_whole(shard_path(out, entry["index"]), entry["num_bytes"], entry["crc32c"])
 
 
 def _process_one(
@@ -240,7 +258,7 @@ def _process_one(
     except (DiskFullError, OSError) as error:
         why = f"cannot write: {error.strerror}" if isinstance(error, OSError) else "no space left"
         return _failure(job, Reason.DISK, why)
-    return _stored(job, image, processed, num_bytes=len(data))
+    return _stored(job, image, processed, data)
 
 
 def _write_shard(out: Path, index: int, data: bytes) -> None:
@@ -250,9 +268,7 @@ def _write_shard(out: Path, index: int, data: bytes) -> None:
         draft.write_bytes(data)
 
 
-def _stored(
-    job: _Job, image: Image, processed: ProcessedImage, *, num_bytes: int
-) -> dict[str, Any]:
+def _stored(job: _Job, image: Image, processed: ProcessedImage, shard: bytes) -> dict[str, Any]:
     row_spacing, col_spacing = image.spacing_mm or (None, None)
     rows, cols = processed.pixels.shape
     return {
@@ -268,7 +284,8 @@ def _stored(
         "geometry": json.dumps(processed.geometry.to_json()),
         "row_spacing_mm": row_spacing,
         "col_spacing_mm": col_spacing,
-        "num_bytes": num_bytes,
+        "num_bytes": len(shard),
+        "crc32c": checksum_of(shard),
         "notes": list(processed.notes),
     }
 
@@ -298,7 +315,8 @@ def _finish(out: Path, about: Description, done: dict[int, dict[str, Any]]) -> p
         write_table(table, out / name)
     for index in failed["index"]:
         shard_path(out, index).unlink(missing_ok=True)
-    write_text(out / DESCRIPTION, replace(about, complete=True).to_json())
+    tables = {name: digest_of_file(out / name) for name in (IMAGES, FAILED)}
+    write_text(out / DESCRIPTION, replace(about, complete=True, tables=tables).to_json())
     (out / JOURNAL).unlink(missing_ok=True)
     shutil.rmtree(out / PARTIAL, ignore_errors=True)
     return failed

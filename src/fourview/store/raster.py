@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from jaxtyping import Bool, Shaped
 from PIL import Image as Picture
 from PIL import UnidentifiedImageError
 
+from fourview.dicom.apart import decode_apart, limits_for
+from fourview.dicom.codecs import decode_picture_here
 from fourview.dicom.codestream import read_codestream, unwrapped, whole_stream
 from fourview.dicom.polarity import air_is_dark
 from fourview.entities import Image, Turn, View
@@ -122,7 +123,8 @@ def _decode_jpeg(data: bytes) -> Decoded:
         data = whole_stream(data, [])
     except DicomError as error:  # the decoder would fill the rest with grey
         raise ValueError("the end of the JPEG is missing") from error
-    return imagecodecs.jpeg8_decode(data), stream.precision
+    pixels = decode_apart(decode_picture_here, data, "jpeg", limits=limits_for(3 * rows * cols))
+    return pixels, stream.precision
 
 
 def _decode_jpeg_2000(data: bytes) -> Decoded:
@@ -131,14 +133,16 @@ def _decode_jpeg_2000(data: bytes) -> Decoded:
     rows, cols = stream.size
     if not 0 < rows * cols <= MAX_PIXELS:
         raise ValueError(f"{rows} x {cols} pixels")
-    return imagecodecs.jpeg2k_decode(whole_stream(bare, [])), stream.precision
+    data = whole_stream(bare, [])
+    pixels = decode_apart(decode_picture_here, data, "jpeg2k", limits=limits_for(3 * rows * cols))
+    return pixels, stream.precision
 
 
 def _decode_png(data: bytes) -> Decoded:
     width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
     if not 0 < width * height <= MAX_PIXELS:
         raise ValueError(f"{height} x {width} pixels")
-    pixels = imagecodecs.png_decode(data)
+    pixels = decode_apart(decode_picture_here, data, "png", limits=limits_for(4 * width * height))
     return pixels, 8 * pixels.dtype.itemsize
 
 
@@ -149,9 +153,8 @@ def _decode_tiff(data: bytes) -> Decoded:
         photometric = getattr(picture, "tag_v2", {}).get(PHOTOMETRIC)
         if not 0 < width * height <= MAX_PIXELS:
             raise ValueError(f"{height} x {width} pixels")
-        pixels = np.asarray(
-            picture.convert("RGB") if picture.mode == "P" else imagecodecs.tiff_decode(data)
-        )
+        kind = "coloured" if picture.mode == "P" else "tiff"
+    pixels = decode_apart(decode_picture_here, data, kind, limits=limits_for(4 * width * height))
     if pixels.dtype == bool:
         raise ValueError("one bit a pixel")
     if photometric == 0 and pixels.dtype.kind == "u":
@@ -164,7 +167,9 @@ def _decode_bmp(data: bytes) -> Decoded:
         width, height = picture.size
         if not 0 < width * height <= MAX_PIXELS:
             raise ValueError(f"{height} x {width} pixels")
-        return np.asarray(picture if picture.mode == "L" else picture.convert("RGB")), 8
+        kind = "grey" if picture.mode == "L" else "coloured"
+    limits = limits_for(3 * width * height)
+    return decode_apart(decode_picture_here, data, kind, limits=limits), 8
 
 
 def _decode_pgm(data: bytes) -> Decoded:

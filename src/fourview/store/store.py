@@ -10,8 +10,8 @@ Order:   image i of the array is image i of the manifest's images to read, whoev
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,15 +21,18 @@ import polars as pl
 from jaxtyping import UInt16
 
 from fourview.errors import StoreError
+from fourview.fingerprint import digest_of_file, digest_of_text
 from fourview.geometry import Geometry, Size
+from fourview.json_file import read_json_object
 from fourview.preprocess.spec import PixelSpec
 from fourview.store.shard import CODECS, Tiling, read_chunks, read_shard
 
-FORMAT = 1  # raised when a reader of today could not read the stores of tomorrow
+FORMAT = 2  # raised when a reader of today could not read the stores of tomorrow
 NATIVE_CANVAS: Size = (6144, 5120)  # larger is refused by name; empty chunks cost nothing
 
 DESCRIPTION = "store.json"
 PIXELS = "pixels"
+METADATA = "zarr.json"  # in the folder of pixels: what the array is, for other programs
 IMAGES = "images.parquet"
 FAILED = "failed.parquet"
 
@@ -47,6 +50,7 @@ STORED_SCHEMA: dict[str, Any] = {
     "row_spacing_mm": pl.Float64,  # of the stored pixels; null where the file has none
     "col_spacing_mm": pl.Float64,
     "num_bytes": pl.Int64,  # of the shard
+    "crc32c": pl.UInt32,  # of the shard
     "notes": pl.List(pl.String),
 }
 FAILED_SCHEMA: dict[str, Any] = {
@@ -69,6 +73,7 @@ class Description:
         source: Name of the reader that made the manifest.
         terms: Terms of use of the data.
         complete: True once every image was either stored or listed as failed.
+        tables: Digests of the tables of a complete store, by file name.
     """
 
     spec: PixelSpec
@@ -78,6 +83,7 @@ class Description:
     source: str
     terms: str
     complete: bool
+    tables: dict[str, str] = field(default_factory=dict)
 
     @property
     def canvas(self) -> Size:
@@ -86,7 +92,8 @@ class Description:
 
     def to_json(self) -> str:
         """The text of ``store.json``."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2, sort_keys=True) + "\n"
+        data = {"format": FORMAT, **asdict(self)}
+        return json.dumps(data | {"digest": _digest(data)}, indent=2, sort_keys=True) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> "Description":
@@ -97,10 +104,11 @@ class Description:
         """
         file = path / DESCRIPTION
         try:
-            data = json.loads(file.read_text())
-            version = data.pop("format")
-            if version != FORMAT:
-                raise StoreError(f"{file}: format {version}, this version reads {FORMAT}")
+            data = read_json_object(file)
+            _require_format(path, data.get("format"))
+            if data.pop("digest") != _digest(data):
+                raise StoreError(f"{file}: damaged; delete the store and prepare it again")
+            del data["format"]
             spec = PixelSpec(**data.pop("spec"))
             return cls(spec=spec, **data)
         except FileNotFoundError:
@@ -108,7 +116,29 @@ class Description:
                 f"{path}: no {DESCRIPTION} in it; make a store with `prepare`"
             ) from None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StoreError(f"{file}: cannot be understood ({error}); prepare it again") from error
+            raise StoreError(
+                f"{file}: damaged ({error}); delete the store and prepare it again"
+            ) from error
+
+
+def _require_format(path: Path, found: Any) -> None:
+    if found == 1:
+        raise StoreError(
+            f"{path}: made by an older version, without checksums of the pixels; prepare it "
+            "again, in a new folder"
+        )
+    if found != FORMAT:
+        raise StoreError(f"{path / DESCRIPTION}: format {found}, this version reads {FORMAT}")
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    return digest_of_text(json.dumps(data, sort_keys=True))
+
+
+def has_table(path: Path, about: Description, name: str) -> bool:
+    """Whether a table of the store at ``path`` is there and is the one that was written."""
+    file = path / name
+    return file.is_file() and digest_of_file(file) == about.tables.get(name)
 
 
 def canvas_of(spec: PixelSpec) -> Size:
@@ -131,7 +161,7 @@ def array_metadata(num_images: int, canvas: Size) -> str:
     compress = {"name": "blosc", "configuration": {**blosc, "typesize": 2, "blocksize": 0}}
     sharding = {
         "chunk_shape": [1, *tiling.chunk],
-        "codecs": [little, compress],
+        "codecs": [little, compress, {"name": "crc32c"}],
         "index_codecs": [little, {"name": "crc32c"}],
         "index_location": "end",
     }
@@ -196,6 +226,9 @@ class Store:
                 f"{path}: made with pixel spec {about.spec.name} ({about.fingerprint}), need "
                 f"{spec.name} ({spec.fingerprint}); prepare a store with that"
             )
+        for name in (IMAGES, FAILED):
+            if not has_table(path, about, name):
+                raise StoreError(f"{path / name}: damaged or missing; run `prepare` again")
         return cls(path, about, _read_places(path))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -5,7 +5,6 @@ OUT/context         the run of ``recipe.context``, trained here; of one that is 
                     checkpoint, so that the run's folder holds all that reading needs
 """
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from fourview.checkpoint.convert import published_names
 from fourview.disk import copy_file, whole_folder
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
+from fourview.json_file import read_json_object
 from fourview.predict.network import context_of, load_network
 from fourview.run_files import (
     BEST,
@@ -144,7 +144,12 @@ def require_same_split(run: Path, recipe: Recipe, manifest: Manifest, store: Sto
     path = run / SPLIT
     if not path.exists():
         return
-    seen = set(json.loads(path.read_text())[TRAIN])
+    try:
+        seen = set(read_json_object(path)[TRAIN])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path}: damaged ({error}); without it nobody knows whom the run was trained on"
+        ) from error
     exams = with_split(manifest, recipe, store).exams
     measured = exams.filter(pl.col("split").is_in([VALIDATION, TEST]))["patient_id"]
     shared = sorted(seen & set(measured.to_list()))

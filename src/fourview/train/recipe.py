@@ -10,6 +10,7 @@ from fourview.errors import RecipeError
 from fourview.feeds.augment import AugmentConfig
 from fourview.feeds.feed import find_feed
 from fourview.feeds.samples import Unit
+from fourview.json_file import parse_json_object
 from fourview.models.find import find_family
 from fourview.suggest import no_such
 
@@ -176,7 +177,10 @@ def recipe_from_json(text: str) -> Recipe:
     Raises:
         RecipeError: A key or value is none that this version knows.
     """
-    data = json.loads(text)
+    try:
+        data = parse_json_object(text)
+    except ValueError as error:
+        raise RecipeError(f"the recipe cannot be read: {error}") from error
     family = find_family(str(data.get("family")))
     try:
         data["model"] = TypeAdapter(family.config).validate_python(data["model"])
@@ -186,7 +190,8 @@ def recipe_from_json(text: str) -> Recipe:
         data["feed"] = TypeAdapter(feed).validate_python(data.get("feed") or {})
         return TypeAdapter(Recipe).validate_python(data)
     except (KeyError, ValidationError) as error:
-        raise RecipeError(f"recipe '{data.get('name')}' cannot be read: {error}") from error
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else f"no {error}"
+        raise RecipeError(f"recipe '{data.get('name')}' cannot be read: {reason}") from error
 
 
 def override(recipe: Recipe, assignments: list[str]) -> Recipe:

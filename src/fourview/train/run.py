@@ -274,7 +274,7 @@ def _measure(
     machine: Machine,
 ) -> None:
     """Score validation and test with the best checkpoint; choose thresholds on validation."""
-    model, card, family = load_checkpoint(out / BEST)
+    model, card, family = load_checkpoint(out / BEST, own=True)
     network = Network(model, card, family, engine=Engine(device=str(loop.accelerator.device)))
     tables = {
         part: network.table(
@@ -345,7 +345,7 @@ def _operating_points(
     scores = breasts["score"].to_numpy()[rows]
     positive = pl.Series([known[keys[i]] == 1 for i in rows], dtype=pl.Boolean).to_numpy()
     chosen = {rule: choose_threshold(scores, positive, rule) for rule in OPERATING_RULES}
-    return {rule: value for rule, value in chosen.items() if value is not None}
+    return {rule: value for rule, value in chosen.items() if value}
 
 
 def _miss_rates(
@@ -364,4 +364,4 @@ def _miss_rates(
     positive = np.array([known[f] == 1 for f in means["finding_id"]], dtype=bool)
     scores = means["score"].to_numpy()
     chosen = {rule: choose_threshold(scores, positive, rule) for rule in MISS_RULES}
-    return {rule: value for rule, value in chosen.items() if value is not None}
+    return {rule: value for rule, value in chosen.items() if value}

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from fourview.disk import standing, whole_folder
 from fourview.errors import TrainingError
+from fourview.json_file import read_json_object
 
 TENSORS = "state.safetensors"
 PLAIN = "state.json"
@@ -74,7 +75,7 @@ def load_state(
     if candidate is None:
         return None
     try:
-        description = json.loads((candidate / PLAIN).read_text())
+        description = read_json_object(candidate / PLAIN)
         tensors = load_file(candidate / TENSORS)
         weights = {k.removeprefix(MODEL): v for k, v in tensors.items() if k.startswith(MODEL)}
         model.load_state_dict(weights, strict=True)
