@@ -1,0 +1,71 @@
+"""Where the breast is on a scanned film, and on which side its chest wall."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from fourview.preprocess.film_area import film_area
+from fourview.preprocess.film_outline import trace
+from fourview.preprocess.film_seed import find_seed
+
+SEED_SIDE = 192  # long side of the copy that the seed is looked for on
+
+
+@dataclass(frozen=True, slots=True)
+class FilmBreast:
+    """What was found on the small copy.
+
+    Attributes:
+        mask: 0 or 1.
+        wall: The side of the chest wall.
+        certainty: How sure that is, 0.5 to 1.
+    """
+
+    mask: UInt8[np.ndarray, "row col"]
+    wall: str
+    certainty: float
+
+
+def find_on_film(small: Float32[np.ndarray, "row col"]) -> FilmBreast | None:
+    """Find the breast.
+
+    Args:
+        small: Any scale, bright for dense tissue, about 450 pixels high.
+    """
+    shown = _shown(small)
+    scale = min(1.0, SEED_SIDE / max(small.shape))
+    size = (max(8, round(small.shape[1] * scale)), max(8, round(small.shape[0] * scale)))
+    tiny = np.asarray(cv2.resize(shown, size, interpolation=cv2.INTER_AREA))
+    area = film_area(tiny)
+    seed = find_seed(tiny, area)
+    if seed is None:
+        return None
+    rows, cols = shown.shape
+    valid = cv2.resize(area.view(np.uint8), (cols, rows), interpolation=cv2.INTER_NEAREST) > 0
+    piece = cv2.resize(seed.piece, (cols, rows), interpolation=cv2.INTER_NEAREST)
+    across, down = cols / size[0], rows / size[1]
+    line = (seed.line[0] * across, seed.line[1] * across / down)
+    if seed.wall == "right":
+        line = (cols - line[0], -line[1])
+        flip = np.s_[:, ::-1]
+        mask = trace(
+            np.ascontiguousarray(shown[flip]),
+            np.ascontiguousarray(valid[flip]),
+            np.ascontiguousarray(piece[flip]),
+            line,
+            seed.level,
+        )[flip]
+    else:
+        mask = trace(shown, valid, np.asarray(piece), line, seed.level)
+    mask = np.ascontiguousarray(mask) * valid
+    odds = seed.score / (seed.score + seed.other)
+    return FilmBreast(np.asarray(mask, dtype=np.uint8), seed.wall, odds)
+
+
+def _shown(small: Float32[np.ndarray, "row col"]) -> Float32[np.ndarray, "row col"]:
+    low, high = np.percentile(small, (0.5, 99.8))
+    if not high > low:
+        low, high = small.min(), small.max()
+    return np.sqrt(np.clip((small - low) / (high - low), 0, 1)).astype(np.float32)

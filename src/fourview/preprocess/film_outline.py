@@ -1,0 +1,215 @@
+"""The outline of a breast on a scanned film, from a rough piece of it.
+
+Frame:  chest wall at the left. Rays go out from a point on it; the outline is one radius a ray.
+How:    each pixel speaks for tissue or for air by its level, compared with the air just beyond the
+        outline there (the film's haze is another one everywhere). The radii that agree best with
+        all pixels, with a cost for every pixel that neighbouring radii differ, are found by dynamic
+        programming: what sticks out narrowly, a label, costs more than it gains. Where the outline
+        falls off much more steeply than skin does elsewhere, something lies over it: the outline
+        is held to a line between its neighbours there.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int, UInt8
+
+RAYS = 141
+COST = 7.0  # of a pixel by which neighbouring radii differ; a pixel of tissue or air gives 1 at most
+SOFT = 0.035  # levels over the threshold at which a pixel speaks clearly
+SKIN = 0.20  # of the way from air to the tissue at the rim: where the skin line is looked for
+NOISE = 4.0  # standard deviations of air that the threshold lies above it, at least
+BEYOND = 0.09  # of the long side: how far out the air is looked at
+WITHIN = (0.010, 0.035)  # of the long side: where inside the outline its rim is looked at
+GAP = 0.008  # of the long side: what is so near the outline is neither
+STEEP = (1.7, 0.10)  # times the usual step at the outline, and levels more: something lies over it
+MOST_STEEP = 0.4  # of the rays: if more are steep, that is how this breast is
+
+Plane = Float32[np.ndarray, "row col"]
+Mask = Bool[np.ndarray, "row col"]
+Rays = Float32[np.ndarray, "ray step"]
+Radii = Int[np.ndarray, " ray"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fan:
+    """The picture along rays.
+
+    Attributes:
+        level: Of each ray and step.
+        inside: Where a ray is still on the film.
+        cos: Of each ray: columns a step.
+        sin: Rows a step.
+        x: Where the rays begin.
+        y: The same, row.
+        long_side: Of the picture.
+    """
+
+    level: Rays
+    inside: Bool[np.ndarray, "ray step"]
+    cos: Float[np.ndarray, " ray"]
+    sin: Float[np.ndarray, " ray"]
+    x: float
+    y: float
+    long_side: int
+
+    @classmethod
+    def of(cls, shown: Plane, valid: Mask, line: tuple[float, float], row: float) -> "Fan":
+        """Rays from the chest wall's line at a row, from straight up to straight down along it."""
+        rows, cols = shown.shape
+        x, y = line[0] + line[1] * row + 0.5, row
+        tilt = np.arctan(-line[1])
+        turn = np.linspace(-0.5, 0.5, RAYS) * np.pi * 0.998 + tilt
+        cos, sin = np.cos(turn), np.sin(turn)
+        steps = np.arange(0.5, int(np.hypot(max(rows - row, row), cols)) + 1)
+        at_x = (x + cos[:, None] * steps - 0.5).astype(np.float32)
+        at_y = (y + sin[:, None] * steps - 0.5).astype(np.float32)
+        level = cv2.remap(shown, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        film = cv2.remap(valid.view(np.uint8), at_x, at_y, cv2.INTER_NEAREST, borderValue=0)
+        inside = np.logical_and.accumulate((film > 0) | (steps < 4)[None, :], axis=1)
+        return cls(np.asarray(level), inside, cos, sin, float(x), float(y), max(rows, cols))
+
+    def mask(self, radii: Radii, shape: tuple[int, int]) -> UInt8[np.ndarray, "row col"]:
+        """What lies within radii."""
+        x = self.x + self.cos * radii
+        y = self.y + self.sin * radii
+        corner = [[self.x - 1, self.y - 1], [self.x - 1, self.y + 1]]
+        points = np.concatenate([np.stack([x, y], axis=1), corner[::-1]])
+        drawn: Any = np.zeros(shape, np.uint8)
+        fixed = np.rint((points - 0.5) * 16).astype(np.int32)
+        cv2.fillPoly(drawn, [fixed[:RAYS]], 1, shift=4)
+        return np.asarray(drawn)
+
+
+def trace(
+    shown: Plane, valid: Mask, piece: UInt8[np.ndarray, "row col"], line: tuple[float, float], level: float
+) -> UInt8[np.ndarray, "row col"]:
+    """The breast, 0 or 1.
+
+    Args:
+        shown: Levels in [0, 1], bright for dense tissue, chest wall at the left.
+        valid: False where there is no film.
+        piece: A part of the breast, or a little more than it.
+        line: The chest wall: its column at row 0, and columns a row.
+        level: At which the piece was cut.
+    """
+    rows = np.flatnonzero(piece.any(axis=1))
+    weight = piece[rows].sum(axis=1)
+    row = float((rows * weight).sum() / weight.sum())
+    fan = Fan.of(cv2.GaussianBlur(shown, (0, 0), 1.0), valid, line, row)
+    limits = np.full(RAYS, fan.level.shape[1])
+    radii = _best(fan, np.full(RAYS, level), limits)
+    for _ in range(2):
+        threshold = _threshold(fan, radii, level)
+        radii = _best(fan, threshold, limits)
+    held = _held(fan, radii)
+    if held is not None:
+        radii = _best(fan, threshold, np.minimum(limits, held))
+    return fan.mask(radii, (shown.shape[0], shown.shape[1]))
+
+
+def _best(fan: Fan, threshold: Float[np.ndarray, " ray"], limits: Radii) -> Radii:
+    """The radii that agree best with the pixels and with each other."""
+    speaks = np.tanh((fan.level - threshold[:, None]) / SOFT)
+    gain = np.zeros((RAYS, fan.level.shape[1] + 1))
+    np.cumsum(speaks, axis=1, out=gain[:, 1:])
+    steps = np.arange(gain.shape[1])
+    allowed = np.minimum(fan.inside.sum(axis=1), limits)
+    loss = np.where(steps[None, :] <= allowed[:, None], -gain, np.inf)
+    ramp = COST * steps
+    total = loss[0]
+    come = np.zeros(gain.shape, np.intp)
+    for ray in range(1, RAYS):
+        # least over all r' of total[r'] + COST |r - r'|: from below, and from above
+        up = total - ramp
+        low = np.minimum.accumulate(up)
+        from_below = np.maximum.accumulate(np.where(up <= low, steps, 0))
+        down = (total + ramp)[::-1]
+        high = np.minimum.accumulate(down)
+        from_above = steps[::-1][np.maximum.accumulate(np.where(down <= high, steps, 0))][::-1]
+        below, above = low + ramp, high[::-1] - ramp
+        come[ray] = np.where(below <= above, from_below, from_above)
+        total = np.minimum(below, above) + loss[ray]
+    radii = np.zeros(RAYS, np.intp)
+    radii[-1] = int(total.argmin())
+    for ray in range(RAYS - 1, 0, -1):
+        radii[ray - 1] = come[ray, radii[ray]]
+    return radii
+
+
+def _threshold(fan: Fan, radii: Radii, level: float) -> Float[np.ndarray, " ray"]:
+    """Between the air just beyond the outline and the tissue just inside, a ray."""
+    steps = np.arange(fan.level.shape[1])[None, :]
+    at = radii[:, None]
+    gap, far = GAP * fan.long_side, BEYOND * fan.long_side
+    outside = (steps > at + gap) & (steps <= at + gap + far) & fan.inside
+    rim = (steps < at - WITHIN[0] * fan.long_side) & (steps >= at - WITHIN[1] * fan.long_side)
+    air = _quantile(fan.level, outside, 0.35, least=int(0.3 * far))
+    if np.isnan(air).all():
+        return np.full(RAYS, level)
+    tissue = _quantile(fan.level, rim, 0.5, least=2)
+    low = _quantile(fan.level, outside, 0.10, least=int(0.3 * far))
+    noise = float(np.nanmedian(air - low)) / 0.9  # of these quantiles in a normal distribution
+    air, tissue = _smooth(air), _smooth(tissue)
+    return air + np.maximum(NOISE * noise, SKIN * np.maximum(tissue - air, 0))
+
+
+def _quantile(
+    level: Rays, where: Bool[np.ndarray, "ray step"], part: float, *, least: int
+) -> Float[np.ndarray, " ray"]:
+    """A quantile of each ray's levels; NaN where there are too few."""
+    values = np.where(where, level, np.inf)
+    values.sort(axis=1)
+    num = where.sum(axis=1)
+    place = np.minimum((part * num).astype(np.intp), values.shape[1] - 1)
+    return np.where(num >= max(least, 1), values[np.arange(len(num)), place], np.nan)
+
+
+def _smooth(values: Float[np.ndarray, " ray"]) -> Float[np.ndarray, " ray"]:
+    """The median of 15 rays; rays without a value take the nearest ones'."""
+    known = np.flatnonzero(~np.isnan(values))
+    filled = np.interp(np.arange(len(values)), known, values[known])
+    wide = np.pad(filled, 7, mode="edge")
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(wide, 15), axis=1))
+
+
+def _held(fan: Fan, radii: Radii) -> Radii | None:
+    """The most that radii may be where something lies over the skin; None where nothing does."""
+    steps = np.arange(fan.level.shape[1])[None, :]
+    at = radii[:, None]
+    near = round(GAP * fan.long_side)
+    inner = _quantile(fan.level, (steps >= at - near - 1) & (steps < at), 0.5, least=1)
+    outer = _quantile(
+        fan.level, (steps > at) & (steps <= at + near + 1) & fan.inside, 0.5, least=2
+    )
+    step = inner - outer
+    known = ~np.isnan(step)
+    if known.sum() < RAYS // 4:
+        return None
+    usual = float(np.median(step[known]))
+    steep = known & (np.nan_to_num(step) > STEEP[0] * usual + STEEP[1])
+    if not steep.any() or steep.mean() > MOST_STEEP:
+        return None
+    wide = np.convolve(steep, np.ones(7), "same") > 0
+    free = np.flatnonzero(~wide)
+    if len(free) < RAYS // 3:
+        return None
+    # Between the neighbours a straight line on the film, as skin is straight over a short way
+    x, y = fan.cos * radii, fan.sin * radii
+    held = np.full(RAYS, fan.level.shape[1])
+    for ray in np.flatnonzero(wide):
+        before, after = free[free < ray], free[free > ray]
+        if not len(before) or not len(after):
+            near_one = before[-1] if len(before) else after[0]
+            held[ray] = radii[near_one] + 2
+            continue
+        a, b = before[-1], after[0]
+        dx, dy = x[b] - x[a], y[b] - y[a]
+        across = fan.cos[ray] * dy - fan.sin[ray] * dx
+        if abs(across) > 1e-9:
+            far = (x[a] * dy - y[a] * dx) / across
+            sag = 0.12 * np.hypot(dx, dy)  # skin bulges a little
+            held[ray] = max(1, round(far + sag))
+    return held
