@@ -3,8 +3,8 @@
 Order:  log exposure of the same tissue (``physics``) -> density by the film's characteristic curve
         -> grey of the scanner -> stray light -> margins, tape, wedge, labels, dust -> the film is
         laid on the bed, this or that way round and a little askew -> noise -> bits.
-Truth:  the breast as far as it is on the film and not under tape or an unexposed margin. What a
-        label covers of it stays breast; where the labels are is known too.
+Truth:  the breast as far as it is on the film and not under an unexposed margin. What a label or
+        tape covers of it stays breast; where they are is known too.
 """
 
 import math
@@ -93,12 +93,11 @@ def render_film(
     flipped = draws.wall == "right"
     labels = [draw_label(film, one, skin, px=px, readable=not flipped) for one in draws.labels]
     labels.append(draw_wedge(film, draws, px))
-    covered = draw_tape(film, draws, px, rng("tape"))
-    labels.append(covered)
+    labels.append(draw_tape(film, draws, px, rng("tape")))
     draw_dust(film, draws, px, rng("dust"))
     margins = margins_of(draws, film.shape, px, rng("margins"))
     film[margins] = draws.edges.margin_level
-    mask &= ~(margins | covered)
+    mask &= ~margins
     to_scan, size = _laying(draws, detector)
     scan = _laid(film, to_scan, size, draws, px)
     breast_mask = _moved_mask(mask, to_scan, size) & _on_the_film(film.shape, to_scan, size, draws, px)

@@ -116,7 +116,7 @@ class FilmTruth:
     """What is known of a scanned film, in stored pixels.
 
     Attributes:
-        mask: The breast as far as it is on the film and not under tape or an unexposed margin.
+        mask: The breast as far as it is on the film and not under an unexposed margin.
         wall: On which side of the scan the chest wall is.
         header: Whether the header names the breast's true side.
         labels: Where each label, wedge and piece of tape is.

@@ -55,13 +55,24 @@ def find_on_film(small: Float32[np.ndarray, "row col"]) -> FilmBreast | None:
             np.ascontiguousarray(valid[flip]),
             np.ascontiguousarray(piece[flip]),
             line,
-            seed.level,
         )[flip]
     else:
-        mask = trace(shown, valid, np.asarray(piece), line, seed.level)
+        mask = trace(shown, valid, np.asarray(piece), line)
     mask = np.ascontiguousarray(mask) * valid
-    odds = seed.score / (seed.score + seed.other)
-    return FilmBreast(np.asarray(mask, dtype=np.uint8), seed.wall, odds)
+    return FilmBreast(
+        np.asarray(mask, dtype=np.uint8), seed.wall, certainty_of(seed.score, seed.other)
+    )
+
+
+def certainty_of(score: float, other: float) -> float:
+    """How sure a side is, 0.5 to 1, from how breast-like a picture is with either side.
+
+    Not a frequency: a rule that is 0.94 where one side looks twice as good as the other.
+    """
+    if max(score, other) <= 0:
+        return 0.5
+    high, low = max(score, other) ** 4, min(score, other) ** 4
+    return high / (high + low)
 
 
 def _shown(small: Float32[np.ndarray, "row col"]) -> Float32[np.ndarray, "row col"]:

@@ -21,6 +21,7 @@ SAME_TILT = 0.03  # slopes of two sides of one film
 WHOLE = 0.9  # of the side's length that a line runs along
 EVEN = 0.12  # most spread (10th to 90th percentile) of the level outside
 BRIGHT = 0.15  # how much brighter than the film's air it is, at least
+PLACES = 12  # of the clearest columns of each tilt that are tried
 STRIP = 4  # pixels outside the line, of which the brightest counts
 
 Plane = Float32[np.ndarray, "row col"]
@@ -88,7 +89,7 @@ def _line(side: Plane, inside: Mask, air: float) -> "_Line | None":
         support = (edge > EDGE).sum(axis=0) / num
         clear = np.minimum(edge, STEEP).sum(axis=0) / num / STEEP - TILT_COST * abs(tilt)
         clear[support < SUPPORT] = 0
-        for place in np.argsort(-clear)[:3]:
+        for place in np.argsort(-clear)[:PLACES]:
             if clear[place] <= best:
                 break
             ok = there[:, place]

@@ -17,14 +17,20 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 RAYS = 141
-COST = 7.0  # of a pixel by which neighbouring radii differ; a pixel of tissue or air gives 1 at most
+FAN = 0.955  # of half a circle: rays along the chest wall see its edge
+COST = 3.0  # of a pixel by which neighbouring radii differ; a pixel of tissue or air gives 1 at most
 SOFT = 0.035  # levels over the threshold at which a pixel speaks clearly
-SKIN = 0.20  # of the way from air to the tissue at the rim: where the skin line is looked for
-NOISE = 4.0  # standard deviations of air that the threshold lies above it, at least
+SKIN = 0.14  # of the way from air to the tissue at the rim: where the skin line is looked for
+NOISE = 2.0  # standard deviations of air that the threshold lies above it, at least
 BEYOND = 0.09  # of the long side: how far out the air is looked at
 WITHIN = (0.010, 0.035)  # of the long side: where inside the outline its rim is looked at
 GAP = 0.008  # of the long side: what is so near the outline is neither
+WALL = 0.03  # of the long side: margins and tape so near the chest wall stop no ray
+LEFT = 0.008  # of the long side: a ray that saw so much air has left the breast
 STEEP = (1.7, 0.10)  # times the usual step at the outline, and levels more: something lies over it
+JUMP = 0.014  # of the long side, over two rays: no skin runs so
+WIDEST = 50  # rays, of what can lie over the skin
+NIPPLE = (0.03, 0.055)  # of the long side: most height and width of a nipple
 MOST_STEEP = 0.4  # of the rays: if more are steep, that is how this breast is
 
 Plane = Float32[np.ndarray, "row col"]
@@ -40,19 +46,27 @@ class Fan:
     Attributes:
         level: Of each ray and step.
         inside: Where a ray is still on the film.
+        at_wall: Where it runs near the chest wall.
+        x_step: Column of each step of each ray, from the first pixel's centre.
+        y_step: Row, the same.
         cos: Of each ray: columns a step.
         sin: Rows a step.
         x: Where the rays begin.
         y: The same, row.
+        slope: Of the chest wall: columns a row.
         long_side: Of the picture.
     """
 
     level: Rays
     inside: Bool[np.ndarray, "ray step"]
+    at_wall: Bool[np.ndarray, "ray step"]
+    x_step: Rays
+    y_step: Rays
     cos: Float[np.ndarray, " ray"]
     sin: Float[np.ndarray, " ray"]
     x: float
     y: float
+    slope: float
     long_side: int
 
     @classmethod
@@ -61,30 +75,40 @@ class Fan:
         rows, cols = shown.shape
         x, y = line[0] + line[1] * row + 0.5, row
         tilt = np.arctan(-line[1])
-        turn = np.linspace(-0.5, 0.5, RAYS) * np.pi * 0.998 + tilt
+        turn = np.linspace(-0.5, 0.5, RAYS) * np.pi * FAN + tilt
         cos, sin = np.cos(turn), np.sin(turn)
         steps = np.arange(0.5, int(np.hypot(max(rows - row, row), cols)) + 1)
         at_x = (x + cos[:, None] * steps - 0.5).astype(np.float32)
         at_y = (y + sin[:, None] * steps - 0.5).astype(np.float32)
         level = cv2.remap(shown, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         film = cv2.remap(valid.view(np.uint8), at_x, at_y, cv2.INTER_NEAREST, borderValue=0)
-        inside = np.logical_and.accumulate((film > 0) | (steps < 4)[None, :], axis=1)
-        return cls(np.asarray(level), inside, cos, sin, float(x), float(y), max(rows, cols))
+        near = WALL * max(rows, cols)
+        behind = (at_x < line[0] + line[1] * at_y + near) & (at_y > 0) & (at_y < rows)
+        inside = np.logical_and.accumulate((film > 0) | behind | (steps < 4)[None, :], axis=1)
+        at_wall = behind & (steps > near)[None, :]
+        return cls(np.asarray(level), inside, at_wall, at_x, at_y, cos, sin, float(x), float(y), line[1], max(rows, cols))
+
+    def sampled(self, piece: UInt8[np.ndarray, "row col"]) -> Rays:
+        """A mask along the rays: 0 or 1."""
+        found = cv2.remap(piece, self.x_step, self.y_step, cv2.INTER_NEAREST, borderValue=0)
+        return np.asarray(found).astype(np.float32)
 
     def mask(self, radii: Radii, shape: tuple[int, int]) -> UInt8[np.ndarray, "row col"]:
-        """What lies within radii."""
-        x = self.x + self.cos * radii
-        y = self.y + self.sin * radii
-        corner = [[self.x - 1, self.y - 1], [self.x - 1, self.y + 1]]
-        points = np.concatenate([np.stack([x, y], axis=1), corner[::-1]])
+        """What lies within radii, up to the chest wall."""
+        points = np.stack([self.x + self.cos * radii, self.y + self.sin * radii], axis=1)
+        ends = points[[-1, 0]].copy()
+        ends[:, 0] = self.x + self.slope * (ends[:, 1] - self.y) - 0.5
         drawn: Any = np.zeros(shape, np.uint8)
-        fixed = np.rint((points - 0.5) * 16).astype(np.int32)
-        cv2.fillPoly(drawn, [fixed[:RAYS]], 1, shift=4)
+        fixed = np.rint((np.concatenate([points, ends]) - 0.5) * 16).astype(np.int32)
+        cv2.fillPoly(drawn, [fixed], 1, shift=4)
         return np.asarray(drawn)
 
 
 def trace(
-    shown: Plane, valid: Mask, piece: UInt8[np.ndarray, "row col"], line: tuple[float, float], level: float
+    shown: Plane,
+    valid: Mask,
+    piece: UInt8[np.ndarray, "row col"],
+    line: tuple[float, float],
 ) -> UInt8[np.ndarray, "row col"]:
     """The breast, 0 or 1.
 
@@ -93,26 +117,38 @@ def trace(
         valid: False where there is no film.
         piece: A part of the breast, or a little more than it.
         line: The chest wall: its column at row 0, and columns a row.
-        level: At which the piece was cut.
     """
     rows = np.flatnonzero(piece.any(axis=1))
     weight = piece[rows].sum(axis=1)
     row = float((rows * weight).sum() / weight.sum())
     fan = Fan.of(cv2.GaussianBlur(shown, (0, 0), 1.0), valid, line, row)
     limits = np.full(RAYS, fan.level.shape[1])
-    radii = _best(fan, np.full(RAYS, level), limits)
+    radii = _best(fan, 2.0 * fan.sampled(piece) - 1, limits)
     for _ in range(2):
-        threshold = _threshold(fan, radii, level)
-        radii = _best(fan, threshold, limits)
+        speaks = _speaks(fan, _threshold(fan, radii))
+        radii = _best(fan, speaks, limits)
     held = _held(fan, radii)
     if held is not None:
-        radii = _best(fan, threshold, np.minimum(limits, held))
+        radii = _best(fan, speaks, np.minimum(limits, held))
     return fan.mask(radii, (shown.shape[0], shown.shape[1]))
 
 
-def _best(fan: Fan, threshold: Float[np.ndarray, " ray"], limits: Radii) -> Radii:
-    """The radii that agree best with the pixels and with each other."""
+def _speaks(fan: Fan, threshold: Float[np.ndarray, " ray"]) -> Rays:
+    """1 for tissue, -1 for air, 0 for what may be either.
+
+    Once a ray has come through some air nothing speaks for tissue any more. Along the chest wall
+    there may be tape, margins and light: little is learned there.
+    """
     speaks = np.tanh((fan.level - threshold[:, None]) / SOFT)
+    speaks = np.where(fan.at_wall, 0, speaks)
+    total = np.cumsum(speaks, axis=1)
+    fallen = np.maximum.accumulate(total, axis=1) - total > LEFT * fan.long_side
+    left = np.logical_or.accumulate(fallen, axis=1)
+    return np.where(left, -np.abs(speaks), speaks).astype(np.float32)
+
+
+def _best(fan: Fan, speaks: Rays, limits: Radii) -> Radii:
+    """The radii that agree best with the pixels and with each other."""
     gain = np.zeros((RAYS, fan.level.shape[1] + 1))
     np.cumsum(speaks, axis=1, out=gain[:, 1:])
     steps = np.arange(gain.shape[1])
@@ -139,21 +175,24 @@ def _best(fan: Fan, threshold: Float[np.ndarray, " ray"], limits: Radii) -> Radi
     return radii
 
 
-def _threshold(fan: Fan, radii: Radii, level: float) -> Float[np.ndarray, " ray"]:
+def _threshold(fan: Fan, radii: Radii) -> Float[np.ndarray, " ray"]:
     """Between the air just beyond the outline and the tissue just inside, a ray."""
     steps = np.arange(fan.level.shape[1])[None, :]
     at = radii[:, None]
     gap, far = GAP * fan.long_side, BEYOND * fan.long_side
-    outside = (steps > at + gap) & (steps <= at + gap + far) & fan.inside
+    seen = fan.inside & ~fan.at_wall
+    outside = (steps > at + gap) & (steps <= at + gap + far) & seen
     rim = (steps < at - WITHIN[0] * fan.long_side) & (steps >= at - WITHIN[1] * fan.long_side)
     air = _quantile(fan.level, outside, 0.35, least=int(0.3 * far))
-    if np.isnan(air).all():
-        return np.full(RAYS, level)
-    tissue = _quantile(fan.level, rim, 0.5, least=2)
+    tissue = _quantile(fan.level, rim & seen, 0.5, least=2)
     low = _quantile(fan.level, outside, 0.10, least=int(0.3 * far))
+    air[~(air < tissue)] = np.nan  # a margin, a label: no air
+    if np.isnan(air).all() or np.isnan(tissue).all():
+        return np.full(RAYS, float(np.median(fan.level)))
     noise = float(np.nanmedian(air - low)) / 0.9  # of these quantiles in a normal distribution
     air, tissue = _smooth(air), _smooth(tissue)
-    return air + np.maximum(NOISE * noise, SKIN * np.maximum(tissue - air, 0))
+    rise = np.maximum(tissue - air, 0)
+    return air + np.minimum(np.maximum(NOISE * noise, SKIN * rise), 0.5 * rise)
 
 
 def _quantile(
@@ -190,9 +229,12 @@ def _held(fan: Fan, radii: Radii) -> Radii | None:
         return None
     usual = float(np.median(step[known]))
     steep = known & (np.nan_to_num(step) > STEEP[0] * usual + STEEP[1])
-    if not steep.any() or steep.mean() > MOST_STEEP:
-        return None
+    if steep.mean() > MOST_STEEP:
+        steep[:] = False
     wide = np.convolve(steep, np.ones(7), "same") > 0
+    wide |= _bulges(radii, fan.long_side)
+    if not wide.any():
+        return None
     free = np.flatnonzero(~wide)
     if len(free) < RAYS // 3:
         return None
@@ -202,14 +244,32 @@ def _held(fan: Fan, radii: Radii) -> Radii | None:
     for ray in np.flatnonzero(wide):
         before, after = free[free < ray], free[free > ray]
         if not len(before) or not len(after):
-            near_one = before[-1] if len(before) else after[0]
-            held[ray] = radii[near_one] + 2
             continue
         a, b = before[-1], after[0]
         dx, dy = x[b] - x[a], y[b] - y[a]
         across = fan.cos[ray] * dy - fan.sin[ray] * dx
         if abs(across) > 1e-9:
             far = (x[a] * dy - y[a] * dx) / across
-            sag = 0.12 * np.hypot(dx, dy)  # skin bulges a little
+            sag = (dx * dx + dy * dy) / (8 * max(float(np.median(radii)), 1.0))  # of a circle
             held[ray] = max(1, round(far + sag))
     return held
+
+
+def _bulges(radii: Radii, long_side: int) -> Bool[np.ndarray, " ray"]:
+    """Rays over which the outline jumps out and back again; a nipple may."""
+    jump = JUMP * long_side
+    step = radii[2:] - radii[:-2]
+    marked = np.zeros(len(radii), bool)
+    for start in np.flatnonzero(step > jump):
+        for stop in range(start + 1, min(start + WIDEST, len(step))):
+            if step[stop] >= -jump:
+                continue
+            part = radii[start + 1 : stop + 2]
+            base = max(int(radii[start]), int(radii[stop + 2]))
+            high = int(part.max()) - base
+            wide = len(part) / len(radii) * np.pi * float(part.mean())
+            nipple = high < NIPPLE[0] * long_side and wide < NIPPLE[1] * long_side
+            if high > jump and not nipple:
+                marked[start + 1 : stop + 2] = True
+            break
+    return marked
