@@ -100,7 +100,9 @@ def render_film(
     mask &= ~margins
     to_scan, size = _laying(draws, detector)
     scan = _laid(film, to_scan, size, draws, px)
-    breast_mask = _moved_mask(mask, to_scan, size) & _on_the_film(film.shape, to_scan, size, draws, px)
+    breast_mask = _moved_mask(mask, to_scan, size) & _on_the_film(
+        film.shape, to_scan, size, draws, px
+    )
     truth = _moved_truth(truth_of(view, detector, layers.findings), to_scan, size)
     moved = tuple(m for m in (_moved_mask(x, to_scan, size) for x in labels) if m.any())
     return Film(
@@ -126,7 +128,13 @@ def _exposed(
     ap = (start, px * sin / view.ap_scale, px * cos / view.ap_scale)
     screen = replace(VENDORS["A"], peripheral=tone.latitude, blur=BLUR_MM)
     signal, noise_sd = log_signal(
-        canvas.gland, canvas.calc, layers.depth, ap=ap, thickness=view.thickness, vendor=screen, px=px
+        canvas.gland,
+        canvas.calc,
+        layers.depth,
+        ap=ap,
+        thickness=view.thickness,
+        vendor=screen,
+        px=px,
     )
     inside = layers.depth > 0
     air = np.float32(-(1 - tone.latitude) * MU_FAT * view.thickness)

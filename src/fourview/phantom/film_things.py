@@ -99,7 +99,9 @@ def _shape(label: Label, alpha: Any, ink: Any) -> None:
         if label.shape == "disc":
             _write(ink[height // 4 : -(height // 4) or None], label.text[:1], 0.8)
     elif label.shape == "flag":
-        cv2.fillConvexPoly(alpha, np.array([[0, 0], [width - 1, height // 2], [0, height - 1]]), 255)
+        cv2.fillConvexPoly(
+            alpha, np.array([[0, 0], [width - 1, height // 2], [0, height - 1]]), 255
+        )
     elif label.shape == "strip":
         alpha[height // 3 : 2 * height // 3] = 255
     elif label.shape == "corner":
@@ -189,7 +191,9 @@ def _from_side(shape: tuple[int, ...], reach: np.ndarray, side: int) -> Mask:
     return np.asarray(far < reach[None, :])
 
 
-def margins_of(draws: FilmDraws, shape: tuple[int, ...], px: float, rng: np.random.Generator) -> Mask:
+def margins_of(
+    draws: FilmDraws, shape: tuple[int, ...], px: float, rng: np.random.Generator
+) -> Mask:
     """Where light never fell: unexposed margins and the film's round corners are no image."""
     rows, cols = shape
     where = np.zeros((rows, cols), bool)

@@ -32,6 +32,7 @@ NARROW = 0.35  # of the breast's width: rows that are narrower may be haze along
 HAZE_LENGTH = 1.0  # a run of narrow rows that is longer than this times its width may be haze
 HAZE_LEVEL = 0.8  # of the breast's level on the root scale: haze is darker
 
+UNSURE = 0.6  # a side that is less certain is not told by the pixels
 FLAT = 26  # of 255 on the root scale, 1 % of the level: as much as codecs leave in black air
 MOST_LABELS = (0.06, 0.03)  # of what is beyond the breast, or of the image: films have more
 LONGEST_LABEL = 0.35  # of the long side; a film's edge is longer
@@ -47,7 +48,7 @@ class Breast:
         mask: True inside the breast, in the frame of the image's pixels.
         box: x0, y0, x1, y1 of the mask, half-open.
         chest_wall: Which side of the frame the chest wall is on; None where it cannot be told.
-        certainty: How sure that side is, 0.5 (a guess) to 1, from how much better the mask looks
+        certainty: How sure that side is, up to 1, from how much better the mask looks
             like a breast that ends there than like one that ends at the other side.
         on_film: Whether the background is that of a scanned film, so that the outline was traced.
     """
@@ -85,6 +86,7 @@ def find_breast(image: Image) -> Breast:
     if width == 0:
         raise PixelError(f"{image.image_id}: the whole breast is padding; exclude it")
     box = (x0, y0, x0 + width, y0 + height)
+    wall = wall if certainty >= UNSURE else None
     return Breast(mask, box, wall, certainty, on_film)
 
 
@@ -100,8 +102,10 @@ def _found(
         return plain, wall, certainty_of(score, other), False
     traced = find_on_film(small)
     if traced is None or traced.mask.sum() < LEAST_AREA * shown.size:
-        score, other = (0.0, 0.0) if plain is None else (
-            breast_like(m)[0] for m in _both_ways(plain, wall or "left")
+        score, other = (
+            (0.0, 0.0)
+            if plain is None
+            else (breast_like(m)[0] for m in _both_ways(plain, wall or "left"))
         )
         return plain, wall, certainty_of(score, other), False
     return _rounded(traced.mask), traced.wall, traced.certainty, True
@@ -115,9 +119,7 @@ def _both_ways(
     return (mask, flipped) if wall == "left" else (flipped, mask)
 
 
-def _air_is_flat(
-    shown: UInt8[np.ndarray, "row col"], breast: UInt8[np.ndarray, "row col"]
-) -> bool:
+def _air_is_flat(shown: UInt8[np.ndarray, "row col"], breast: UInt8[np.ndarray, "row col"]) -> bool:
     """Whether all beyond the breast is one level, as on a digital image, but for small labels."""
     beyond = cv2.dilate(breast, _disc(9)) == 0
     if not beyond.any():

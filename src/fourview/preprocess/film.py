@@ -20,7 +20,7 @@ class FilmBreast:
     Attributes:
         mask: 0 or 1.
         wall: The side of the chest wall.
-        certainty: How sure that is, 0.5 to 1.
+        certainty: How sure that is, 0 to 1; see ``certainty_of``.
     """
 
     mask: UInt8[np.ndarray, "row col"]
@@ -65,14 +65,13 @@ def find_on_film(small: Float32[np.ndarray, "row col"]) -> FilmBreast | None:
 
 
 def certainty_of(score: float, other: float) -> float:
-    """How sure a side is, 0.5 to 1, from how breast-like a picture is with either side.
+    """How sure a side is, 0 to 1, from how breast-like a picture is with it and with the other.
 
     Not a frequency: a rule that is 0.94 where one side looks twice as good as the other.
     """
     if max(score, other) <= 0:
         return 0.5
-    high, low = max(score, other) ** 4, min(score, other) ** 4
-    return high / (high + low)
+    return score**4 / (score**4 + other**4)
 
 
 def _shown(small: Float32[np.ndarray, "row col"]) -> Float32[np.ndarray, "row col"]:

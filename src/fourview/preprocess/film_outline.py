@@ -18,7 +18,9 @@ from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 RAYS = 141
 FAN = 0.955  # of half a circle: rays along the chest wall see its edge
-COST = 3.0  # of a pixel by which neighbouring radii differ; a pixel of tissue or air gives 1 at most
+COST = (
+    3.0  # of a pixel by which neighbouring radii differ; a pixel of tissue or air gives 1 at most
+)
 SOFT = 0.035  # levels over the threshold at which a pixel speaks clearly
 SKIN = 0.14  # of the way from air to the tissue at the rim: where the skin line is looked for
 NOISE = 2.0  # standard deviations of air that the threshold lies above it, at least
@@ -86,7 +88,19 @@ class Fan:
         behind = (at_x < line[0] + line[1] * at_y + near) & (at_y > 0) & (at_y < rows)
         inside = np.logical_and.accumulate((film > 0) | behind | (steps < 4)[None, :], axis=1)
         at_wall = behind & (steps > near)[None, :]
-        return cls(np.asarray(level), inside, at_wall, at_x, at_y, cos, sin, float(x), float(y), line[1], max(rows, cols))
+        return cls(
+            np.asarray(level),
+            inside,
+            at_wall,
+            at_x,
+            at_y,
+            cos,
+            sin,
+            float(x),
+            float(y),
+            line[1],
+            max(rows, cols),
+        )
 
     def sampled(self, piece: UInt8[np.ndarray, "row col"]) -> Rays:
         """A mask along the rays: 0 or 1."""
@@ -220,9 +234,7 @@ def _held(fan: Fan, radii: Radii) -> Radii | None:
     at = radii[:, None]
     near = round(GAP * fan.long_side)
     inner = _quantile(fan.level, (steps >= at - near - 1) & (steps < at), 0.5, least=1)
-    outer = _quantile(
-        fan.level, (steps > at) & (steps <= at + near + 1) & fan.inside, 0.5, least=2
-    )
+    outer = _quantile(fan.level, (steps > at) & (steps <= at + near + 1) & fan.inside, 0.5, least=2)
     step = inner - outer
     known = ~np.isnan(step)
     if known.sum() < RAYS // 4:
