@@ -256,7 +256,7 @@ def _edges(rng: np.random.Generator, *, odd: bool) -> Edges:
     turned = rng.uniform(-6, 6) if odd else rng.normal(0, 1.2)
     return Edges(
         margins=four(0.3, 0.5, 9 if odd else 6),
-        margin_level=float(rng.uniform(0.6, 1.0)),
+        margin_level=float(rng.uniform(0.9, 1.0)),  # no film is clearer than where no light fell
         ragged=float(rng.uniform(0, 2)) if rng.random() < 0.4 else 0.0,
         bed=four(0.35, 1, 30 if odd else 20),
         bed_level=float(rng.choice([0.0, 0.0, 0.0, 1.0, rng.uniform(0, 0.15)])),

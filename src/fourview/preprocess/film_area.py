@@ -19,8 +19,9 @@ STEEP = 0.25  # a step that counts in full: where lines compete, the steepest is
 TILT_COST = 0.5  # of that, for a slope of 1
 SAME_TILT = 0.03  # slopes of two sides of one film
 WHOLE = 0.9  # of the side's length that a line runs along
-EVEN = 0.12  # most spread (10th to 90th percentile) of the level outside
-BRIGHT = 0.15  # how much brighter than the film's air it is, at least
+EVEN = 0.08  # most spread (10th to 90th percentile) of the level outside
+BRIGHT = 0.9  # of the brightest film: where no light fell, nothing on the film is brighter
+CLEAR = 0.25  # of a steep edge all along: fainter lines are tissue
 PLACES = 12  # of the clearest columns of each tilt that are tried
 STRIP = 4  # pixels outside the line, of which the brightest counts
 
@@ -34,11 +35,11 @@ def film_area(shown: Plane) -> Mask:
     Args:
         shown: Levels in [0, 1], bright for dense tissue, about 200 pixels high.
     """
-    air = float(np.percentile(shown, 30))
+    white = BRIGHT * float(np.percentile(shown, 98))
     sides = [np.ascontiguousarray(np.rot90(shown, turns)) for turns in range(4)]
     within = [np.ones(side.shape, bool) for side in sides]
     for _ in range(2):  # a margin inside a bright bed has a line of its own
-        lines = [_line(side, inside, air) for side, inside in zip(sides, within, strict=True)]
+        lines = [_line(side, inside, white) for side, inside in zip(sides, within, strict=True)]
         for k, line in enumerate(lines):
             others = [o for o in lines[:k] + lines[k + 1 :] if o is not None]
             if line is None or not (line.whole or any(line.agrees(o) for o in others)):
@@ -67,16 +68,16 @@ class _Line:
         return abs(self.tilt - other.tilt) < SAME_TILT and (self.tilt != 0 or other.whole)
 
 
-def _line(side: Plane, inside: Mask, air: float) -> "_Line | None":
+def _line(side: Plane, inside: Mask, white: float) -> "_Line | None":
     """The clearest margin at the left."""
     rows, cols = side.shape
     reach = int(REACH * cols)
     soft = cv2.GaussianBlur(side, (0, 0), 0.7)
     step = np.zeros((rows, reach), np.float32)
-    step[:, 1:] = np.abs(soft[:, 2 : reach + 1] - soft[:, : reach - 1])
+    step[:, 1:] = soft[:, : reach - 1] - soft[:, 2 : reach + 1]
     outer = cv2.dilate(side[:, :reach], np.ones((1, STRIP), np.uint8), anchor=(STRIP - 1, 0))
     first = inside[:, :reach].argmax(axis=1)
-    best = 0.0
+    best = CLEAR
     found: _Line | None = None
     middle = np.arange(rows) - rows / 2
     for tilt in TILTS:
@@ -95,7 +96,7 @@ def _line(side: Plane, inside: Mask, air: float) -> "_Line | None":
             ok = there[:, place]
             level = outer[np.flatnonzero(ok), safe[ok, place] - 1]
             low, high = np.percentile(level, (10, 90))
-            if high - low < EVEN and low > air + BRIGHT:
+            if high - low < EVEN and low > white:
                 best = float(clear[place])
                 whole = bool(ok.mean() > WHOLE)
                 found = _Line(float(place) + 1 - tilt * rows / 2, float(tilt), whole)

@@ -9,7 +9,7 @@ How:    each pixel speaks for tissue or for air by its level, compared with the 
         is held to a line between its neighbours there.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -33,6 +33,8 @@ STEEP = (1.7, 0.10)  # times the usual step at the outline, and levels more: som
 JUMP = 0.014  # of the long side, over two rays: no skin runs so
 WIDEST = 50  # rays, of what can lie over the skin
 NIPPLE = (0.03, 0.055)  # of the long side: most height and width of a nipple
+LEAP = 0.05  # of the long side, over two rays: from the skin into haze
+DIM = 0.85  # of the breast's level: haze is darker
 MOST_STEEP = 0.4  # of the rays: if more are steep, that is how this breast is
 
 Plane = Float32[np.ndarray, "row col"]
@@ -141,9 +143,8 @@ def trace(
     for _ in range(2):
         speaks = _speaks(fan, _threshold(fan, radii))
         radii = _best(fan, speaks, limits)
-    held = _held(fan, radii)
-    if held is not None:
-        radii = _best(fan, speaks, np.minimum(limits, held))
+    limits = np.minimum(_without_tails(fan, radii, limits), _held(fan, radii))
+    radii = _best(fan, speaks, limits)
     return fan.mask(radii, (shown.shape[0], shown.shape[1]))
 
 
@@ -228,8 +229,35 @@ def _smooth(values: Float[np.ndarray, " ray"]) -> Float[np.ndarray, " ray"]:
     return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(wide, 15), axis=1))
 
 
-def _held(fan: Fan, radii: Radii) -> Radii | None:
-    """The most that radii may be where something lies over the skin; None where nothing does."""
+def _without_tails(fan: Fan, radii: Radii, limits: Radii) -> Radii:
+    """The most that radii may be where the outline leaps from the skin into haze at the chest wall.
+
+    A film is often grey in a strip along the chest wall, above and below the breast. The axilla
+    goes on there too, but the outline does not leap to it, and it is as bright as the breast.
+    """
+    held = limits.copy()
+    leap = LEAP * fan.long_side
+    steps = np.arange(fan.level.shape[1])[None, :]
+    for order in (np.arange(RAYS), np.arange(RAYS)[::-1]):
+        along = radii[order]
+        leaps = np.flatnonzero(along[: RAYS // 3] - along[2 : RAYS // 3 + 2] > leap)
+        if not len(leaps):
+            continue
+        last = int(leaps[-1])
+        base = int(along[last + 2])
+        tail = order[: last + 2]
+        beyond = (steps > base) & (steps < radii[tail][:, None])
+        within = (steps > base // 3) & (steps < base * 0.9)
+        grey = fan.level[tail]
+        if not beyond.any() or not within.any():
+            continue
+        if np.median(grey[beyond]) < DIM * np.median(grey[np.broadcast_to(within, grey.shape)]):
+            held[tail] = base
+    return held
+
+
+def _held(fan: Fan, radii: Radii) -> Radii:
+    """The most that radii may be where something lies over the skin."""
     steps = np.arange(fan.level.shape[1])[None, :]
     at = radii[:, None]
     near = round(GAP * fan.long_side)
@@ -237,22 +265,20 @@ def _held(fan: Fan, radii: Radii) -> Radii | None:
     outer = _quantile(fan.level, (steps > at) & (steps <= at + near + 1) & fan.inside, 0.5, least=2)
     step = inner - outer
     known = ~np.isnan(step)
+    held = np.full(RAYS, fan.level.shape[1])
     if known.sum() < RAYS // 4:
-        return None
+        return held
     usual = float(np.median(step[known]))
     steep = known & (np.nan_to_num(step) > STEEP[0] * usual + STEEP[1])
     if steep.mean() > MOST_STEEP:
         steep[:] = False
     wide = np.convolve(steep, np.ones(7), "same") > 0
     wide |= _bulges(radii, fan.long_side)
-    if not wide.any():
-        return None
     free = np.flatnonzero(~wide)
-    if len(free) < RAYS // 3:
-        return None
+    if not wide.any() or len(free) < RAYS // 3:
+        return held
     # Between the neighbours a straight line on the film, as skin is straight over a short way
     x, y = fan.cos * radii, fan.sin * radii
-    held = np.full(RAYS, fan.level.shape[1])
     for ray in np.flatnonzero(wide):
         before, after = free[free < ray], free[free > ray]
         if not len(before) or not len(after):

@@ -1,8 +1,8 @@
 """Which part of a scanned film is the breast, roughly, and on which side its chest wall is.
 
 How: the picture is cut at many levels. Every large piece above a level is asked whether it looks
-     like a breast that ends at the left, or at the right: it begins there in one straight line, tapers
-     to the other side, has no dents, and is brighter than what is around it all along its free
+     like a breast that ends at the left, or at the right: it begins there in one straight line,
+     tapers to the other side, has no dents, and is brighter than what is around it all along its free
      outline. The film's rectangle does not taper, labels do not either, haze has no outline.
 """
 
@@ -88,7 +88,7 @@ def find_seed(shown: Plane, valid: Mask) -> Seed | None:
 
 def _pieces(opened: Bytes) -> list[Bytes]:
     """Pieces that are large enough, at most three."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
     areas = stats[1:, cv2.CC_STAT_AREA]
     order = np.argsort(-areas, kind="stable")[:3]
     return [
