@@ -108,8 +108,7 @@ def _found(
             else (breast_like(m)[0] for m in _both_ways(plain, wall or "left"))
         )
         return plain, wall, certainty_of(score, other), False
-    mask = _without_haze(_rounded(traced.mask), shown, traced.wall)
-    return mask, traced.wall, traced.certainty, True
+    return _rounded(traced.mask), traced.wall, traced.certainty, True
 
 
 def _both_ways(
@@ -180,7 +179,11 @@ def _small_mask(shown: UInt8[np.ndarray, "row col"]) -> UInt8[np.ndarray, "row c
     if breast is None or breast.sum() < LEAST_AREA * shown.size:
         return None
     grown = _rounded(_regrown(breast, kept, max(shown.shape)))
-    grown = _without_haze(grown, inner, chest_wall_side(grown > 0))
+    side = chest_wall_side(grown > 0)
+    if side == "right":
+        grown = _to_the_wall(grown[:, ::-1], inner[:, ::-1])[:, ::-1]
+    elif side == "left":
+        grown = _to_the_wall(grown, inner)
     whole = np.zeros_like(shown)
     whole[top:bottom, left:right] = grown
     return whole
@@ -278,15 +281,6 @@ def _rounded(mask: UInt8[np.ndarray, "row col"]) -> UInt8[np.ndarray, "row col"]
     closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, _disc(7))
     smooth = cv2.morphologyEx(closed, cv2.MORPH_OPEN, _disc(5))
     return np.asarray(smooth[reach:-reach, reach:-reach])
-
-
-def _without_haze(
-    mask: UInt8[np.ndarray, "row col"], shown: UInt8[np.ndarray, "row col"], side: str | None
-) -> UInt8[np.ndarray, "row col"]:
-    """``_to_the_wall`` on whichever side the wall is."""
-    if side == "right":
-        return _to_the_wall(mask[:, ::-1], shown[:, ::-1])[:, ::-1]
-    return _to_the_wall(mask, shown) if side == "left" else mask
 
 
 def _to_the_wall(

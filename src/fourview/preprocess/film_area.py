@@ -19,7 +19,7 @@ STEEP = 0.25  # a step that counts in full: where lines compete, the steepest is
 TILT_COST = 0.5  # of that, for a slope of 1
 SAME_TILT = 0.03  # slopes of two sides of one film
 WHOLE = 0.9  # of the side's length that a line runs along
-EVEN = 0.08  # most spread (10th to 90th percentile) of the level outside
+EVEN = 0.08  # most spread (20th to 90th percentile) of the level outside
 BRIGHT = 0.9  # of the brightest film: where no light fell, nothing on the film is brighter
 CLEAR = 0.25  # of a steep edge all along: fainter lines are tissue
 PLACES = 12  # of the clearest columns of each tilt that are tried
@@ -95,7 +95,7 @@ def _line(side: Plane, inside: Mask, white: float) -> "_Line | None":
                 break
             ok = there[:, place]
             level = outer[np.flatnonzero(ok), safe[ok, place] - 1]
-            low, high = np.percentile(level, (10, 90))
+            low, high = np.percentile(level, (20, 90))
             if high - low < EVEN and low > white:
                 best = float(clear[place])
                 whole = bool(ok.mean() > WHOLE)

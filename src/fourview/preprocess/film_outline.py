@@ -24,6 +24,8 @@ COST = (
 SOFT = 0.035  # levels over the threshold at which a pixel speaks clearly
 SKIN = 0.14  # of the way from air to the tissue at the rim: where the skin line is looked for
 NOISE = 2.0  # standard deviations of air that the threshold lies above it, at least
+UNEVEN = 0.15  # most that haze lifts the threshold over its median
+LEAST = 0.6  # of the piece's radii: the outline lies no deeper in it
 BEYOND = 0.09  # of the long side: how far out the air is looked at
 WITHIN = (0.010, 0.035)  # of the long side: where inside the outline its rim is looked at
 GAP = 0.008  # of the long side: what is so near the outline is neither
@@ -31,10 +33,11 @@ WALL = 0.03  # of the long side: margins and tape so near the chest wall stop no
 LEFT = 0.008  # of the long side: a ray that saw so much air has left the breast
 STEEP = (1.7, 0.10)  # times the usual step at the outline, and levels more: something lies over it
 JUMP = 0.014  # of the long side, over two rays: no skin runs so
-WIDEST = 50  # rays, of what can lie over the skin
+WIDEST = 32  # rays, of what can lie over the skin
 NIPPLE = (0.03, 0.055)  # of the long side: most height and width of a nipple
 LEAP = 0.05  # of the long side, over two rays: from the skin into haze
-DIM = 0.85  # of the breast's level: haze is darker
+TAIL = 21  # rays, from the chest wall, that may run in haze
+DIM = 0.87  # of the level within the skin: haze beyond it is darker
 MOST_STEEP = 0.4  # of the rays: if more are steep, that is how this breast is
 
 Plane = Float32[np.ndarray, "row col"]
@@ -139,12 +142,14 @@ def trace(
     row = float((rows * weight).sum() / weight.sum())
     fan = Fan.of(cv2.GaussianBlur(shown, (0, 0), 1.0), valid, line, row)
     limits = np.full(RAYS, fan.level.shape[1])
-    radii = _best(fan, 2.0 * fan.sampled(piece) - 1, limits)
+    least = np.zeros(RAYS, np.intp)
+    radii = _best(fan, 2.0 * fan.sampled(piece) - 1, least, limits)
+    least = (LEAST * radii).astype(np.intp)
     for _ in range(2):
         speaks = _speaks(fan, _threshold(fan, radii))
-        radii = _best(fan, speaks, limits)
+        radii = _best(fan, speaks, least, limits)
     limits = np.minimum(_without_tails(fan, radii, limits), _held(fan, radii))
-    radii = _best(fan, speaks, limits)
+    radii = _best(fan, speaks, least, limits)
     return fan.mask(radii, (shown.shape[0], shown.shape[1]))
 
 
@@ -162,13 +167,15 @@ def _speaks(fan: Fan, threshold: Float[np.ndarray, " ray"]) -> Rays:
     return np.where(left, -np.abs(speaks), speaks).astype(np.float32)
 
 
-def _best(fan: Fan, speaks: Rays, limits: Radii) -> Radii:
+def _best(fan: Fan, speaks: Rays, least: Radii, limits: Radii) -> Radii:
     """The radii that agree best with the pixels and with each other."""
     gain = np.zeros((RAYS, fan.level.shape[1] + 1))
     np.cumsum(speaks, axis=1, out=gain[:, 1:])
     steps = np.arange(gain.shape[1])
     allowed = np.minimum(fan.inside.sum(axis=1), limits)
-    loss = np.where(steps[None, :] <= allowed[:, None], -gain, np.inf)
+    possible = steps[None, :] <= allowed[:, None]
+    possible &= steps[None, :] >= np.minimum(least, allowed)[:, None]
+    loss = np.where(possible, -gain, np.inf)
     ramp = COST * steps
     total = loss[0]
     come = np.zeros(gain.shape, np.intp)
@@ -207,7 +214,8 @@ def _threshold(fan: Fan, radii: Radii) -> Float[np.ndarray, " ray"]:
     noise = float(np.nanmedian(air - low)) / 0.9  # of these quantiles in a normal distribution
     air, tissue = _smooth(air), _smooth(tissue)
     rise = np.maximum(tissue - air, 0)
-    return air + np.minimum(np.maximum(NOISE * noise, SKIN * rise), 0.5 * rise)
+    threshold = air + np.minimum(np.maximum(NOISE * noise, SKIN * rise), 0.5 * rise)
+    return np.minimum(threshold, float(np.median(threshold)) + UNEVEN)
 
 
 def _quantile(
@@ -237,21 +245,19 @@ def _without_tails(fan: Fan, radii: Radii, limits: Radii) -> Radii:
     """
     held = limits.copy()
     leap = LEAP * fan.long_side
-    steps = np.arange(fan.level.shape[1])[None, :]
     for order in (np.arange(RAYS), np.arange(RAYS)[::-1]):
         along = radii[order]
-        leaps = np.flatnonzero(along[: RAYS // 3] - along[2 : RAYS // 3 + 2] > leap)
+        leaps = np.flatnonzero(along[:TAIL] - along[2 : TAIL + 2] > leap)
         if not len(leaps):
             continue
         last = int(leaps[-1])
         base = int(along[last + 2])
         tail = order[: last + 2]
-        beyond = (steps > base) & (steps < radii[tail][:, None])
-        within = (steps > base // 3) & (steps < base * 0.9)
+        reach = fan.long_side // 30
         grey = fan.level[tail]
-        if not beyond.any() or not within.any():
-            continue
-        if np.median(grey[beyond]) < DIM * np.median(grey[np.broadcast_to(within, grey.shape)]):
+        inner = float(np.median(grey[:, max(base - reach, 0) : max(base - 3, 1)]))
+        outer = float(np.median(grey[:, base + 3 : base + reach]))
+        if outer < DIM * inner:
             held[tail] = base
     return held
 
@@ -306,8 +312,9 @@ def _bulges(radii: Radii, long_side: int) -> Bool[np.ndarray, " ray"]:
             base = max(int(radii[start]), int(radii[stop + 2]))
             high = int(part.max()) - base
             wide = len(part) / len(radii) * np.pi * float(part.mean())
+            back = abs(int(radii[start]) - int(radii[stop + 2])) < 0.5 * high
             nipple = high < NIPPLE[0] * long_side and wide < NIPPLE[1] * long_side
-            if high > jump and not nipple:
+            if high > jump and back and not nipple:
                 marked[start + 1 : stop + 2] = True
             break
     return marked
