@@ -14,9 +14,12 @@ from pathlib import Path
 NOT_HERE = {
     "__main__",
     "ap_alignment",
+    "film",
+    "film_cases",
     "index",
     "manifest",
     "memory",
+    "pectoral",
 }  # long, or figures without a plain way
 
 

@@ -38,6 +38,7 @@ Plane = Float32[np.ndarray, "row col"]
 Mask = Bool[np.ndarray, "row col"]
 Affine = Float64[np.ndarray, "2 3"]
 BASE_DENSITY = 0.2  # of film that no light reached
+MOST_MM = 300.0  # no film is larger
 BLUR_MM = 0.09  # of screen and film
 
 
@@ -189,19 +190,12 @@ def _skin_points(view: Acquisition, px: float) -> np.ndarray:
     normal /= np.maximum(np.hypot(*normal.T), 1e-9)[:, None]
     ahead = np.array([math.cos(view.inclination), math.sin(view.inclination)])
     normal *= np.where(normal @ ahead < 0, -1.0, 1.0)[:, None]
-    rows, cols = view_size(view, px)
-    on = (points >= 0).all(axis=1) & (points[:, 0] < cols) & (points[:, 1] < rows)
+    on = (points >= 0).all(axis=1) & (points < MOST_MM / px).all(axis=1)
     return np.asarray(np.concatenate([points, normal], axis=1)[on])
 
 
-def view_size(view: Acquisition, px: float) -> Size:
-    """A size that no film exceeds, in pixels: the skin line is cut there."""
-    del view
-    return round(300 / px), round(240 / px)
-
-
 def _laying(draws: FilmDraws, detector: Detector) -> tuple[Affine, Size]:
-    """The way from film to scan (pixel coordinates as ``fourview.geometry``), and the scan's size."""
+    """The way from film to scan (coordinates as in ``fourview.geometry``), and the scan's size."""
     rows, cols = detector.shape
     air, wall, top, bottom = (round(mm / detector.px) for mm in draws.edges.bed)
     left, right = (wall, air) if draws.wall == "left" else (air, wall)

@@ -1,8 +1,9 @@
 """What a scanned film is like: tone, light, edges and what lies on it, drawn from a seed.
 
-Two kinds. ``usual``: what archives of screen-film mammograms (DDSM, CBIS-DDSM, MIAS) show. ``odd``: other
-laws and shapes for all of it, so that a method that was tuned on the first can be tried on films
-that nobody tuned it on. Lengths are mm, grey levels parts of the scanner's range, 1 the brightest.
+Two kinds. ``usual``: what archives of screen-film mammograms (DDSM, CBIS-DDSM, MIAS) show. ``odd``:
+other laws and shapes for all of it, so that a method that was tuned on the first can be tried on
+films that nobody tuned it on. Lengths are mm, grey levels parts of the scanner's range, 1 the
+brightest.
 """
 
 from dataclasses import dataclass

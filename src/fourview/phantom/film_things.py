@@ -35,7 +35,7 @@ def draw_label(film: Plane, label: Label, skin: np.ndarray, *, px: float, readab
     """
     stamp, alpha = _stamp(label, px, readable=readable)
     height, width = alpha.shape
-    x, y = _place(label, (height, width), film.shape, skin, px)
+    x, y = _place(label, film.shape, skin, px)
     x0, y0 = round(x - width / 2), round(y - height / 2)
     covered = np.zeros(film.shape, bool)
     top, left = max(y0, 0), max(x0, 0)
@@ -129,7 +129,6 @@ def _write(target: Any, text: str, share: float) -> None:
 
 def _place(
     label: Label,
-    size: tuple[int, int],
     shape: tuple[int, ...],
     skin: np.ndarray,
     px: float,

@@ -77,17 +77,30 @@ def find_breast(image: Image) -> Breast:
             f"{image.image_id}: no bright area of {LEAST_AREA:.0%} of the image or more, "
             "need a breast; exclude it"
         )
-    rows, cols = image.pixels.shape
-    soft = cv2.GaussianBlur(found * np.uint8(255), (0, 0), 1.0)
-    mask = cv2.resize(soft, (cols, rows), interpolation=cv2.INTER_LINEAR) > 100
-    if image.padding is not None:
-        mask &= ~image.padding
+    mask = _at_full_size(found, image)
     x0, y0, width, height = cv2.boundingRect(mask.view(np.uint8))
     if width == 0:
         raise PixelError(f"{image.image_id}: the whole breast is padding; exclude it")
     box = (x0, y0, x0 + width, y0 + height)
     wall = wall if certainty >= UNSURE else None
     return Breast(mask, box, wall, certainty, on_film)
+
+
+def found_without_film(image: Image) -> Mask:
+    """The mask by the way for digital images alone; empty where there is none. For comparison."""
+    found = _small_mask(_root_scale(_small_copy(image)))
+    rows, cols = image.pixels.shape
+    return np.zeros((rows, cols), bool) if found is None else _at_full_size(found, image)
+
+
+def _at_full_size(found: UInt8[np.ndarray, "small_row small_col"], image: Image) -> Mask:
+    """The small copy's mask on the image's own pixels, without padding."""
+    rows, cols = image.pixels.shape
+    soft = cv2.GaussianBlur(found * np.uint8(255), (0, 0), 1.0)
+    mask = cv2.resize(soft, (cols, rows), interpolation=cv2.INTER_LINEAR) > 100
+    if image.padding is not None:
+        mask &= ~image.padding
+    return np.asarray(mask)
 
 
 def _found(

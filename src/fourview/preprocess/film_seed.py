@@ -2,8 +2,8 @@
 
 How: the picture is cut at many levels. Every large piece above a level is asked whether it looks
      like a breast that ends at the left, or at the right: it begins there in one straight line,
-     tapers to the other side, has no dents, and is brighter than what is around it all along its free
-     outline. The film's rectangle does not taper, labels do not either, haze has no outline.
+     tapers to the other side, has no dents, and is brighter than what is around it all along its
+     free outline. The film's rectangle does not taper, labels do not either, haze has no outline.
 """
 
 from dataclasses import dataclass

@@ -124,7 +124,14 @@ def sheets(pictures: Sequence[Picture]) -> list[Picture]:
     return pages
 
 
-def tile_of(image: Image, spec: PixelSpec, *, name: str, voi: Any = None) -> Tile:
+def tile_of(
+    image: Image,
+    spec: PixelSpec,
+    *,
+    name: str,
+    voi: Any = None,
+    mask: np.ndarray | None = None,
+) -> Tile:
     """The tile of one image in memory.
 
     Args:
@@ -132,8 +139,13 @@ def tile_of(image: Image, spec: PixelSpec, *, name: str, voi: Any = None) -> Til
         spec: What the pixels beside it are made with.
         name: Its first caption.
         voi: See ``process``.
+        mask: Another outline to draw, for comparison; the pixels beside are then left out.
     """
     tile = np.zeros((TILE_ROWS, TILE_COLS, 3), np.uint8)
+    if mask is not None:
+        whole = _fit(_whole(image, mask), mask, None)
+        tile[: whole.shape[0], : whole.shape[1]] = whole
+        return _with_text(tile, name, "", odd=False)
     try:
         breast = find_breast(image)
         processed = process(image, spec, voi=voi)
