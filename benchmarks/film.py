@@ -169,7 +169,7 @@ def certainty_table(rows: Sequence[Row], say: Callable[[str], None] = print) -> 
     """How often a side is right by how sure it is said to be."""
     say("\n| certainty of the side | films | right |\n| --- | --- | --- |")
     found = [r for r in rows if r.way == "ours"]
-    for low, high in ((0.0, 0.6), (0.6, 0.8), (0.8, 0.95), (0.95, 1.01)):
+    for low, high in ((0.0, 0.52), (0.52, 0.8), (0.8, 0.95), (0.95, 1.01)):
         chosen = [r for r in found if low <= r.certainty < high]
         right = f"{100 * np.mean([r.wall == 1 for r in chosen]):.1f} %" if chosen else "-"
         say(f"| {low:.2f} to {min(high, 1):.2f} | {len(chosen)} | {right} |")

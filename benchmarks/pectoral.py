@@ -2,15 +2,17 @@
 
     python -m benchmarks.pectoral --exams 60
 
-Two kinds of muscle in the same MLO views of phantoms. ``under tissue``: as the phantom makes it,
+Three kinds of muscle in the same MLO views of phantoms. ``under tissue``: as the phantom makes it,
 with gland over it, a soft and bowed edge; its truth is the chest plane, which that edge follows
 within some millimetres. ``clean``: the same breast with an even muscle painted up to the line, its
-edge straight and sharp, nothing over it. docs/results/ap_alignment.md has the figures.
+edge straight and sharp, nothing over it. ``smooth``: clean, and the breast before it without
+texture, as in a drawing. docs/results/ap_alignment.md has the figures.
 """
 
 import argparse
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 
 from benchmarks.ap_alignment import NATIVE, ROWS, Oriented
@@ -33,15 +35,20 @@ def views(first: int, num: int) -> Iterator[tuple[Oriented, float]]:
                 yield Oriented.of(image, process(exam.entity(image), NATIVE)), image.spacing_mm
 
 
-def painted(view: Oriented, rng: np.random.Generator) -> np.ndarray:
+def painted(view: Oriented, rng: np.random.Generator, *, smooth: bool) -> np.ndarray:
     """The view with an even muscle up to the true line."""
     rows, cols = view.levels.shape
     x, y = np.meshgrid(np.arange(cols) + 0.5, np.arange(rows) + 0.5)
     depth = view.truth.depth(np.stack([x, y], axis=-1))
     share = 1 / (1 + np.exp(np.clip(depth / EDGE_PX, -30, 30)))
     level = float(np.percentile(view.levels[view.mask], 90))
-    muscle = level * (1 + 0.02 * rng.normal(size=share.shape))
-    mixed = view.levels * (1 - share) + muscle * share
+    muscle = level * (1 + (0.002 if smooth else 0.02) * rng.normal(size=share.shape))
+    breast = view.levels.astype(np.float64)
+    if smooth:
+        weight = np.maximum(cv2.GaussianBlur(view.mask.astype(np.float64), (0, 0), 15), 1e-3)
+        breast = 0.6 * cv2.GaussianBlur(breast * view.mask, (0, 0), 15) / weight
+        breast *= 1 + 0.002 * rng.normal(size=share.shape)
+    mixed = breast * (1 - share) + muscle * share
     return np.where(view.mask, np.clip(mixed, 1, 65535), 0).astype(np.uint16)
 
 
@@ -62,10 +69,12 @@ def main() -> None:
     chosen = parser.parse_args()
     errors: dict[tuple[str, float], list[tuple[float, float]]] = {}
     for view, px in views(chosen.seed, chosen.exams):
-        clean = painted(view, np.random.default_rng(0))
+        kinds = {"under tissue": view.levels}
+        for kind, smooth in (("clean", False), ("smooth", True)):
+            kinds[kind] = painted(view, np.random.default_rng(0), smooth=smooth)
         for clip in CLIPS:
             pectoral.REFINE_CLIP = clip
-            for kind, levels in (("under tissue", view.levels), ("clean", clean)):
+            for kind, levels in kinds.items():
                 found = find_pectoral(levels, view.mask)
                 errors.setdefault((kind, clip), []).append(error(found, view, px))
     print("| muscle | clip | angle off, degrees: median | 90th | distance off, mm: median | 90th | "

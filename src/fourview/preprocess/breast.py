@@ -32,7 +32,7 @@ NARROW = 0.35  # of the breast's width: rows that are narrower may be haze along
 HAZE_LENGTH = 1.0  # a run of narrow rows that is longer than this times its width may be haze
 HAZE_LEVEL = 0.8  # of the breast's level on the root scale: haze is darker
 
-UNSURE = 0.6  # a side that is less certain is not told by the pixels
+UNSURE = 0.52  # a side that is less certain is not told by the pixels
 FLAT = 26  # of 255 on the root scale, 1 % of the level: as much as codecs leave in black air
 MOST_LABELS = (0.06, 0.03)  # of what is beyond the breast, or of the image: films have more
 LONGEST_LABEL = 0.35  # of the long side; a film's edge is longer

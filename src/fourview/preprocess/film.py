@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from fourview.preprocess.film_area import film_area
+from fourview.preprocess.film_area import film_area, margin_at_wall
 from fourview.preprocess.film_outline import trace
 from fourview.preprocess.film_seed import find_seed
 
@@ -47,18 +47,13 @@ def find_on_film(small: Float32[np.ndarray, "row col"]) -> FilmBreast | None:
     piece = cv2.resize(seed.piece, (cols, rows), interpolation=cv2.INTER_NEAREST)
     across, down = cols / size[0], rows / size[1]
     line = (seed.line[0] * across, seed.line[1] * across / down)
+    flip = np.s_[:, ::-1] if seed.wall == "right" else np.s_[:, :]
     if seed.wall == "right":
         line = (cols - line[0], -line[1])
-        flip = np.s_[:, ::-1]
-        mask = trace(
-            np.ascontiguousarray(shown[flip]),
-            np.ascontiguousarray(valid[flip]),
-            np.ascontiguousarray(piece[flip]),
-            line,
-        )[flip]
-    else:
-        mask = trace(shown, valid, np.asarray(piece), line)
-    mask = np.ascontiguousarray(mask) * valid
+    seen, film = np.ascontiguousarray(shown[flip]), np.ascontiguousarray(valid[flip])
+    traced = trace(seen, film, np.ascontiguousarray(piece[flip]), line)
+    traced[margin_at_wall(seen, film, traced)] = 0
+    mask = np.ascontiguousarray(traced[flip]) * valid
     return FilmBreast(
         np.asarray(mask, dtype=np.uint8), seed.wall, certainty_of(seed.score, seed.other)
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, UInt8
 
 REACH = 0.20  # of a side: how far in a line may lie
 TILTS = np.tan(np.radians(np.arange(-7.0, 7.5, 1.0)))
@@ -22,6 +22,8 @@ WHOLE = 0.9  # of the side's length that a line runs along
 EVEN = 0.08  # most spread (20th to 90th percentile) of the level outside
 BRIGHT = 0.9  # of the brightest film: where no light fell, nothing on the film is brighter
 CLEAR = 0.25  # of a steep edge all along: fainter lines are tissue
+WIDEST = 0.045  # of the long side: a ragged margin at the chest wall
+MOST_ROWS = 0.6  # of the rows above and below the breast that must show it
 PLACES = 12  # of the clearest columns of each tilt that are tried
 STRIP = 4  # pixels outside the line, of which the brightest counts
 
@@ -100,4 +102,43 @@ def _line(side: Plane, inside: Mask, white: float) -> "_Line | None":
                 best = float(clear[place])
                 whole = bool(ok.mean() > WHOLE)
                 found = _Line(float(place) + 1 - tilt * rows / 2, float(tilt), whole)
+    return found
+
+
+def margin_at_wall(shown: Plane, valid: Mask, breast: UInt8[np.ndarray, "row col"]) -> Mask:
+    """A thin or ragged bright margin at the left that no straight line describes.
+
+    It shows in the rows without breast: white at the chest wall, then air. In the rows of the
+    breast it is as wide, or as wide as what is white there.
+
+    Args:
+        shown: Levels in [0, 1], bright for dense tissue, chest wall at the left.
+        valid: False where there is no film.
+        breast: 0 or 1, with the margin.
+    """
+    found = np.zeros(shown.shape, bool)
+    reach = round(WIDEST * max(shown.shape))
+    columns = np.flatnonzero(breast.any(axis=0))
+    rows = np.flatnonzero(breast.any(axis=1))
+    if not len(columns):
+        return found
+    start = max(0, int(columns[0]) - 2)
+    strip = shown[:, start : start + reach + 3]
+    white = (strip >= BRIGHT * np.percentile(shown[valid], 98)) & valid[
+        :, start : start + reach + 3
+    ]
+    first = white.argmax(axis=1)
+    ended = ~white & (np.arange(white.shape[1])[None, :] > first[:, None])
+    end = np.where(ended.any(axis=1), ended.argmax(axis=1), 0)
+    has = white.any(axis=1) & (first <= 4) & (end > 0)
+    free = np.ones(len(shown), bool)
+    free[max(rows[0] - 3, 0) : rows[-1] + 4] = False
+    free &= valid.any(axis=1)
+    if free.sum() < 0.03 * len(shown) or (has & free).sum() < MOST_ROWS * free.sum():
+        return found
+    usual = int(np.median(end[has & free]))
+    width = np.where(has, np.minimum(end, 2 * usual), usual)
+    found[:, : start + strip.shape[1]] = (
+        np.arange(start + strip.shape[1])[None, :] < start + width[:, None]
+    )
     return found

@@ -279,7 +279,7 @@ def _held(fan: Fan, radii: Radii) -> Radii:
     if steep.mean() > MOST_STEEP:
         steep[:] = False
     wide = np.convolve(steep, np.ones(7), "same") > 0
-    wide |= _bulges(radii, fan.long_side)
+    wide |= _bulges(radii, steep, fan.long_side)
     free = np.flatnonzero(~wide)
     if not wide.any() or len(free) < RAYS // 3:
         return held
@@ -299,7 +299,9 @@ def _held(fan: Fan, radii: Radii) -> Radii:
     return held
 
 
-def _bulges(radii: Radii, long_side: int) -> Bool[np.ndarray, " ray"]:
+def _bulges(
+    radii: Radii, steep: Bool[np.ndarray, " ray"], long_side: int
+) -> Bool[np.ndarray, " ray"]:
     """Rays over which the outline jumps out and back again; a nipple may."""
     jump = JUMP * long_side
     step = radii[2:] - radii[:-2]
@@ -314,6 +316,7 @@ def _bulges(radii: Radii, long_side: int) -> Bool[np.ndarray, " ray"]:
             wide = len(part) / len(radii) * np.pi * float(part.mean())
             back = abs(int(radii[start]) - int(radii[stop + 2])) < 0.5 * high
             nipple = high < NIPPLE[0] * long_side and wide < NIPPLE[1] * long_side
+            nipple &= not steep[start + 1 : stop + 2].any()
             if high > jump and back and not nipple:
                 marked[start + 1 : stop + 2] = True
             break
