@@ -159,7 +159,7 @@ def _scanned(log_exposure: Plane, mask: Mask, tone: Tone) -> Plane:
     steep = 4 * tone.gradient / span
     density = BASE_DENSITY + span / (1 + np.exp(-steep * (decades - middle)))
     grey = np.clip(1 - (density - BASE_DENSITY) / (tone.scanner_density - BASE_DENSITY), 0, 1)
-    return (0.95 * grey**tone.power).astype(np.float32)
+    return np.asarray(0.95 * grey**tone.power, dtype=np.float32)
 
 
 def _stray(light: Light, shape: tuple[int, ...], px: float, rng: np.random.Generator) -> Plane:

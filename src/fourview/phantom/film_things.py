@@ -64,7 +64,7 @@ def _stamp(label: Label, px: float, *, readable: bool) -> tuple[Plane, Plane]:
     side = math.ceil(math.hypot(height, width)) + 4 * FINE
     side += -side % FINE
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), label.degrees, 1.0)
-    matrix[:, 2] += (side - width) / 2, (side - height) / 2
+    matrix[:, 2] += np.array([(side - width) / 2, (side - height) / 2])
     turned = [cv2.warpAffine(a, matrix, (side, side)) for a in (alpha, ink)]
     small = [
         cv2.resize(a, (side // FINE,) * 2, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
@@ -110,8 +110,8 @@ def _shape(label: Label, alpha: Any, ink: Any) -> None:
         t = np.linspace(0, 1, 60)
         x = (0.06 + 0.86 * t + 0.05 * np.sin(23 * t)) * width
         y = (0.5 + 0.36 * np.sin(31 * t + 6 * label.where)) * height
-        line = np.stack([x, y], axis=1).astype(np.int32)
-        cv2.polylines(alpha, [line], isClosed=False, color=255, thickness=2 * thick)
+        path = np.stack([x, y], axis=1).astype(np.int32)
+        cv2.polylines(alpha, [path], isClosed=False, color=255, thickness=2 * thick)
 
 
 def _write(target: Any, text: str, share: float) -> None:

@@ -73,4 +73,5 @@ def _shown(small: Float32[np.ndarray, "row col"]) -> Float32[np.ndarray, "row co
     low, high = np.percentile(small, (0.5, 99.8))
     if not high > low:
         low, high = small.min(), small.max()
-    return np.sqrt(np.clip((small - low) / (high - low), 0, 1)).astype(np.float32)
+    share = np.clip((small - low) / (high - low), 0, 1)
+    return np.asarray(np.sqrt(share), dtype=np.float32)

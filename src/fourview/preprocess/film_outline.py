@@ -306,7 +306,7 @@ def _bulges(
     jump = JUMP * long_side
     step = radii[2:] - radii[:-2]
     marked = np.zeros(len(radii), bool)
-    for start in np.flatnonzero(step > jump):
+    for start in np.flatnonzero(step > jump).tolist():
         for stop in range(start + 1, min(start + WIDEST, len(step))):
             if step[stop] >= -jump:
                 continue

@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from fourview.data.executor import Executor, Lost
+from fourview.data.executor import Executor
 from fourview.data.manifest import images_to_read
 from fourview.data.read_image import read_listed_image
+from fourview.data.workers import Lost
 from fourview.entities import Image, Manifest
 from fourview.errors import FourviewError, ReportError
 from fourview.preprocess.breast import UNSURE, find_breast
