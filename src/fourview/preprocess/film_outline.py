@@ -164,7 +164,7 @@ def _speaks(fan: Fan, threshold: Float[np.ndarray, " ray"]) -> Rays:
     total = np.cumsum(speaks, axis=1)
     fallen = np.maximum.accumulate(total, axis=1) - total > LEFT * fan.long_side
     left = np.logical_or.accumulate(fallen, axis=1)
-    return np.where(left, -np.abs(speaks), speaks).astype(np.float32)
+    return np.asarray(np.where(left, -np.abs(speaks), speaks), dtype=np.float32)
 
 
 def _best(fan: Fan, speaks: Rays, least: Radii, limits: Radii) -> Radii:
