@@ -34,6 +34,7 @@ HAZE_LEVEL = 0.8  # of the breast's level on the root scale: haze is darker
 
 UNSURE = 0.52  # a side that is less certain is not told by the pixels
 FLAT = 26  # of 255 on the root scale, 1 % of the level: as much as codecs leave in black air
+LIKE_A_BREAST = 0.4  # by ``breast_like``; digital phantoms have 0.57 and more
 MOST_LABELS = (0.06, 0.03)  # of what is beyond the breast, or of the image: films have more
 LONGEST_LABEL = 0.35  # of the long side; a film's edge is longer
 
@@ -112,7 +113,8 @@ def _found(
     wall = None if plain is None else chest_wall_side(plain > 0)
     if plain is not None and wall is not None and _air_is_flat(shown, plain):
         score, other = (breast_like(m)[0] for m in _both_ways(plain, wall))
-        return plain, wall, certainty_of(score, other), False
+        if score >= LIKE_A_BREAST:  # a film's rectangle on a black bed is not
+            return plain, wall, certainty_of(score, other), False
     traced = find_on_film(small)
     if traced is None or traced.mask.sum() < LEAST_AREA * shown.size:
         score, other = (
