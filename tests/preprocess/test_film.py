@@ -174,3 +174,12 @@ def test_a_label_that_touches_the_skin_of_a_grey_film_is_left_out():
     beyond[380:450, edge - 4 : edge + 90] = True
     assert (found.mask & beyond & ~truth).sum() < 0.01 * truth.sum()
     assert overlap(found.mask, truth) > 0.93
+
+
+def test_a_film_on_a_black_bed_is_not_taken_for_the_breast():
+    pixels, truth = breast_pixels(air=900, noise=25)
+    bed = np.zeros((960, 760), np.uint16)
+    bed[60:892, 60:700] = pixels
+    found = find_breast(image_of(bed))
+    assert found.chest_wall == "left"
+    assert overlap(found.mask[60:892, 60:700], truth) > 0.93

@@ -137,7 +137,7 @@ def margin_at_wall(shown: Plane, valid: Mask, breast: UInt8[np.ndarray, "row col
     if free.sum() < 0.03 * len(shown) or (has & free).sum() < MOST_ROWS * free.sum():
         return found
     usual = int(np.median(end[has & free]))
-    width = np.where(has, np.minimum(end, 2 * usual), usual)
+    width = np.where(has, np.minimum(end, usual + 1 + usual // 4), usual)
     found[:, : start + strip.shape[1]] = (
         np.arange(start + strip.shape[1])[None, :] < start + width[:, None]
     )
