@@ -34,7 +34,7 @@ HAZE_LEVEL = 0.8  # of the breast's level on the root scale: haze is darker
 
 UNSURE = 0.52  # a side that is less certain is not told by the pixels
 FLAT = 26  # of 255 on the root scale, 1 % of the level: as much as codecs leave in black air
-LIKE_A_BREAST = 0.4  # by ``breast_like``; digital phantoms have 0.57 and more
+LIKE_A_BREAST = 0.15  # by ``breast_like``; a rectangle has less than 0.05
 MOST_LABELS = (0.06, 0.03)  # of what is beyond the breast, or of the image: films have more
 LONGEST_LABEL = 0.35  # of the long side; a film's edge is longer
 

@@ -101,7 +101,7 @@ def _line(side: Plane, inside: Mask, white: float) -> "_Line | None":
             if high - low < EVEN and low > white:
                 best = float(clear[place])
                 whole = bool(ok.mean() > WHOLE)
-                found = _Line(float(place) + 1 - tilt * rows / 2, float(tilt), whole)
+                found = _Line(float(place) - tilt * rows / 2, float(tilt), whole)
     return found
 
 
