@@ -15,11 +15,14 @@ NOT_HERE = {
     "__main__",
     "ap_alignment",
     "nipple",
+    "film",
+    "film_cases",
     "index",
     "manifest",
     "disks",
     "memory",
     "mutations",
+    "pectoral",
 }  # long, or figures without a plain way
 
 

@@ -9,9 +9,11 @@ from typing import Annotated
 import polars as pl
 from cyclopts import Parameter
 
+from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
-from fourview.errors import StoreError
+from fourview.entities import Manifest
+from fourview.errors import ManifestError, StoreError
 from fourview.manifest.check import check_folder, label_counts
 from fourview.manifest.manifest import read_manifest
 from fourview.store.check import check_store
@@ -23,6 +25,10 @@ def check(
     *,
     files: Annotated[bool, Parameter(negative="--no-files")] = True,
     pixels: bool = False,
+    contact_sheet: Path | None = None,
+    sheet_images: SomeOrNone = 120,
+    spec: str = "mvccl-384x192",
+    workers: Some = 2,
     json: bool = False,
 ) -> None:
     """Check a manifest: schema, files that are missing, patients on both sides of a split, labels.
@@ -33,9 +39,18 @@ def check(
         manifest: Folder written by ``fourview index``, or by ``fourview prepare``.
         files: Also look for every image's file.
         pixels: Of a store: read all pixels and compare them with their checksums.
+        contact_sheet: Also write a picture (.png, .jpg or .webp) of what the pipeline makes of the
+            images: mask outline, side of the chest wall and processed pixels; what is odd is red.
+        sheet_images: How many images, spread evenly over the manifest; 0 shows all.
+        spec: Pixel spec of the contact sheet, as ``fourview list specs`` shows.
+        workers: Processes that read images for the contact sheet.
         json: Print the findings as JSON.
     """
+    sheets: list[Path] = []
+    num_odd = 0
     if (manifest / STORE).exists():
+        if contact_sheet is not None:
+            raise ManifestError(f"{manifest}: is a store; a contact sheet is made of a manifest")
         with progress_bar(quiet=json) as update:
             problems = check_store(
                 manifest, pixels=pixels, progress=lambda done, of: update("images", done, of)
@@ -45,16 +60,44 @@ def check(
         raise StoreError(f"{manifest}: no store, so it has no pixels to check; name a store")
     else:
         problems = check_folder(manifest, files=files)
-        counts = label_counts(read_manifest(manifest, validate=False))
+        tables = read_manifest(manifest, validate=False)
+        counts = label_counts(tables)
+        sheets, num_odd = _sheets(tables, contact_sheet, spec, sheet_images, workers, quiet=json)
     failed = any(problem.level == "error" for problem in problems)
     if json:
         report = {"ok": not failed, "problems": [asdict(p) for p in problems]}
-        print(jsonlib.dumps({**report, "counts": counts.to_dicts()}, indent=2))
+        report |= {"counts": counts.to_dicts()}
+        if contact_sheet is not None:
+            report |= {"contact_sheets": [str(path) for path in sheets], "odd_images": num_odd}
+        print(jsonlib.dumps(report, indent=2))
     else:
         for problem in problems:
             say(f"{problem.level}: {problem.text}")
         for row in counts.iter_rows(named=True):
             split = row.pop("split") or "no split"
             say(f"{split}: " + ", ".join(f"{value:,} {name}" for name, value in row.items()))
+        if contact_sheet is not None:
+            say(f"contact sheet: {', '.join(map(str, sheets))}; {num_odd} images to look at in red")
         print("failed" if failed else "ok")
     sys.exit(1 if failed else 0)
+
+
+def _sheets(
+    manifest: Manifest, out: Path | None, spec: str, num: int, workers: int, *, quiet: bool
+) -> tuple[list[Path], int]:
+    """Write the contact sheet where one is asked for."""
+    if out is None:
+        return [], 0
+    from fourview.jobs.executor import find_executor  # noqa: PLC0415  only where images are read
+    from fourview.preprocess.spec import pixel_spec  # noqa: PLC0415
+    from fourview.report.contact_sheet import contact_sheet  # noqa: PLC0415
+
+    with progress_bar(quiet=quiet) as update:
+        return contact_sheet(
+            manifest,
+            out,
+            spec=pixel_spec(spec),
+            num=num or None,
+            executor=find_executor("local", workers),
+            progress=lambda done, of: update("images", done, of),
+        )

@@ -31,7 +31,9 @@ def phantom(
             in every view; only both views together tell a cancer), or plain (a large clear star, or
             nothing).
         rows: Height in pixels of the same field of view, such as 768; without it the vendor's own.
-        vendor: Fictional machines to draw from: A, B, C; may be repeated.
+        vendor: Fictional machines to draw from: A, B, C; may be repeated. film puts the views on
+            scanned film, with haze, margins, tape, wedges and labels, laid either way round, under
+            headers of which some name the wrong side or none; odd-film is stranger still.
         syntax: Transfer syntax UIDs to draw from; may be repeated.
         workers: Processes.
         json: Print the summary as JSON.

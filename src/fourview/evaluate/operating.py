@@ -118,13 +118,19 @@ def read_region_thresholds(path: Path) -> dict[str, float]:
     Raises:
         EvaluationError: They are no numbers.
     """
-    data: Any = json.loads(path.read_text(encoding="utf-8"))
-    found: Any = data.get("regions", {}) if isinstance(data, dict) else {}
-    if not isinstance(found, dict) or not all(map(_is_number, found.values())):
+    try:
+        found: Any = read_json_object(path, max_bytes=MAX_BYTES).get("regions", {})
+    except ValueError as error:
+        raise EvaluationError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(found, dict) or not all(map(_is_region_threshold, found.values())):
         raise EvaluationError(
             f'{path}: "regions" is {found!r}; need an object such as {{"specificity-0.90": 0.7}}'
         )
     return {str(k): float(v) for k, v in found.items()}
+
+
+def _is_region_threshold(value: object) -> bool:
+    return _is_number(value) and 0 < float(value) <= 1  # type: ignore[arg-type]
 
 
 def _is_number(value: object) -> bool:

@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fourview.entities import SIDES, Side
+from fourview.entities import SIDES, Side, Voi
 from fourview.fingerprint import number_of
 from fourview.phantom.anatomy import Breast, draw_breast, draw_patient
 from fourview.phantom.biopsies import plan_biopsies, satellite_sites
+from fourview.phantom.film import render_film
+from fourview.phantom.film_draws import SCAN_PX, FilmDraws, FilmKind, draw_film, film_kind
 from fourview.phantom.lesions import COVERED, Contents, Cover, Lesion, make_cover, make_lesion
 from fourview.phantom.lesions import make_summation as summation
 from fourview.phantom.place import Survey, find_site, survey
@@ -25,6 +27,7 @@ from fourview.phantom.truth import (
 )
 from fourview.phantom.vendor import Vendor, detector_of, vendor_of, voi_of
 
+FILM_VENDOR = "film"
 CLUSTER_RADIUS_MM = 4.0  # assumed of calcification clusters when a site is looked for
 HIDDEN_IN: dict[Mode, Position | None] = {"both": None, "cc_only": "MLO", "mlo_only": "CC"}
 
@@ -56,6 +59,7 @@ def make_exam(
     rows: int | None = None,
     acquisition_seed: int = 0,
     patient_id: str | None = None,
+    film: str | None = None,
 ) -> PhantomExam:
     """Make one exam in memory: stored pixels of four views and their truth.
 
@@ -67,9 +71,11 @@ def make_exam(
             that has none the vendor's own matrix.
         acquisition_seed: Another one re-rolls the noise only: a repeat exposure.
         patient_id: Default: made of the seed.
+        film: Kind of scanned film, usual or odd (``film_draws``); None for digital images. Rows
+            are then those of a film of 240 mm, or 300, without what the scanner shows around it.
 
     Raises:
-        PhantomError: No such preset or vendor, or rows below 64.
+        PhantomError: No such preset, vendor or kind of film, or rows below 64.
     """
     chosen, maker = preset_of(preset), vendor_of(vendor)
     rows = chosen.rows if rows is None else rows
@@ -78,6 +84,8 @@ def make_exam(
     patient = draw_patient(seed, density)
     patient_id = f"phantom-{seed}" if patient_id is None else patient_id
     root = f"{patient_id}/{seed}/{chosen.digest}/{vendor}/{rows}/{acquisition_seed}"
+    kind = None if film is None else film_kind(film)
+    root += f"/{film}" if film is not None else ""
     images: dict[str, PhantomImage] = {}
     breasts = []
     for side in SIDES:
@@ -94,6 +102,7 @@ def make_exam(
                 acquisition_seed=acquisition_seed,
                 ap_jitter=chosen.ap_jitter,
                 root=root,
+                film=kind,
             )
     return PhantomExam(
         patient_id=patient_id,
@@ -101,7 +110,7 @@ def make_exam(
         seed=seed,
         age=patient.age,
         density=density,
-        vendor=vendor,
+        vendor=vendor if film is None else FILM_VENDOR,
         images=tuple(images[name] for name in ("R-CC", "L-CC", "R-MLO", "L-MLO")),
         breasts=tuple(breasts),
     )
@@ -280,8 +289,21 @@ def _image(
     acquisition_seed: int,
     ap_jitter: float,
     root: str,
+    film: FilmKind | None,
 ) -> PhantomImage:
     """Render one view and give it its identity."""
+    image_id = uid(f"{root}/{breast.side}-{position}")
+    if film is not None:
+        return film_image(
+            breast,
+            position,
+            draw_film(breast.patient.seed, breast.side, position, film),
+            contents=contents,
+            rows=rows,
+            image_id=image_id,
+            acquisition_seed=acquisition_seed,
+            ap_jitter=ap_jitter,
+        )
     detector = detector_of(vendor, rows)
     display = vendor.display(breast.patient.seed)
     rendered = render_view(
@@ -295,7 +317,7 @@ def _image(
         ap_jitter=ap_jitter,
     )
     return PhantomImage(
-        image_id=uid(f"{root}/{breast.side}-{position}"),
+        image_id=image_id,
         side=breast.side,
         position=position,
         pixels=rendered.pixels,
@@ -305,6 +327,44 @@ def _image(
         vendor=vendor.name,
         voi=voi_of(vendor, display),
         truth=rendered.truth,
+    )
+
+
+def film_image(
+    breast: Breast,
+    position: Position,
+    draws: FilmDraws,
+    *,
+    contents: Contents,
+    rows: int | None,
+    image_id: str,
+    acquisition_seed: int = 0,
+    ap_jitter: float = 0.0,
+) -> PhantomImage:
+    """One view on a scanned film; see ``film.render_film``."""
+    px = SCAN_PX if rows is None else draws.film_mm[0] / rows
+    done = render_film(
+        breast,
+        position,
+        draws,
+        contents=contents,
+        px=px,
+        acquisition_seed=acquisition_seed,
+        ap_jitter=ap_jitter,
+    )
+    top = float(2**draws.tone.bits - 1)
+    return PhantomImage(
+        image_id=image_id,
+        side=breast.side,
+        position=position,
+        pixels=done.pixels,
+        bits=draws.tone.bits,
+        spacing_mm=px,
+        photometric="MONOCHROME2" if draws.tone.bright_is_dense else "MONOCHROME1",
+        vendor=FILM_VENDOR,
+        voi=Voi(function="LINEAR", center=(top + 1) / 2, width=top + 1, explanation="NORMAL"),
+        truth=done.truth,
+        film=done.film,
     )
 
 

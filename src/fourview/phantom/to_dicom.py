@@ -70,7 +70,10 @@ def at_bits(image: PhantomImage, bits: int) -> tuple[Shaped[np.ndarray, "row col
     if bits == image.bits:
         return image.pixels, image.voi
     old, new = 2**image.bits - 1, 2**bits - 1
-    scaled = (image.pixels.astype(np.uint32) * new + old // 2) // old
+    scaled = (image.pixels.astype(np.uint64) * new + old // 2) // old
+    if image.film is not None:
+        voi = replace(image.voi, center=2 ** (bits - 1), width=2**bits)
+        return scaled.astype(np.uint8 if bits == 8 else np.uint16), voi
     vendor = replace(vendor_of(image.vendor), bits=bits)
     return scaled.astype(np.uint8 if bits == 8 else np.uint16), voi_of(vendor, image.voi.function)
 
@@ -100,11 +103,12 @@ def _add_patient(dataset: Dataset, exam: PhantomExam) -> None:
 
 def _add_equipment(dataset: Dataset, image: PhantomImage) -> None:
     """A fictional vendor and its detector."""
+    is_film = image.film is not None
     dataset.Manufacturer = f"Fictional Vendor {image.vendor}"
-    dataset.ManufacturerModelName = f"Phantom {image.vendor}"
+    dataset.ManufacturerModelName = "Phantom film scanner" if is_film else f"Phantom {image.vendor}"
     dataset.InstitutionName = ""
     dataset.SoftwareVersions = "fourview phantom"
-    dataset.DetectorType = "DIRECT"
+    dataset.DetectorType = "FILM" if is_film else "DIRECT"
     dataset.DetectorConfiguration = "AREA"
     spacing = f"{image.spacing_mm:.10g}"
     dataset.ImagerPixelSpacing = [spacing, spacing]
@@ -118,9 +122,10 @@ def _add_view(dataset: Dataset, image: PhantomImage) -> None:
     dataset.SOPClassUID = SOP_CLASS
     dataset.SOPInstanceUID = image.image_id
     dataset.InstanceNumber = 1 + ("R-CC", "L-CC", "R-MLO", "L-MLO").index(image.name)
-    dataset.ImageLaterality = image.side
+    side = image.header_side
+    dataset.ImageLaterality = side or ""
     dataset.ViewPosition = position
-    dataset.PatientOrientation = ORIENTATION[image.name]
+    dataset.PatientOrientation = ORIENTATION[f"{side}-{position}"] if side else ""
     dataset.OrganExposed = "BREAST"
     dataset.BodyPartExamined = "BREAST"
     dataset.AnatomicRegionSequence = Sequence([_code("76752008", "Breast")])

@@ -31,6 +31,8 @@ Kind = Literal[
     "summation",
     "satellite",
 ]
+Wall = Literal["left", "right"]
+HeaderSide = Literal["right", "wrong", "absent"]
 MALIGNANT_KINDS: tuple[Kind, ...] = ("mass_malignant", "calc_malignant", "distortion")
 Point = tuple[float, float]
 
@@ -110,6 +112,25 @@ class ViewTruth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilmTruth:
+    """What is known of a scanned film, in stored pixels.
+
+    Attributes:
+        mask: The breast as far as it is on the film and not under an unexposed margin.
+        wall: On which side of the scan the chest wall is.
+        header: Whether the header names the breast's true side.
+        labels: Where each label, wedge and piece of tape is.
+        kind: Of the film; see ``film_draws``.
+    """
+
+    mask: Bool[np.ndarray, "row col"]
+    wall: Wall
+    header: HeaderSide
+    labels: tuple[Bool[np.ndarray, "row col"], ...]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhantomImage:
     """One mammogram of a phantom, as a file would hold it.
 
@@ -119,6 +140,7 @@ class PhantomImage:
         spacing_mm: Distance of pixels at the detector, the same for rows and columns.
         photometric: MONOCHROME1 or MONOCHROME2.
         voi: The window or table that the fictional vendor writes.
+        film: Where it is a scanned film.
     """
 
     image_id: str
@@ -131,11 +153,19 @@ class PhantomImage:
     vendor: str
     voi: Voi
     truth: ViewTruth
+    film: FilmTruth | None = None
 
     @property
     def name(self) -> str:
         """Side and position: L-CC."""
         return f"{self.side}-{self.position}"
+
+    @property
+    def header_side(self) -> Side | None:
+        """The side that the file's header names: on films it may be wrong, or None."""
+        if self.film is None or self.film.header == "right":
+            return self.side
+        return ("L" if self.side == "R" else "R") if self.film.header == "wrong" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +216,9 @@ class PhantomExam:
             image_id=image.image_id,
             patient_id=self.patient_id,
             exam_id=self.exam_id,
-            view=View(side=image.side, position=image.position, source="phantom"),
+            view=View(
+                side=image.header_side or image.side, position=image.position, source="phantom"
+            ),
             pixels=image.pixels,
             stored_size=(image.pixels.shape[0], image.pixels.shape[1]),
             bits=image.bits,

@@ -21,6 +21,7 @@ from fourview.errors import PhantomError
 from fourview.json_file import read_json_object
 from fourview.phantom.encode import syntax_of
 from fourview.phantom.exam import make_exam
+from fourview.phantom.film_draws import FilmKind
 from fourview.phantom.preset import Preset, preset_of
 from fourview.phantom.streams import stream
 from fourview.phantom.tables import SCHEMAS, frame_of, rows_of
@@ -35,6 +36,7 @@ DEFAULT_SYNTAXES = (
     "1.2.840.10008.1.2.4.90",  # JPEG 2000 lossless
     "1.2.840.10008.1.2.4.201",  # HTJ2K lossless
 )
+FILM_VENDORS: dict[str, FilmKind] = {"film": "usual", "odd-film": "odd"}
 FORMAT = 1  # raised when the same settings would give other exams than before
 
 
@@ -106,7 +108,8 @@ def write_phantom(
         seed: Of the run, at least 0; each exam has a seed of its own made of it.
         preset: Or the name of one.
         rows: See ``make_exam``.
-        vendors: Fictional vendors, taken in turn.
+        vendors: Fictional vendors, taken in turn: A, B and C, or film and odd-film for the views
+            on scanned film of either kind (``film_draws``).
         syntaxes: Transfer Syntax UIDs, taken in turn; all of ``encode.SYNTAXES`` can be written.
         workers: Processes; 1 works in this one.
         progress: Called with exams done and exams wanted, whenever one is done.
@@ -149,7 +152,8 @@ def _check(run: _Run, num_exams: int) -> None:
     if not run.vendors or not run.syntaxes:
         raise PhantomError("need at least one vendor and one transfer syntax")
     for name in run.vendors:
-        detector_of(vendor_of(name), run.rows)
+        if name not in FILM_VENDORS:
+            detector_of(vendor_of(name), run.rows)
     for uid in run.syntaxes:
         syntax_of(uid)
 
@@ -193,12 +197,14 @@ def _write_exam(run: _Run, index: int) -> int:
     num_syntaxes = len(run.syntaxes)
     syntax = run.syntaxes[index % num_syntaxes]
     vendor = run.vendors[(index + index // num_syntaxes) % len(run.vendors)]  # all pairs in turn
+    film = FILM_VENDORS.get(vendor)
     exam = make_exam(
         exam_seed(run.seed, index),
         run.preset,
-        vendor=vendor,
+        vendor="A" if film else vendor,
         rows=run.rows,
         patient_id=f"phantom-{run.seed}-{index:06d}",
+        film=film,
     )
     folder = run.out / "dicom" / exam.patient_id
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from fourview.entities import Image
-from fourview.errors import NoBreastError
+from fourview.errors import NoBreastError, PixelError
+from fourview.preprocess.film import certainty_of, find_on_film
+from fourview.preprocess.film_seed import breast_like
 
 SMALL_LONG_SIDE = 448  # pixels of the long side of the copy the mask is found on
 FRAME_FRACTION = 0.08  # of a side: how far in a film's frame may reach
@@ -31,6 +33,12 @@ NARROW = 0.35  # of the breast's width: rows that are narrower may be haze along
 HAZE_LENGTH = 1.0  # a run of narrow rows that is longer than this times its width may be haze
 HAZE_LEVEL = 0.8  # of the breast's level on the root scale: haze is darker
 
+UNSURE = 0.52  # a side that is less certain is not told by the pixels
+FLAT = 26  # of 255 on the root scale, 1 % of the level: as much as codecs leave in black air
+LIKE_A_BREAST = 0.15  # by ``breast_like``; a rectangle has less than 0.05
+MOST_LABELS = (0.06, 0.03)  # of what is beyond the breast, or of the image: films have more
+LONGEST_LABEL = 0.35  # of the long side; a film's edge is longer
+
 Mask = Bool[np.ndarray, "row col"]
 
 
@@ -42,11 +50,16 @@ class Breast:
         mask: True inside the breast, in the frame of the image's pixels.
         box: x0, y0, x1, y1 of the mask, half-open.
         chest_wall: Which side of the frame the chest wall is on; None where it cannot be told.
+        certainty: How sure that side is, up to 1, from how much better the mask looks
+            like a breast that ends there than like one that ends at the other side.
+        on_film: Whether the background is that of a scanned film, so that the outline was traced.
     """
 
     mask: Mask
     box: tuple[int, int, int, int]
     chest_wall: str | None
+    certainty: float = 1.0
+    on_film: bool = False
 
 
 def find_breast(image: Image) -> Breast:
@@ -67,21 +80,80 @@ def find_breast(image: Image) -> Breast:
     if not high > low:
         value = image.pixels.flat[0]
         raise NoBreastError(f"{image.image_id}: all pixels are {value}, need a breast; exclude it")
-    found = _small_mask(_root_scale(small))
+    found, wall, certainty, on_film = _found(small)
     if found is None:
         raise NoBreastError(
             f"{image.image_id}: no bright area of {LEAST_AREA:.0%} of the image or more, "
             "need a breast; exclude it"
         )
+    mask = _at_full_size(found, image)
+    x0, y0, width, height = cv2.boundingRect(mask.view(np.uint8))
+    if width == 0:
+        raise NoBreastError(f"{image.image_id}: the whole breast is padding; exclude it")
+    box = (x0, y0, x0 + width, y0 + height)
+    wall = wall if certainty >= UNSURE else None
+    return Breast(mask, box, wall, certainty, on_film)
+
+
+def found_without_film(image: Image) -> Mask:
+    """The mask by the way for digital images alone; empty where there is none. For comparison."""
+    found = _small_mask(_root_scale(_small_copy(image)))
+    rows, cols = image.pixels.shape
+    return np.zeros((rows, cols), bool) if found is None else _at_full_size(found, image)
+
+
+def _at_full_size(found: UInt8[np.ndarray, "small_row small_col"], image: Image) -> Mask:
+    """The small copy's mask on the image's own pixels, without padding."""
     rows, cols = image.pixels.shape
     soft = cv2.GaussianBlur(found * np.uint8(255), (0, 0), 1.0)
     mask = cv2.resize(soft, (cols, rows), interpolation=cv2.INTER_LINEAR) > 100
     if image.padding is not None:
         mask &= ~image.padding
-    x0, y0, width, height = cv2.boundingRect(mask.view(np.uint8))
-    if width == 0:
-        raise NoBreastError(f"{image.image_id}: the whole breast is padding; exclude it")
-    return Breast(mask, (x0, y0, x0 + width, y0 + height), chest_wall_side(found > 0))
+    return np.asarray(mask)
+
+
+def _found(
+    small: Float[np.ndarray, "row col"],
+) -> tuple[UInt8[np.ndarray, "row col"] | None, str | None, float, bool]:
+    """The breast on the small copy, its chest wall's side, how sure that is, and whether a film."""
+    shown = _root_scale(small)
+    plain = _small_mask(shown)
+    wall = None if plain is None else chest_wall_side(plain > 0)
+    if plain is not None and wall is not None and _air_is_flat(shown, plain):
+        score, other = (breast_like(m)[0] for m in _both_ways(plain, wall))
+        if score >= LIKE_A_BREAST:  # a film's rectangle on a black bed is not
+            return plain, wall, certainty_of(score, other), False
+    traced = find_on_film(small)
+    if traced is None or traced.mask.sum() < LEAST_AREA * shown.size:
+        score, other = (
+            (0.0, 0.0)
+            if plain is None
+            else (breast_like(m)[0] for m in _both_ways(plain, wall or "left"))
+        )
+        return plain, wall, certainty_of(score, other), False
+    return _rounded(traced.mask), traced.wall, traced.certainty, True
+
+
+def _both_ways(
+    mask: UInt8[np.ndarray, "row col"], wall: str
+) -> tuple[UInt8[np.ndarray, "row col"], UInt8[np.ndarray, "row col"]]:
+    """The mask with that side at the left, and with the other."""
+    flipped = np.ascontiguousarray(mask[:, ::-1])
+    return (mask, flipped) if wall == "left" else (flipped, mask)
+
+
+def _air_is_flat(shown: UInt8[np.ndarray, "row col"], breast: UInt8[np.ndarray, "row col"]) -> bool:
+    """Whether all beyond the breast is one level, as on a digital image, but for small labels."""
+    beyond = cv2.dilate(breast, _disc(9)) == 0
+    if not beyond.any():
+        return True
+    level = int(np.bincount(shown[beyond], minlength=256).argmax())
+    other = (beyond & (np.abs(shown.astype(np.int16) - level) > FLAT)).astype(np.uint8)
+    if other.sum() > max(MOST_LABELS[0] * beyond.sum(), MOST_LABELS[1] * shown.size):
+        return False
+    _, _, stats, _ = cv2.connectedComponentsWithStats(other, connectivity=8)
+    longest = stats[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(initial=0)
+    return bool(longest < LONGEST_LABEL * max(shown.shape))
 
 
 def _small_copy(image: Image) -> Float[np.ndarray, "row col"]:

@@ -139,24 +139,32 @@ def _voi_choice(image: Image, spec: PixelSpec, voi: VoiChoice | None) -> VoiChoi
 
 
 def _mirror(image: Image, breast: Breast) -> tuple[bool, tuple[str, ...]]:
-    """Whether left and right must be exchanged: the pixels decide, the header is only asked."""
+    """Whether left and right must be exchanged: the pixels decide, the header is only asked.
+
+    How sure the pixels are is noted for every film, and wherever the header says otherwise.
+    """
     expected = "left" if image.view.side == "L" else "right"
     wall = None if image.turn is None else image.turn.chest_wall
     expected = wall or expected
-    found = breast.chest_wall
+    found, sure = breast.chest_wall, f"certainty {breast.certainty:.2f}"
     if found is None:
         told = "side" if wall is None else "Patient Orientation"
         note = (
-            f"the pixels do not show the chest wall's side: {expected}, as the header's {told} has"
+            f"the pixels do not show the chest wall's side ({sure}): {expected}, as the header's "
+            f"{told} has"
         )
         return expected == "right", (note,)
+    notes: tuple[str, ...] = ()
     if found != expected:
         told = f"side is {image.view.side}"
         if wall is not None:
             told = f"Patient Orientation has it on the {expected}"
-        note = f"chest wall on the {found}, though the header's {told}"
-        return found == "right", (note,)
-    return found == "right", ()
+        notes = (f"chest wall on the {found}, though the header's {told} ({sure})",)
+    elif breast.on_film:
+        notes = (f"chest wall on the {found}, by the breast's shape and the header ({sure})",)
+    if breast.on_film:
+        notes += ("scanned film: the breast's outline was traced against its own background",)
+    return found == "right", notes
 
 
 def _frame(

@@ -71,7 +71,9 @@ def read_phantom(root: Path) -> Manifest:
     return make_manifest(
         source="phantom",
         root=root,
-        images=tables["images"].with_columns(kind=pl.lit("ffdm")),
+        images=tables["images"].with_columns(
+            kind=pl.when(pl.col("vendor") == "film").then(pl.lit("film")).otherwise(pl.lit("ffdm"))
+        ),
         breasts=_assessed(
             _with_benign(tables["breasts"], tables["findings"]), tables["findings"]
         ).with_columns(pl.col("cancer").cast(pl.Int8)),

@@ -1,0 +1,144 @@
+"""Which part of a scan is exposed film: neither the bright bed around it nor an unexposed margin.
+
+How: from each side a straight, perhaps tilted line is looked for that is an edge nearly all along
+     and has one bright, even level outside. Tissue at the chest wall is not even, and light that
+     fell on the film adds to what is under it, so neither is taken for a margin.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+REACH = 0.20  # of a side: how far in a line may lie
+TILTS = np.tan(np.radians(np.arange(-7.0, 7.5, 1.0)))
+EDGE = 0.03  # a step across the line, in levels, that counts as an edge
+SUPPORT = 0.5  # of the line's length that must be one
+STEEP = 0.25  # a step that counts in full: where lines compete, the steepest is the film's edge
+TILT_COST = 0.5  # of that, for a slope of 1
+SAME_TILT = 0.03  # slopes of two sides of one film
+WHOLE = 0.9  # of the side's length that a line runs along
+EVEN = 0.08  # most spread (20th to 90th percentile) of the level outside
+BRIGHT = 0.9  # of the brightest film: where no light fell, nothing on the film is brighter
+CLEAR = 0.25  # of a steep edge all along: fainter lines are tissue
+WIDEST = 0.045  # of the long side: a ragged margin at the chest wall
+MOST_ROWS = 0.6  # of the rows above and below the breast that must show it
+PLACES = 12  # of the clearest columns of each tilt that are tried
+STRIP = 4  # pixels outside the line, of which the brightest counts
+
+Plane = Float32[np.ndarray, "row col"]
+Mask = Bool[np.ndarray, "row col"]
+
+
+def film_area(shown: Plane) -> Mask:
+    """True where the scan shows exposed film.
+
+    Args:
+        shown: Levels in [0, 1], bright for dense tissue, about 200 pixels high.
+    """
+    white = BRIGHT * float(np.percentile(shown, 98))
+    sides = [np.ascontiguousarray(np.rot90(shown, turns)) for turns in range(4)]
+    within = [np.ones(side.shape, bool) for side in sides]
+    for _ in range(2):  # a margin inside a bright bed has a line of its own
+        lines = [_line(side, inside, white) for side, inside in zip(sides, within, strict=True)]
+        for k, line in enumerate(lines):
+            others = [o for o in lines[:k] + lines[k + 1 :] if o is not None]
+            if line is None or not (line.whole or any(line.agrees(o) for o in others)):
+                continue
+            rows, cols = sides[k].shape
+            column = line.start + line.tilt * np.arange(rows)
+            within[k] &= np.arange(cols)[None, :] >= column[:, None]
+    valid = np.ones(shown.shape, bool)
+    for turns, inside in enumerate(within):
+        valid &= np.rot90(inside, -turns)
+    return valid
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A margin's inner edge, the margin at the left: its column at row 0, and columns a row.
+
+    A line that leaves the picture at the left may be a muscle's edge; the film's other sides say.
+    """
+
+    start: float
+    tilt: float
+    whole: bool
+
+    def agrees(self, other: "_Line") -> bool:
+        return abs(self.tilt - other.tilt) < SAME_TILT and (self.tilt != 0 or other.whole)
+
+
+def _line(side: Plane, inside: Mask, white: float) -> "_Line | None":
+    """The clearest margin at the left."""
+    rows, cols = side.shape
+    reach = int(REACH * cols)
+    soft = cv2.GaussianBlur(side, (0, 0), 0.7)
+    step = np.zeros((rows, reach), np.float32)
+    step[:, 1:] = soft[:, : reach - 1] - soft[:, 2 : reach + 1]
+    outer = cv2.dilate(side[:, :reach], np.ones((1, STRIP), np.uint8), anchor=(STRIP - 1, 0))
+    first = inside[:, :reach].argmax(axis=1)
+    best = CLEAR
+    found: _Line | None = None
+    middle = np.arange(rows) - rows / 2
+    for tilt in TILTS:
+        shift = np.rint(tilt * middle).astype(np.intp)
+        column = np.arange(reach)[None, :] + shift[:, None]
+        there = (column >= 2 + first[:, None]) & (column < reach)
+        safe = np.clip(column, 0, reach - 1)
+        edge = np.take_along_axis(step, safe, 1) * there
+        num = np.maximum(there.sum(axis=0), 0.4 * rows)
+        support = (edge > EDGE).sum(axis=0) / num
+        clear = np.minimum(edge, STEEP).sum(axis=0) / num / STEEP - TILT_COST * abs(tilt)
+        clear[support < SUPPORT] = 0
+        for place in np.argsort(-clear)[:PLACES]:
+            if clear[place] <= best:
+                break
+            ok = there[:, place]
+            level = outer[np.flatnonzero(ok), safe[ok, place] - 1]
+            low, high = np.percentile(level, (20, 90))
+            if high - low < EVEN and low > white:
+                best = float(clear[place])
+                whole = bool(ok.mean() > WHOLE)
+                found = _Line(float(place) - tilt * rows / 2, float(tilt), whole)
+    return found
+
+
+def margin_at_wall(shown: Plane, valid: Mask, breast: UInt8[np.ndarray, "row col"]) -> Mask:
+    """A thin or ragged bright margin at the left that no straight line describes.
+
+    It shows in the rows without breast: white at the chest wall, then air. In the rows of the
+    breast it is as wide, or as wide as what is white there.
+
+    Args:
+        shown: Levels in [0, 1], bright for dense tissue, chest wall at the left.
+        valid: False where there is no film.
+        breast: 0 or 1, with the margin.
+    """
+    found = np.zeros(shown.shape, bool)
+    reach = round(WIDEST * max(shown.shape))
+    columns = np.flatnonzero(breast.any(axis=0))
+    rows = np.flatnonzero(breast.any(axis=1))
+    if not len(columns):
+        return found
+    start = max(0, int(columns[0]) - 2)
+    strip = shown[:, start : start + reach + 3]
+    white = (strip >= BRIGHT * np.percentile(shown[valid], 98)) & valid[
+        :, start : start + reach + 3
+    ]
+    first = white.argmax(axis=1)
+    ended = ~white & (np.arange(white.shape[1])[None, :] > first[:, None])
+    end = np.where(ended.any(axis=1), ended.argmax(axis=1), 0)
+    has = white.any(axis=1) & (first <= 4) & (end > 0)
+    free = np.ones(len(shown), bool)
+    free[max(rows[0] - 3, 0) : rows[-1] + 4] = False
+    free &= valid.any(axis=1)
+    if free.sum() < 0.03 * len(shown) or (has & free).sum() < MOST_ROWS * free.sum():
+        return found
+    usual = int(np.median(end[has & free]))
+    width = np.where(has, np.minimum(end, usual + 1 + usual // 4), usual)
+    found[:, : start + strip.shape[1]] = (
+        np.arange(start + strip.shape[1])[None, :] < start + width[:, None]
+    )
+    return found

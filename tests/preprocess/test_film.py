@@ -1,0 +1,185 @@
+import cv2
+import numpy as np
+import pytest
+
+from fourview.entities import Image, View
+from fourview.phantom.exam import film_image, make_exam
+from fourview.phantom.film_draws import draw_film
+from fourview.phantom.lesions import Contents
+from fourview.preprocess.breast import find_breast, found_without_film
+from fourview.preprocess.film import certainty_of
+from fourview.preprocess.film_area import film_area
+from fourview.preprocess.film_outline import COST, RAYS, Fan, _best
+from fourview.preprocess.film_seed import breast_like
+from fourview.preprocess.pipeline import process
+from fourview.preprocess.spec import SPECS
+from mammogram_examples import breast_pixels, image_of, overlap
+from phantom_examples import breast
+
+SPEC = SPECS["mvccl-192x96"]
+
+
+def entity(phantom, side=None):
+    return Image(
+        image_id="1",
+        patient_id="p",
+        exam_id="e",
+        view=View(side=side or phantom.side, position=phantom.position),
+        pixels=phantom.pixels,
+        stored_size=phantom.pixels.shape,
+        bits=phantom.bits,
+        value_range=(0.0, float(2**phantom.bits - 1)),
+        spacing_mm=None,
+        bright_is_dense=phantom.photometric == "MONOCHROME2",
+    )
+
+
+def film(seed, side="L", position="CC", kind="usual"):
+    of = breast(seed=seed, side=side, density="abcd"[seed % 4])
+    draws = draw_film(seed, side, position, kind)
+    return film_image(of, position, draws, contents=Contents((), ()), rows=448, image_id="1")
+
+
+@pytest.mark.parametrize("kind", ["usual", "odd"])
+def test_films_keep_the_breast_and_tell_its_side(kind):
+    ious, walls = [], []
+    for seed in range(400, 404):
+        phantom = film(seed, "LR"[seed % 2], ("CC", "MLO")[seed // 2 % 2], kind)
+        found = find_breast(entity(phantom))
+        ious.append(overlap(found.mask, phantom.film.mask))
+        walls.append(found.chest_wall == phantom.film.wall)
+    assert np.median(ious) > 0.93  # the benchmark has the figures of many
+    assert all(walls)
+
+
+def test_digital_images_keep_their_masks_to_the_bit():
+    for vendor in "AB":
+        exam = make_exam(4, "miniature", rows=224, vendor=vendor)
+        for image in exam.images:
+            found = find_breast(exam.entity(image))
+            assert not found.on_film
+            np.testing.assert_array_equal(found.mask, found_without_film(exam.entity(image)))
+
+
+@pytest.mark.parametrize("header", ["L", "R"])
+def test_the_pixels_win_over_the_header_and_say_how_sure_they_are(header):
+    phantom = film(412)
+    wall = phantom.film.wall
+    done = process(entity(phantom, header), SPEC)
+    assert done.geometry.is_mirrored == (wall == "right")
+    said = " ".join(done.notes)
+    assert "certainty 0." in said or "certainty 1." in said
+    agrees = wall == {"L": "left", "R": "right"}[header]
+    assert (f"though the header's side is {header}" in said) != agrees
+
+
+def test_the_header_wins_where_the_pixels_are_silent():
+    rows, cols = 448, 336  # the same from both sides
+    y, x = np.mgrid[0:rows, 0:cols]
+    disc = ((x - cols / 2 + 0.5) / 110) ** 2 + ((y - rows / 2 + 0.5) / 150) ** 2 < 1
+    noise = np.random.default_rng(0).normal(0, 20, disc.shape)
+    pixels = (np.where(disc, 2500, 500) + noise + noise[:, ::-1]).clip(0, 4095).astype(np.uint16)
+    for side in "LR":
+        done = process(image_of(pixels, side=side), SPEC)
+        assert done.geometry.is_mirrored == (side == "R")
+        assert any("do not show the chest wall's side" in note for note in done.notes)
+
+
+def test_a_mirrored_film_has_the_mirrored_side():
+    phantom = film(417, position="MLO")
+    image = entity(phantom)
+    flipped = image_of(
+        np.ascontiguousarray(phantom.pixels[:, ::-1]), bright_is_dense=image.bright_is_dense
+    )
+    there, here = find_breast(flipped), find_breast(image)
+    assert {there.chest_wall, here.chest_wall} == {"left", "right"}
+    assert overlap(there.mask[:, ::-1], here.mask) > 0.97  # rays and levels are not symmetric
+
+
+def test_a_half_disc_ends_at_its_straight_side_and_a_rectangle_nowhere():
+    y, x = np.mgrid[0:200, 0:150]
+    half = ((x / 90) ** 2 + ((y - 100) / 80) ** 2 < 1).astype(np.uint8)
+    here, there = breast_like(half)[0], breast_like(np.ascontiguousarray(half[:, ::-1]))[0]
+    assert here > 0.5 > 4 * there
+    box = np.zeros_like(half)
+    box[10:190, 20:140] = 1
+    assert breast_like(box)[0] < 0.05
+
+
+def test_certainty_is_even_for_two_equal_sides():
+    assert certainty_of(0.3, 0.3) == 0.5
+    assert certainty_of(0.0, 0.0) == 0.5
+    assert certainty_of(0.4, 0.2) == pytest.approx(16 / 17)
+    assert certainty_of(0.2, 0.4) == pytest.approx(1 / 17)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 4.0])
+def test_a_bright_bed_is_no_film_even_where_the_film_lies_askew(degrees):
+    film_pixels = np.full((192, 144), 0.2, np.float32)
+    y, x = np.mgrid[0:192, 0:144]
+    film_pixels[((x / 60) ** 2 + ((y - 96) / 60) ** 2) < 1] = 0.7
+    matrix = cv2.getRotationMatrix2D((72, 96), degrees, 1.0)
+    matrix[:, 2] += (12, 12)
+    scan = cv2.warpAffine(film_pixels, matrix, (168, 216), borderValue=1.0)
+    inside = cv2.warpAffine(np.ones_like(film_pixels), matrix, (168, 216)) > 0.5
+    area = film_area(scan)
+    assert area[cv2.erode(inside.astype(np.uint8), np.ones((7, 7))) > 0].mean() > 0.99
+    assert area[~inside].mean() < 0.12  # corners are cut by straight lines
+
+
+def test_tissue_at_the_chest_wall_is_no_margin():
+    shown = np.full((192, 144), 0.1, np.float32)
+    y, x = np.mgrid[0:192, 0:144]
+    shown[x < 50 - y * 0.2] = 0.9  # a muscle, bright and even
+    assert film_area(shown).all()
+
+
+def test_the_outline_is_the_best_of_all_by_brute_force(monkeypatch):
+    """Three rays, every combination of radii."""
+    monkeypatch.setattr("fourview.preprocess.film_outline.RAYS", 3)
+    rng = np.random.default_rng(1)
+    speaks = rng.normal(0, 3, (3, 12)).astype(np.float32)
+    fan = Fan(
+        level=speaks,
+        inside=np.ones((3, 12), bool),
+        at_wall=np.zeros((3, 12), bool),
+        x_step=speaks,
+        y_step=speaks,
+        cos=np.ones(3),
+        sin=np.zeros(3),
+        x=0.0,
+        y=0.0,
+        slope=0.0,
+        long_side=12,
+    )
+    found = _best(fan, speaks, np.zeros(3, np.intp), np.full(3, 12))
+    gain = np.concatenate([np.zeros((3, 1)), np.cumsum(speaks, axis=1)], axis=1)
+
+    def worth(a, b, c):
+        return gain[0, a] + gain[1, b] + gain[2, c] - COST * (abs(a - b) + abs(b - c))
+
+    best = max((worth(a, b, c), (a, b, c)) for a in range(13) for b in range(13) for c in range(13))
+    assert worth(*found) == pytest.approx(best[0], rel=1e-5)  # float32 sums
+    assert RAYS > 100
+
+
+def test_a_label_that_touches_the_skin_of_a_grey_film_is_left_out():
+    pixels, truth = breast_pixels(air=500, noise=25)
+    pixels = (pixels + np.linspace(0, 400, len(pixels))[:, None]).astype(np.uint16)  # haze
+    edge = int(np.flatnonzero(truth[416])[-1])
+    pixels[380:450, edge - 4 : edge + 90] = 3900
+    found = find_breast(image_of(pixels))
+    assert found.on_film
+    beyond = np.zeros(truth.shape, bool)
+    beyond[380:450, edge - 4 : edge + 90] = True
+    assert (found.mask & beyond & ~truth).sum() < 0.01 * truth.sum()
+    assert overlap(found.mask, truth) > 0.93
+
+
+def test_a_film_on_a_black_bed_is_not_taken_for_the_breast():
+    pixels, truth = breast_pixels(air=900, noise=25)
+    bed = np.zeros((960, 760), np.uint16)
+    bed[60:892, 60:700] = pixels
+    found = find_breast(image_of(bed))
+    assert found.chest_wall == "left"
+    assert overlap(found.mask[60:892, 60:700], truth) > 0.93
