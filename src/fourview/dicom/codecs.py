@@ -10,6 +10,7 @@ Halving: JPEG 2000 keeps every second sample of a smooth copy, at even positions
 """
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import imagecodecs
@@ -109,13 +110,13 @@ def decode_picture_here(data: bytes, kind: str) -> Shaped[np.ndarray, "row col *
     if kind in ("grey", "coloured"):
         with Picture.open(io.BytesIO(data)) as picture:
             return np.asarray(picture if kind == "grey" else picture.convert("RGB"))
-    decode = {
+    decoders: dict[str, Callable[[bytes], Any]] = {
         "jpeg": imagecodecs.jpeg8_decode,
         "jpeg2k": imagecodecs.jpeg2k_decode,
         "png": imagecodecs.png_decode,
         "tiff": imagecodecs.tiff_decode,
-    }[kind]
-    return np.asarray(decode(data))
+    }
+    return np.asarray(decoders[kind](data))
 
 
 def halvings_for(size: Size, at_least: Size | None, levels: int) -> int:

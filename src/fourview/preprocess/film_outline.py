@@ -215,7 +215,7 @@ def _threshold(fan: Fan, radii: Radii) -> Float[np.ndarray, " ray"]:
     air, tissue = _smooth(air), _smooth(tissue)
     rise = np.maximum(tissue - air, 0)
     threshold = air + np.minimum(np.maximum(NOISE * noise, SKIN * rise), 0.5 * rise)
-    return np.minimum(threshold, float(np.median(threshold)) + UNEVEN)
+    return np.asarray(np.minimum(threshold, float(np.median(threshold)) + UNEVEN))
 
 
 def _quantile(
