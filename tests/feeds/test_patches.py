@@ -13,13 +13,14 @@ from torch import nn
 from factory import drawn_manifest
 from fourview.errors import RecipeError, StoreError, TrainingError
 from fourview.feeds.feed import MAPS, FeedRequest, find_feed, item_draw
-from fourview.feeds.kinds.patches import PatchFeed, PatchSettings, grid_maps
+from fourview.feeds.kinds.patches import PatchFeed, PatchSettings
 from fourview.feeds.patches import (
     Area,
     Window,
     coverage,
     cut_window,
     draw_window,
+    grid_maps,
     piece_of,
     windows_of_finding,
 )

@@ -8,7 +8,7 @@ Paper:   Wu et al. 2020, arXiv:2009.09282 (reducing false-positive biopsies); se
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -220,3 +220,28 @@ def _integral(x: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
 def overlaps_any(window: Window, areas: Sequence[Area]) -> bool:
     """Whether a window shares a pixel's worth with the hull of any region."""
     return any(area.overlap(window) > 0 for area in areas)
+
+
+def grid_maps(
+    windows: Sequence[Window],
+    size: Size,
+    grid: Size,
+    context: Float32[np.ndarray, "map grid_row grid_col"] | None,
+    *,
+    upright: bool = False,
+) -> Float32[np.ndarray, "patch channel grid_row grid_col"]:
+    """For each window the part of each cell that it covers, then the context's maps.
+
+    Args:
+        windows: On one image.
+        size: Of the image.
+        grid: Rows and columns of the maps.
+        context: Heatmaps of the image; None gives the coverage alone.
+        upright: Cover what the window covered before it was turned.
+    """
+    turned = [replace(w, degrees=0.0) if upright else w for w in windows]
+    covered = np.stack([coverage(w.corners(), size, grid) for w in turned])[:, None]
+    if context is None:
+        return covered
+    shared = np.broadcast_to(context, (len(windows), *context.shape))
+    return np.concatenate([covered, shared], axis=1)

@@ -30,9 +30,9 @@ from fourview.feeds.feed import MAPS, FeedKind, FeedRequest, step_seed
 from fourview.feeds.patches import (
     Piece,
     Window,
-    coverage,
     cut_window,
     draw_window,
+    grid_maps,
     overlaps_any,
     piece_of,
     windows_of_finding,
@@ -307,31 +307,6 @@ def _key(site: Site) -> str:
     """What a site's fixed windows depend on, beside the settings."""
     areas = [a.points.tolist() for a in (site.area, *site.others) if a is not None]
     return f"{site.kind}\n{site.finding_id}\n{site.image_id}\n{areas}"
-
-
-def grid_maps(
-    windows: Sequence[Window],
-    size: Size,
-    grid: Size,
-    context: Float32[np.ndarray, "map grid_row grid_col"] | None,
-    *,
-    upright: bool = False,
-) -> Float32[np.ndarray, "patch channel grid_row grid_col"]:
-    """For each window the part of each cell that it covers, then the context's maps.
-
-    Args:
-        windows: On one image.
-        size: Of the image.
-        grid: Rows and columns of the maps.
-        context: Heatmaps of the image; None gives the coverage alone.
-        upright: Cover what the window covered before it was turned.
-    """
-    turned = [replace(w, degrees=0.0) if upright else w for w in windows]
-    covered = np.stack([coverage(w.corners(), size, grid) for w in turned])[:, None]
-    if context is None:
-        return covered
-    shared = np.broadcast_to(context, (len(windows), *context.shape))
-    return np.concatenate([covered, shared], axis=1)
 
 
 def collate_patches(items: Sequence[ReadPatches], label: str) -> ExamBatch:
