@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import torch
 from pydantic import TypeAdapter
 from torch import nn
 
@@ -163,10 +162,9 @@ class Network:
         feed = with_codes(feed, self._encoder, device=self.engine.device)
         done = 0
         for samples, batch in batches(feed, batch_size, workers=workers):
-            with torch.inference_mode():
-                output = self.family.look(
-                    self.model, batch.to(self.engine.device), explained=self.task.is_suspicion
-                )
+            output = self.family.look(
+                self.model, batch.to(self.engine.device), explained=self.task.is_suspicion
+            )
             yield Look(
                 samples=samples,
                 batch=batch,
