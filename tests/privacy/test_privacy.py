@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from fourview.predict.finding_reader import load_any_model
+from fourview.predict.reader import load_model
 
 from dicom_examples import mammogram, with_view, write_mammogram
 from fourview.dicom.pseudonyms import Pseudonyms, masked
@@ -98,7 +98,7 @@ def artefacts(request, files, tmp_path_factory):
     write_dicom(files, out / "manifest", pseudonyms=pseudonyms)
     manifest = read_manifest(out / "manifest")
     prepare(manifest, pixel_spec("mvccl-192x96"), out / "store")
-    readers = [load_any_model(None)]
+    readers = [load_model(None)]
     done = list(read_studies([files], readers, out / "report", pseudonyms=pseudonyms))
     assert len(done) == 1
     return pseudonyms, out, done[0].prediction
