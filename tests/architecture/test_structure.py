@@ -40,6 +40,7 @@ COMMAND_LINE = {
     "reproduce": {"--manifest", "--out", "--row", "--store", "--protocol", "--seed", "--json"},
     "read": {"--out", "--model", "--exact", "--json"},
     "list": {"--json"},
+    "serve": {"--manifest", "--predictions", "--host", "--port", "--open", "--cache"},
     "doctor": {"--json"},
 }
 
@@ -85,6 +86,8 @@ def test_the_help_says_all_that_the_docstring_says_of_an_option(command, capsys,
         "fourview.report.exam_html",
         "fourview.phantom.write",
         "fourview.localise.findings",
+        "fourview.cli.serve",
+        "fourview.serve.app",
     ],
 )
 def test_runs_without_importing_torch(module):
@@ -103,7 +106,8 @@ def test_the_find_it_table_names_what_is_there():
 
 def test_stages_hold_a_docstring_only():
     for stage in ("dicom", "phantom", "preprocess", "data", "nn", "losses", "models", "train",
-                  "localise", "predict", "evaluate", "report", "recipes", "cli"):  # fmt: skip
+                  "localise", "predict", "evaluate", "report", "recipes", "serve",
+                  "cli"):  # fmt: skip
         text = (SOURCE / stage / "__init__.py").read_text()
         assert re.fullmatch(r'\s*""".*?"""\s*', text, re.DOTALL), stage
 
