@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from fourview.preprocess.pipeline import process
 from fourview.preprocess.spec import pixel_spec
 from fourview.serve import model_worker
 from fourview.serve.extras import Extras
-from fourview.serve.maps import EMBEDDED, Ask, BusyError, Networks
+from fourview.serve.maps import EMBEDDED, Ask, BusyError, Networks, _Waiting
 from fourview.serve.opening import What, open_extras
 from fourview.serve.wire import Say
 
@@ -120,9 +121,9 @@ def test_without_a_run_the_reason_is_one_line(room):
 
 
 def test_one_sentence_at_a_time():
-    networks = Networks(None, maps=os.fspath("run"))
+    networks = Networks(None, maps=Path("run"))
     waiting = Ask(what="say", run="run", files=(), sentence="first")
-    networks._current[waiting.key] = object()
+    networks._current[waiting.key] = _Waiting(waiting)
     with pytest.raises(BusyError, match="another sentence"):
         networks.say((), "second")
 

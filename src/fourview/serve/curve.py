@@ -108,11 +108,9 @@ class Curve:
         for i in range(len(findings)):
             table = match_marks(marks, findings[i], images, self.protocol.froc)
             if len(table.targets):
-                row = findings.row(i, named=True)
-                best = table.targets["score"][0]
-                found.append(
-                    {"finding_id": row["finding_id"], "image_id": row["image_id"], "score": best}
-                )
+                box = list(findings[i].select(BOX).row(0))
+                image_id, best = findings["image_id"][i], table.targets["score"][0]
+                found.append({"image_id": image_id, "box": box, "score": best})
         return {"marks": told, "findings": found}
 
     def _outcome(self, mark: pl.DataFrame, findings: pl.DataFrame, images: pl.DataFrame) -> str:

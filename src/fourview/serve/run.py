@@ -13,6 +13,7 @@ from fourview.errors import ServeError
 from fourview.serve.app import make_app
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
+LAST_PORT = 65535
 LEAST_TOKEN = 16  # characters of a token from a file
 
 
@@ -97,10 +98,12 @@ def _token(place: Place) -> str:
 
 
 def _listen(place: Place) -> socket.socket:
+    if not 0 <= place.port <= LAST_PORT:
+        raise ServeError(f"cannot listen on port {place.port}: need 0 to {LAST_PORT}")
     try:
         family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
         return socket.create_server((place.host, place.port), family=family)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ServeError(
             f"cannot listen on {place.host} port {place.port}: {error}; name another --port, or 0"
         ) from None

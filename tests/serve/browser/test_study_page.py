@@ -68,7 +68,7 @@ def test_a_study_is_read_with_the_keyboard_alone(page, study):
     for number in range(1, 5):
         until(
             page,
-            f"(document.querySelector('.side h2') || {{}}).textContent === 'Exam {number} of 4'",
+            f"(document.querySelector('.side h2') || {{}}).textContent === 'Reading {number} of 4'",
         )
         page.keyboard.press("2")  # a step of the hanging
         page.keyboard.press("7")  # one that this study does not allow

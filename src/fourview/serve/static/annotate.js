@@ -87,12 +87,16 @@ export class Annotator {
   addMiddle() {
     const view = this.wall.active;
     if (!view) return;
-    const [x, y] = view.toStored([view.rect[2] / 2, view.rect[3] / 2]);
-    const half = view.spacing ? MIDDLE_MM / 2 / view.spacing[0] : view.image.cols / 40;
-    const inside = (v, most) => Math.min(Math.max(v, 0), most);
-    this.add({ image: view.image.key, shape: "box", points: [
-      [inside(x - half, view.image.cols), inside(y - half, view.image.rows)],
-      [inside(x + half, view.image.cols), inside(y + half, view.image.rows)]] });
+    const { rows, cols } = view.image, [, , width, height] = view.rect;
+    const ends = [view.toStored([0, 0]), view.toStored([width, height])];
+    const half = view.spacing ? MIDDLE_MM / 2 / view.spacing[0] : cols / 40;
+    const middle = [cols, rows].map((most, i) => { // of what is seen of the image, and all on it
+      const low = Math.max(0, Math.min(ends[0][i], ends[1][i]));
+      const high = Math.min(most, Math.max(ends[0][i], ends[1][i]));
+      return Math.min(Math.max((low + high) / 2, half), most - half);
+    });
+    this.add({ image: view.image.key, shape: "box",
+      points: [middle.map((v) => v - half), middle.map((v) => v + half)] });
   }
 
   /** Move the chosen mark by displayed pixels of its image. */

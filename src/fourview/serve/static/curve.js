@@ -59,7 +59,8 @@ export class CurveBox {
       picture.append(label);
     }
     const below = svg("text", { x: WIDE - 8, y: HIGH - 6, "text-anchor": "end" });
-    below.textContent = `${curve.x_label}, to ${number(this.right, 2)}`;
+    below.textContent = curve.kind === "roc" ? curve.x_label
+      : `${curve.x_label}, to ${number(this.right, 2)}`;
     this.dot = svg("circle", { r: 4.5, class: "dot" });
     picture.append(below, this.dot);
     this.words = el("p", { class: "num", id: "curve-words" });

@@ -24,7 +24,8 @@ export class Form {
     for (const name of ["recall", "birads", "suspicion"]) {
       if (!questions[name]) continue;
       for (const side of this.sides)
-        if (answers[name][side] === undefined) found.push(`${name} ${side}`);
+        if (answers[name][side] === undefined)
+          found.push(`${name === "birads" ? "BI-RADS" : name} ${side}`);
     }
     for (const name of ["density", "confidence"])
       if (questions[name] && answers[name] === null) found.push(name);

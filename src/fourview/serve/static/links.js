@@ -91,7 +91,11 @@ export class Links {
       }
       look.fresh();
     }
-    if (!this.ap.on) return;
+    if (!this.ap.on) {
+      const finding = this.agreement.on ? null : look.viewer.findingAt(view.image, point);
+      if (finding) look.centre(finding);
+      return;
+    }
     await this.ap.pick(exam, view.image, point);
     look.wall.draw();
   }

@@ -26,7 +26,6 @@ export class Look {
     this.panel = new Panel(document.getElementById("side"), this.actions());
     this.wall.screenScale = Number(localStorage.getItem("screen-scale")) || null;
     this.viewer.shapes = () => this.shapes();
-    this.viewer.onFinding = (finding) => this.centre(finding);
     this.viewer.onImage = () => this.fresh();
     this.viewer.onComplete = () => this.onComplete();
     this.wall.onPoint = (found) => this.point(found);

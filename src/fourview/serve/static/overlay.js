@@ -18,10 +18,9 @@ export function sizeOf(points, spacing) {
 }
 
 export class Overlay {
-  /** @param {HTMLElement} stage @param {(finding: object) => void} onFinding */
-  constructor(stage, onFinding) {
+  /** @param {HTMLElement} stage */
+  constructor(stage) {
     this.stage = stage;
-    this.onFinding = onFinding;
     this.panes = [];
     this.tip = el("div", { class: "tip", hidden: true });
     stage.append(this.tip);
@@ -77,14 +76,11 @@ export class Overlay {
     made.addEventListener("pointerenter", (event) => this.show(shape, view, event));
     made.addEventListener("pointermove", (event) => this.show(shape, view, event));
     made.addEventListener("pointerleave", () => (this.tip.hidden = true));
-    if (shape.finding) {
-      made.shapeOf = shape;
-      made.addEventListener("click", () => this.onFinding(shape.finding, shape));
-    }
     picture.append(under, made);
     if (!shape.label) return;
-    const x = Math.min(...points.map((p) => p[0])), y = Math.min(...points.map((p) => p[1]));
-    const label = svg("text", { x, y: y < 18 ? Math.max(...points.map((p) => p[1])) + 15 : y - 5,
+    const x = Math.min(...points.map((p) => p[0])), y = points.map((p) => p[1]);
+    const above = Math.min(...y) - 5, below = Math.max(...y) + 14; // truth above, the model below
+    const label = svg("text", { x, y: (kind === "model" || above < 14) ? below : above,
       class: `label ${kind}` });
     label.textContent = shape.label;
     picture.append(label);

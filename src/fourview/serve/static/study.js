@@ -185,7 +185,7 @@ export class Study {
 
   panel() {
     const { told } = this, { questions } = this.session;
-    const parts = [el("section", {}, el("h2", {}, `Exam ${told.number} of ${told.total}`),
+    const parts = [el("section", {}, el("h2", {}, `Reading ${told.number} of ${told.total}`),
       el("p", { class: "quiet" }, `${told.done} sent`))];
     if (told.exam.before)
       parts.push(el("p", {}, "Your first answers are kept. You may change them now."));

@@ -39,7 +39,7 @@ export class Viewer {
     this.stage = find("stage");
     this.screen = new Screen(find("screen"));
     this.images = new Images(api, this.screen);
-    this.overlay = new Overlay(this.stage, (finding, shape) => this.onFinding(finding, shape));
+    this.overlay = new Overlay(this.stage);
     this.wall = new Wall(this.stage, this.screen, this.images, this.overlay);
     this.wall.ramp = this.screen.ramp(colours());
     this.wall.onRestored = () => (this.wall.ramp = this.screen.ramp(colours()));
@@ -47,7 +47,6 @@ export class Viewer {
     this.exam = null;
     this.shapes = () => [];
     this.links = () => [];
-    this.onFinding = () => {};
     this.onImage = () => {};
     this.onComplete = () => {};
     this.strip = el("div", { class: "strips" });
@@ -202,6 +201,20 @@ export class Viewer {
     const value = this.images.valueAt(image, found.stored);
     return `${image.name}  x ${Math.floor(x)}  y ${Math.floor(y)}`
       + (value === null ? "" : `  value ${number(value, Number.isInteger(value) ? 0 : 2)}`);
+  }
+
+  /** The finding whose smallest region lies under a stored point; null where none does. */
+  findingAt(image, [x, y]) {
+    const span = (shape, i) => {
+      const values = shape.points.map((p) => p[i]);
+      return [Math.min(...values), Math.max(...values)];
+    };
+    const area = (shape) => [0, 1].reduce((size, i) =>
+      size * (span(shape, i)[1] - span(shape, i)[0]), 1);
+    const under = this.shapes().filter((shape) => shape.finding && shape.image === image.key
+      && [x, y].every((v, i) => v >= span(shape, i)[0] && v <= span(shape, i)[1]));
+    under.sort((a, b) => area(a) - area(b));
+    return under.length ? under[0].finding : null;
   }
 
   /** Regions of findings as shapes to draw. */

@@ -39,9 +39,12 @@ export class Wall {
     if (!entry.contentRect.width) return; // not on the screen now
     this.ratio = window.devicePixelRatio || 1;
     const exact = entry.devicePixelContentBoxSize && entry.devicePixelContentBoxSize[0];
-    const size = exact ? [exact.inlineSize, exact.blockSize]
-      : [entry.contentRect.width, entry.contentRect.height].map((v) => Math.round(v * this.ratio));
-    this.size = size.map((v) => Math.max(1, v));
+    const told = exact ? [exact.inlineSize, exact.blockSize] : [0, 0];
+    const { width, height } = entry.contentRect;
+    this.size = [width, height].map((css, i) => { // a browser that emulates a screen tells others
+      const near = Math.max(1, Math.round(css * this.ratio));
+      return Math.abs(told[i] - near) <= 1 ? told[i] : near;
+    });
     this.screen.resize(...this.size);
     this.screen.canvas.style.width = `${this.size[0] / this.ratio}px`;
     this.screen.canvas.style.height = `${this.size[1] / this.ratio}px`;

@@ -11,6 +11,7 @@ const FACET_NAMES = { label_R: "label R", label_L: "label L", birads_R: "BI-RADS
 function columnsOf(answer) {
   const plain = (name) => (row) => (row[name] === null || row[name] === undefined ? "–" : row[name]);
   const found = [["n", "#", plain("n")], ["exam_id", "exam", (row) => shorten(row.exam_id)],
+    ["error", "error", (row) => number(row.error)],
     ["date", "date", (row) => day(row.date) || "–"], ["age", "age", (row) => number(row.age, 0)],
     ["density", "density", plain("density")], ["birads_R", "BI-RADS R", plain("birads_R")],
     ["birads_L", "BI-RADS L", plain("birads_L")], ["label_R", "label R", plain("label_R")],
@@ -23,10 +24,11 @@ function columnsOf(answer) {
   });
   if (answer.sources.length > 1)
     found.push(["difference", "difference", (row) => number(row.difference)]);
-  found.push(["error", "error", (row) => number(row.error)], ["regions", "regions", plain("regions")],
+  found.push(["regions", "regions", plain("regions")],
     ["num_images", "images", plain("num_images")], ["notes", "notes", (row) => row.notes || ""]);
-  const shown = (key) => answer.rows.some((row) => row[key] !== null && row[key] !== undefined);
-  const always = ["n", "exam_id", "num_images", "error"];
+  const shown = (key) => answer.rows.some((row) => row[key] !== null && row[key] !== undefined
+    && row[key] !== "" && !(key === "notes" && row[key] === 0));
+  const always = ["n", "exam_id", "num_images"];
   return found.filter(([key]) => always.includes(key) || shown(key));
 }
 
