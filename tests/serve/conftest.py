@@ -1,11 +1,6 @@
 """Rooms that several tests ask."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # room_examples
 
 from fourview.phantom.write import write_phantom
 

@@ -86,7 +86,11 @@ def test_results_of_read_are_found_by_their_ids(phantom, tmp_path):
     (tmp_path / "deep" / "exam-1").mkdir(parents=True)
     (tmp_path / "deep" / "exam-1" / "result.json").write_text(json.dumps(exam_to_json(prediction)))
     (tmp_path / "result.json").write_text('{"schema": "something else"}')
+    (tmp_path / "cut").mkdir()
+    whole = json.dumps(exam_to_json(replace(prediction, exam_id="another")))
+    (tmp_path / "cut" / "result.json").write_text(whole[: len(whole) // 2])
     shown = open_room(What(exams=[phantom / "dicom"], results=[tmp_path]), cache_gb=0.1)
+    assert any("1 results cannot be read, such as" in note for note in shown.notes)
     assert shown.worklist.frame["score_0_R"].to_list() == [0.8734567890123456, None, None]
     told = shown.exam_json(shown.exam_key((which["patient_id"], which["exam_id"])))
     assert told["predictions"][0]["breasts"][1]["score"] is None

@@ -20,10 +20,13 @@ from fourview.serve.app import make_app
 app = make_app([], hosts=["here"], token="t" * 32)
 
 async def get(path):
-    sent = []
+    sent, asked = [], []
     scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(),
              "query_string": b"", "headers": [(b"host", b"here")], "root_path": ""}
     async def receive():
+        if asked:
+            await asyncio.Event().wait()  # nobody goes away
+        asked.append(1)
         return {"type": "http.request", "body": b""}
     async def send(message):
         sent.append(message)
@@ -52,5 +55,7 @@ def test_the_page_opens_from_the_wheel(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "unpacked")
     command = [sys.executable, "-c", OPEN, str(tmp_path / "unpacked")]
-    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=300
+    )
     assert int(done.stdout) > 20  # the page, its style, and every module that a module asks for

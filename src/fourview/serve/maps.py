@@ -151,12 +151,16 @@ class Networks:
         try:
             for _, told in run_jobs(answer, jobs(), workers=1, timeout_s=TIMEOUT_S):
                 self._settle(waiting.pop(0), told)
-        except FourviewError as error:
-            for one in (*waiting, *self._current.values()):
-                if not one.future.done():
-                    one.future.set_exception(ServeError(str(error)))
-            with self._lock:
-                self._thread = None
+        except Exception as error:  # noqa: BLE001 (a thread's edge: whoever waits must be told)
+            self._give_up(f"{type(error).__name__}: {error}".splitlines()[0])
+
+    def _give_up(self, reason: str) -> None:
+        """Tell everyone who waits; the next question starts anew."""
+        with self._lock:
+            waiting, self._current, self._thread = list(self._current.values()), {}, None
+            self._queue = queue.Queue()
+        for one in waiting:
+            one.future.set_exception(ServeError(f"the network cannot work: {reason}"))
 
     def _settle(self, done: _Waiting, told: dict[str, Any] | str | Lost) -> None:
         with self._lock:

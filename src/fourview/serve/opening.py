@@ -88,13 +88,14 @@ def open_room(what: What, *, cache_gb: float, secret: bytes | None = None) -> Ro
         assert manifest is not None
         notes = check_manifest_hash(tables, manifest_hash(manifest), anyway=what.anyway)
     folders = [*what.results] + ([what.node] if what.node is not None else [])
-    sources: list[Source] = [*tables, *(ResultSource(folder) for folder in folders)]
+    results = [ResultSource(folder) for folder in folders]
+    sources: list[Source] = [*tables, *results]
     room = Room.of(
         cohort,
         sources,
         protocol=protocol,
         cache_bytes=round(cache_gb * GIGABYTE),
-        notes=notes,
+        notes=[*notes, *(note for source in results for note in source.notes)],
         secret=secret,
     )
     room.tables = tuple(tables)

@@ -139,35 +139,34 @@ class ResultSource:
             which = _ids(path)  # of two readings of an exam the later one
             if which is not None:
                 self._paths[which] = path
+        self._summary: list[tuple[ExamId, dict[str, float | None], int]] = []
+        bad: list[Path] = []
+        for which, path in list(self._paths.items()):
+            try:
+                self._summary.append((which, *_summary(path)))
+            except (ValueError, KeyError, TypeError, OSError):
+                bad.append(self._paths.pop(which))
+        words = f"{len(bad)} results cannot be read, such as {bad[0]}" if bad else ""
+        self.notes: tuple[str, ...] = (words,) if bad else ()
         if not self._paths:
             raise ServeError(
-                f"{folder}: no result.json of an exam below it; name a folder of 'fourview read'"
+                f"{folder}: no result.json of an exam below it that can be read; name a folder of "
+                "'fourview read'"
             )
 
     def scores(self) -> pl.DataFrame:
         """See ``Source``."""
         rows = [
-            {
-                "patient_id": which[0],
-                "exam_id": which[1],
-                "side": breast["side"],
-                "score": breast["score"],
-            }
-            for which, data in self._all()
-            for breast in data.get("breasts", ())
-            if breast.get("score") is not None
+            {"patient_id": w[0], "exam_id": w[1], "side": side, "score": score}
+            for w, scores, _ in self._summary
+            for side, score in scores.items()
+            if score is not None
         ]
         return pl.DataFrame(rows, schema=SCORES)
 
     def num_regions(self) -> pl.DataFrame:
         """See ``Source``."""
-        rows = [
-            {
-                "exam_id": which[1],
-                "num_regions": sum(len(b.get("findings", ())) for b in data.get("breasts", ())),
-            }
-            for which, data in self._all()
-        ]
+        rows = [{"exam_id": w[1], "num_regions": number} for w, _, number in self._summary]
         return pl.DataFrame(rows, schema={"exam_id": pl.String, "num_regions": pl.Int32})
 
     def of(self, exam: ListedExam) -> ExamPrediction | None:
@@ -177,8 +176,14 @@ class ResultSource:
             return None
         return exam_from_json(json.loads(path.read_text(encoding="utf-8")))
 
-    def _all(self) -> list[tuple[ExamId, dict[str, Any]]]:
-        return [(w, json.loads(p.read_text(encoding="utf-8"))) for w, p in self._paths.items()]
+
+def _summary(path: Path) -> tuple[dict[str, float | None], int]:
+    """The scores of a result's breasts, and how many findings it has."""
+    breasts = json.loads(path.read_text(encoding="utf-8")).get("breasts", ())
+    return (
+        {breast["side"]: breast["score"] for breast in breasts},
+        sum(len(breast["findings"]) for breast in breasts),
+    )
 
 
 def _ids(path: Path) -> ExamId | None:

@@ -1,12 +1,9 @@
 """One browser for all tests of the page, and phantom exams of three vendors at their own size."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # room_examples
 
 CHROMIUM = os.environ.get("FOURVIEW_CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = [

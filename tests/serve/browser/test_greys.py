@@ -82,6 +82,25 @@ def test_greys_equal_those_of_python_at_1_to_1_and_at_a_quarter(room, phantom, n
     assert len(functions) == 1
 
 
+@pytest.mark.parametrize("step", [1, 4])
+def test_a_mirrored_view_shows_the_flipped_pixels(room, phantom, step):
+    page = room(2)
+    patient = page.evaluate("room.state.exam.json.patient")
+    want, hung = expected(read_image(phantom / "dicom" / patient / "L-CC.dcm"))
+    assert not hung.is_mirrored(read_image(phantom / "dicom" / patient / "L-CC.dcm"))
+    page.evaluate("room.state.wall.views.find(v => v.image.name === 'L-CC').image.mirrored = true")
+    place(page, "L-CC", [0, 0], step)
+    if step == 4:
+        image = read_image(phantom / "dicom" / patient / "L-CC.dcm")
+        index = level(image.pixels[:, ::-1], 2)
+        flipped = greys(to_levels(index, hung.display, invert=not image.bright_is_dense))
+    else:
+        flipped = want[:, ::-1]
+    flipped = flipped[:250, :140]
+    got = read_grey(page, "L-CC", 0, 0, flipped.shape[1], flipped.shape[0])
+    assert np.array_equal(got, flipped)
+
+
 @pytest.mark.parametrize("step", [1.37, 2.5, 7.25])
 def test_a_reduced_view_is_the_mean_over_a_square_of_stored_pixels(room, phantom, step):
     page = room(1)

@@ -40,13 +40,9 @@ export class Look {
     return this.wall.screenScale;
   }
 
-  get opacity() {
-    return this.wall.opacity;
-  }
+  get opacity() { return this.wall.opacity; }
 
-  get window() {
-    return this.viewer.images.change;
-  }
+  get window() { return this.viewer.images.change; }
 
   get legend() {
     return this.viewer.legend;
@@ -108,15 +104,19 @@ export class Look {
     if (this.list.query.threshold === null) this.list.query.threshold = this.session.threshold;
     this.makePages();
     await this.links.start();
-    const { ordinal, step } = Look.begin();
+    const { ordinal, step, zoom } = Look.begin();
     const { around, all, rows } = await this.list.ask({ around: ordinal || 1 });
     if (all > 1 && !ordinal) {
       await this.showList();
       return;
     }
     const first = around.this || rows[0];
-    if (first) await this.open(first.key, { step, ordinal: first.n });
-    else await this.showList();
+    if (!first) {
+      await this.showList();
+      return;
+    }
+    await this.open(first.key, { step, ordinal: first.n });
+    if (zoom) this.wall.scaleAt(this.wall.middle(), 1 / zoom);
   }
 
   makePages() {

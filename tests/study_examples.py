@@ -11,11 +11,11 @@ import time
 import imagecodecs
 import numpy as np
 import polars as pl
-from room_examples import TOKEN, Client
 
 from exam_examples import image
 from fourview.data.manifest import make_manifest, manifest_hash, write_manifest
 from fourview.evaluate.table import write_predictions
+from room_examples import TOKEN, Client
 
 VIEWS = ("R-CC", "L-CC", "R-MLO", "L-MLO")
 PLAN = """
