@@ -39,7 +39,7 @@ DRAWS = """async ([what, n]) => { const { wall } = room.state, { screen } = wall
       room.state.viewer.images.setWindow({scale: 1 + 0.01 * i, shift: 0, inverted: false},
         wall.views.map(v => v.image));
     } else screen.drawn.clear();
-    room.draw(what !== 'rest');
+    room.draw(what === 'moving');
     times.push(performance.now() - at);
   }
   return times.sort((a, b) => a - b)[n >> 1] / 1000; }"""

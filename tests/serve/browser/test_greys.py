@@ -134,6 +134,7 @@ def test_the_levels_made_on_the_card_equal_block_means(room, phantom):
     image = read_image(phantom / "dicom" / patient / "R-CC.dcm")
     hung = decide(image)
     place(page, "R-CC", [0, 0], 8)
+    page.evaluate("room.state.wall.screen.coarse = 1")
     page.evaluate("room.draw(true)")  # while moving smaller levels are read
     rows, cols = (side // 8 for side in image.pixels.shape)
     script = """([v, w, h]) => { const {rect} = room.view(v), s = room.state.wall.screen;

@@ -1,5 +1,5 @@
 /** One canvas for the whole wall: integer textures, one table an image, exact greys. */
-import { CORNERS, GREY, HALVE, HEAT, SAMPLE } from "./shaders.js";
+import { CORNERS, GREY, HALVE, HEAT, MOVE, SAMPLE } from "./shaders.js";
 
 const WIDEST = 15; // texels along a side of the box filter; beyond, a smaller level is read
 
@@ -15,6 +15,7 @@ export class Screen {
     if (!gl) throw new Error("no WebGL2");
     this.gl = gl;
     this.lost = false;
+    this.coarse = 1; // device pixels along a sample while something moves; 2 on slow screens
     canvas.addEventListener("webglcontextlost", (event) => {
       event.preventDefault();
       this.lost = true;
@@ -30,7 +31,7 @@ export class Screen {
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
     gl.disable(gl.DITHER);
     this.programs = { sample: this.program(SAMPLE), grey: this.program(GREY),
-      heat: this.program(HEAT), halve: this.program(HALVE) };
+      move: this.program(MOVE), heat: this.program(HEAT), halve: this.program(HALVE) };
     gl.bindVertexArray(gl.createVertexArray());
     this.frames = { wall: gl.createFramebuffer(), lens: gl.createFramebuffer() };
     this.values = {};
@@ -168,14 +169,15 @@ export class Screen {
     if (this.lost || !this.values.wall) return;
     gl.enable(gl.SCISSOR_TEST);
     gl.disable(gl.BLEND);
-    const seen = new Map();
+    const seen = new Map(), coarse = how.moving ? this.coarse : 1;
     for (const view of views) {
-      const level = pick(view.image.levels, Math.max(...view.pace), how.moving);
+      const level = pick(view.image.levels, coarse * Math.max(...view.pace), how.moving);
       if (level === undefined) continue;
-      const sign = [view.image.key, level, how.nearest, ...view.rect, ...view.origin, ...view.pace]
-        .join(" ");
+      const fast = how.moving && coarse * Math.max(...view.pace) > 1;
+      const sign = [view.image.key, level, coarse, fast, how.nearest, ...view.rect,
+        ...view.origin, ...view.pace].join(" ");
       seen.set(view.name, sign);
-      if (this.drawn.get(view.name) !== sign) this.sample(view, level, how.nearest);
+      if (this.drawn.get(view.name) !== sign) this.sample(view, level, coarse, fast, how.nearest);
     }
     this.drawn = seen;
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
@@ -185,26 +187,29 @@ export class Screen {
     for (const view of views) {
       if (!seen.has(view.name)) continue;
       this.aim(view);
-      this.use(this.programs.grey, { values: this.values[layer(view)], table: view.image.table });
+      const textures = { values: this.values[layer(view)], table: view.image.table };
+      this.use(this.programs.grey, textures, { view: this.place(view).view, coarse });
       gl.drawArrays(gl.TRIANGLES, 0, 3);
       const heat = view.image.heat;
       if (!heat || how.opacity <= 0) continue;
       gl.enable(gl.BLEND);
       gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
-      const numbers = { ...this.place(view), toGrid: heat.matrix, opacity: how.opacity };
+      const numbers = { ...this.place(view), coarse: 1, toGrid: heat.matrix,
+        opacity: how.opacity };
       this.use(this.programs.heat, { grid: heat.texture, ramp: how.ramp }, numbers);
       gl.drawArrays(gl.TRIANGLES, 0, 3);
       gl.disable(gl.BLEND);
     }
   }
 
-  sample(view, number, nearest) {
+  sample(view, number, coarse, fast, nearest) {
     const gl = this.gl;
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.frames[layer(view)]);
-    this.aim(view);
+    this.aim(view, coarse);
     const level = view.image.levels.get(number);
-    const numbers = { ...this.place(view), side: 2 ** number, nearest };
-    this.use(this.programs.sample, { image: level.texture }, numbers);
+    const numbers = { ...this.place(view), coarse, side: 2 ** number };
+    if (fast) this.use(this.programs.move, { image: level.texture }, numbers);
+    else this.use(this.programs.sample, { image: level.texture }, { ...numbers, nearest });
     gl.drawArrays(gl.TRIANGLES, 0, 3);
     view.image.shownAt = performance.now();
   }
@@ -215,10 +220,11 @@ export class Screen {
       pace: view.pace, whole: [view.image.cols, view.image.rows], mirrored: view.image.mirrored };
   }
 
-  aim(view) {
-    const [x, y, width, height] = view.rect;
+  aim(view, coarse = 1) {
+    const [x, y, width, height] = this.place(view).view;
     for (const what of ["viewport", "scissor"])
-      this.gl[what](x, this.canvas.height - y - height, width, height);
+      this.gl[what](Math.floor(x / coarse), Math.floor(y / coarse), Math.ceil(width / coarse),
+        Math.ceil(height / coarse));
   }
 
   /** Colours of a part of the canvas, rows from above: red, green, blue, opacity. */
@@ -245,7 +251,7 @@ function layer(view) {
 
 /**
  * Which level is read: at rest the stored pixels; while something moves the one whose texels are
- * as large as a device pixel or a little larger, so that four of them make a pixel and none is missed.
+ * as large as a sample or a little larger, so that one of them makes a sample and none is missed.
  */
 function pick(levels, pace, moving) {
   const there = [...levels.keys()].sort((a, b) => a - b);

@@ -15,9 +15,11 @@ uniform vec4 view;            // x, y from below, width and height of the viewpo
 uniform vec2 origin, pace;    // in stored pixels of the displayed frame: of its corner, of a pixel
 uniform vec2 whole;           // stored columns and rows
 uniform bool mirrored;
+uniform float coarse;         // device pixels along a sample: 1, or 2 while something moves
 bool inside;
 vec2 stored() {
-  vec2 q = vec2(gl_FragCoord.x - view.x, view.w - (gl_FragCoord.y - view.y));
+  vec2 r = (gl_FragCoord.xy - floor(view.xy / coarse)) * coarse;
+  vec2 q = vec2(r.x, view.w - r.y);
   vec2 at = origin + pace * q;
   inside = all(greaterThanEqual(at, vec2(0.0))) && all(lessThan(at, whole));
   if (mirrored) at.x = whole.x - at.x;
@@ -34,7 +36,7 @@ float texel(ivec2 p) {
   return float(texelFetch(image, clamp(p, ivec2(0), textureSize(image, 0) - 1), 0).r);
 }
 void main() {
-  vec2 p = stored() / side, s = pace / side;
+  vec2 p = stored() / side, s = pace * coarse / side;
   if (!inside) { result = uvec2(0u); return; }
   float value;
   if (s == vec2(1.0) || (nearest && s.x < 1.0)) {
@@ -64,12 +66,25 @@ void main() {
   result = uvec2(uint(floor(value + 0.5)), 1u);
 }`;
 
+/** The same while something moves: one texel that is no smaller than a sample, so none is missed. */
+export const MOVE = `${HEAD}${PLACE}
+uniform usampler2D image;
+uniform float side;
+out uvec2 result;
+void main() {
+  ivec2 p = ivec2(floor(stored() / side));
+  result = inside ? uvec2(texelFetch(image, min(p, textureSize(image, 0) - 1), 0).r, 1u) : uvec2(0u);
+}`;
+
 /** Index to grey by the image's table; outside the image black. */
 export const GREY = `${HEAD}
 uniform usampler2D values, table;
+uniform vec4 view;
+uniform float coarse;
 out vec4 colour;
 void main() {
-  uvec2 v = texelFetch(values, ivec2(gl_FragCoord.xy), 0).rg;
+  vec2 at = floor(view.xy / coarse) + floor((gl_FragCoord.xy - view.xy) / coarse);
+  uvec2 v = texelFetch(values, ivec2(at), 0).rg;
   float grey = 0.0;
   if (v.g == 1u) grey = float(texelFetch(table, ivec2(v.r & 255u, v.r >> 8u), 0).r) / 255.0;
   colour = vec4(vec3(grey), 1.0);

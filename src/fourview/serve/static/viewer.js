@@ -8,6 +8,8 @@ import { Overlay, corners } from "./overlay.js";
 import { colours, legend } from "./ramp.js";
 import { Wall } from "./wall.js";
 
+const SLOW = 60; // ms of a draw of stored pixels from which a moving wall is drawn half as fine
+
 /** An exam as the wall takes it: image records by slot, and those of the exam before. */
 export class Exam {
   constructor(json, images) {
@@ -146,9 +148,11 @@ export class Viewer {
   }
 
   drawAll(mark) {
+    const start = performance.now();
     this.wall.drawNow();
     this.screen.finish();
     performance.measure(mark, "open");
+    if (mark === "full") this.screen.coarse = performance.now() - start > SLOW ? 2 : 1;
   }
 
   /** Views that have no slot: a button each. */

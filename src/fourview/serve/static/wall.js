@@ -160,7 +160,7 @@ export class Wall {
   setWindow(change) {
     this.images.setWindow(change, this.views.map((view) => view.image));
     this.onEvent("window", `${change.scale.toFixed(2)} ${change.shift.toFixed(2)}`);
-    this.draw(true);
+    this.draw(); // where nothing moved nothing is sampled again
   }
 
   /** The magnifier: twice as large, or 1:1 where that is larger. */
