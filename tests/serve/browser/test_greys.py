@@ -4,7 +4,6 @@ import base64
 
 import numpy as np
 import pytest
-from room_examples import served
 
 from fourview.dicom.image import read_image
 from fourview.entities import Voi
@@ -13,6 +12,7 @@ from fourview.report.display import decide, greys
 from fourview.serve.app import Threads, routes_of
 from fourview.serve.opening import What, open_extras
 from fourview.serve.tables import Scale, grey_table, level
+from room_examples import served
 
 VIEWS = ("R-CC", "L-CC", "R-MLO", "L-MLO")
 
