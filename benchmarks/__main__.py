@@ -14,7 +14,6 @@ from pathlib import Path
 NOT_HERE = {
     "__main__",
     "ap_alignment",
-    "nipple",
     "film",
     "film_cases",
     "index",

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.nipple import find_nipple
 from fourview.phantom.exam import make_exam
 from fourview.phantom.truth import DENSITIES, PhantomImage
 from fourview.preprocess.align import PUBLISHED_FALLBACK_DEGREES, Aligned, Alignment, align
+from fourview.preprocess.nipple import find_nipple
 from fourview.preprocess.pectoral import PectoralLine, find_pectoral
 from fourview.preprocess.pipeline import process, to_pixel_levels
 from fourview.preprocess.spec import PixelSpec

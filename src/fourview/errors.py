@@ -25,6 +25,7 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
     |-- CheckpointError             weights that do not fit the model, or have another pixel spec
     |-- LocaliseError               a heatmap or scored regions that are no numbers in [0, 1]
     |-- ReportError                 a prediction that cannot be shown, or JSON that is none
+    |-- ServeError                  something that the reading room cannot show or take
     `-- EvaluationError             a predictions table or protocol that cannot give a number
 """
 
@@ -123,6 +124,10 @@ class LocaliseError(FourviewError):
 
 class ReportError(FourviewError):
     """A prediction cannot be shown with these images, or a JSON document is no prediction."""
+
+
+class ServeError(FourviewError):
+    """The reading room cannot show what was asked for, or take what was sent."""
 
 
 class EvaluationError(FourviewError):

@@ -41,6 +41,7 @@ COMMAND_LINE = {
     "read": {"--out", "--model", "--dicom", "--exact", "--json"},
     "dicom": {"--out", "--as", "--required-at", "--created", "--json"},
     "list": {"--json"},
+    "serve": {"--manifest", "--predictions", "--host", "--port", "--open", "--cache"},
     "doctor": {"--json"},
 }
 
@@ -87,6 +88,8 @@ def test_the_help_says_all_that_the_docstring_says_of_an_option(command, capsys,
         "fourview.cli.dicom",
         "fourview.phantom.write",
         "fourview.localise.findings",
+        "fourview.cli.serve",
+        "fourview.serve.app",
     ],
 )
 def test_runs_without_importing_torch(module):
@@ -106,7 +109,7 @@ def test_the_find_it_table_names_what_is_there():
 def test_stages_hold_a_docstring_only():
     for stage in ("dicom", "phantom", "preprocess", "manifest", "jobs", "store", "sources",
                   "captions", "feeds", "nn", "losses", "models", "checkpoint", "train", "localise",
-                  "predict", "evaluate", "report", "report/dicom", "recipes", "study",
+                  "predict", "evaluate", "report", "report/dicom", "recipes", "study", "serve",
                   "cli"):  # fmt: skip
         text = (SOURCE / stage / "__init__.py").read_text()
         assert re.fullmatch(r'\s*""".*?"""\s*', text, re.DOTALL), stage

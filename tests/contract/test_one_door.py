@@ -20,9 +20,9 @@ from fourview.nn.encoder import EncoderConfig
 from fourview.nn.region_encoder import RegionEncoderConfig
 from fourview.phantom.write import write_phantom
 from fourview.predict.network import REGION_RULE
-from fourview.run_files import OPERATING_POINTS
 from fourview.predict.reader import load_model
 from fourview.preprocess.spec import pixel_spec
+from fourview.run_files import OPERATING_POINTS
 from fourview.sources.find import find_source
 from fourview.store.prepare import prepare
 from fourview.store.store import Store

@@ -2,11 +2,11 @@ import math
 
 import numpy as np
 import pytest
-from benchmarks.nipple import find_nipple
 
 from ap_examples import oblique, phantom
 from fourview.geometry import Box, Geometry
 from fourview.preprocess.align import Alignment, align, alignment, warp
+from fourview.preprocess.nipple import find_nipple
 from fourview.preprocess.pipeline import to_pixel_levels
 
 

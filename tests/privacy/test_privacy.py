@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from fourview.predict.reader import load_model
 
 from dicom_examples import mammogram, with_view, write_mammogram
 from fourview.dicom.pseudonyms import Pseudonyms, masked
 from fourview.errors import FourviewError
 from fourview.manifest.manifest import read_manifest
+from fourview.predict.reader import load_model
 from fourview.predict.studies import read_studies
 from fourview.preprocess.spec import pixel_spec
 from fourview.sources.dicom import write_dicom
@@ -98,8 +98,8 @@ def artefacts(request, files, tmp_path_factory):
     write_dicom(files, out / "manifest", pseudonyms=pseudonyms)
     manifest = read_manifest(out / "manifest")
     prepare(manifest, pixel_spec("mvccl-192x96"), out / "store")
-    readers = [load_model(None)]
-    done = list(read_studies([files], readers, out / "report", pseudonyms=pseudonyms))
+    reader = load_model(None)
+    done = list(read_studies([files], reader, out / "report", pseudonyms=pseudonyms))
     assert len(done) == 1
     return pseudonyms, out, done[0].prediction
 

@@ -45,4 +45,6 @@ def demo(
     print(f"measured by screening-breast-v1: {out / 'result' / 'report.html'}")
     print(f"an exam: {made.report}")
     print(f"all exams: {made.index}")
+    room = f"--manifest {out / 'manifest'} --predictions {out / 'predictions.parquet'}"
+    print(f"look at them: fourview serve {room} --results {out / 'reports'}")
     print("Research use only. The model was trained on phantoms and says nothing about a patient.")

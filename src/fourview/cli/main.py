@@ -43,10 +43,15 @@ COMMANDS = {  # imported when called, so that `index` never waits for torch
     "reproduce": "Measure rows of a published table, ours beside the paper's.",
     "read": "Read exams: DICOM in, report out.",
     "dicom": "Write a prediction as standard DICOM, for archives and viewers.",
+    "serve": "Look at exams in a browser, pixel for pixel.",
+    "study-export": "Readings of a reader study as predictions tables.",
     "list": "Show the sources, specs, families, recipes, protocols and tables there are.",
     "doctor": "Show what this machine has and how fast it decodes.",
 }
-_FUNCTIONS = {"list": "fourview.cli.list_command:list_"}
+_FUNCTIONS = {
+    "list": "fourview.cli.list_command:list_",
+    "study-export": "fourview.cli.study_export:study_export",
+}
 for _name, _help in COMMANDS.items():
     app.command(_FUNCTIONS.get(_name, f"fourview.cli.{_name}:{_name}"), name=_name, help=_help)
 

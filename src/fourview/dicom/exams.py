@@ -147,6 +147,41 @@ def _exams(
         yield Exam(patient_id="", exam_id="", images=(), left_out=tuple(orphans))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedExam:
+    """An exam whose headers have been read, and no pixels.
+
+    Attributes:
+        headers: Of the images that can be read, as ``iter_exams`` orders images; ``path`` is whole.
+        left_out: Files of the exam that are no images of it.
+    """
+
+    patient_id: str
+    exam_id: str
+    headers: tuple[Header, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+
+
+def list_exams(
+    paths: Paths, *, for_processing: bool = False
+) -> tuple[list[ListedExam], list[LeftOut]]:
+    """The exams that ``iter_exams`` would read, and the files that belong to none of them."""
+    named = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    drafts, orphans = _drafts([Root(path=Path(path)) for path in named], for_processing, None)
+    listed = [
+        ListedExam(
+            patient_id=key[0],
+            exam_id=key[1],
+            headers=tuple(display_order(drafts[key].headers)),
+            left_out=tuple(sorted(drafts[key].left_out, key=lambda out: out.path)),
+            notes=tuple(drafts[key].notes),
+        )
+        for key in sorted(drafts)
+    ]
+    return listed, orphans
+
+
 def display_order(headers: Sequence[Header]) -> list[Header]:
     """Slots as they hang, then other views by name; within a view the preferred image first."""
     table = pl.DataFrame(

@@ -1,6 +1,7 @@
 """Which marks, findings and images of a data set a protocol's FROC rule is about."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -35,11 +36,50 @@ def marks_and_columns(
     Images that count are those of the measured units; for a rule of true positives those positive
     images whose score reaches the rule's sensitivity on this very table, which a note says.
     """
+    matched, notes = matched_marks(predictions, manifest, units, protocol, resampling)
+    if matched is None:
+        return {}, (), notes
+    table = matched.table
+    if len(table.targets) == 0:
+        return {}, (), (*notes, "nothing to be found has a box: nothing is said of localisation")
+    columns = _columns(table, matched.images, protocol, thresholds, resampling)
+    return columns, (froc_curve(table),), notes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchedMarks:
+    """What a protocol's FROC rule is about in a data set, and what met what.
+
+    Attributes:
+        marks: image_id, box and score of every mark.
+        findings: Whose frame is known.
+        images: image_id and cluster of the images that count.
+        table: Targets and false marks.
+    """
+
+    marks: pl.DataFrame
+    findings: pl.DataFrame
+    images: pl.DataFrame
+    table: FrocTable
+
+
+def matched_marks(
+    predictions: pl.DataFrame,
+    manifest: Manifest,
+    units: Units,
+    protocol: Protocol,
+    resampling: Resampling,
+) -> tuple[MatchedMarks | None, tuple[str, ...]]:
+    """Match the marks of a table with the findings of a manifest by a protocol's rule.
+
+    Returns:
+        What was matched, None where the protocol has no such rule or the table no boxes; and notes.
+    """
     if protocol.froc is None:
-        return {}, (), ()
+        return None, ()
     marks = _marks(predictions, protocol)
     if len(marks) == 0:
-        return {}, (), ("no boxes in the predictions: nothing is said of localisation",)
+        return None, ("no boxes in the predictions: nothing is said of localisation",)
     findings = manifest.findings
     usable = findings.filter(pl.col("frame").eq("stored").fill_null(True))
     notes = []
@@ -54,10 +94,8 @@ def marks_and_columns(
     table = match_marks(marks, usable, images, protocol.froc)
     if table.num_ignored:
         notes.append(f"{table.num_ignored:,} marks ignored: on findings of unknown nature")
-    if len(table.targets) == 0:
-        return {}, (), (*notes, "nothing to be found has a box: nothing is said of localisation")
-    columns = _columns(table, images, protocol, thresholds, resampling)
-    return columns, (froc_curve(table),), tuple(notes)
+    matched = MatchedMarks(marks=marks, findings=usable, images=images, table=table)
+    return matched, tuple(notes)
 
 
 def _marks(predictions: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:

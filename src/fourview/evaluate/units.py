@@ -150,7 +150,7 @@ def _rows_of_unit(table: pl.DataFrame, manifest: Manifest, protocol: Protocol) -
     if len(own) or protocol.unit != "breast":
         found = own
     else:
-        found = _breasts_from_images(rows.filter(pl.col("unit") == "image"), manifest, protocol)
+        found = breasts_from_images(rows.filter(pl.col("unit") == "image"), manifest, protocol)
     if len(found) == 0:
         kinds = table.select("unit", "class").unique(maintain_order=True)
         have = ", ".join(f"{k['unit']}/{k['class']}" for k in kinds.head(8).iter_rows(named=True))
@@ -178,9 +178,7 @@ def _exam_of_position(rows: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
     return rows.drop("exam_id").join(names, on="row", how="left", maintain_order="left")
 
 
-def _breasts_from_images(
-    rows: pl.DataFrame, manifest: Manifest, protocol: Protocol
-) -> pl.DataFrame:
+def breasts_from_images(rows: pl.DataFrame, manifest: Manifest, protocol: Protocol) -> pl.DataFrame:
     """A breast's score from those of its images, by the protocol's rule."""
     known = manifest.images.filter(pl.col("left_out").is_null()).select(
         "image_id", "view", patient_known="patient_id", exam_known="exam_id", side_known="side"

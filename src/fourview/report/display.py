@@ -8,13 +8,23 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt16
 
-from fourview.entities import Image, Turn
+from fourview.entities import Image, Turn, Voi
 from fourview.errors import PixelError, ReportError
 from fourview.geometry import Geometry
+from fourview.preprocess.breast import find_breast
 from fourview.preprocess.upright import stand_up, with_turn
-from fourview.preprocess.window import MAX_LEVEL, Ramp, choose_display, is_inverted, to_levels
+from fourview.preprocess.window import (
+    MAX_LEVEL,
+    Display,
+    Ramp,
+    VoiChoice,
+    check_window,
+    choose_display,
+    is_inverted,
+    to_levels,
+)
 
 MAX_ROWS = 1200  # sharp when one view fills a screen; four views stay near one megabyte
 JPEG_QUALITY = 92  # no visible blocks on smooth tissue
@@ -63,8 +73,7 @@ def show(image: Image, *, max_rows: int = MAX_ROWS) -> Shown:
         small = (max_rows, max(1, round(cols * max_rows / rows)))
         levels = cv2.resize(levels, (small[1], small[0]), interpolation=cv2.INTER_AREA)
         geometry = geometry.resized(*small)
-    pixels = np.rint(levels * np.float32(255 / MAX_LEVEL)).astype(np.uint8)
-    return Shown(pixels=pixels, geometry=geometry, notes=tuple(notes))
+    return Shown(pixels=greys(levels), geometry=geometry, notes=tuple(notes))
 
 
 def hanging_wall(image: Image) -> str:
@@ -72,21 +81,63 @@ def hanging_wall(image: Image) -> str:
     return "right" if image.view.side == "R" else "left"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hung:
+    """What is decided about an image, in the file's own frame, before it is displayed.
+
+    Attributes:
+        display: The window, table or ramp that is applied.
+        inverted: Whether the scale is turned round behind it, so that dense tissue is bright.
+        chest_wall: The side of the frame the chest wall is on; None where the pixels do not tell.
+        note: How it is windowed.
+    """
+
+    display: Display
+    inverted: bool
+    chest_wall: str | None
+    note: str
+
+    def is_mirrored(self, image: Image) -> bool:
+        """Whether left and right are exchanged for display."""
+        return self.chest_wall is not None and self.chest_wall != hanging_wall(image)
+
+
+def decide(image: Image, *, voi: VoiChoice = "header") -> Hung:
+    """Look for the chest wall and choose the window; a person may see what models cannot read."""
+    try:
+        breast = find_breast(image)
+        display, note = choose_display(image, breast.mask, range_="window", voi=voi)
+        if isinstance(display, Voi):
+            check_window(display)
+    except PixelError as error:
+        low, high = image.value_range
+        note = f"scaled from {low:g} to {high:g}: {error}"
+        return Hung(
+            display=Ramp(low, high), inverted=not image.bright_is_dense, chest_wall=None, note=note
+        )
+    if image.turn is not None and image.turn.moves_pixels:
+        note += "; shown as stored, though the file's Patient Orientation asks for a turn"
+    inverted = is_inverted(image, display)
+    return Hung(display=display, inverted=inverted, chest_wall=breast.chest_wall, note=note)
+
+
+def greys(levels: UInt16[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+    """Levels of 16 bits as the 8 bits that a screen shows; halves go to the even value."""
+    return np.asarray(np.rint(levels * np.float32(255 / MAX_LEVEL)).astype(np.uint8))
+
+
 def _levels(image: Image) -> tuple[np.ndarray, str | None, str, Turn | None]:
     """Display levels of the whole frame, where the chest wall is, the window, and the turn."""
     turn: Turn | None = None
     try:
-        image, breast, turn, _ = stand_up(image)
-        display, note = choose_display(image, breast.mask, range_="window", voi="header")
-        levels = to_levels(image.pixels, display, invert=is_inverted(image, display))
-        wall = breast.chest_wall
-    except PixelError as error:  # a person may still want to see what could not be processed
-        display, wall, turn = Ramp(*image.value_range), None, None
-        levels = to_levels(image.pixels, display, invert=not image.bright_is_dense)
-        note = f"scaled from {display.low:g} to {display.high:g}: {error}"
-    if image.padding is not None:
-        levels = np.where(image.padding, np.uint16(0), levels)
-    return levels, wall, note, turn
+        standing, _, turn, _ = stand_up(image)
+    except PixelError:  # a person may still want to see what could not be processed
+        standing = image
+    hung = decide(standing)
+    levels = to_levels(standing.pixels, hung.display, invert=hung.inverted)
+    if standing.padding is not None:
+        levels = np.where(standing.padding, np.uint16(0), levels)
+    return levels, hung.chest_wall, hung.note, turn
 
 
 def encode(pixels: UInt8[np.ndarray, "..."], kind: str) -> bytes:

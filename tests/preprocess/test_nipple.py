@@ -3,9 +3,9 @@ import math
 import cv2
 import numpy as np
 import pytest
-from benchmarks.nipple import find_nipple
 
 from ap_examples import angle, phantom
+from fourview.preprocess.nipple import find_nipple
 
 
 def half_ellipse(tip_x, tip_y, *, degrees=0.0, size=(400, 300)):
