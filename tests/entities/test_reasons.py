@@ -23,6 +23,7 @@ from fourview.errors import (
 )
 from fourview.manifest.manifest import make_manifest
 from fourview.models.find import find_family
+from fourview.predict.network import Network
 from fourview.predict.reader import Reader
 from fourview.preprocess.spec import pixel_spec
 from fourview.sources.dicom import read_dicom
@@ -57,7 +58,7 @@ def test_a_reading_and_a_store_give_the_same_reasons_for_the_same_files(folder, 
         digest="",
     )
     (exam,) = read_exams(folder)
-    reader = Reader(family.build(family.tiny_config), card, family, operating_points={})
+    reader = Reader([Network(family.build(family.tiny_config), card, family)])
     said = reader.predict(exam)
     of_reading = {Path(out.path).name: str(out.reason) for out in said.left_out}
     assert of_reading == of_store == {"blank.dcm": "no_breast", "cut.dcm": "damaged"}
