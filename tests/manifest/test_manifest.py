@@ -300,7 +300,8 @@ def test_what_is_no_manifest_is_refused(tmp_path):
 
     assert "no manifest.json" in broken(lambda f: (f / "manifest.json").unlink())
     assert "is no JSON" in broken(lambda f: (f / "manifest.json").write_text("{"))
-    assert "lacks hash" in broken(lambda f: (f / "manifest.json").write_text("[]"))
+    assert "need an object" in broken(lambda f: (f / "manifest.json").write_text("[]"))
+    assert "lacks hash" in broken(lambda f: (f / "manifest.json").write_text("{}"))
     assert "schema version 2" in broken(lambda f: describe(f, schema_version=2))
     assert "cannot be read" in broken(lambda f: (f / "images.parquet").write_bytes(b"cut"))
     assert "cannot be read" in broken(lambda f: (f / "exams.parquet").unlink())

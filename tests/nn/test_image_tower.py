@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import timm
 import torch
 
 from fourview.errors import RecipeError
@@ -35,9 +36,9 @@ def test_tokens_and_features_are_those_of_timm_without_class_and_registers(confi
     network = towers["mean"].body.network
     with torch.no_grad():
         got = {how: tower(image) for how, tower in towers.items()}
-        rgb = (image - torch.tensor(config.mean)[:, None, None]) / torch.tensor(config.std)[
-            :, None, None
-        ]
+        data = timm.data.resolve_data_config({}, model=timm.create_model(config.name))
+        mean, std = (torch.tensor(k)[:, None, None] for k in (config.mean, data["std"]))
+        rgb = (image - mean) / std
         before = network.forward_features(rgb)
         after = towers["mean"].body.norm(before)
     side = config.size[0] // towers["mean"].stride

@@ -62,6 +62,7 @@ def test_the_document_keeps_its_shape():
         {
             "side": "R",
             "score": 0.8734567890123456,
+            "scores": {},
             "findings": [
                 {
                     "finding_id": "R-1",
@@ -82,12 +83,13 @@ def test_the_document_keeps_its_shape():
             ],
             "notes": ["dense"],
         },
-        {"side": "L", "score": None, "findings": [], "notes": []},
+        {"side": "L", "score": None, "scores": {}, "findings": [], "notes": []},
     ]
     assert document["images"][0] == {
         "image_id": "1.2.3.1",
         "view": {"side": "R", "position": "CC", "modifiers": [], "source": "ViewCodeSequence"},
         "score": 0.8123,
+        "scores": {},
         "heatmaps": [
             {
                 "class_name": "malignant",

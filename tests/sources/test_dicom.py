@@ -123,7 +123,7 @@ def test_processes_give_the_manifest_of_one_and_its_images_are_those_of_the_head
         assert (row["exam_id"], row["patient_id"]) == (header.exam_id, header.patient_id)
         assert (row["side"], row["view"]) == (header.side, header.position)
         assert row["left_out"] == header.left_out
-    assert rows["075/300.dcm"]["left_out"] == "duplicate"
+    assert rows["075/300.dcm"]["left_out"] == "no_pixels"  # no image, so no second one either
     assert rows["note.txt"]["left_out"] == "not_dicom"
 
 

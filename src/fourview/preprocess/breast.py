@@ -35,6 +35,7 @@ HAZE_LEVEL = 0.8  # of the breast's level on the root scale: haze is darker
 
 UNSURE = 0.52  # a side that is less certain is not told by the pixels
 FLAT = 26  # of 255 on the root scale, 1 % of the level: as much as codecs leave in black air
+EVEN = 1.25  # brightest and darkest of what fills a frame; tissue and a film's air differ by more
 LIKE_A_BREAST = 0.15  # by ``breast_like``; a rectangle has less than 0.05
 MOST_LABELS = (0.06, 0.03)  # of what is beyond the breast, or of the image: films have more
 LONGEST_LABEL = 0.35  # of the long side; a film's edge is longer
@@ -119,9 +120,10 @@ def _found(
     shown = _root_scale(small)
     plain = _small_mask(shown)
     wall = None if plain is None else chest_wall_side(plain > 0)
-    if plain is not None and wall is not None and _air_is_flat(shown, plain):
-        score, other = (breast_like(m)[0] for m in _both_ways(plain, wall))
-        if score >= LIKE_A_BREAST:  # a film's rectangle on a black bed is not
+    if plain is not None and _air_is_flat(shown, plain):
+        score, other = (breast_like(m)[0] for m in _both_ways(plain, wall or "left"))
+        whole = wall is not None and score >= LIKE_A_BREAST  # a film's rectangle on a bed is not
+        if whole or _is_even(shown, plain):
             return plain, wall, certainty_of(score, other), False
     traced = find_on_film(small)
     if traced is None or traced.mask.sum() < LEAST_AREA * shown.size:
@@ -132,6 +134,12 @@ def _found(
         )
         return plain, wall, certainty_of(score, other), False
     return _rounded(traced.mask), traced.wall, traced.certainty, True
+
+
+def _is_even(shown: UInt8[np.ndarray, "row col"], breast: UInt8[np.ndarray, "row col"]) -> bool:
+    """Whether a mask holds one kind of thing alone, and no air to trace an outline against."""
+    low, high = np.percentile(shown[breast > 0], (5, 95))
+    return bool(high <= EVEN * low)
 
 
 def _both_ways(

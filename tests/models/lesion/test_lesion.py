@@ -7,6 +7,7 @@ from torch import nn
 from factory import patch_batch
 from fourview.contract import PatchBatch
 from fourview.errors import RecipeError
+from fourview.feeds.kinds.patches import PatchSettings
 from fourview.losses.weighted import weighted_cross_entropy
 from fourview.models.find import find_family
 from fourview.models.lesion.model import TINY, Lesion, LesionConfig, input_maps, mean_by_finding
@@ -177,8 +178,10 @@ def test_a_frozen_encoder_keeps_weights_and_statistics_while_what_follows_learns
     moved = {k for k, v in after.items() if not torch.equal(v, before[k])}
     assert moved == {"embedding.weight", "embedding.bias", "head.weight", "head.bias"}
     stages = find_family("lesion").stages
-    assert stages["patch"].encoder(model) is model.local.encoder
-    assert stages["patch"].encoder(Lesion(TINY)) is None
+    saved, drawn = PatchSettings(saved=4), PatchSettings()
+    assert stages["patch"].encoder(model, saved) is model.local.encoder
+    assert stages["patch"].encoder(model, drawn) is None
+    assert stages["patch"].encoder(Lesion(TINY), saved) is None
 
 
 def test_class_weights_are_the_papers():

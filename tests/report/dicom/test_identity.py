@@ -21,6 +21,7 @@ from dicom_output_examples import (
     write_exam,
 )
 from fourview.entities import LeftOut
+from fourview.entities.reasons import Reason
 from fourview.report.dicom.identity import RESEARCH, decimal, local_time, plain
 from fourview.report.dicom.options import Predecessor
 
@@ -85,7 +86,7 @@ def test_another_content_is_another_instance(change, small_exam):
 
 def test_what_objects_do_not_say_does_not_change_them(small_exam):
     """Earlier results among the inputs, and other kinds that are asked for."""
-    results = (LeftOut(path="x/cad-sr.dcm", reason="cad", detail="d", image_id="2.25.1"),)
+    results = (LeftOut(path="x/cad-sr.dcm", reason=Reason.CAD, detail="d", image_id="2.25.1"),)
     prediction = replace(prediction_of(small_exam), left_out=results)
     assert identifiers(small_exam, prediction) == identifiers(small_exam)
     one = objects_of(small_exam, kinds=("gsps",))
