@@ -43,8 +43,8 @@ def ours(
     scores: np.ndarray, positive: np.ndarray, cluster: np.ndarray, **settings: Any
 ) -> tuple[float | None, ...]:
     settings = {"replicates": REPLICATES} | settings
-    bounds = np.array([0, int(cluster.max()) + 1])
-    resampling = Resampling(cluster=cluster, strata=bounds, **settings)
+    num_clusters = int(cluster.max()) + 1
+    resampling = Resampling(cluster=cluster, num_clusters=num_clusters, **settings)
     statistic = RankStatistic.of(scores, positive, cluster, partial_from=1.0)
     rows = bootstrap(statistic, resampling)[1:]
     ends = [interval(rows[:, c], "metarepo") for c in (AUROC, AUPRC_TRAPEZOID)]

@@ -1,4 +1,4 @@
-"""A random patch from the store against decoding a PNG file; a whole image likewise."""
+"""Patches and whole images from the store against PNG files, and shards against zarr's own code."""
 
 import tempfile
 import time
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import zarr
 
-from fourview.store.shard import Tiling, encode_shard, read_shard
+from fourview.store.shard import CODECS, Tiling, encode_shard, read_shard
 
 SIZE = (2944, 1920)
 
@@ -58,6 +59,16 @@ def run() -> list[dict[str, object]]:
 
         ours, plain = median_s(from_store, 200), median_s(from_png, 10)
         ours_whole = median_s(whole, 20)
+        array = by_zarr(Path(folder) / "zarr", tiling)
+        encoded = median_s(lambda: shard.write_bytes(encode_shard(image, tiling)), 5)
+        encoded_by_zarr = median_s(lambda: array.__setitem__(np.s_[: SIZE[0], : SIZE[1]], image), 5)
+
+        def patch_by_zarr() -> np.ndarray:
+            y, x = corner()
+            return np.asarray(array[y : y + 256, x : x + 256])
+
+        patch_zarr = median_s(patch_by_zarr, 100)
+        whole_zarr = median_s(lambda: array[: SIZE[0], : SIZE[1]], 10)
     return [
         {"name": "store: patch", "ours": ours, "plain": plain, "ratio": plain / ours, "floor": 20},
         {
@@ -67,7 +78,35 @@ def run() -> list[dict[str, object]]:
             "ratio": plain / ours_whole,
             "floor": 2,
         },
+        *(
+            {
+                "name": f"shard against zarr: {what}",
+                "ours": own,
+                "plain": its,
+                "ratio": its / own,
+                "floor": low,
+            }
+            for what, own, its, low in (
+                ("patch", ours, patch_zarr, 3),
+                ("whole image", ours_whole, whole_zarr, 1),
+                ("write", encoded, encoded_by_zarr, 1),
+            )
+        ),
     ]
+
+
+def by_zarr(folder: Path, tiling: Tiling) -> zarr.Array:
+    """An array of one shard with the codecs and chunks of ours, written and read by zarr."""
+    chosen = {key: value for key, value in CODECS.items() if key != "name"}
+    return zarr.create_array(
+        folder,
+        shape=tiling.shard,
+        dtype="uint16",
+        chunks=tiling.chunk,
+        shards=tiling.shard,
+        compressors=zarr.codecs.BloscCodec(typesize=2, **chosen),
+        fill_value=0,
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 import pytest
 
 from fourview.errors import DicomError, StoreError
-from fourview.text import printable
+from fourview.text import printable, shown
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "want"),
     [
         ("plain, with ünïcode 乳房", "plain, with ünïcode 乳房"),
         ("one\nerror: forged", "one error: forged"),
@@ -16,17 +16,31 @@ from fourview.text import printable
         ("nul\0", "nul\\x00"),
     ],
 )
-def test_what_cannot_be_seen_is_written_out(text, shown):
-    assert printable(text) == shown
-    assert printable(shown) == shown
+def test_what_cannot_be_seen_is_written_out(text, want):
+    assert printable(text) == want
+    assert printable(want) == want
 
 
 @pytest.mark.parametrize("sign", ["a", "\x1b", "\udc80"])
 def test_a_long_text_keeps_its_beginning_and_its_end(sign):
-    shown = printable("where: " + sign * 1_000_000 + "; what to do")
-    assert len(shown) <= 2000
-    assert shown.startswith("where: ")
-    assert shown.endswith("; what to do")
+    got = printable("where: " + sign * 1_000_000 + "; what to do")
+    assert len(got) <= 2000
+    assert got.startswith("where: ")
+    assert got.endswith("; what to do")
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("1.2.840\0", "1.2.840"),  # as DICOM pads a UID
+        ("  two \n words ", "two words"),
+        ("red\x1b[31m", "red\\x1b[31m"),
+        (7, "7"),
+    ],
+)
+def test_a_value_in_a_sentence_has_no_padding(text, want):
+    assert shown(text) == want
+    assert len(shown(str(text) * 1_000_000)) <= 40
 
 
 def test_every_error_is_one_short_line():

@@ -9,6 +9,7 @@ import unicodedata
 
 MOST = 2000  # characters of a message: room for two paths and a sentence
 MOST_VALUE = 512  # characters of one value or note; the longest in a usual header has 64
+MOST_QUOTED = 40  # characters of a value that a sentence quotes
 _GAP = " ... "
 _BREAKS = frozenset("\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 
@@ -27,6 +28,12 @@ def printable(text: str, most: int = MOST) -> str:
         return text
     seen = "".join(_seen(sign) for sign in text)
     return seen if len(seen) <= most else printable(seen, most)
+
+
+def shown(text: object, most: int = MOST_QUOTED) -> str:
+    """A value inside of a sentence: as ``printable``, its blanks joined, its padding cut off."""
+    once = printable(str(text).replace("\0", " "), 4 * most)
+    return printable(" ".join(once.split()), most)
 
 
 def _seen(sign: str) -> str:

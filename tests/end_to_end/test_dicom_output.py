@@ -136,6 +136,11 @@ def test_an_index_with_results_has_the_same_images_to_read(made, tmp_path):
         (("dicom", "RESULT", "OTHER", "-o", "OUT"), BAD_DATA, "name the study that was read"),
         (("dicom", "RESULT", "STUDY", "-o", "RESULT"), BAD_DATA, "a file where a folder is needed"),
         (("dicom", "NONE", "STUDY", "-o", "OUT"), BAD_DATA, "not found"),
+        (
+            ("read", "STUDY", "-o", "OUT", "--dicom", "sc", "--pseudonyms", "KEY"),
+            BAD_DATA,
+            "leave out --dicom or --pseudonyms",
+        ),
     ],
 )
 def test_mistakes_get_one_line(words, code, said, made, capsys, tmp_path):
@@ -146,7 +151,9 @@ def test_mistakes_get_one_line(words, code, said, made, capsys, tmp_path):
         "OTHER": other,
         "OUT": tmp_path / "made",
         "NONE": tmp_path / "none.json",
+        "KEY": tmp_path / "key",
     }
+    places["KEY"].write_bytes(bytes(32))
     assert fourview(*(places.get(word, word) for word in words)) == code
     error = capsys.readouterr().err
     assert error.count("\n") == 1

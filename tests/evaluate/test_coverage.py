@@ -40,7 +40,7 @@ def coverage(num_sets, replicates):
         for cluster in (woman, np.arange(len(woman))):
             drawn = Resampling(
                 cluster=cluster.astype(np.int32),
-                strata=np.array([0, int(cluster.max()) + 1]),
+                num_clusters=int(cluster.max()) + 1,
                 replicates=replicates,
                 seed=k,
             )

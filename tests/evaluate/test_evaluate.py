@@ -205,16 +205,6 @@ def test_small_groups_carry_a_warning():
         evaluate(table, manifest, "screening-breast-v1", groups=("shoe_size",))
 
 
-def test_stratified_and_bca_intervals_differ_from_plain_ones_and_hold_the_value():
-    manifest, table = scored_set()
-    plain = PROTOCOLS["screening-breast-v1"]
-    kinds = [plain, replace(plain, stratified=True), replace(plain, interval="bca")]
-    results = [evaluate(table, manifest, p, replicates=300, groups=()) for p in kinds]
-    ends = [(r.metrics[0].low, r.metrics[0].high) for r in results]
-    assert len(set(ends)) == 3
-    assert all(low < results[0].metrics[0].value < high for low, high in ends)
-
-
 def test_a_model_does_not_differ_from_itself_and_a_better_one_does():
     manifest, table = scored_set(150)
     table = breasts_only(table)

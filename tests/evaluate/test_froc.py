@@ -85,7 +85,7 @@ def test_points_and_recalls_of_replicates_are_those_of_the_repeated_images(rule)
     table = match_marks(marks, findings, images, rule)
     clusters = images.with_row_index("cluster")
     rates = (0.5, 1.0, 3.0)
-    one = Resampling(cluster=np.arange(12), strata=np.array([0, 12]), replicates=5)
+    one = Resampling(cluster=np.arange(12), num_clusters=12, replicates=5)
     rows = bootstrap(froc_statistic(table, clusters, rates), one)
     recall = recall_columns(table, clusters, {"a": 0.6}, one)["a"]
     for r, counts in enumerate(replicate_counts(one)):

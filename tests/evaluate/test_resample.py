@@ -10,10 +10,9 @@ from fourview.evaluate.ranks import AUPRC_TRAPEZOID, AUROC, RankStatistic
 from fourview.evaluate.resample import Resampling, bootstrap, replicate_counts
 
 
-def resampling(num_clusters, replicates, strata=None, **settings):
-    bounds = np.array([0, num_clusters] if strata is None else strata)
+def resampling(num_clusters, replicates, **settings):
     cluster = np.arange(num_clusters, dtype=np.int32)
-    return Resampling(cluster=cluster, strata=bounds, replicates=replicates, **settings)
+    return Resampling(cluster=cluster, num_clusters=num_clusters, replicates=replicates, **settings)
 
 
 def table(num_units, seed=0):
@@ -36,12 +35,6 @@ def test_a_replicate_depends_on_its_number_and_seed_alone():
     np.testing.assert_array_equal(few, many[:3])
     assert not np.array_equal(few, other)
     assert len({c.tobytes() for c in many}) == 9
-
-
-def test_every_stratum_is_drawn_as_often_as_it_has_clusters():
-    for counts in replicate_counts(resampling(50, 20, strata=[0, 7, 7, 50])):
-        assert counts[:7].sum() == 7
-        assert counts[7:].sum() == 43
 
 
 def test_clusters_are_drawn_evenly_and_independently():
@@ -84,8 +77,3 @@ def test_metarepo_drops_replicates_of_one_class_and_counts_those_left():
     draws = np.random.RandomState(0)
     usable = sum(3 in (k := draws.randint(0, 4, size=4)) and k.min() < 3 for _ in range(300))
     assert interval(got, "metarepo").num_used == usable < 300
-
-
-def test_the_jackknife_leaves_out_each_cluster_once():
-    counts = np.array([c.copy() for c in replicate_counts(resampling(10, 4, stream="jackknife"))])
-    np.testing.assert_array_equal((counts == 0).sum(axis=0), 1)

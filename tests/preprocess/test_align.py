@@ -1,13 +1,16 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ap_examples import oblique, phantom
 from fourview.geometry import Box, Geometry
+from fourview.phantom.exam import make_exam
 from fourview.preprocess.align import Alignment, align, alignment, warp
 from fourview.preprocess.nipple import find_nipple
-from fourview.preprocess.pipeline import to_pixel_levels
+from fourview.preprocess.pipeline import process, to_pixel_levels
+from fourview.preprocess.spec import pixel_spec
 
 
 def turned(degrees=22.0, *, keep_muscle=False, side="L"):
@@ -156,3 +159,19 @@ def depths(image, done, position):
          for f in image.truth.findings if f.box is not None}  # fmt: skip
     length = image.truth.length_mm / image.spacing_mm
     return {name: (tip - value) / length for name, value in x.items()}
+
+
+def test_a_spec_names_the_published_line_and_its_fallback():
+    published = pixel_spec("glam-518-published")
+    usual = replace(
+        published, name="glam-518-stretched", ap_line="oriented", ap_fallback_degrees=0.0
+    )
+    assert usual.fingerprint == pixel_spec("glam-518-stretched").fingerprint
+    assert published.fingerprint != usual.fingerprint
+    exam = make_exam(60, "miniature", rows=256, vendor="A")
+    for image, whole in phantom(60):
+        if image.position == "MLO":
+            want = alignment(whole.pixels, whole.mask, "MLO", method="plain", fallback_degrees=18.0)
+            usually = alignment(whole.pixels, whole.mask, "MLO")
+            assert want.note in process(exam.entity(image), published).notes
+            assert want.note != usually.note in process(exam.entity(image), usual).notes

@@ -17,7 +17,7 @@ from fourview.dicom.header import Header
 from fourview.dicom.scan import scan
 from fourview.errors import DiskFullError, ManifestError
 from fourview.jobs.executor import LocalExecutor
-from fourview.jobs.workers import Lost
+from fourview.jobs.schedule import Lost
 from fourview.manifest.manifest import images_to_read, manifest_hash, stored_hash
 from fourview.sources import _dicom_tables as tables
 from fourview.sources._dicom_parts import PART_SCHEMA

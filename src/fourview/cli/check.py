@@ -78,7 +78,7 @@ def check(
             say(f"{split}: " + ", ".join(f"{value:,} {name}" for name, value in row.items()))
         if contact_sheet is not None:
             say(f"contact sheet: {', '.join(map(str, sheets))}; {num_odd} images to look at in red")
-        print("failed" if failed else "ok")
+        say("failed" if failed else "ok")
     sys.exit(1 if failed else 0)
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fourview.cli.modules import Modules, use_modules
+from fourview.cli.say import say
 from fourview.evaluate.compare import Comparison
 from fourview.evaluate.compare import compare as run_compare
 from fourview.evaluate.metrics import label_of
@@ -60,18 +61,18 @@ def compare(
 
 
 def _show(found: Comparison) -> None:
-    print(f"{found.protocol}: {found.num_units:,} {found.unit} units scored by both")
-    print(f"intervals: {found.interval}")
+    say(f"{found.protocol}: {found.num_units:,} {found.unit} units scored by both")
+    say(f"intervals: {found.interval}")
     width = max(len(label_of(d.name)) for d in found.differences)
-    print(f"  {'':{width}}  {'A':>7}  {'B':>7}  {'A - B':>7}  95 % interval     p")
+    say(f"  {'':{width}}  {'A':>7}  {'B':>7}  {'A - B':>7}  95 % interval     p")
     for d in found.differences:
         gap = d.difference
         ends = "" if gap.low is None or gap.high is None else f"{gap.low:+.3f} to {gap.high:+.3f}"
         numbers = "  ".join(f"{_text(v):>7}" for v in (d.a, d.b, gap.value))
         p = "" if d.p is None else f"{d.p:.4f}"
-        print(f"  {label_of(d.name):{width}}  {numbers}  {ends:16}  {p:6}  {gap.note}")
+        say(f"  {label_of(d.name):{width}}  {numbers}  {ends:16}  {p:6}  {gap.note}")
     for note in found.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
 
 
 def _text(value: float | None) -> str:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from fourview.checkpoint.convert import as_json, published_names
 from fourview.checkpoint.convert import convert as convert_weights
 from fourview.cli.modules import Modules, use_modules
+from fourview.cli.say import say
 
 
 def convert(
@@ -39,7 +40,11 @@ def convert(
     """
     use_modules(module)
     if not file:
-        print(jsonlib.dumps(published_names()) if json else "\n".join(published_names()))
+        if json:
+            print(jsonlib.dumps(published_names()))
+        else:
+            for name in published_names():
+                say(name)
         return 0
     if weights is None or out is None:
         print("error: need --as WEIGHTS and -o FOLDER", file=sys.stderr)
@@ -50,8 +55,8 @@ def convert(
     if json:
         print(as_json(card, out))
         return 0
-    print(f"{out}: {card.recipe}, reads {card.pixel_spec}, digest {card.digest[:16]}")
-    print(f"licence of the weights: {card.licence}")
+    say(f"{out}: {card.recipe}, reads {card.pixel_spec}, digest {card.digest[:16]}")
+    say(f"licence of the weights: {card.licence}")
     if not card.may_release:
-        print("these weights must not be passed on")
+        say("these weights must not be passed on")
     return 0

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import SomeOrNone
 from fourview.cli.progress import progress_bar
+from fourview.cli.say import say
 from fourview.evaluate.metrics import label_of
 from fourview.manifest.manifest import read_manifest
 from fourview.store.store import Store
@@ -82,5 +83,5 @@ def crossval(
         spread = "" if metric.deviation is None else f" ± {metric.deviation:.3f}"
         by_fold = ", ".join("none" if v is None else f"{v:.3f}" for v in metric.values)
         name = label_of(metric.name)
-        print(f"{metric.protocol}  {name}: {metric.mean:.3f}{spread}  ({by_fold})")
-    print(f"predictions of all folds: {out / 'predictions.parquet'}")
+        say(f"{metric.protocol}  {name}: {metric.mean:.3f}{spread}  ({by_fold})")
+    say(f"predictions of all folds: {out / 'predictions.parquet'}")

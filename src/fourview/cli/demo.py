@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fourview.cli.progress import progress_bar
+from fourview.cli.say import say
 from fourview.study.demo import run_demo
 
 
@@ -34,17 +35,17 @@ def demo(
         figures = {"auroc": auc.value, "low": auc.low, "high": auc.high}
         print(jsonlib.dumps({**figures, "index": str(made.index), "exams": made.num_exams}))
         return
-    print(
+    say(
         f"{made.num_exams} phantom exams, {made.result.num_units} breasts, "
         f"{made.result.num_positive} with cancer"
     )
     if auc.value is None or auc.low is None or auc.high is None:
-        print(f"breast AUC: undefined ({auc.note})")
+        say(f"breast AUC: undefined ({auc.note})")
     else:
-        print(f"breast AUC: {auc.value:.3f} (95 % interval {auc.low:.3f} to {auc.high:.3f})")
-    print(f"measured by screening-breast-v1: {out / 'result' / 'report.html'}")
-    print(f"an exam: {made.report}")
-    print(f"all exams: {made.index}")
+        say(f"breast AUC: {auc.value:.3f} (95 % interval {auc.low:.3f} to {auc.high:.3f})")
+    say(f"measured by screening-breast-v1: {out / 'result' / 'report.html'}")
+    say(f"an exam: {made.report}")
+    say(f"all exams: {made.index}")
     room = f"--manifest {out / 'manifest'} --predictions {out / 'predictions.parquet'}"
-    print(f"look at them: fourview serve {room} --results {out / 'reports'}")
-    print("Research use only. The model was trained on phantoms and says nothing about a patient.")
+    say(f"look at them: fourview serve {room} --results {out / 'reports'}")
+    say("Research use only. The model was trained on phantoms and says nothing about a patient.")

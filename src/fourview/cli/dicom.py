@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from fourview.cli.kinds import Kinds
+from fourview.cli.say import say
 from fourview.errors import ReportError
 from fourview.report.dicom.options import DEFAULT_KINDS, DicomOptions, parse_kinds
 from fourview.report.dicom.result_file import exam_of, read_result
@@ -67,9 +68,9 @@ def dicom(
 def show(paths: DicomPaths, out: Path, indent: str = "") -> None:
     """Say what was written, and what could not be made."""
     names = ", ".join(path.name for path in paths.files)
-    print(f"{indent}{len(paths.files)} DICOM objects in {out}: {names or 'none'}")
+    say(f"{indent}{len(paths.files)} DICOM objects in {out}: {names or 'none'}")
     for missing in paths.not_made:
-        print(f"{indent}not made: {missing.name}: {missing.reason}")
+        say(f"{indent}not made: {missing.name}: {missing.reason}")
 
 
 def _as_json(paths: DicomPaths) -> dict[str, list[object]]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from fourview import __version__
+from fourview.cli.say import say
 from fourview.errors import CheckpointError
 from fourview.predict.engine import best_engine
 from fourview.predict.reader import load_model
@@ -41,7 +42,7 @@ def doctor(*, json: bool = False) -> None:
         print(jsonlib.dumps(facts, indent=2))
         return
     for name, value in facts.items():
-        print(f"{name:<16} {value}")
+        say(f"{name:<16} {value}")
 
 
 def _model() -> str:

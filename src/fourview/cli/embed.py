@@ -10,6 +10,7 @@ from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
+from fourview.cli.say import say
 from fourview.manifest.manifest import manifest_hash, read_manifest
 from fourview.predict.embeddings import embed_manifest, write_embeddings
 from fourview.predict.language import load_language_model
@@ -67,6 +68,9 @@ def embed(
         )
     write_embeddings(found, out, model, manifest_hash(tables))
     summary = {"out": str(out), "rows": len(found), "may_release": model.card.may_release}
-    print(jsonlib.dumps(summary) if json else f"{len(found)} embeddings in {out}")
+    if json:
+        print(jsonlib.dumps(summary))
+    else:
+        say(f"{len(found)} embeddings in {out}")
     if not model.card.may_release and not json:
-        print(f"not to be passed on: {model.card.terms}")
+        say(f"not to be passed on: {model.card.terms}")

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fourview.cli.modules import Modules, use_modules
+from fourview.cli.say import say
 from fourview.entities import Result
 from fourview.errors import EvaluationError
 from fourview.evaluate.groups import DEFAULT_GROUPS
@@ -99,15 +100,15 @@ def _with_thresholds_checked(
 
 def _show(result: Result, out: Path | None) -> None:
     unit = result.unit if result.num_units == 1 else f"{result.unit}s"
-    print(f"{result.protocol}: {result.num_units:,} {unit}, {result.num_positive:,} positive")
-    print(f"intervals: {result.interval}")
+    say(f"{result.protocol}: {result.num_units:,} {unit}, {result.num_positive:,} positive")
+    say(f"intervals: {result.interval}")
     width = max(len(label_of(m.name)) for m in result.metrics)
     for metric in result.metrics:
         value, interval = metric_text(metric)
         between = f"  ({interval})" if interval else ""
         note = f"  {metric.note}" if metric.note else ""
-        print(f"  {label_of(metric.name):{width}}  {value}{between}{note}")
+        say(f"  {label_of(metric.name):{width}}  {value}{between}{note}")
     for note in result.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     if out is not None:
-        print(f"report: {out / 'report.html'}")
+        say(f"report: {out / 'report.html'}")

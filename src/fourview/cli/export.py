@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fourview.checkpoint.release import export_checkpoint
+from fourview.cli.say import say
 
 
 def export(
@@ -28,6 +29,7 @@ def export(
     """
     card = export_checkpoint(run, out, permission=permission)
     summary = {"out": str(out), "recipe": card.recipe, "terms": card.terms}
-    print(
-        jsonlib.dumps(summary) if json else f"{out}: {card.recipe}; terms: {card.terms or 'none'}"
-    )
+    if json:
+        print(jsonlib.dumps(summary))
+        return
+    say(f"{out}: {card.recipe}; terms: {card.terms or 'none'}")

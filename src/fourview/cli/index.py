@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import Some
 from fourview.cli.progress import progress_bar
+from fourview.cli.say import say
 from fourview.dicom.pseudonyms import Pseudonyms
 from fourview.errors import ManifestError
 from fourview.jobs.executor import find_executor
@@ -83,14 +84,14 @@ def index(
     if json:
         print(jsonlib.dumps(summary))
         return
-    print(
+    say(
         f"{summary['patients']} patients, {summary['exams']} exams, {summary['images']} images, "
         f"{summary['findings']} findings in {out}"
     )
     for reason, count in summary["left_out_by_reason"].items():
-        print(f"left out: {count} {reason}")
+        say(f"left out: {count} {reason}")
     if summary["shared_uids"]:
-        print(
+        say(
             f"note: {summary['shared_uids']} images have the SOP Instance UID of another, "
             "different image; each was kept, under an id of its own"
         )

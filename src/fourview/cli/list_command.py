@@ -5,16 +5,17 @@ from collections.abc import Callable
 from typing import Literal
 
 from fourview.cli.modules import Modules, use_modules
+from fourview.cli.say import say
 from fourview.outside import OURS, outside
 
-Kind = Literal["sources", "specs", "families", "recipes", "protocols", "tables"]
+Kind = Literal["sources", "specs", "families", "feeds", "recipes", "protocols", "tables"]
 
 
 def list_(what: Kind, *, module: Modules = (), json: bool = False) -> None:
     """Show what there is, with a line on each.
 
     Args:
-        what: sources, specs, families, recipes, protocols or tables.
+        what: sources, specs, families, feeds, recipes, protocols or tables.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print as JSON.
     """
@@ -23,6 +24,7 @@ def list_(what: Kind, *, module: Modules = (), json: bool = False) -> None:
         "sources": _sources,
         "specs": _specs,
         "families": _families,
+        "feeds": _feeds,
         "recipes": _recipes,
         "protocols": _protocols,
         "tables": _tables,
@@ -35,7 +37,7 @@ def list_(what: Kind, *, module: Modules = (), json: bool = False) -> None:
         return
     width = max(map(len, told), default=0)
     for name, about in told.items():
-        print(f"{name:<{width}}  {about}{f' [from {theirs[name]}]' if name in theirs else ''}")
+        say(f"{name:<{width}}  {about}{f' [from {theirs[name]}]' if name in theirs else ''}")
 
 
 def _sources() -> dict[str, str]:
@@ -58,6 +60,12 @@ def _families() -> dict[str, str]:
     from fourview.models.find import family_names, find_family
 
     return {name: find_family(name).paper for name in family_names()}
+
+
+def _feeds() -> dict[str, str]:
+    from fourview.feeds.feed import feed_names, feed_purpose
+
+    return {name: feed_purpose(name) for name in feed_names()}
 
 
 def _recipes() -> dict[str, str]:

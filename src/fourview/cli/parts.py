@@ -4,6 +4,7 @@ import sys
 
 import polars as pl
 
+from fourview.cli.say import say
 from fourview.entities import Manifest
 from fourview.errors import ManifestError, StoreError
 from fourview.manifest.manifest import images_to_read
@@ -35,8 +36,8 @@ def require_images(manifest: Manifest, store: Store, split: tuple[str, ...]) -> 
             "prepare it from this manifest"
         )
     if len(missing):
-        print(
+        say(
             f"note: {len(missing):,} of {len(wanted):,} images have no pixels in the store and are "
             f"not read, such as {missing[0]}",
-            file=sys.stderr,
+            to=sys.stderr,
         )

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fourview.cli.progress import progress_bar
+from fourview.cli.say import say
 from fourview.phantom.write import DEFAULT_SYNTAXES, write_phantom
 
 
@@ -53,7 +54,7 @@ def phantom(
     if json:
         print(jsonlib.dumps({**asdict(summary), "out": str(summary.out)}))
         return
-    print(
+    say(
         f"{summary.num_exams} exams, {summary.num_images} images, "
         f"{summary.num_cancers} breasts with cancer in {summary.out}"
     )

@@ -12,6 +12,7 @@ from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
+from fourview.cli.say import say
 from fourview.entities import Manifest
 from fourview.errors import FourviewError
 from fourview.evaluate.table import write_predictions
@@ -115,7 +116,10 @@ def _write(
     """The table with what it says of itself, and a line of what was written."""
     write_predictions(predictions, out, about)
     summary = {"out": str(out), "rows": len(predictions), **told}
-    print(jsonlib.dumps(summary) if json else f"{len(predictions)} scores in {out}")
+    if json:
+        print(jsonlib.dumps(summary))
+    else:
+        say(f"{len(predictions)} scores in {out}")
 
 
 def _zero_shot(

@@ -59,10 +59,10 @@ def prepare(
         counts = {"stored": summary.num_stored, "new": summary.num_new, "seconds": summary.seconds}
         print(jsonlib.dumps({**counts, "store": str(out), "failed": failed.to_dicts()}))
         return
-    print(f"{summary.num_stored} images in {out}, {summary.num_new} of them new")
+    say(f"{summary.num_stored} images in {out}, {summary.num_new} of them new")
     for row in failed.head(SHOWN).iter_rows(named=True):
         say(f"failed: {row['path']}: {row['detail']}")
     if len(failed) and not retry_failed:
-        print("failed files that were mended since are tried again with --retry-failed")
+        say("failed files that were mended since are tried again with --retry-failed")
     if len(failed) > SHOWN:
-        print(f"failed: {len(failed) - SHOWN} more; all are in {out / FAILED}")
+        say(f"failed: {len(failed) - SHOWN} more; all are in {out / FAILED}")

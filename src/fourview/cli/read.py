@@ -61,6 +61,7 @@ def read(
             sr1500, seg, with commas between them; default stands for the first three, all for all.
         pseudonyms: File with a secret key of 16 bytes or more: ids are replaced by what it makes of
             them, dates are shifted, and nothing else of the headers that could tell who is written.
+            Not with --dicom, whose objects name the patient as the images do.
         exact: Compute on the processor, even where there is a GPU.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the results as JSON, one exam a line.

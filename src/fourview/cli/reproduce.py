@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fourview.cli.modules import Modules, use_modules
+from fourview.cli.say import say
 from fourview.errors import EvaluationError
 from fourview.evaluate.metrics import label_of
 from fourview.manifest.manifest import read_manifest
@@ -80,14 +81,14 @@ def _rows(given: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _show(found: Reproduction, out: Path) -> None:
-    print(f"{found.table.name}: {found.table.source}")
+    say(f"{found.table.name}: {found.table.source}")
     measured = [row for row in found.rows if row.name in found.results]
     for row in measured:
-        print(row.name)
+        say(row.name)
         _show_row(found, row)
-    print(f"{NOT_RUN}: {len(found.rows) - len(measured)} of {len(found.rows)} rows")
-    print(found.comparable)
-    print(f"report: {out / 'table.html'}")
+    say(f"{NOT_RUN}: {len(found.rows) - len(measured)} of {len(found.rows)} rows")
+    say(found.comparable)
+    say(f"report: {out / 'table.html'}")
 
 
 def _show_row(found: Reproduction, row: TableRow) -> None:
@@ -101,4 +102,4 @@ def _show_row(found: Reproduction, row: TableRow) -> None:
         if number is not None:
             published, between = published_text(number)
             theirs = f"{published}{f' ({between})' if between else ''}"
-        print(f"  {label_of(column.metric)}, {column.dataset}: theirs {theirs}, ours {words}")
+        say(f"  {label_of(column.metric)}, {column.dataset}: theirs {theirs}, ours {words}")

@@ -10,6 +10,7 @@ from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
+from fourview.cli.say import say
 from fourview.disk import write_table
 from fourview.errors import FourviewError
 from fourview.manifest.manifest import read_manifest
@@ -79,7 +80,7 @@ def search(
         print(jsonlib.dumps(found.to_dicts()))
         return
     for row in found.iter_rows(named=True):
-        print(
+        say(
             f"{row['rank']:>4}  {row['cosine']:+.4f}  {row['exam_id']}  {row['side']}-{row['view']}"
             f"  {row['image_id']}"
         )

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.progress import progress_bar
+from fourview.cli.say import say
 from fourview.manifest.manifest import read_manifest
 from fourview.run_files import checkpoint_of
 from fourview.store.store import Store
@@ -87,7 +88,7 @@ def train(
                 cache_bytes=int(cache_gb * GIBIBYTE),
                 progress=update,
                 before=Before(start=start, context=context),
-                say=lambda line: print(line, file=sys.stderr),
+                say=lambda line: say(line, to=sys.stderr),
             )
 
         if trials is None:
@@ -95,4 +96,7 @@ def train(
         else:
             run = search(changed, trials, out, train_one)[0].run
             best = checkpoint_of(run)
-    print(jsonlib.dumps({"run": str(run), "checkpoint": str(best)}) if json else f"run: {run}")
+    if json:
+        print(jsonlib.dumps({"run": str(run), "checkpoint": str(best)}))
+    else:
+        say(f"run: {run}")

@@ -13,10 +13,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from fourview.dicom.words import shown
 from fourview.entities import LeftOut
 from fourview.entities.reasons import Reason
 from fourview.errors import HostileFileError, NotDicomError
+from fourview.text import shown
 
 MAX_FILES = 20_000  # in one archive; an exam with tomosynthesis slices has some thousand
 MAX_BYTES = 16 << 30  # unpacked

@@ -19,9 +19,10 @@ from pydicom.charset import python_encoding
 
 from fourview.dicom import tags
 from fourview.dicom.numbers import read_decimals
-from fourview.dicom.words import name_of, shown
+from fourview.dicom.words import name_of
 from fourview.dicom.words import number_of as name
 from fourview.errors import DamagedHeaderError, HostileFileError, NotDicomError
+from fourview.text import shown
 
 MAX_DEPTH = 32  # sequences inside each other; structured reports, the deepest, stay below 20
 MAX_ELEMENTS = 200_000  # walked in one file; a tomosynthesis header has some 20,000

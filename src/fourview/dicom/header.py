@@ -16,11 +16,10 @@ from fourview.dicom.part10 import OpenFile, open_dicom
 from fourview.dicom.second import other_texts
 from fourview.dicom.triage import UNTOLD, Facts, why_left_out
 from fourview.dicom.views import functional_groups, patient_of_film, read_view
-from fourview.dicom.words import shown
 from fourview.entities import Side, View
 from fourview.entities.reasons import Reason
 from fourview.errors import DamagedHeaderError, DicomError
-from fourview.text import MOST_VALUE, printable
+from fourview.text import MOST_VALUE, printable, shown
 
 _METADATA = tuple(
     {

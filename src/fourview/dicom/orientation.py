@@ -11,8 +11,8 @@ References:
 
 from fourview.dicom import tags
 from fourview.dicom.elements import Elements
-from fourview.dicom.words import shown
 from fourview.entities import Turn, View
+from fourview.text import shown
 
 FROM_ABOVE = frozenset({"CC", "XCC", "XCCL", "XCCM"})
 FROM_THE_SIDE = frozenset({"MLO", "ML", "LM", "LMO", "SIO", "ISO"})

@@ -31,8 +31,8 @@ from fourview.dicom.start import (
     told_coding,
     what_it_is,
 )
-from fourview.dicom.words import shown
 from fourview.errors import DamagedHeaderError, HostileFileError, NotDicomError
+from fourview.text import shown
 
 __all__ = [
     "DEFLATED",

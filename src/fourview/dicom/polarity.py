@@ -13,8 +13,8 @@ from jaxtyping import Bool, Shaped
 
 from fourview.dicom import tags
 from fourview.dicom.elements import Elements
-from fourview.dicom.words import shown
 from fourview.entities import Voi
+from fourview.text import shown
 
 LEAST_SIDE = 96  # pixels of the long side: in a smaller picture air cannot be told
 SAMPLE = 160  # pixels of the long side that are looked at, at least

@@ -30,9 +30,9 @@ from fourview.dicom.elements import PixelElement
 from fourview.dicom.frames import encapsulated_frame, native_frame
 from fourview.dicom.modality import PixelFormat, Pixels, stored_values
 from fourview.dicom.part10 import OpenFile
-from fourview.dicom.words import shown
 from fourview.errors import DamagedPixelsError, UnsupportedImageError
 from fourview.geometry import Size
+from fourview.text import shown
 
 _ITEM = b"\xfe\xff\x00\xe0"
 

@@ -16,8 +16,8 @@ from fourview.dicom.codes import (
 )
 from fourview.dicom.kinds import Told
 from fourview.dicom.views import ViewFacts
-from fourview.dicom.words import shown
 from fourview.entities.reasons import Reason
+from fourview.text import shown
 
 _CAD = re.compile(r"(?<![A-Z])I?CAD(?![A-Z])|IMAGECHECKER|SECOND ?LOOK", re.IGNORECASE)
 UNTOLD = frozenset((Reason.VIEW, Reason.MODALITY))  # reasons that more words of the header may lift

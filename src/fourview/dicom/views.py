@@ -26,8 +26,8 @@ from fourview.dicom.codes import (
 )
 from fourview.dicom.elements import Elements
 from fourview.dicom.view_words import side_in, views_in
-from fourview.dicom.words import shown
 from fourview.entities import Side, View
+from fourview.text import shown
 
 MAGNIFIED = 1.4  # radiographic magnification: contact views have 1.0 to 1.1, magnified 1.5 to 2
 _NAMED_BY_VIEW = re.compile(

@@ -8,9 +8,9 @@ from fourview.dicom import tags
 from fourview.dicom.elements import Elements
 from fourview.dicom.modality import read_table, true_bits
 from fourview.dicom.views import functional_groups
-from fourview.dicom.words import shown
 from fourview.entities import Voi
 from fourview.errors import UnsupportedImageError
+from fourview.text import shown
 
 Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 _FUNCTIONS: dict[str, Function] = {

@@ -1,19 +1,6 @@
-"""What messages and notes quote from a file: short, and without control characters."""
+"""How messages and notes name a tag."""
 
 from pydicom.datadict import dictionary_description, dictionary_has_tag
-
-MOST = 40  # characters that a message quotes
-
-
-def shown(text: object, most: int = MOST) -> str:
-    """A header's text for a message: printable, blanks joined, at most ``most`` characters.
-
-    A header is written by strangers. A line break in it could forge a line of a log, and a text
-    of a million characters would fill one.
-    """
-    start = str(text)[: 4 * most]
-    clean = " ".join("".join(c if c.isprintable() else " " for c in start).split())
-    return clean if len(clean) <= most else clean[: most - 3] + "..."
 
 
 def number_of(tag: int) -> str:

@@ -20,6 +20,12 @@ def roc_curve(
 
     Raises:
         ValueError: One class is absent.
+
+    >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
+    >>> positive = np.array([True, False, True, False])
+    >>> rates, sensitivities = roc_curve(scores, positive)
+    >>> rates.tolist(), sensitivities.tolist()
+    ([0.0, 0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.5, 1.0, 1.0])
     """
     fp, tp = counts_above(scores, positive)
     if tp[-1] == 0 or fp[-1] == 0:
@@ -30,7 +36,14 @@ def roc_curve(
 def counts_above(
     scores: Scores, positive: Truth
 ) -> tuple[Float[np.ndarray, " vertex"], Float[np.ndarray, " vertex"]]:
-    """False and true positives at every distinct threshold, the first above all scores."""
+    """False and true positives at every distinct threshold, the first above all scores.
+
+    >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
+    >>> positive = np.array([True, False, True, False])
+    >>> false, true = counts_above(scores, positive)
+    >>> false.tolist(), true.tolist()
+    ([0.0, 0.0, 1.0, 1.0, 2.0], [0.0, 1.0, 1.0, 2.0, 2.0])
+    """
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
     tp = np.cumsum(positive[order])[last]
@@ -39,7 +52,13 @@ def counts_above(
 
 
 def auroc(scores: Scores, positive: Truth) -> float:
-    """The area under the ROC curve: how often a positive unit outranks a negative one."""
+    """The area under the ROC curve: how often a positive unit outranks a negative one.
+
+    >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
+    >>> positive = np.array([True, False, True, False])
+    >>> auroc(scores, positive)  # three of four pairs are in order
+    0.75
+    """
     return float(_row(scores, positive)[AUROC])
 
 
@@ -48,17 +67,34 @@ def partial_auc(scores: Scores, positive: Truth, *, min_sensitivity: float = 0.8
 
     References:
         Jiang, Metz, Nishikawa 1996, Radiology 201:745.
+
+    >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
+    >>> positive = np.array([True, False, True, False])
+    >>> partial_auc(scores, positive)
+    0.5
     """
     return float(_row(scores, positive, partial_from=min_sensitivity)[PARTIAL_AUC])
 
 
 def specificity_at_sensitivity(scores: Scores, positive: Truth, sensitivity: float) -> float:
-    """Specificity at the first ROC vertex whose sensitivity is at least the given one."""
+    """Specificity at the first ROC vertex whose sensitivity is at least the given one.
+
+    >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
+    >>> positive = np.array([True, False, True, False])
+    >>> specificity_at_sensitivity(scores, positive, 0.9)  # all positives: 0.3 and above
+    0.5
+    """
     return float(_row(scores, positive, min_sensitivity=(sensitivity,))[FIXED_COLUMNS])
 
 
 def specificity_near_sensitivity(scores: Scores, positive: Truth, sensitivity: float) -> float:
-    """Specificity at the ROC vertex nearest in sensitivity, the first of several."""
+    """Specificity at the ROC vertex nearest in sensitivity, the first of several.
+
+    >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
+    >>> positive = np.array([True, False, True, False])
+    >>> specificity_near_sensitivity(scores, positive, 0.6)  # nearest is 0.5, at 0.9 and above
+    1.0
+    """
     return float(_row(scores, positive, nearest_sensitivity=(sensitivity,))[FIXED_COLUMNS])
 
 
@@ -66,6 +102,11 @@ def tnr_at_fnr(scores: Scores, positive: Truth, fnr: float) -> float:
     """Share of negatives strictly below the highest threshold that misses at most ``fnr``.
 
     Of P positives floor(fnr P) may be missed: the threshold is the next-lowest positive score.
+
+    >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
+    >>> positive = np.array([True, False, True, False])
+    >>> tnr_at_fnr(scores, positive, 0.5), tnr_at_fnr(scores, positive, 0.0)
+    (1.0, 0.5)
     """
     return float(_row(scores, positive, max_fnr=(fnr,))[FIXED_COLUMNS])
 

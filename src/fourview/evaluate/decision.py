@@ -25,6 +25,12 @@ def net_benefit(
 
     References:
         Vickers, Elkin 2006, "Decision curve analysis", Medical Decision Making 26:565.
+
+    At odds of 1:3, one cancer and one false alarm of four units are worth (1 - 1/3) / 4:
+
+    >>> scores, positive = np.array([0.9, 0.8, 0.1, 0.1]), np.array([True, False, False, False])
+    >>> net_benefit(scores, positive, np.array([0.25])).round(4).tolist()
+    [0.1667]
     """
     num_units = len(scores)
     tp = num_above(scores[positive], probability)
@@ -35,7 +41,11 @@ def net_benefit(
 def num_above(
     values: Float[np.ndarray, " unit"], cuts: Float[np.ndarray, " point"]
 ) -> Float[np.ndarray, " point"]:
-    """How many values are at or above each cut."""
+    """How many values are at or above each cut.
+
+    >>> num_above(np.array([0.2, 0.5, 0.9]), np.array([0.5, 1.0])).tolist()
+    [2.0, 0.0]
+    """
     found = len(values) - np.searchsorted(np.sort(values), cuts, side="left")
     return found.astype(np.float64)
 
@@ -46,6 +56,12 @@ def decision_curves(
     """The model's curve and that of recalling everyone; recalling no one is 0 throughout.
 
     Thresholds run to four times the prevalence, at most 0.99, where the question is open.
+
+    >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
+    >>> positive = np.array([True, False, True, False])
+    >>> model, everyone = decision_curves(scores, positive)
+    >>> model.y[0], everyone.y[0]  # where a recall costs nothing: the prevalence
+    (np.float64(0.5), np.float64(0.5))
     """
     prevalence = float(positive.mean())
     probability = np.linspace(0, min(4 * prevalence, 0.99), 101)

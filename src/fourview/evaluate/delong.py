@@ -41,6 +41,11 @@ def delong(
 
     Raises:
         ValueError: A class has fewer than two units (or clusters): no variance.
+
+    >>> scores = np.array([0.9, 0.8, 0.7, 0.3, 0.2, 0.1])
+    >>> area = delong(scores, np.array([True, True, False, True, False, False]))
+    >>> round(area.value, 4), round(area.low, 4), round(area.high, 4)
+    (0.8889, 0.5809, 1.0)
     """
     areas, covariance = delong_covariance(scores[None], positive, cluster)
     value, variance = float(areas[0]), float(covariance[0, 0])
@@ -58,6 +63,13 @@ def delong_paired(
 
     Raises:
         ValueError: A class has fewer than two units (or clusters): no variance.
+
+    >>> positive = np.array([True, True, False, True, False, False])
+    >>> good = np.array([0.9, 0.8, 0.7, 0.3, 0.2, 0.1])
+    >>> poor = np.array([0.9, 0.1, 0.7, 0.3, 0.8, 0.2])
+    >>> difference = delong_paired(good, poor, positive)
+    >>> round(difference.value, 4), round(difference.p, 4)
+    (0.4444, 0.1573)
     """
     areas, covariance = delong_covariance(np.stack([scores_a, scores_b]), positive, cluster)
     value = float(areas[0] - areas[1])
@@ -79,6 +91,11 @@ def delong_covariance(
 
     Raises:
         ValueError: A class has fewer than two units (or clusters): no variance.
+
+    >>> scores = np.array([[0.9, 0.8, 0.3, 0.1], [0.1, 0.3, 0.8, 0.9]])
+    >>> areas, covariance = delong_covariance(scores, np.array([True, False, True, False]))
+    >>> areas.tolist(), covariance.tolist()
+    ([0.75, 0.25], [[0.125, -0.125], [-0.125, 0.125]])
     """
     num_positive, num_negative = int(positive.sum()), int((~positive).sum())
     if min(num_positive, num_negative) < 2:

@@ -50,6 +50,15 @@ def match_marks(
         findings: image_id, x0, y0, x1, y1, malignant (1, 0, null); rows without a box are left out.
         images: image_id; marks and findings elsewhere do not count.
         rule: What is to be found, and from which overlap on it is.
+
+    >>> from fourview.evaluate.protocols import find_protocol
+    >>> box = {"image_id": ["a"], "x0": [10.0], "y0": [10.0], "x1": [30.0], "y1": [30.0]}
+    >>> finding = pl.DataFrame(box | {"malignant": [1]})
+    >>> mark = pl.DataFrame(box | {"x0": [12.0], "score": [0.8]})
+    >>> rule = FrocRule(overlap="iou", at_least=0.5)
+    >>> table = match_marks(mark, finding, finding.select("image_id"), rule)
+    >>> table.targets["score"].to_list(), len(table.false_marks)
+    ([0.8], 0)
     """
     images = images.select("image_id").unique(maintain_order=True)
     marks = marks.select("image_id", *_BOX, "score").with_row_index("mark")
@@ -158,6 +167,18 @@ def froc_curve(table: FrocTable) -> Curve:
 
     Raises:
         ValueError: There is no target or no image.
+
+    One of two cancers is marked, and one mark is false, on four images:
+
+    >>> table = FrocTable(
+    ...     targets=pl.DataFrame({"image_id": ["a", "b"], "score": [0.9, None]}),
+    ...     false_marks=pl.DataFrame({"image_id": ["c"], "score": [0.4]}),
+    ...     images=pl.DataFrame({"image_id": ["a", "b", "c", "d"]}),
+    ...     num_ignored=0,
+    ... )
+    >>> curve = froc_curve(table)
+    >>> curve.x.tolist(), curve.y.tolist()
+    ([0.0, 0.0, 0.25], [0.0, 0.5, 0.5])
     """
     if len(table.targets) == 0 or len(table.images) == 0:
         raise ValueError("a FROC curve needs images and something to be found on them")

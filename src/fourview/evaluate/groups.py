@@ -81,7 +81,7 @@ def _one_group(
     drawn = replace(
         resampling,
         cluster=cluster.astype(np.int32),
-        strata=np.array([0, int(cluster.max()) + 1]),
+        num_clusters=int(cluster.max()) + 1,
     )
     values = columns_of(part, replace(protocol, metrics=(main,)), {}, drawn)[main]
     ends = interval(values[1:], "percentile")

@@ -99,7 +99,11 @@ def threshold_columns(
 
 
 def at_threshold(metric: str, name: str) -> str:
-    """The metric's name at a threshold of that name."""
+    """The metric's name at a threshold of that name.
+
+    >>> at_threshold("sensitivity", "specificity-0.90")
+    'sensitivity (specificity-0.90)'
+    """
     return f"{metric} ({name})" if name else metric
 
 
@@ -109,7 +113,14 @@ def confusion(
     num_positive: Float[np.ndarray, "*other"],
     num_negative: Float[np.ndarray, "*other"],
 ) -> dict[str, Float[np.ndarray, "*many"]]:
-    """What four counts say; NaN where a share has no denominator."""
+    """What four counts say; NaN where a share has no denominator.
+
+    Three of four cancers are found, with two false alarms among six:
+
+    >>> shares = confusion(*(np.array([float(n)]) for n in (3, 2, 4, 6)))
+    >>> {name: shares[name].round(3).tolist() for name in ("sensitivity", "specificity", "ppv")}
+    {'sensitivity': [0.75], 'specificity': [0.667], 'ppv': [0.6]}
+    """
     fn, tn = num_positive - tp, num_negative - fp
     with np.errstate(invalid="ignore", divide="ignore"):
         sensitivity, specificity = tp / num_positive, tn / num_negative

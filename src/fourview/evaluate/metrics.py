@@ -211,7 +211,11 @@ def register(record: MetricRecord) -> None:
 
 
 def metric_record(name: str) -> MetricRecord | None:
-    """The record that a metric's name is of, without a threshold's name; None where none is."""
+    """The record that a metric's name is of, without a threshold's name; None where none is.
+
+    >>> metric_record("no such") is None
+    True
+    """
     return next((r for r in METRICS.values() if r.number(name) is not None), None)
 
 
@@ -220,6 +224,9 @@ def find_metric(name: str) -> MetricRecord:
 
     Raises:
         EvaluationError: There is none; the message names the nearest.
+
+    >>> find_metric("tnr_at_fnr_0.03").label
+    'True-negative rate at miss rate {}'
     """
     record = metric_record(name)
     if record is None:
@@ -259,7 +266,11 @@ def with_thresholds(names: Iterable[str], protocol: Protocol, thresholds: Thresh
 
 
 def label_of(name: str) -> str:
-    """A metric's name for people, with its threshold; the name itself where nothing is known."""
+    """A metric's name for people, with its threshold; the name itself where nothing is known.
+
+    >>> label_of("sensitivity (specificity-0.90)")
+    'Sensitivity at specificity-0.90'
+    """
     stem, _, threshold = name.partition(" (")
     record = metric_record(stem)
     words = stem if record is None else record.label.format(record.number(stem))

@@ -35,6 +35,13 @@ def choose_threshold(
 
     Raises:
         EvaluationError: No such rule.
+
+    >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
+    >>> positive = np.array([True, False, True, False])
+    >>> choose_threshold(scores, positive, "sensitivity-0.90")
+    0.3
+    >>> choose_threshold(scores, positive, "specificity-0.90")
+    0.9
     """
     kind, _, number = rule.partition("-")
     if len(scores) == 0:

@@ -18,6 +18,12 @@ def pr_curve(
 
     Raises:
         ValueError: There is no positive unit.
+
+    >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
+    >>> positive = np.array([True, False, True, False])
+    >>> recall, precision = pr_curve(scores, positive)
+    >>> recall.tolist(), precision.round(2).tolist()
+    ([0.0, 0.5, 0.5, 1.0, 1.0], [1.0, 1.0, 0.5, 0.67, 0.5])
     """
     fp, tp = counts_above(scores, positive)
     if tp[-1] == 0:
@@ -27,12 +33,24 @@ def pr_curve(
 
 
 def auprc_trapezoid(scores: Scores, positive: Truth) -> float:
-    """The area under straight lines between the points; NaN where one class is absent."""
+    """The area under straight lines between the points; NaN where one class is absent.
+
+    >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
+    >>> positive = np.array([True, False, True, False])
+    >>> round(auprc_trapezoid(scores, positive), 4)  # 1/2 and (1/2 + 2/3) / 4
+    0.7917
+    """
     return float(_row(scores, positive)[AUPRC_TRAPEZOID])
 
 
 def average_precision(scores: Scores, positive: Truth) -> float:
-    """The sum of precision times gain in recall; NaN where one class is absent."""
+    """The sum of precision times gain in recall; NaN where one class is absent.
+
+    >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
+    >>> positive = np.array([True, False, True, False])
+    >>> round(average_precision(scores, positive), 4)  # 1/2 and 2/3 / 2
+    0.8333
+    """
     return float(_row(scores, positive)[AVERAGE_PRECISION])
 
 

@@ -55,7 +55,6 @@ class Protocol:
             row of each of CC and MLO, then their mean; ``images`` mean over all its images.
         metrics: Names, see ``docs/protocols.md``.
         cluster: What a bootstrap replicate draws.
-        stratified: Draw clusters with and without a positive unit apart.
         interval: How replicates become an interval.
         stream: Random stream, see ``resample.Resampling``.
         center: ``mean`` reports the mean of the replicates instead of the table's own value.
@@ -78,7 +77,6 @@ class Protocol:
     aggregate: Literal["views", "first_of_view", "images"] = "views"
     metrics: tuple[str, ...]
     cluster: Cluster = "patient"
-    stratified: bool = False
     interval: Method = "percentile"
     stream: Literal["counter", "metarepo"] = "counter"
     center: Literal["table", "mean"] = "table"
@@ -101,7 +99,7 @@ class Protocol:
         data = asdict(self)
         for words in ("title", "source", "remarks"):
             del data[words]
-        return fingerprint_of(data)
+        return fingerprint_of(data | {"stratified": False})  # as before, when it could be True
 
 
 _RANKS = ("auroc", "auprc_trapezoid", "average_precision", "partial_auc")

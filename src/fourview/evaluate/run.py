@@ -25,7 +25,6 @@ from fourview.fingerprint import digest_of_parts, short
 from fourview.manifest.manifest import manifest_hash
 
 METAREPO_MINIMUM = 8  # units below which the meta-repository prints no figure
-JACKKNIFE_GROUPS = 1000  # more clusters than this are left out in groups, for BCa
 OF_PROTOCOL = "of the protocol"  # the split to measure
 
 
@@ -98,7 +97,7 @@ def evaluate(
         unit=rules.unit,
         num_units=len(units.frame),
         num_positive=int(units.positive.sum()) if rules.is_binary else 0,
-        metrics=metrics_of(columns, units, rules, at, resampling),
+        metrics=metrics_of(columns, units, rules, at),
         interval=_interval_words(rules, draws),
         provenance=_provenance(units, manifest, rules, measured_split),
         notes=(*_notes(units, rules), *units.notes, *froc_notes, *group_notes),
@@ -125,17 +124,10 @@ def resampling_of(units: Units, protocol: Protocol, draws: Draws) -> Resampling:
     """How this protocol draws replicates of these units."""
     cluster = units.codes(protocol.cluster)
     num_clusters = int(cluster.max()) + 1 if len(cluster) else 0
-    strata = np.array([0, num_clusters])
-    if protocol.stratified:
-        with_positive = np.zeros(num_clusters, dtype=bool)
-        with_positive[cluster[units.positive]] = True
-        rank = np.argsort(np.argsort(with_positive, kind="stable"), kind="stable")
-        cluster = rank[cluster].astype(np.int32)
-        strata = np.array([0, int((~with_positive).sum()), num_clusters])
     few = protocol.stream == "metarepo" and len(cluster) < METAREPO_MINIMUM
     return Resampling(
         cluster=cluster,
-        strata=strata,
+        num_clusters=num_clusters,
         replicates=0 if few or num_clusters == 0 else draws.replicates,
         seed=draws.seed,
         workers=draws.workers,
@@ -148,17 +140,11 @@ def metrics_of(
     units: Units,
     protocol: Protocol,
     at: Mapping[str, float],
-    resampling: Resampling,
 ) -> tuple[Metric, ...]:
     """The protocol's metrics in its order, each with its interval or with why it has no value."""
-    left_out: Columns = {}
-    if protocol.interval == "bca" and resampling.replicates:
-        groups = min(resampling.num_clusters, JACKKNIFE_GROUPS)
-        drop = replace(resampling, stream="jackknife", replicates=groups)
-        left_out = columns_of(units, protocol, at, drop)
     names = with_thresholds(protocol.metrics, protocol, at)
     return tuple(
-        metric_of(name, columns[name], protocol, units, left_out.get(name))
+        metric_of(name, columns[name], protocol, units)
         if name in columns
         else Metric(name=name, value=None, note=_why_absent(name, units, at))
         for name in names
@@ -170,17 +156,12 @@ def metric_of(
     column: Float[np.ndarray, " row"],
     protocol: Protocol,
     units: Units,
-    left_out: Float[np.ndarray, " group"] | None = None,
 ) -> Metric:
     """A column of values as a metric with its interval."""
     if not np.isfinite(column[0]):
         return Metric(name=name, value=None, note=_why_undefined(units, protocol))
     replicates = column[1:]
-    method, note = protocol.interval, ""
-    if method == "bca" and left_out is None:
-        method, note = "percentile", "percentile interval: no jackknife of marks"
-    jackknife = None if left_out is None else left_out[1:]
-    ends = interval(replicates, method, point=float(column[0]), jackknife=jackknife)
+    ends, note = interval(replicates, protocol.interval), ""
     if ends.num_used < len(replicates):
         note = f"undefined in {len(replicates) - ends.num_used:,} of {len(replicates):,} replicates"
     use_mean = protocol.center == "mean" and ends.num_used
@@ -212,9 +193,8 @@ def _why_absent(name: str, units: Units, at: Mapping[str, float]) -> str:
 def _interval_words(protocol: Protocol, draws: Draws) -> str:
     if draws.replicates == 0:
         return "none"
-    stratified = "stratified " if protocol.stratified else ""
     return (
-        f"{stratified}bootstrap by {protocol.cluster}, {draws.replicates:,} replicates,"
+        f"bootstrap by {protocol.cluster}, {draws.replicates:,} replicates,"
         f" {protocol.interval} 95 %, seed {draws.seed}"
     )
 

@@ -12,6 +12,7 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from fourview.errors import RecipeError
 from fourview.feeds import kinds as feeds
 from fourview.feeds.pixels import ExamPixels, Pixels
 from fourview.feeds.samples import Sample, Unit
-from fourview.outside import find_outside
+from fourview.outside import find_outside, outside
 from fourview.store.said import Said
 from fourview.store.store import Store
 
@@ -115,12 +116,29 @@ def find_feed(name: str) -> FeedKind:
     Raises:
         RecipeError: There is none.
     """
-    names = [module.name for module in pkgutil.iter_modules(feeds.__path__)]
-    found = find_outside("feeds", name, names, what="feed", error=RecipeError, of=FeedKind)
-    kind: FeedKind = (
-        importlib.import_module(f"{feeds.__name__}.{name}").FEED if found is None else found.thing
-    )
+    found = find_outside("feeds", name, _own_names(), what="feed", error=RecipeError, of=FeedKind)
+    kind: FeedKind = _module_of(name).FEED if found is None else found.thing
     return kind
+
+
+def feed_names() -> list[str]:
+    """All kinds of feed there are, sorted."""
+    return sorted({*_own_names(), *(each.name for each in outside("feeds"))})
+
+
+def feed_purpose(name: str) -> str:
+    """The first line of what a kind of feed says of itself, in its module's docstring."""
+    theirs = {each.name: each.module for each in outside("feeds")}
+    told = importlib.import_module(theirs[name]) if name in theirs else _module_of(name)
+    return (told.__doc__ or "").strip().partition("\n")[0]
+
+
+def _own_names() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(feeds.__path__)]
+
+
+def _module_of(name: str) -> ModuleType:
+    return importlib.import_module(f"{feeds.__name__}.{name}")
 
 
 def epoch_order(num_samples: int, *, seed: int, epoch: int) -> list[int]:

@@ -12,17 +12,16 @@ Why actors: a task that waits for a CPU of a busy cluster cannot be told from on
 """
 
 import importlib
-import itertools
 import logging
 import os
 import socket
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fourview.errors import FourviewError
-from fourview.jobs.workers import MAX_LOST_STARTS, Lost, guarded, run_jobs
+from fourview.jobs.schedule import Answered, Died, Lost, Schedule, guarded
+from fourview.jobs.workers import run_jobs
 from fourview.outside import use_module, used_modules
 from fourview.suggest import no_such
 
@@ -30,7 +29,6 @@ JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 
 NAMES = ("local", "ray")
-MOST_DEATHS = 3  # of workers with one job: a node may be taken away for no fault of the job's
 START_TIMEOUT_S = 900.0  # until the first actor has a CPU: a cluster may have to start a machine
 CONNECT_TIMEOUT_S = 10.0
 POLL_S = 1.0
@@ -94,7 +92,8 @@ class RayExecutor:
         """
         ray = _import_ray()
         is_ours = _connect(ray, self.workers)
-        run: _RayRun[JobT, ResultT] = _RayRun(ray, function, iter(jobs), timeout_s)
+        actors = _Actors(ray, function)
+        run: Schedule[_Actor, JobT, ResultT] = Schedule(actors, iter(jobs), timeout_s)
         try:
             yield from run.results(self.workers)
         finally:
@@ -116,14 +115,12 @@ def find_executor(name: str, workers: int) -> Executor:
     raise FourviewError(no_such("executor", name, NAMES))
 
 
-@dataclass(slots=True)
-class _Actor(Generic[JobT]):
-    """An actor: starting (it does, and has no job), working (it has both), or idle (neither)."""
+@dataclass(eq=False, slots=True)
+class _Actor:
+    """An actor, and the reference to what it will answer."""
 
     handle: Any
-    doing: Any  # reference to what it will answer
-    since: float
-    job: JobT | None = None
+    doing: Any
 
 
 class _Doer:
@@ -141,111 +138,54 @@ class _Doer:
         return guarded(self.function, job)
 
 
-class _RayRun(Generic[JobT, ResultT]):
-    """The state of one ``RayExecutor.run``."""
+class _Actors:
+    """Workers that are actors of a Ray cluster."""
 
-    def __init__(
-        self,
-        ray: Any,
-        function: Callable[[JobT], ResultT],
-        jobs: Iterator[JobT],
-        timeout_s: float,
-    ) -> None:
+    most_deaths = 3  # a node may be taken away for no fault of the job's
+
+    def __init__(self, ray: Any, function: Callable[[Any], Any]) -> None:
         self.ray = ray
         self.function = ray.put(function)  # sent to each node once
         self.actor_class = ray.remote(num_cpus=1, max_restarts=0)(_Doer)
-        self.jobs = jobs
-        self.timeout_s = timeout_s
-        self.actors: list[_Actor[JobT]] = []
-        self.again: list[JobT] = []  # jobs to give before the next of `jobs`
-        self.deaths: list[JobT] = []  # a job for each worker that died of it
-        self.began = time.monotonic()
-        self.any_started = False
-        self.lost_starts = 0
-        self.exhausted = False
 
-    def results(self, count: int) -> Iterator[tuple[JobT, ResultT | Lost]]:
-        self.again = list(itertools.islice(self.jobs, max(1, count)))[::-1]
-        self.actors = [self._start() for _ in self.again]
-        self.exhausted = not self.actors  # nothing to do
-        while True:
-            for actor in self.actors:
-                if actor.doing is None:
-                    self._give(actor)
-            is_working = any(actor.job is not None for actor in self.actors)
-            if self.exhausted and not self.again and not is_working:
-                return
-            doing = [actor.doing for actor in self.actors if actor.doing is not None]
-            ready, _ = self.ray.wait(doing, timeout=POLL_S)
-            for place, actor in enumerate(self.actors):
-                if actor.doing in ready:
-                    yield from self._hear(place, actor)
-                else:
-                    yield from self._check_time(place, actor)
-
-    def stop(self) -> None:
-        for actor in self.actors:
-            self.ray.kill(actor.handle)
-
-    def _start(self) -> _Actor[JobT]:
+    def start(self) -> _Actor:
         handle = self.actor_class.remote(self.function, used_modules())
-        return _Actor(handle, handle.start.remote(), time.monotonic())
+        return _Actor(handle, handle.start.remote())
 
-    def _give(self, actor: _Actor[JobT]) -> None:
-        job = self.again.pop() if self.again else next(self.jobs, None)
-        if job is None:
-            self.exhausted = True
-            return
-        actor.job, actor.doing, actor.since = job, actor.handle.do.remote(job), time.monotonic()
+    def tell(self, handle: _Actor, job: Any) -> None:
+        handle.doing = handle.handle.do.remote(job)
 
-    def _hear(self, place: int, actor: _Actor[JobT]) -> Iterator[tuple[JobT, ResultT | Lost]]:
+    def ready(self, handles: Sequence[_Actor], block: bool) -> Sequence[_Actor]:
+        doing = [handle.doing for handle in handles]
+        done, _ = self.ray.wait(doing, timeout=POLL_S if block else 0)
+        return [handle for handle in handles if handle.doing in done]
+
+    def hear(self, handle: _Actor) -> Answered | Died:
         errors = self.ray.exceptions
         try:
-            answer = self.ray.get(actor.doing)
+            return Answered(self.ray.get(handle.doing))
         except errors.RayTaskError as error:  # such as an answer that cannot be pickled
-            answer = Lost("defect", str(error.cause).splitlines()[0])
+            return Answered(Lost("defect", str(error.cause).splitlines()[0]))
         except errors.RayError as error:
-            yield from self._died(place, actor, error)
-            return
-        job, actor.job, actor.doing = actor.job, None, None
-        self.any_started = True
-        if job is not None:
-            yield job, answer
+            return Died(_last_line(error), error)
 
-    def _check_time(self, place: int, actor: _Actor[JobT]) -> Iterator[tuple[JobT, Lost]]:
-        now = time.monotonic()
-        if not self.any_started and now - self.began > START_TIMEOUT_S:
+    def end(self, handle: _Actor) -> None:
+        self.ray.kill(handle.handle)
+
+    def late_start(self, waited_s: float, any_started: bool) -> bool:
+        """Never where one has started: an actor may wait for a CPU of a busy cluster for hours."""
+        if not any_started and waited_s > START_TIMEOUT_S:
             raise FourviewError(
                 f"the Ray cluster started no worker in {START_TIMEOUT_S:g} s; see with "
                 "`ray status` whether it has a free CPU"
             )
-        if actor.job is None or now - actor.since <= self.timeout_s:
-            return
-        if self.ray.wait([actor.doing], timeout=0)[0]:
-            return  # it answered while the caller was busy
-        self.ray.kill(actor.handle)
-        self.actors[place] = self._start()
-        detail = f"took longer than {self.timeout_s:g} s; its worker was killed"
-        yield actor.job, Lost("timeout", detail)
+        return False
 
-    def _died(
-        self, place: int, actor: _Actor[JobT], error: Exception
-    ) -> Iterator[tuple[JobT, Lost]]:
-        self.actors[place] = self._start()
-        if actor.job is None:
-            self.lost_starts += 1
-            if self.lost_starts > MAX_LOST_STARTS:
-                raise FourviewError(
-                    f"{self.lost_starts} Ray workers died before they began "
-                    f"({_last_line(error)}); "
-                    "is Fourview installed on every node?"
-                ) from error
-            return
-        self.deaths.append(actor.job)
-        if self.deaths.count(actor.job) < MOST_DEATHS:
-            self.again.append(actor.job)
-        else:
-            yield actor.job, Lost("killed", f"{MOST_DEATHS} worker processes died of it")
+    def cannot_start(self, count: int, last: Died) -> FourviewError:
+        return FourviewError(
+            f"{count} Ray workers died before they began ({last.why}); is Fourview installed on"
+            " every node?"
+        )
 
 
 def _import_ray() -> Any:

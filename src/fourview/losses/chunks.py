@@ -30,6 +30,16 @@ def few_texts_at_a_time(
         sentences: Of all texts.
         present: Which sentences there are.
         chunk_bytes: Of cosines held at a time; changes no number.
+
+    >>> def compare(tokens, sentences, present):
+    ...     cosines = torch.einsum("tsd,ind->tisn", sentences, tokens)
+    ...     return cosines.amax(dim=(2, 3)), cosines.mean(dim=(2, 3))
+    >>> tokens, sentences = torch.eye(2)[None], torch.eye(2)[:, None]
+    >>> best, mean = few_texts_at_a_time(
+    ...     compare, tokens, sentences, torch.ones(2, 1, dtype=torch.bool), chunk_bytes=1
+    ... )
+    >>> best.tolist(), mean.tolist()
+    ([[1.0], [1.0]], [[0.5], [0.5]])
     """
     images, num_tokens, _ = tokens.shape
     texts, longest, _ = sentences.shape

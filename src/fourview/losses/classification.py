@@ -24,6 +24,12 @@ def masked_cross_entropy(
 
     Returns:
         0, with a gradient of zeros, where no label is known (so that every process takes a step).
+
+    The second label is unknown, so only the first counts, which is a coin's toss:
+
+    >>> loss = masked_cross_entropy(torch.tensor([[0.0], [5.0]]), torch.tensor([1.0, torch.nan]))
+    >>> round(loss.item(), 4)
+    0.6931
     """
     known = ~targets.isnan()
     if not known.any():

@@ -19,7 +19,11 @@ Scale = Float[Tensor, ""] | float  # 1 / temperature
 def same_patient(
     patient: Int[Tensor, " row"] | None,
 ) -> Bool[Tensor, "row row"] | None:
-    """Which pairs are no negatives: two rows of one patient; None where nobody says whose."""
+    """Which pairs are no negatives: two rows of one patient; None where nobody says whose.
+
+    >>> same_patient(torch.tensor([7, 7, 9])).tolist()
+    [[False, True, False], [True, False, False], [False, False, False]]
+    """
     if patient is None:
         return None
     own = torch.eye(len(patient), dtype=torch.bool, device=patient.device)
@@ -38,6 +42,9 @@ def matched_cross_entropy(
 
     Returns:
         0 where there is no row.
+
+    >>> round(matched_cross_entropy(torch.zeros(4, 4)).item(), 4)  # log 4: nothing tells rows apart
+    1.3863
     """
     if logits.numel() == 0:
         return logits.sum()
@@ -52,7 +59,11 @@ def two_way_cross_entropy(
     *,
     rows_weight: float = 0.5,
 ) -> Float[Tensor, ""]:
-    """``rows_weight`` CE(L) + (1 - ``rows_weight``) CE(transpose of L)."""
+    """``rows_weight`` CE(L) + (1 - ``rows_weight``) CE(transpose of L).
+
+    >>> round(two_way_cross_entropy(2 * torch.eye(2)).item(), 4)  # log(1 + exp(-2))
+    0.1269
+    """
     rows = matched_cross_entropy(logits, excluded)
     return rows_weight * rows + (1 - rows_weight) * matched_cross_entropy(logits.mT, excluded)
 
@@ -79,6 +90,9 @@ def info_nce(
 
     References:
         [1] van den Oord et al. 2018, Contrastive Predictive Coding, arXiv:1807.03748.
+
+    >>> round(info_nce(torch.eye(2), torch.eye(2), 2.0).item(), 4)  # log(1 + exp(-2))
+    0.1269
     """
     return matched_cross_entropy(cosines(queries, keys) * scale, same_patient(patient))
 
@@ -107,6 +121,12 @@ def two_way_info_nce(
     References:
         [1] Radford et al. 2021, Learning transferable visual models from natural language.
         [2] Zhang et al. 2022, Contrastive learning of medical visual representations.
+
+    >>> one_woman = torch.tensor([5, 5])
+    >>> round(two_way_info_nce(torch.eye(2), torch.eye(2), 2.0).item(), 4)
+    0.1269
+    >>> two_way_info_nce(torch.eye(2), torch.eye(2), 2.0, one_woman).item()  # no negatives
+    0.0
     """
     logits = cosines(left, right) * scale
     return two_way_cross_entropy(logits, same_patient(patient), rows_weight=left_weight)
@@ -135,6 +155,9 @@ def nt_xent(
 
     References:
         [1] Chen et al. 2020, A simple framework for contrastive learning of representations.
+
+    >>> round(nt_xent(torch.eye(2), torch.eye(2), 1.0).item(), 4)  # log(e + 2) - 1
+    0.5514
     """
     num_rows = len(left)
     if num_rows == 0:
@@ -151,5 +174,10 @@ def nt_xent(
 def cosines(
     left: Float[Tensor, "*many left dim"], right: Float[Tensor, "*many right dim"]
 ) -> Float[Tensor, "*many left right"]:
-    """Cosine of every row of one side with every row of the other."""
+    """Cosine of every row of one side with every row of the other.
+
+    >>> three_four = torch.tensor([[3.0, 4.0]], dtype=torch.float64)
+    >>> cosines(three_four, torch.eye(2, dtype=torch.float64)).tolist()
+    [[0.6, 0.8]]
+    """
     return normalize(left, dim=-1) @ normalize(right, dim=-1).mT

@@ -30,6 +30,12 @@ def position_loss(
 
     Returns:
         0 where there is no row.
+
+    One image with two places, each of which found itself:
+
+    >>> places = torch.eye(2)[None]
+    >>> round(position_loss(places, places, 2.0).item(), 4)  # log(1 + exp(-2))
+    0.1269
     """
     return two_way_cross_entropy(_cosines(queries, found) * scale)
 
@@ -53,6 +59,12 @@ def patient_loss(
 
     Returns:
         0 where there is no row.
+
+    Two images with one place each:
+
+    >>> places = torch.eye(2)[:, None]
+    >>> round(patient_loss(places, places, 2.0).item(), 4)  # log(1 + exp(-2))
+    0.1269
     """
     by_place = _cosines(queries.transpose(0, 1), found.transpose(0, 1)) * scale
     return two_way_cross_entropy(by_place, same_patient(patient))
@@ -79,6 +91,10 @@ def union_loss(
 
     Returns:
         0 where there is no row.
+
+    >>> places = torch.eye(3)[:2].repeat(2, 1, 1)  # two images that are alike, two places each
+    >>> round(union_loss(places, places, 2.0).item(), 4)  # log(2 + exp(-2)): the other is as near
+    0.7586
     """
     if len(queries) == 0:
         return queries.sum() + found.sum()

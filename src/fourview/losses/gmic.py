@@ -19,6 +19,13 @@ def cross_entropy_of_logits(
 
     Returns:
         0, with a gradient of zeros, where nothing is known.
+
+    The first class has two known targets, the second none:
+
+    >>> nan = torch.nan
+    >>> targets = torch.tensor([[1.0, nan], [0.0, nan]])
+    >>> round(cross_entropy_of_logits(torch.zeros(2, 2), targets).item(), 4)
+    0.6931
     """
     known = ~targets.isnan()
     losses = binary_cross_entropy_with_logits(
@@ -33,6 +40,9 @@ def cross_entropy_of_scores(
     """As ``cross_entropy_of_logits``, of scores that have no logit (means of sigmoids).
 
     A score that rounds to 0 or 1 counts as 1e-12 from it (1 as float32 nearest below 1).
+
+    >>> round(cross_entropy_of_scores(torch.tensor([[0.25]]), torch.tensor([[1.0]])).item(), 4)
+    1.3863
     """
     known = ~targets.isnan()
     scores, targets = scores.float(), targets.nan_to_num().float()
@@ -46,6 +56,9 @@ def sparsity(saliency: Float[Tensor, "image class row col"]) -> Float[Tensor, ""
 
     :math:`|A^c|` is the mean over cells (the paper writes a norm; its authors say that the mean is
     meant), so the weight of this term does not depend on the grid.
+
+    >>> sparsity(torch.full((1, 2, 4, 4), 0.25)).item()  # 1/4 for each of two classes
+    0.5
     """
     return saliency.float().mean(dim=(0, 2, 3)).sum()
 

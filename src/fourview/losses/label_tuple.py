@@ -33,6 +33,11 @@ def tuple_cross_entropy(
 
     References:
         [1] Bakalo, Ben-Ari, Goldberger 2019, ISBI, arXiv:1904.12319.
+
+    >>> p = torch.tensor([[0.5, 0.9]])
+    >>> targets = torch.tensor([[1.0, torch.nan]])
+    >>> round(tuple_cross_entropy(p.log(), (1 - p).log(), targets).item(), 4)  # log 2
+    0.6931
     """
     known = ~targets.isnan()
     log_observed = torch.where(targets == 1, log_yes, log_no)

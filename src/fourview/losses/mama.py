@@ -22,7 +22,12 @@ LossScale = Literal["paper", "reference"]
 def sentence_to_patch(
     tokens: Float[Tensor, "*many token dim"], sentences: Float[Tensor, "*many sentence dim"]
 ) -> Float[Tensor, "*many sentence token"]:
-    """C: the cosine of every sentence with every token of an image, in [-1, 1]."""
+    """C: the cosine of every sentence with every token of an image, in [-1, 1].
+
+    >>> three_four = torch.tensor([[3.0, 4.0]], dtype=torch.float64)
+    >>> sentence_to_patch(torch.eye(2, dtype=torch.float64), three_four).tolist()
+    [[0.6, 0.8]]
+    """
     return normalize(sentences, dim=-1) @ normalize(tokens, dim=-1).mT
 
 
@@ -47,6 +52,13 @@ def local_similarities(
         present: False where a text has fewer sentences than the longest one; a text has at least
             one.
         chunk_bytes: Of cosines held at a time; changes no number.
+
+    An image with two tokens, and a text with one sentence that is the first token:
+
+    >>> sentence, present = torch.tensor([[[1.0, 0.0]]]), torch.ones(1, 1, dtype=torch.bool)
+    >>> visual, text = local_similarities(torch.eye(2)[None], sentence, present)
+    >>> visual.item(), text.item()
+    (1.0, 0.5)
     """
     tokens, sentences = normalize(tokens, dim=-1), normalize(sentences, dim=-1)
     return few_texts_at_a_time(_similarities, tokens, sentences, present, chunk_bytes)
@@ -95,6 +107,13 @@ def symmetric_local_alignment(
 
     References:
         Du, Onofrey, Dvornek 2025, Multi-view and multi-scale alignment, arXiv:2409.18119, 3.4.
+
+    Two images of one token, each with the sentence that says it:
+
+    >>> tokens, present = torch.eye(2)[:, None], torch.ones(2, 1, dtype=torch.bool)
+    >>> loss = symmetric_local_alignment(tokens, tokens, present, 2.0)
+    >>> round(loss.item(), 4)  # log(1 + exp(-2))
+    0.1269
     """
     if len(tokens) == 0:
         return tokens.sum() + sentences.sum()

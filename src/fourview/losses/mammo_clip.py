@@ -32,6 +32,11 @@ def multi_view_loss(
 
     References:
         Ghosh et al. 2024, Mammo-CLIP, section 2.1.
+
+    >>> import torch
+    >>> same = torch.eye(2), torch.eye(2)
+    >>> [round(part.item(), 4) for part in multi_view_loss(same, same, 2.0)]
+    [0.1269, 0.1269, 0.0635]
     """
     pairs = [two_way_info_nce(i, t, scale, patient) for i in images for t in texts]
     cross_modal = (pairs[0] + pairs[1] + pairs[2] + pairs[3]) / 4

@@ -42,6 +42,12 @@ def token_loss(
 
     References:
         Wang et al. 2022, Multi-granularity cross-modal alignment, section 3.3.
+
+    Two words, two patches, each word says its patch; twice log(1 + exp(-10)) or so:
+
+    >>> items, present = torch.eye(2)[None], torch.ones(1, 2, dtype=torch.bool)
+    >>> round(token_loss(items, present, items, torch.full((1, 2), 0.5)).item(), 4)
+    0.0001
     """
     words, tokens = normalize(words, dim=-1), normalize(tokens, dim=-1)
     match = words @ tokens.mT / temperature  # row, word, token
@@ -79,6 +85,13 @@ def importance(
 
     Values above 0 are clipped to their 10 % and 90 % quantiles in each row, then scaled to sum 1;
     where nothing is above 0, all present items weigh alike.
+
+    The quantiles of 1 and 3 are 1.2 and 2.8, which sum to 4; padding weighs nothing:
+
+    >>> attention = torch.tensor([[1.0, 3.0, 9.0]], dtype=torch.float64)
+    >>> weights = importance(attention, torch.tensor([[True, True, False]]))
+    >>> [round(weight, 4) for weight in weights[0].tolist()]
+    [0.3, 0.7, 0.0]
     """
     attention = attention.detach().masked_fill(~present, 0.0)
     positive = attention > 0
@@ -112,6 +125,11 @@ def prototype_loss(
 
     References:
         Wang et al. 2022, Multi-granularity cross-modal alignment, section 3.4.
+
+    Each pair has a prototype of its own, so the loss is near log(1 + exp(-5)):
+
+    >>> round(prototype_loss(torch.eye(2), torch.eye(2), torch.eye(2)).item(), 4)
+    0.0067
     """
     prototypes = normalize(prototypes, dim=1)
     of_images = normalize(images, dim=1) @ prototypes.T
@@ -129,6 +147,14 @@ def sinkhorn(
 
     exp(scores / 0.05), then in turns: prototypes share the rows' mass evenly, rows share it evenly.
     The largest score is taken off first, which changes nothing but keeps the powers finite.
+
+    Both rows lean to the first prototype; the codes share the two prototypes out:
+
+    >>> codes = sinkhorn(torch.tensor([[1.0, 0.5], [1.0, 0.9]], dtype=torch.float64))
+    >>> codes.sum(dim=1).round(decimals=6).tolist()
+    [1.0, 1.0]
+    >>> (codes[1, 1] > codes[1, 0]).item()
+    True
     """
     mass = ((scores - scores.max()) / SINKHORN_SHARPNESS).exp()
     mass = mass / mass.sum()

@@ -42,6 +42,11 @@ def bag_similarities(
 
     References:
         Wang et al. 2023, Using multiple instance learning to build multimodal representations.
+
+    >>> sentence, present = torch.tensor([[[1.0, 0.0]]]), torch.ones(1, 1, dtype=torch.bool)
+    >>> local, whole = bag_similarities(torch.eye(2)[None], sentence, present)
+    >>> round(local.item(), 4), round(whole.item(), 4)  # log((exp(10) + 1) / 2) / 10
+    (0.9307, 1.0)
     """
     regions, sentences = normalize(regions, dim=-1), normalize(sentences, dim=-1)
 
@@ -87,6 +92,11 @@ def bag_loss(
         patient: Whose each row is; None makes every other row a negative.
         sharpness: As in ``bag_similarities``.
         region_temperature: As in ``bag_similarities``.
+
+    >>> regions, present = torch.eye(2)[:, None], torch.ones(2, 1, dtype=torch.bool)
+    >>> local, whole = bag_loss(regions, regions, present, 2.0)
+    >>> round(local.item(), 4), round(whole.item(), 4)  # log(1 + exp(-2))
+    (0.1269, 0.1269)
     """
     local, whole = bag_similarities(
         regions,

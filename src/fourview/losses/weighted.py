@@ -34,6 +34,12 @@ def weighted_cross_entropy(
 
     Returns:
         0, with a gradient of zeros, where no target is known.
+
+    >>> import torch
+    >>> logits, targets = torch.zeros(2, 2), torch.tensor([0.0, 1.0])
+    >>> loss = weighted_cross_entropy(logits, targets, (1.0, 3.0), mean_weight=2.0)
+    >>> round(loss.item(), 4)  # (1 + 3) log 2 / (2 * 2)
+    0.6931
     """
     known = ~targets.isnan()
     if not known.any():

@@ -33,7 +33,6 @@ Kind = Literal[
 ]
 Wall = Literal["left", "right"]
 HeaderSide = Literal["right", "wrong", "absent"]
-MALIGNANT_KINDS: tuple[Kind, ...] = ("mass_malignant", "calc_malignant", "distortion")
 Point = tuple[float, float]
 
 

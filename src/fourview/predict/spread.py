@@ -19,7 +19,7 @@ import torch
 from fourview.entities import PREDICTIONS_SCHEMA, Manifest
 from fourview.errors import FourviewError
 from fourview.jobs.executor import Executor
-from fourview.jobs.workers import Lost
+from fourview.jobs.schedule import Lost
 from fourview.manifest.manifest import read_manifest
 from fourview.manifest.select import with_exams, with_views
 from fourview.predict.engine import PLAIN, best_engine

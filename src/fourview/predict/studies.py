@@ -95,7 +95,13 @@ def read_studies(
         CheckpointError: Findings are named and no model scores findings, or it has no threshold
             for the miss rate.
         ExamError: There is no mammogram at all; the message has the reasons.
+        ReportError: Both DICOM objects and pseudonyms are asked for.
     """
+    if dicom is not None and pseudonyms is not None:
+        raise ReportError(
+            "pseudonyms and DICOM results exclude each other: DICOM results name the patient as "
+            "the images do, so that archives can file them; leave out --dicom or --pseudonyms"
+        )
     options = _options(reader, created, named, miss_rate)
     with unpacked(paths) as roots:
         enough = _enough([reader.enough, *(m.model.spec.enough for m in maps)])

@@ -285,7 +285,14 @@ def _aligned(
     image: Image, spec: PixelSpec, levels: Levels, mask: Mask, geometry: Geometry
 ) -> tuple[MovedLevels, MovedMask, Geometry, tuple[str, ...]]:
     """Turn so that columns are depths in front of the chest wall, crop again, and pad."""
-    done = align(levels, mask, geometry, alignment(levels, mask, image.view.position))
+    turn = alignment(
+        levels,
+        mask,
+        image.view.position,
+        method=spec.ap_line,
+        fallback_degrees=spec.ap_fallback_degrees,
+    )
+    done = align(levels, mask, geometry, turn)
     rows, cols = done.mask.shape
     corners, notes = _fitted(image, (0, 0, cols, rows), spec)
     _, _, wide, tall = corners

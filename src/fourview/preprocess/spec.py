@@ -7,7 +7,6 @@ from fourview.errors import PixelError
 from fourview.fingerprint import fingerprint_of
 from fourview.outside import find_outside, outside
 
-FINGERPRINT_LENGTH = 16  # hex digits of SHA-256; 64 bits are plenty for names of specs
 REVISION = 1  # raised when the same spec would give other pixels than before
 
 
@@ -26,6 +25,9 @@ class PixelSpec:
             before resizing, so that nothing is squeezed.
         align_ap: Turn MLO views so that the pectoral line is vertical, and cut there: columns are
             depths in front of the chest wall in every view. Padding is then always below.
+        ap_line: How the pectoral line is looked for: ``oriented`` is the more accurate, ``plain``
+            the Hough transform that GLAM publishes. See ``preprocess.pectoral``.
+        ap_fallback_degrees: Turn of an MLO in which no line is found; 0 leaves it as it is.
         layout: How the frame is laid: around the breast (fit), or as the NYU classifiers' window
             at native resolution, on the breast alone (nyu) or on the file's pixels with the
             off-by-one of mirrored views (nyu_parity). See ``preprocess.nyu``.
@@ -46,6 +48,8 @@ class PixelSpec:
     crop: Literal["breast", "none"] = "breast"
     pad_to_aspect: bool = True
     align_ap: bool = False
+    ap_line: Literal["oriented", "plain"] = "oriented"
+    ap_fallback_degrees: float = 0.0
     layout: Literal["fit", "nyu", "nyu_parity"] = "fit"
     cc_rows: int | None = None
     mlo_cols: int | None = None
@@ -112,6 +116,16 @@ SPECS: dict[str, PixelSpec] = {
             rows=518,
             cols=518,
             align_ap=True,
+            pad_to_aspect=False,
+            decode="as_needed",
+        ),
+        PixelSpec(
+            name="glam-518-published",  # and its Hough transform, and its angle where that fails
+            rows=518,
+            cols=518,
+            align_ap=True,
+            ap_line="plain",
+            ap_fallback_degrees=18.0,
             pad_to_aspect=False,
             decode="as_needed",
         ),

@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from fourview.entities import Image, Manifest
 from fourview.errors import FourviewError, ReportError
 from fourview.jobs.executor import Executor
-from fourview.jobs.workers import Lost
+from fourview.jobs.schedule import Lost
 from fourview.manifest.manifest import images_to_read
 from fourview.preprocess.breast import UNSURE, find_breast
 from fourview.preprocess.pipeline import process

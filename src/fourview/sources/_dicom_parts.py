@@ -26,7 +26,7 @@ from fourview.entities.reasons import Reason
 from fourview.errors import DiskFullError
 from fourview.fingerprint import digest_of_text
 from fourview.jobs.executor import Executor
-from fourview.jobs.workers import Lost
+from fourview.jobs.schedule import Lost
 
 UNREADABLE = "unreadable"
 DISK_IS_FULL = -1  # in place of a number of rows

@@ -32,7 +32,7 @@ from fourview.entities.reasons import MAY_PASS, Reason, reason_of
 from fourview.errors import DiskFullError, FourviewError, StoreError
 from fourview.fingerprint import digest_of_file
 from fourview.jobs.executor import Executor, LocalExecutor
-from fourview.jobs.workers import Lost
+from fourview.jobs.schedule import Lost
 from fourview.manifest.content_hash import table_digest
 from fourview.manifest.manifest import images_to_read
 from fourview.preprocess.pipeline import to_pixel_levels

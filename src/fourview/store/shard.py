@@ -4,9 +4,11 @@ Format:  the chunks of one image one after another, each Blosc (Zstandard, bit s
          CRC-32C, then an index of offset and length for each chunk in row-major order, then the
          index's CRC-32C: the Zarr v3 sharding codec with its index at the end. Any Zarr library
          reads it.
-Why:     written here, a shard has the same bytes whoever writes it, and is one file to rename;
-         read here, a patch costs two `pread` calls, without threads or event loops that would not
-         survive the fork of a data loader's worker.
+Why:     written here and not by zarr, a shard has the same bytes whoever writes it, and is one file
+         to rename; read here, a patch costs two `pread` calls, without threads or event loops that
+         would not survive the fork of a data loader's worker. Against zarr 3 on one processor a
+         patch of 256 x 256 is read 7 times, a whole image 1.6 times and written 2 times as fast
+         (`python -m benchmarks store`; a test has zarr read what this writes).
 Source:  Zarr specification v3, sharding-indexed codec 1.0, crc32c codec 1.0.
 """
 

@@ -23,7 +23,6 @@ DDSM_MEAN = 52.18 / GREY
 NUM_PATCH_CLASSES = 5  # background, then benign and malignant calcifications and masses
 FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 RESNET_TOP = (512, 512, 1024)  # 1 x 1, 3 x 3, 1 x 1
-VGG_TOP = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from fourview.report.hang import Panel
 from fourview.report.overlay import BOX_BGR, Mark, composite, ramp
 
 SOP_CLASS = "1.2.840.10008.5.1.4.1.1.7"
-HEIGHT, MOST_WIDTH = 1800, 2400  # of the picture; a monitor of 5 megapixels shows it whole
+HEIGHT = 1800  # of the picture, with a width of 2380 at most: 5 megapixels show it whole
 CELL = (870, 800)  # most rows and columns of a view
 FOOT = HEIGHT - 2 * CELL[0]
 TABLE = 760  # columns beside the views
@@ -56,7 +56,7 @@ def capture(subject: Subject) -> Dataset:
 
 
 def draw(subject: Subject) -> Picture:
-    """The picture, BGR; at most MOST_WIDTH by HEIGHT."""
+    """The picture, BGR; at most 2 x 800 + GAP + TABLE columns, HEIGHT rows."""
     views = [None if p is None else _view(subject, p) for p in subject.wall.slots]
     width = max((v.shape[1] for v in views if v is not None), default=CELL[1] // 2)
     picture = np.zeros((HEIGHT, 2 * width + GAP + TABLE, 3), np.uint8)

@@ -30,7 +30,7 @@ ENCODER = "1"  # raised when the same prediction is written in another way
 RESEARCH = "research use only, not for diagnosis"
 MANUFACTURER, MODEL_NAME = "Fourview", "fourview"
 SERIES_NUMBERS = {"cad-sr": 9001, "seg": 9002, "gsps": 9004, "sr1500": 9005, "sc": 9006}
-LONG_TEXT, SHORT_TEXT = 64, 16  # characters of LO, of SH
+LONG_TEXT = 64  # characters of LO
 DECIMAL = 16  # characters of DS
 
 
