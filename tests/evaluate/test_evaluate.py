@@ -139,6 +139,24 @@ def test_threshold_figures_equal_counts_by_hand():
     )
 
 
+@pytest.mark.parametrize("half", [0.5, float(np.nextafter(0.5, 1.0))])
+def test_one_half_is_no_and_a_little_more_is_yes_where_the_answer_is_an_argmax(half):
+    """As the argmax of the two scores (1 - p, p), whose first wins where both are alike."""
+    manifest, _ = scored_set(30)
+    images = manifest.images.join(manifest.breasts, on=["exam_id", "side"])
+    labels = images["cancer"].to_numpy()
+    scores = np.random.default_rng(0).choice([0.2, half, 0.9], len(images))
+    table = images.select("image_id", score=pl.Series(scores))
+    yes = np.stack([1 - scores, scores], axis=1).argmax(axis=1)
+    result = evaluate(table, manifest, "rsna-cancer-v1", replicates=0)
+    for name, score in (("f1", sk.f1_score), ("balanced_accuracy", sk.balanced_accuracy_score)):
+        assert value(result, name) == pytest.approx(score(labels, yes), abs=1e-12)
+    plain = table.with_columns(score=pl.lit(0.9))
+    difference = compare(table, plain, manifest, "rsna-cancer-v1", replicates=10)
+    of_f1 = next(d for d in difference.differences if d.name == "f1")
+    assert of_f1.a == pytest.approx(value(result, "f1"), abs=1e-12)
+
+
 def test_without_a_threshold_nothing_is_chosen_in_silence():
     manifest, table = scored_set()
     result = evaluate(table, manifest, "screening-breast-v1", replicates=20)

@@ -31,16 +31,38 @@ def test_a_certain_flip_exchanges_top_and_bottom():
     torch.testing.assert_close(flipped.pixels, batch.pixels.flip(2), rtol=0, atol=1e-5)
 
 
-def test_a_turn_keeps_lengths_although_images_are_twice_as_high_as_wide():
-    """A square turned by 90 degrees stays as large as it was; in unit squares it would not."""
-    batch = exam_batch("0", size=(64, 32))
-    square = torch.zeros(1, 1, 64, 32)
-    square[..., 22:42, 6:26] = 1
-    config = replace(NO_AUGMENTATION, rotation=90)
+def spot(size: tuple[int, int], row: float, col: float) -> torch.Tensor:
+    """A smooth spot around a point of the pixels' frame (0, 0 is the corner of the first)."""
+    y, x = (torch.arange(n) + 0.5 for n in size)
+    return torch.exp(-((y[:, None] - row) ** 2 + (x[None] - col) ** 2) / 18)
+
+
+def center_of(picture: torch.Tensor) -> torch.Tensor:
+    """The centre of mass, row and column."""
+    y, x = (torch.arange(n) + 0.5 for n in picture.shape)
+    return torch.stack([(picture.sum(dim=1) * y).sum(), (picture.sum(dim=0) * x).sum()]) / (
+        picture.sum()
+    )
+
+
+@pytest.mark.parametrize("size", [(128, 64), (64, 128), (96, 96)])
+def test_a_turn_keeps_lengths_and_right_angles_whatever_the_aspect(size):
+    """Spots beside and above the middle are turned by one angle about it, and move rigidly."""
+    rows, cols = size
+    middle = torch.tensor([rows / 2, cols / 2])
+    away = torch.tensor([[0.0, 0.0], [0.0, 16.0], [-16.0, 0.0]])
+    pictures = torch.stack([spot(size, *(middle + a).tolist()) for a in away])[:, None]
+    batch = replace(exam_batch("012", size=size), pixels=pictures)
+    config = replace(NO_AUGMENTATION, rotation=90, shared=True)
     for seed in range(5):
-        turned = augment(replace(batch, pixels=square), config, generator(seed)).pixels
-        inside = turned[..., 8:56, :]  # a corner may turn out of the narrow side, not of this one
-        assert float(inside.sum()) == pytest.approx(400, rel=0.08)
+        moved = augment(batch, config, generator(seed)).pixels[:, 0]
+        still, beside, above = (center_of(m) for m in moved)
+        torch.testing.assert_close(still, middle, rtol=0, atol=0.05)
+        beside, above = beside - middle, above - middle
+        # a twentieth of a pixel: spots are sampled, and their tails end at the edge
+        assert float(beside.norm()) == pytest.approx(16, abs=0.05)
+        turned = torch.stack([-beside[1], beside[0]])  # by a quarter, as above was to beside
+        torch.testing.assert_close(above, turned, rtol=0, atol=0.1)
 
 
 def test_a_shift_is_a_part_of_the_side_and_brings_in_zeros():

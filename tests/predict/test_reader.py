@@ -9,7 +9,8 @@ import torch
 from factory import drawn_mammogram
 from fourview.checkpoint.card import save_checkpoint
 from fourview.contract import NO_CLASS, DetectedBoxes, ModelOutput, task
-from fourview.entities import Exam, Image, View
+from fourview.entities import Exam, Image, LeftOut, View
+from fourview.entities.reasons import Reason
 from fourview.feeds.pixels import ExamPixels
 from fourview.geometry import Box
 from fourview.models.find import find_family
@@ -89,9 +90,20 @@ def test_an_image_without_a_breast_costs_that_image_only(reader):
     blank = image("L-CC", pixels=np.zeros(SIZE, np.uint16))
     whole = exam("R-CC", "R-MLO")
     said = reader.predict(replace(whole, images=(*whole.images, blank)))
-    assert [f.image_id for f in said.left_out] == ["L-CC.0"]
+    (out,) = said.left_out
+    assert (out.image_id, out.reason) == ("L-CC.0", Reason.NO_BREAST)
+    assert "no breast" in out.detail
     assert said.breast("R").score is not None
     assert said.breast("L").score is None
+
+
+def test_what_was_left_out_before_reading_keeps_its_reason_and_comes_first(reader):
+    spot = LeftOut(path="spot.dcm", reason=Reason.SPOT, detail="a spot view", image_id="R-CC.7")
+    blank = image("R-MLO", pixels=np.zeros(SIZE, np.uint16))
+    whole = exam("R-CC")
+    said = reader.predict(replace(whole, images=(*whole.images, blank), left_out=(spot,)))
+    assert said.left_out[0] == spot
+    assert [out.reason for out in said.left_out] == [Reason.SPOT, Reason.NO_BREAST]
 
 
 def test_a_view_that_no_slot_has_is_shown_and_not_scored(reader):

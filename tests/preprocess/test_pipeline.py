@@ -229,3 +229,14 @@ def test_a_finer_decode_is_asked_for_where_it_would_show_more():
 def test_a_short_name_is_the_same_spec(short, name):
     assert pixel_spec(short) is pixel_spec(name)
     assert pixel_spec(short).name == name
+
+
+def test_the_mask_of_a_smaller_image_goes_by_majority():
+    """Of 3 x 3 pixels 5 make a pixel of the breast; 4 do not, and 9 are not needed."""
+    pixels, _ = breast_pixels(600, 450)
+    image = image_of(pixels, voi=WINDOW)
+    whole = process(image, PixelSpec(name="all", rows=None, cols=None, crop="none"))
+    spec = PixelSpec(name="third", rows=200, cols=150, crop="none", pad_to_aspect=False)
+    inside = whole.mask.reshape(200, 3, 150, 3).sum(axis=(1, 3))
+    assert {1, 2, 3, 4, 5, 6, 7, 8} <= set(inside.ravel().tolist())  # every share is tried
+    np.testing.assert_array_equal(process(image, spec).mask, inside >= 5)

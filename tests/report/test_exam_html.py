@@ -310,6 +310,28 @@ def test_second_images_of_a_slot_and_other_views_are_among_the_others():
     assert "R-CC-2 not scored" in page(pictures=[*images(), lateral, extra]).text
 
 
+@pytest.mark.parametrize("order", [("5", "9"), ("9", "5")])
+@pytest.mark.parametrize("given", [("5", "9"), ("9", "5")])
+def test_of_two_images_of_a_slot_the_first_of_the_prediction_hangs(order, given):
+    said = tuple(ImagePrediction(image_id=i, view=view("R-CC"), score=0.5) for i in order)
+    pictures = [image("R-CC", image_id=i) for i in given]
+    wall = hang(replace(exam_prediction(), images=said), pictures)
+    assert [(p.key, p.image_id) for p in wall.panels] == [("R-CC", order[0]), ("R-CC-2", order[1])]
+    assert wall.slots[0].image_id == order[0]
+    assert all(p.image.image_id == p.image_id == p.prediction.image_id for p in wall.panels)
+
+
+def test_a_file_that_is_left_out_has_its_reason_and_its_detail_in_the_page():
+    files = tuple(
+        LeftOut(path=f"{reason.name}.dcm", reason=reason, detail=f"about {reason.name}")
+        for reason in Reason
+    )
+    text = page(replace(exam_prediction(), left_out=files)).text
+    for reason in Reason:
+        word = reason.value.replace("_", " ")
+        assert f"{reason.name}.dcm {word} about {reason.name}" in text
+
+
 def test_an_image_twice_or_of_another_exam_is_refused():
     with pytest.raises(ReportError, match="twice"):
         hang(exam_prediction(), [image("R-CC"), image("R-CC")])

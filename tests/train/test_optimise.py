@@ -72,6 +72,17 @@ def test_plateau_waits_for_its_patience_and_ignores_what_is_undefined():
     assert rate == pytest.approx(1e-10)  # four reductions
 
 
+@pytest.mark.parametrize("patience", [0, 1, 3])
+def test_a_rate_falls_after_one_epoch_more_than_the_patience(patience):
+    schedule, _ = schedule_of(ScheduleConfig(name="plateau", factor=0.5, patience=patience), 9)
+    schedule.after_epoch(1.0)  # the best
+    for _ in range(patience):
+        schedule.after_epoch(1.0)
+        assert schedule.rate == 1.0
+    schedule.after_epoch(1.0)
+    assert schedule.rate == 0.5
+
+
 @pytest.mark.parametrize("name", ["plateau", "one_cycle", "warmup_cosine", "constant"])
 @pytest.mark.parametrize("stop", [1, 8, 15])
 def test_a_restored_schedule_goes_on_with_the_same_rates(name, stop):

@@ -236,3 +236,13 @@ def test_density_has_four_scores_that_sum_to_one():
         scores = net(exam_batch("0123", labels=["density"])).breast_scores
     assert scores.shape == (1, 2, 4)
     torch.testing.assert_close(scores.sum(dim=2), torch.ones(1, 2))
+
+
+def test_the_similarity_is_a_mean_over_the_images_that_have_another_view():
+    batch = exam_batch("02", "1")  # the left breast of the second exam has one view
+    net = model().float()
+    with torch.no_grad():
+        terms, output = MvcclObjective(net, MvcclObjectiveConfig())(batch), net(batch)
+    assert output.alone.tolist() == [False, False, True]
+    want = (float(output.similarity_loss[0]) + float(output.similarity_loss[1])) / 2
+    assert float(terms.parts["similarity"]) == pytest.approx(want, rel=1e-5)  # float32
