@@ -25,7 +25,7 @@ CLEAR = 0.25  # of a steep edge all along: fainter lines are tissue
 WIDEST = 0.045  # of the long side: a ragged margin at the chest wall
 MOST_ROWS = 0.6  # of the rows above and below the breast that must show it
 PLACES = 12  # of the clearest columns of each tilt that are tried
-STRIP = 4  # pixels outside the line, of which the brightest counts
+STRIP = 2  # pixels outside the line, of which the brightest counts
 
 Plane = Float32[np.ndarray, "row col"]
 Mask = Bool[np.ndarray, "row col"]
