@@ -18,7 +18,8 @@ from fourview.preprocess.spec import pixel_spec
 from fourview.sources.find import find_source, find_writer
 from fourview.study.find_recipe import find_recipe, recipe_names
 
-NAMES_NOTHING = {"demo", "phantom", "check", "export", "doctor"}  # of what a module may have
+# of what a module may have
+NAMES_NOTHING = {"demo", "phantom", "check", "export", "doctor", "dicom", "study-export"}
 
 WHOLE = '''
 from dataclasses import replace

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.modules import Modules, use_modules
 from fourview.errors import FourviewError
 
 
@@ -34,6 +35,7 @@ def serve(
     certificate: Path | None = None,
     key: Path | None = None,
     token_file: Path | None = None,
+    module: Modules = (),
 ) -> None:
     """Look at exams in a browser, pixel for pixel: research use only, not a diagnostic display.
 
@@ -59,7 +61,9 @@ def serve(
         certificate: PEM file of a TLS certificate.
         key: PEM file of its private key.
         token_file: File with the token that the URL holds; without it one is drawn.
+        module: Your own module with families, recipes, sources, ...; may be repeated.
     """
+    use_modules(module)
     for name in ("starlette", "uvicorn"):
         if find_spec(name) is None:
             raise FourviewError(

@@ -1,6 +1,5 @@
 """All facts of one file that a row of a manifest needs; no pixels are read."""
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from fourview.dicom.views import functional_groups, patient_of_film, read_view
 from fourview.entities import Side, View
 from fourview.entities.reasons import Reason
 from fourview.errors import DamagedHeaderError, DicomError
+from fourview.fingerprint import digest_of_parts
 from fourview.text import MOST_VALUE, printable, shown
 
 _METADATA = tuple(
@@ -229,11 +229,10 @@ def _image_id(file: OpenFile, facts: Facts, notes: list[str]) -> str:
     if told is not None and _is_uid(told):
         notes.append("SOP Instance UID is missing; that of the meta information was taken")
         return told
-    digest = hashlib.sha256()
-    for pos in range(0, file.source.size, 1 << 20):
-        digest.update(file.source.read(pos, 1 << 20))
+    places = range(0, file.source.size, 1 << 20)
+    digest = digest_of_parts(file.source.read(pos, 1 << 20) for pos in places)
     notes.append("SOP Instance UID is missing; the image is named by a hash of its file")
-    return f"no-uid-{digest.hexdigest()[:24]}"
+    return f"no-uid-{digest[:24]}"
 
 
 def _facts(file: OpenFile, notes: list[str]) -> Facts:

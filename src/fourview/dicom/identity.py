@@ -1,6 +1,5 @@
 """Whether two files show the same image: their pixels decide, for a UID may name several."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from fourview.dicom.modality import read_format
 from fourview.dicom.part10 import open_dicom
 from fourview.dicom.stored import read_stored
 from fourview.errors import DicomError
+from fourview.fingerprint import digest_of_parts
 
 STRIP = 1 << 20  # bytes hashed at a time
 
@@ -25,9 +25,8 @@ def picture_key(path: Path | str) -> str:
             values, _ = read_stored(file, layout, None, [])
     except (DicomError, MemoryError):
         return _bytes_key(Path(path))
-    digest = hashlib.sha256(repr((values.shape, values.dtype.kind)).encode())
-    digest.update(np.ascontiguousarray(values.astype(np.int32)).data)
-    return digest.hexdigest()
+    shape = repr((values.shape, values.dtype.kind)).encode()
+    return digest_of_parts([shape, np.ascontiguousarray(values.astype(np.int32)).tobytes()])
 
 
 def copies_among(paths: Sequence[Path]) -> list[bool]:
@@ -50,16 +49,14 @@ def copies_among(paths: Sequence[Path]) -> list[bool]:
 
 def _bytes_key(path: Path) -> str:
     """A hash of a file from its pixels on; of another object, of all of it."""
-    digest = hashlib.sha256()
     try:
         with open_dicom(path) as file:
             pixels = file.elements.pixels
             start = file.pos if pixels is None else pixels.start
-            for pos in range(start, file.source.size, STRIP):
-                digest.update(file.source.read(pos, STRIP))
+            places = range(start, file.source.size, STRIP)
+            return digest_of_parts(file.source.read(pos, STRIP) for pos in places)
     except DicomError:
         return "unreadable"  # gone since its header was read: what its UID says holds
-    return digest.hexdigest()
 
 
 def shared_uid_note(image_id: str) -> str:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from fourview.disk import write_bytes
 from fourview.entities import Image, Manifest
 from fourview.errors import FourviewError, ReportError
 from fourview.jobs.executor import Executor
@@ -108,7 +109,7 @@ def contact_sheet(
     written = []
     for page, picture in enumerate(sheets([t.picture for t in ordered])):
         path = out if page == 0 else out.with_stem(f"{out.stem}-{page + 1:03d}")
-        path.write_bytes(encode(picture, kind))
+        write_bytes(path, encode(picture, kind))
         written.append(path)
     return written, sum(tile.odd for tile in ordered)
 

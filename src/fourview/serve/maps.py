@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fourview.errors import FourviewError, ServeError
-from fourview.jobs.workers import Lost, run_jobs
+from fourview.jobs.schedule import Lost
+from fourview.jobs.workers import run_jobs
 
 TIMEOUT_S = 600.0  # of a prediction: a large network on a processor
 SAY_S = 30.0  # how long a sentence may wait for its maps

@@ -1,6 +1,5 @@
 """Images as the browser gets them: read once, kept in memory up to a limit, least recent out."""
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from jaxtyping import UInt8, UInt16
 
 from fourview.entities import Image, Voi
 from fourview.errors import FourviewError
+from fourview.fingerprint import digest_of_text
 from fourview.preprocess.window import Display
 from fourview.report.display import Hung, decide
 from fourview.serve.tables import Scale, darkest, grey_table, indices, level, scale_of
@@ -180,4 +180,4 @@ def packed(pixels: UInt16[np.ndarray, "row col"], accepts: str) -> tuple[bytes, 
 
 def etag(key: str, halvings: int) -> str:
     """Names what is sent; keys are of one session, in which files do not change."""
-    return f'"{hashlib.sha256(f"{key} {halvings}".encode()).hexdigest()[:24]}"'
+    return f'"{digest_of_text(f"{key} {halvings}")[:24]}"'

@@ -8,7 +8,6 @@ sequential:  the unaided answer is locked, then what the model says is shown and
 parallel:    an arm a reader.
 """
 
-import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fourview.errors import ServeError
+from fourview.fingerprint import digest_of_text
 from fourview.serve.cohort import ExamId
 
 UNAIDED, AIDED = "unaided", "aided"
@@ -168,7 +168,7 @@ class Done:
 def order_key(seed: int, reader: str, arm: str, exam: ExamId) -> str:
     """What exams are ordered by: the same on any machine, and after any restart."""
     text = "\x1f".join((str(seed), reader, arm, *exam))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest_of_text(text)
 
 
 def aided_first(seed: int, exams: Mapping[ExamId, str], reader_number: int) -> frozenset[ExamId]:

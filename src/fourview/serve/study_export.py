@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from fourview.disk import write_table, write_text
 from fourview.entities import PREDICTIONS_SCHEMA
 from fourview.errors import ServeError
 from fourview.evaluate.table import write_predictions
@@ -89,9 +90,9 @@ def export_study(readings: Path, out: Path, *, source: From = "suspicion") -> li
         write_predictions(_predictions(mine, source), path, about)
         written.append(path)
     frame = pl.DataFrame([r for row in rows for r in _flat(row)], schema=READINGS)
-    frame.write_parquet(out / "readings.parquet")
+    write_table(frame, out / "readings.parquet")
     note = NOTE.format(name=plan["name"], design=plan["design"], source=source)
-    (out / "note.txt").write_text(note, encoding="utf-8")
+    write_text(out / "note.txt", note)
     return written
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 import fourview
+from fourview.disk import write_text
 from fourview.entities import SIDES, ExamPrediction, Image
 from fourview.errors import FourviewError, ServeError
 from fourview.evaluate.protocols import find_protocol
@@ -113,7 +114,7 @@ class StudyRoom:
         }
         path = out / STUDY
         if not path.exists():
-            path.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            write_text(path, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
             return
         before = json.loads(path.read_text(encoding="utf-8"))
         changed = [name for name, value in told.items() if before.get(name) != value]
@@ -327,8 +328,8 @@ def _secret(out: Path) -> bytes:
     """What keys are made with: kept, so that a page outlives a restart of the server."""
     path = out / "keys"
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32), encoding="utf-8")
+        write_text(path, secrets.token_hex(32))
+        path.chmod(0o600)
     return bytes.fromhex(path.read_text(encoding="utf-8"))
 
 

@@ -8,6 +8,7 @@ leaves a whole one.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def save_state(
     description = {"position": asdict(position), "schedule": schedule, "optimizer": plain}
     with whole_folder(folder) as draft:
         save_file({**weights, **tensors}, draft / TENSORS)
-        (draft / PLAIN).write_text(json.dumps(description))
+        (draft / PLAIN).write_text(json.dumps(_spelled(description), allow_nan=False))
 
 
 def load_state(
@@ -75,7 +76,7 @@ def load_state(
     if candidate is None:
         return None
     try:
-        description = read_json_object(candidate / PLAIN)
+        description = _numbers(read_json_object(candidate / PLAIN))
         tensors = load_file(candidate / TENSORS)
         weights = {k.removeprefix(MODEL): v for k, v in tensors.items() if k.startswith(MODEL)}
         model.load_state_dict(weights, strict=True)
@@ -85,6 +86,24 @@ def load_state(
         raise TrainingError(
             f"{candidate}: cannot be resumed from ({error}); delete it to begin again"
         ) from error
+
+
+def _spelled(value: Any) -> Any:
+    """Numbers that JSON does not have, such as the best loss before there is one, as words."""
+    if isinstance(value, dict):
+        return {key: _spelled(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _numbers(value: Any) -> Any:
+    """What ``_spelled`` spelled, as numbers again."""
+    if isinstance(value, dict):
+        return {key: _numbers(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_numbers(each) for each in value]
+    return float(value) if value in ("inf", "-inf", "nan") else value
 
 
 def _split(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -7,7 +7,6 @@ Text:        what is ours is ASCII, which every character set holds, and is cut 
              value representation (PS3.5 6.2).
 """
 
-import hashlib
 import io
 import json
 import uuid
@@ -23,6 +22,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 import fourview
 from fourview.entities import ExamPrediction
+from fourview.fingerprint import digest_of_text
 from fourview.report.exam_json import exam_to_json
 
 NAMESPACE = uuid.UUID("60210ec3-2ad0-4f2d-9c06-4177a4f747b3")  # ours, for identifiers
@@ -60,7 +60,7 @@ def algorithm_of(prediction: ExamPrediction) -> Algorithm:
     """The model that made a prediction."""
     digest = prediction.model_digest
     if "+" in digest:
-        digest = hashlib.sha256(digest.encode()).hexdigest()
+        digest = digest_of_text(digest)
     return Algorithm(
         name=plain(f"{MODEL_NAME} {prediction.model}"),
         version=f"{fourview.__version__} sha256:{digest[:16]}",
@@ -92,7 +92,7 @@ def content_digest(
     document = exam_to_json(prediction)
     del document["left_out"]
     text = json.dumps([document, images, options], sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest_of_text(text)
 
 
 def plain(text: str, limit: int | None = None) -> str:

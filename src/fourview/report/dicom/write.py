@@ -1,6 +1,5 @@
 """A prediction and its images -> DICOM objects, and their files."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
+from fourview.disk import write_bytes
 from fourview.entities import Exam, ExamPrediction
 from fourview.errors import ReportError
 from fourview.report.dicom.cad_sr import cad_report
@@ -106,9 +106,7 @@ def write_dicom(
             missing.append(each)
             continue
         files.append(folder / f"{each.name}.dcm")
-        unfinished = folder / f".{each.name}.unfinished"
-        unfinished.write_bytes(each.data)
-        os.replace(unfinished, files[-1])  # noqa: PTH105 - the atomic one
+        write_bytes(files[-1], each.data)
     return DicomPaths(files=tuple(files), not_made=tuple(missing))
 
 
