@@ -20,6 +20,7 @@ NOT_HERE = {
     "manifest",
     "disks",
     "memory",
+    "mutants",
     "mutations",
     "pectoral",
 }  # long, or figures without a plain way

@@ -29,6 +29,20 @@ def test_covariance_is_the_definition_over_all_pairs():
     np.testing.assert_allclose(covariance, want, rtol=1e-12)  # float64, sums in another order
 
 
+@pytest.mark.parametrize(("positive", "enough"), [((1, 1, 0, 0), True), ((1, 1, 0), False)])
+def test_two_units_of_each_class_are_enough_and_needed(positive, enough):
+    known = np.array(positive) == 1
+    scores = np.arange(len(known), 0.0, -1)[None] % 3
+    if not enough:
+        with pytest.raises(ValueError, match="2 positive and 1 negative"):
+            delong_covariance(scores, known)
+        return
+    of_positive, of_negative = placements(scores[0], known)
+    _, covariance = delong_covariance(scores, known)
+    want = np.var(of_positive, ddof=1) / 2 + np.var(of_negative, ddof=1) / 2
+    assert want > 0 and covariance[0, 0] == pytest.approx(want)
+
+
 def test_figures_are_those_of_proc():
     """The table above, written as CSV with columns y, a, b, and in R 4.2.2 with pROC 1.18.0.
 

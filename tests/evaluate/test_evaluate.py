@@ -212,6 +212,23 @@ def test_logits_get_ranks_but_no_calibration():
     assert (brier.value, brier.note) == (None, "scores are outside [0, 1]")
 
 
+def test_a_finding_is_in_the_group_of_its_longest_side_in_millimetres():
+    """Findings of 100 x 120 pixels of 0.1 mm are 12 mm; moved along both axes, they stay so."""
+    manifest, table = scored_set(30)
+    wide = pl.col("finding_id").str.slice(1, 3).cast(pl.Int64) % 2 == 0
+    far = [(pl.col(name) + 5000).alias(name) for name in ("x0", "x1", "y0", "y1")]
+    findings = manifest.findings.with_columns(
+        x1=pl.col("x1") + pl.when(wide).then(200).otherwise(0)
+    )
+    manifest = replace(manifest, findings=findings.with_columns(far))
+    result = evaluate(
+        table, manifest, "screening-breast-v1", replicates=0, groups=("finding_size",)
+    )
+    cancers = manifest.breasts.filter(cancer=1)["exam_id"].str.slice(1, 3).cast(pl.Int64)
+    want = {"20 to 50 mm": (cancers % 2 == 0).sum(), "10 to 20 mm": (cancers % 2 == 1).sum()}
+    assert {g.value: g.num_positive for g in result.groups} == want
+
+
 def test_small_groups_carry_a_warning():
     manifest, table = scored_set(60)
     result = evaluate(table, manifest, "screening-breast-v1", replicates=20)

@@ -87,6 +87,20 @@ def test_boxes_are_clipped_to_the_image_and_padding_gives_no_finding():
     assert finding.regions[0].box == Box(90, 20, 100, 30)
 
 
+@pytest.mark.parametrize(
+    ("corners", "box"),
+    [
+        ((-100, 0, 100, 100), Box(20, 20, 40, 40)),  # left of the image
+        ((0, 0, 200, 100), Box(120, 20, 140, 40)),
+        ((0, -100, 100, 100), Box(20, 20, 40, 40)),  # above it
+        ((0, 0, 100, 200), Box(20, 120, 40, 140)),
+    ],
+)
+def test_a_box_on_the_padding_of_any_side_is_no_box_of_the_image(corners, box):
+    geometry = Geometry((100, 100)).cropped(*corners)
+    assert stored_box(ScoredRegion(image_id="i", box=box, score=0.5, geometry=geometry)) is None
+
+
 def test_a_map_without_a_peak_above_the_threshold_gives_no_finding():
     values = np.full((8, 4), 0.1)
     values[3, 2] = 0.49
