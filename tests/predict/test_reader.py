@@ -92,7 +92,7 @@ def test_an_image_without_a_breast_costs_that_image_only(reader):
     said = reader.predict(replace(whole, images=(*whole.images, blank)))
     (out,) = said.left_out
     assert (out.image_id, out.reason) == ("L-CC.0", Reason.NO_BREAST)
-    assert "no breast" in out.detail
+    assert "need a breast" in out.detail
     assert said.breast("R").score is not None
     assert said.breast("L").score is None
 
