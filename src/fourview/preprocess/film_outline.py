@@ -6,7 +6,7 @@ How:    each pixel speaks for tissue or for air by its level, compared with the 
         all pixels, with a cost for every pixel that neighbouring radii differ, are found by dynamic
         programming: what sticks out narrowly, a label, costs more than it gains. Where the outline
         falls off much more steeply than skin does elsewhere, something lies over it: the outline
-        is held to a line between its neighbours there.
+        is held to a curve between its neighbours there (``film_over``).
 """
 
 import cv2
