@@ -37,7 +37,7 @@ def entity(phantom, side=None):
 def film(seed, side="L", position="CC", kind="usual"):
     of = breast(seed=seed, side=side, density="abcd"[seed % 4])
     draws = draw_film(seed, side, position, kind)
-    return film_image(of, position, draws, contents=Contents((), ()), rows=448, image_id="1")
+    return film_image(of, position, draws, contents=Contents((), ()), rows=320, image_id="1")
 
 
 @pytest.mark.parametrize("kind", ["usual", "odd"])

@@ -6,7 +6,7 @@ How:    each pixel speaks for tissue or for air by its level, compared with the 
         all pixels, with a cost for every pixel that neighbouring radii differ, are found by dynamic
         programming: what sticks out narrowly, a label, costs more than it gains. Where the outline
         falls off much more steeply than skin does elsewhere, something lies over it: the outline
-        is held to a line between its neighbours there.
+        is held to a curve between its neighbours there (``film_over``).
 """
 
 import cv2
@@ -21,7 +21,6 @@ COST = (
 )
 SOFT = 0.035  # levels over the threshold at which a pixel speaks clearly
 SKIN = 0.14  # of the way from air to the tissue at the rim: where the skin line is looked for
-LEAST_RISE = 0.5  # of the median of that way: where an outline runs in air its rim is none
 NOISE = 2.0  # standard deviations of air that the threshold lies above it, at least
 UNEVEN = 0.15  # most that haze lifts the threshold over its median
 LEAST = 0.6  # of the piece's radii: the outline lies no deeper in it
@@ -127,8 +126,7 @@ def _threshold(fan: Fan, radii: Radii) -> Float[np.ndarray, " ray"]:
         return np.full(RAYS, float(np.median(fan.level)))
     noise = float(np.nanmedian(air - low)) / 0.9  # of these quantiles in a normal distribution
     air, tissue = _smooth(air), _smooth(tissue)
-    rise = tissue - air
-    rise = np.maximum(rise, LEAST_RISE * max(float(np.median(rise)), 0.0))
+    rise = np.maximum(tissue - air, 0)
     threshold = air + np.minimum(np.maximum(NOISE * noise, SKIN * rise), 0.5 * rise)
     return np.asarray(np.minimum(threshold, float(np.median(threshold)) + UNEVEN))
 

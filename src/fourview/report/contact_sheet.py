@@ -36,6 +36,7 @@ OUTLINE, BAR, RED, WHITE = (0, 220, 255), (255, 160, 0), (60, 60, 255), (235, 23
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 Picture = UInt8[np.ndarray, "row col 3"]
+Page = UInt8[np.ndarray, "_ _ 3"]  # pages differ in size
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def contact_sheet(
     return written, sum(tile.odd for tile in ordered)
 
 
-def sheets(pictures: Sequence[Picture]) -> list[Picture]:
+def sheets(pictures: Sequence[Picture]) -> list[Page]:
     """Tiles on pages, row by row; the last page is no larger than it needs to be."""
     pages = []
     for first in range(0, len(pictures), ACROSS * DOWN):
