@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from fourview.cli.check import check
+from fourview.cli.main import main
 from fourview.manifest.check import check_folder, check_manifest, label_counts
 from fourview.manifest.manifest import make_manifest, write_manifest
 
@@ -145,7 +146,9 @@ def test_the_command_exits_0_1_and_3(files, tmp_path, capsys):
     code, out = run(capsys, tmp_path / "m", json=True)
     report = json.loads(out.out)
     assert (code, report["ok"], report["problems"][0]["kind"]) == (1, False, "files")
-    code, out = run(capsys, tmp_path / "none")
+    with pytest.raises(SystemExit) as stop:
+        main(["check", str(tmp_path / "none")])
+    code, out = stop.value.code, capsys.readouterr()
     assert code == 3
     assert out.err.startswith("error: ")
     assert out.err.count("\n") == 1
