@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fourview.cli.modules import Modules, use_modules
+from fourview.cli.say import say
 from fourview.errors import FourviewError
 
 
@@ -105,8 +106,8 @@ def serve(
         routes = study_routes(room, threads)
 
     def opened(url: str) -> None:
-        print(url, flush=True)
-        print("Ctrl-C ends. Research use only; not a diagnostic display.", file=sys.stderr)
+        say(url)
+        say("Ctrl-C ends. Research use only; not a diagnostic display.", to=sys.stderr)
         if open:
             webbrowser.open(url)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fourview.cli.say import say
 from fourview.serve.study_export import From, export_study
 
 
@@ -29,6 +30,6 @@ def study_export(
         print(jsonlib.dumps({"tables": [str(path) for path in tables], "out": str(out)}))
         return
     for path in tables:
-        print(path)
-    print(f"all answers and times: {out / 'readings.parquet'}")
-    print(f"what is not measured: {out / 'note.txt'}")
+        say(str(path))
+    say(f"all answers and times: {out / 'readings.parquet'}")
+    say(f"what is not measured: {out / 'note.txt'}")
