@@ -123,7 +123,9 @@ def test_processes_give_the_manifest_of_one_and_its_images_are_those_of_the_head
         assert (row["exam_id"], row["patient_id"]) == (header.exam_id, header.patient_id)
         assert (row["side"], row["view"]) == (header.side, header.position)
         assert row["left_out"] == header.left_out
-    assert rows["075/300.dcm"]["left_out"] == "no_pixels"  # no image, so no second one either
+    shared, first = rows["075/300.dcm"], rows["074/299.dcm"]  # of another exam and side: no copy
+    assert shared["left_out"] == first["left_out"] == "no_pixels"
+    assert shared["image_id"] == f"{first['image_id']}#075/300.dcm"
     assert rows["note.txt"]["left_out"] == "not_dicom"
 
 

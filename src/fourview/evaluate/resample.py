@@ -6,7 +6,7 @@ replicates, and two models of one table see the same ones.
 
 Ours and not a library's: ``scipy.stats.bootstrap`` draws single rows, not patients, and takes a
 statistic of copied rows, so that every replicate is sorted anew. Weights need one sorting in all:
-2,000 replicates of both areas at 13,900 images take 0.3 to 1 second on one processor, and a loop of
+2,000 replicates of both areas at 13,900 images take 0.3 to 1.6 s on one processor, and a loop of
 numpy and scikit-learn 74 to 83 (`python -m benchmarks evaluate`).
 """
 
