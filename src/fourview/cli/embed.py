@@ -11,8 +11,9 @@ from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
+from fourview.disk import table_ending
 from fourview.manifest.manifest import manifest_hash, read_manifest
-from fourview.predict.embeddings import embed_manifest, write_embeddings
+from fourview.predict.embeddings import EMBEDDINGS, embed_manifest, write_embeddings
 from fourview.predict.language import load_language_model
 from fourview.store.store import Store
 
@@ -51,6 +52,7 @@ def embed(
         json: Print the summary as JSON.
     """
     use_modules(module)
+    table_ending(out, EMBEDDINGS)
     tables, pixels = read_manifest(manifest), Store.open(store)
     require_images(tables, pixels, split)
     model = load_language_model(run, device=device)
