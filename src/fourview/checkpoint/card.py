@@ -23,8 +23,8 @@ from fourview.json_file import read_json_object
 from fourview.models.find import find_family
 from fourview.outside import modules_of
 from fourview.preprocess.spec import PixelSpec, pixel_spec
-from fourview.run_files import DESCRIPTION, WEIGHTS
-from fourview.suggest import no_such
+from fourview.run_files import DESCRIPTION, WEIGHTS, packaged_names
+from fourview.suggest import did_you_mean, no_such
 
 MAX_CARD = 1 << 20  # bytes; ours have 2,000
 
@@ -153,8 +153,11 @@ def read_card(folder: Path) -> ModelCard:
         data = read_json_object(path, max_bytes=MAX_CARD)
         card = TypeAdapter(ModelCard).validate_python(data)
     except OSError as error:
+        ours = packaged_names()
+        near = did_you_mean(str(folder), ours)
         raise CheckpointError(
-            f"{path}: not found; need a run folder or a checkpoint folder of Fourview"
+            f"{path}: not found; {near}need a run folder, a checkpoint folder, or the name of a "
+            f"checkpoint that the package ships: {', '.join(ours)}"
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
