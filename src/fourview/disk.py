@@ -14,10 +14,12 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from fourview.errors import DiskFullError, FourviewError
+
+if TYPE_CHECKING:  # a command's first second is not spent on tables it may not read
+    import polars as pl
 
 TABLES = (".parquet", ".csv")  # endings of tables that are written
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -79,7 +81,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_table(
-    table: pl.DataFrame, path: Path, *, metadata: Mapping[str, str] | None = None
+    table: "pl.DataFrame", path: Path, *, metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write a table, whole or not at all: its ending says whether as Parquet or as CSV.
 

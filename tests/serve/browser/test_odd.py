@@ -87,9 +87,9 @@ def test_zoom_and_movement_are_linked_and_mirrored_for_the_other_breast(page, ro
         "R-CC": page.evaluate(script, ["R-CC", mirrored]),
     }
     page.mouse.move(box["x"] + x, box["y"] + y)
-    pace = page.evaluate("room.view('L-CC').pace[0]")
+    scale = page.evaluate("room.state.wall.views[0].scale")
     page.mouse.wheel(0, -300)
-    until(page, f"room.view('L-CC').pace[0] !== {pace}")
+    until(page, f"room.state.wall.views[0].scale !== {scale}")
     assert page.evaluate(script, ["L-CC", [100, 80]]) == pytest.approx(before["L-CC"], abs=0.05)
     assert page.evaluate(script, ["R-CC", mirrored]) == pytest.approx(before["R-CC"], abs=0.05)
     paces = page.evaluate("room.state.wall.views.map(v => v.pace[0])")
