@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from accelerate.state import AcceleratorState
 
 from fourview.checkpoint.convert import published_names
 from fourview.cli.main import app, main
@@ -100,6 +101,7 @@ def run(command: str, *, small: Mapping[str, str], capfd: pytest.CaptureFixture[
         small: Patterns of sizes, and what stands in their place.
         capfd: Of the test.
     """
+    command = command.replace("\\\n", " ")
     for pattern, instead in small.items():
         command = re.sub(pattern, instead, command)
     words = words_of(command)
@@ -116,6 +118,7 @@ def run(command: str, *, small: Mapping[str, str], capfd: pytest.CaptureFixture[
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
     capfd.readouterr()
+    AcceleratorState._reset_state()  # a command of a reader's is a process of its own
     with pytest.raises(SystemExit) as stop:
         main(words[1:])
     told = capfd.readouterr()
