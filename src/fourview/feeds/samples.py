@@ -12,6 +12,7 @@ from fourview.entities.labels import with_labels
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import images_to_read
 from fourview.manifest.select import with_slots
+from fourview.suggest import no_such
 
 Unit = Literal["exam", "breast"]
 UNKNOWN = float("nan")
@@ -133,9 +134,7 @@ def _labels(manifest: Manifest, label: str) -> pl.DataFrame:
     breasts, exams = manifest.breasts, manifest.exams
     of_breast, of_exam = label in breasts.columns, label in exams.columns
     if not (of_breast or of_exam):
-        raise ManifestError(
-            f"breasts have no label '{label}'; there are: {', '.join(breasts.columns)}"
-        )
+        raise ManifestError(f"breasts have {no_such('label', label, breasts.columns)}")
     labelled = with_labels(breasts, [label], breasts=None, exams=exams)
     return labelled.select("exam_id", "side", label)
 
