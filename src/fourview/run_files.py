@@ -24,6 +24,7 @@ LAST = Path("checkpoints") / "last"
 BEST = Path("checkpoints") / "best"
 WEIGHTS = "model.safetensors"  # of a checkpoint
 DESCRIPTION = "model.json"
+ENSEMBLE = "ensemble.json"  # beside the folders of several checkpoints that are one model
 PREDICTIONS = "predictions.parquet"
 OPERATING_POINTS = "operating_points.json"
 STARTS_FROM = "starts_from"

@@ -30,7 +30,7 @@ def predict(
     run: Path | None = None,
     *,
     manifest: Path,
-    store: Path,
+    store: tuple[Path, ...],
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     also: tuple[Path, ...] = (),
     split: tuple[str, ...] = (),
@@ -49,7 +49,7 @@ def predict(
     Args:
         run: Run folder or checkpoint; without it the small model that ships with the package.
         manifest: Folder written by ``fourview index``.
-        store: Folder written by ``fourview prepare``.
+        store: Folder written by ``fourview prepare``; repeated for a model that reads several.
         out: Parquet file to write.
         also: Another run; may be repeated. The scores are the mean of all.
         split: Only these parts: train, validation, test; may be repeated.
@@ -66,7 +66,8 @@ def predict(
         json: Print the summary as JSON.
     """
     use_modules(module)
-    whole, pixels = read_manifest(manifest), Store.open(store)
+    whole, stores = read_manifest(manifest), [Store.open(each) for each in store]
+    pixels = stores[0]
     tables = with_views(whole, view) if view else whole
     if out.is_dir():
         raise FourviewError(
@@ -83,7 +84,7 @@ def predict(
         if executor is None:
             predictions = reader.predict_store(
                 tables,
-                pixels,
+                stores,
                 splits=split or None,
                 batch_size=batch,
                 workers=workers,

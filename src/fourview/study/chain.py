@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from fourview.checkpoint.convert import published_names
+from fourview.checkpoint.ensemble import member_for
 from fourview.disk import copy_file, whole_folder
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
@@ -95,7 +96,7 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
             require_same_split(given, recipe, manifest, store)
     start = None
     if before.start is not None:
-        start = checkpoint_of(before.start)
+        start = checkpoint_of(member_for(before.start, recipe.pixel_spec))
     elif recipe.starts_from is not None:
         start = needed(recipe.starts_from, out / STARTS_FROM)
     context: Said | None = None
