@@ -10,6 +10,7 @@ checkpoints/best       model.safetensors, model.json
 predictions.parquet    scores of the validation and test parts by the best checkpoint
 operating_points.json  thresholds chosen on the validation part; written last
 starts_from            the run that it started from, where it was trained for this one
+ensemble.json          in place of a run: the checkpoints beside it are one model
 context                the run of its context network, or that run's best checkpoint
 """
 
