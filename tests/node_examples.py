@@ -31,7 +31,7 @@ folder = "spool"
 listen = "127.0.0.1:{port}"
 quiet_s = {quiet_s}
 early_s = {early_s}
-read_s = 20
+read_s = {read_s}
 least_free = "1 MB"
 {more}
 [[node.callers]]
@@ -169,9 +169,7 @@ class Archive:
     def reports(self, study: str) -> list:
         """CAD SRs of a study in the order in which they came."""
         return [
-            d
-            for d in self.kept.values()
-            if d.SOPClassUID == CAD_SR and d.StudyInstanceUID == study
+            d for d in self.kept.values() if d.SOPClassUID == CAD_SR and d.StudyInstanceUID == study
         ]
 
 
@@ -185,6 +183,7 @@ class Node:
         archives=(),
         quiet_s=0.5,
         early_s=0,
+        read_s=20,
         more="",
         tables="",
         port=None,
@@ -199,7 +198,12 @@ class Node:
         )
         self.settings.write_text(
             SETTINGS.format(
-                port=self.port, quiet_s=quiet_s, early_s=early_s, more=more, tables=tables
+                port=self.port,
+                quiet_s=quiet_s,
+                early_s=early_s,
+                read_s=read_s,
+                more=more,
+                tables=tables,
             )
         )
         self.process = None
@@ -209,12 +213,12 @@ class Node:
         return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **more}
 
     def start(self, *, wait=True, **environment) -> "Node":
-        self.log = (self.folder / "log.txt").open("a")
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "node" / self.script), str(self.settings)],
-            stderr=self.log,
-            env=self.environment(**environment),
-        )
+        with (self.folder / "log.txt").open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(HERE / "node" / self.script), str(self.settings)],
+                stderr=log,
+                env=self.environment(**environment),
+            )
         if wait:
             wait_for(lambda: self.listens() or self.process.poll() is not None, "the node", 120)
             assert self.process.poll() is None, (self.folder / "log.txt").read_text()
@@ -227,13 +231,10 @@ class Node:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-        self.log.close()
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(60)
-        self.log.close()
-        return code
+        return self.process.wait(60)
 
     @contextlib.contextmanager
     def running(self, **environment):
@@ -247,7 +248,12 @@ class Node:
     def cli(self, *arguments) -> subprocess.CompletedProcess:
         """A command of ``fourview`` on this node's settings."""
         return subprocess.run(
-            [sys.executable, "-m", "fourview.cli.main", *map(str, arguments)],
+            [
+                sys.executable,
+                "-c",
+                "from fourview.cli.main import main; main()",
+                *map(str, arguments),
+            ],
             capture_output=True,
             text=True,
             env=self.environment(),
@@ -290,5 +296,3 @@ class Held:
     def pause(self):
         self.here.set()
         self.go.wait(60)
-
-

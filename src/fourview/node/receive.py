@@ -7,6 +7,7 @@ Pixels are not decoded. Storage classes that were not asked for are not negotiat
 """
 
 import shutil
+import socket
 import sqlite3
 import tempfile
 import threading
@@ -135,10 +136,16 @@ class Receiver:
         self._server.shutdown()
         self._server.server_close()
         until = time.monotonic() + LEAVE_S
-        while self._server.active_associations and time.monotonic() < until:
+        while time.monotonic() < until and any(
+            association.is_established for association in self._server.active_associations
+        ):
             time.sleep(0.05)
         for association in self._server.active_associations:
-            association.abort()
+            if association.is_established:
+                association.abort()
+            else:  # connected, and silent: its thread would wait for ACSE_S
+                with suppress(OSError, AttributeError):
+                    association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
 
     def forget_gone(self) -> None:
         """Forget associations whose end was not told."""

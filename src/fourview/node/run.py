@@ -1,6 +1,7 @@
 """The node as a process: its threads, its signals, its end."""
 
 import contextlib
+import os
 import signal
 import socket
 import sqlite3
@@ -67,7 +68,7 @@ def run_node(
     if settings.address is not None and not once:
         import_pynetdicom()
         _probe(settings)
-    with owned(settings.folder), _signals(ending):
+    with _private(), owned(settings.folder), _signals(ending):
         journal = Journal(settings.folder)
         audit = Audit(journal, show=show)
         try:
@@ -193,6 +194,16 @@ def _probe(settings: NodeSettings) -> None:
             f"cannot listen on {settings.listen}: {error.strerror or error}; end what listens "
             "there, or change 'listen'"
         ) from error
+
+
+@contextlib.contextmanager
+def _private() -> Iterator[None]:
+    """Files that are made are this user's alone, in the workers too."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @contextlib.contextmanager
