@@ -144,8 +144,8 @@ class Archive:
         self.at.append(time.monotonic())
         if self.answers:
             answer = self.answers.pop(0)
-            if answer == "abort":
-                event.assoc.abort()
+            if answer == "break":
+                event.assoc.dul.socket.socket.shutdown(socket.SHUT_RDWR)
                 return 0xC000
             if answer:
                 return answer

@@ -4,16 +4,15 @@ import json as jsonlib
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fourview.cli.say import say
 from fourview.errors import NodeError
-from fourview.node.deliver import sender_of
-from fourview.node.journal import Journal, place_of
-from fourview.node.run import run_node
 from fourview.node.settings import read_settings
-from fourview.node.spool import IN, OUT
-from fourview.node.status import Status, status_of
 from fourview.outside import use_module
+
+if TYPE_CHECKING:
+    from fourview.node.status import Status
 
 FAILED = 1
 
@@ -28,6 +27,8 @@ def node(settings: Path, /, *, once: bool = False) -> None:
         settings: A file such as node.toml; docs/node.md has every key.
         once: Do not listen: work off what is there, then end.
     """
+    from fourview.node.run import run_node
+
     read = read_settings(settings)
     for name in read.modules:
         use_module(name)
@@ -43,8 +44,9 @@ def node_status(settings: Path, /, *, json: bool = False) -> int:
         settings: The node's file; the node may run or not.
         json: Print as JSON.
     """
-    read = read_settings(settings)
-    status = status_of(read)
+    from fourview.node.status import status_of
+
+    status = status_of(read_settings(settings))
     if json:
         print(jsonlib.dumps(status.as_json()))
     else:
@@ -60,6 +62,8 @@ def node_retry(settings: Path, study: str | None = None, /, *, failed: bool = Fa
         study: Study Instance UID, as node-status shows it.
         failed: All that failed, instead of one study.
     """
+    from fourview.node.journal import Journal
+
     if (study is None) == (not failed):
         raise NodeError("name a study, or --failed for all that failed")
     number = Journal(read_settings(settings).folder, create=False).retry(study)
@@ -75,6 +79,9 @@ def node_drop(settings: Path, study: str, /) -> None:
         settings: The node's file.
         study: Study Instance UID, as node-status shows it.
     """
+    from fourview.node.journal import Journal, place_of
+    from fourview.node.spool import IN, OUT
+
     folder = read_settings(settings).folder
     Journal(folder, create=False).drop(study)
     for part in (IN, OUT):
@@ -100,6 +107,8 @@ def send(
         config: The node's file.
         json: Print the outcome of each file as JSON.
     """
+    from fourview.node.deliver import sender_of
+
     settings = read_settings(config)
     destination = settings.destination(to)
     found = [file for each in files for file in _files(each)]
@@ -127,7 +136,7 @@ def _files(path: Path) -> list[Path]:
     return [path]
 
 
-def _show(status: Status) -> None:
+def _show(status: "Status") -> None:
     is_running = "not running" if status.pid is None else f"runs (pid {status.pid})"
     say(f"node         {is_running}")
     for name, counts in (("studies", status.studies), ("deliveries", status.deliveries)):

@@ -183,6 +183,8 @@ class Receiver:
         """Nothing of a message that was cut off stays, and what came whole may be read."""
         key = id(event.assoc)
         self._received.pop(key, None)
+        if event.assoc.requestor.primitive is None:  # it never asked: do not wait on for ACSE_S
+            event.assoc.dul.to_user_queue.put(None)
         message = getattr(event.assoc.dimse, "message", None)
         path = getattr(message, "_data_set_path", None)
         if isinstance(path, Path):

@@ -18,6 +18,7 @@ from fourview.node.settings import Destination, NodeSettings
 from fourview.report.dicom.source import Instance, read_instance, uncompressed
 
 MOST_CONTEXTS = 128  # of one association (PS3.8 9.3.2.2)
+NO_ANSWER = Sent("unanswered", "", "no answer")
 CONNECT_S, ACSE_S, DIMSE_S, NETWORK_S = 10, 30, 60, 60
 
 
@@ -68,10 +69,12 @@ def _in_association(
     if not association.is_established:
         why = _why_not(association)
         return dict.fromkeys(known, Sent("unanswered", "", why))
-    told = {}
+    told = dict.fromkeys(known, Sent("unanswered", "", "the association ended before it"))
     try:
         for number, (file, each) in enumerate(known.items(), start=1):
             told[file] = _store(association, file, each, number)
+            if told[file] == NO_ANSWER:  # the association is gone, though it may not know yet
+                break
     finally:
         if association.is_established:
             association.release()
@@ -79,8 +82,6 @@ def _in_association(
 
 
 def _store(association: Any, file: Path, each: Instance, number: int) -> Sent:
-    if not association.is_established:
-        return Sent("unanswered", "", "the association ended before it")
     taken = {
         (str(context.abstract_syntax), str(context.transfer_syntax[0]))
         for context in association.accepted_contexts
@@ -96,10 +97,12 @@ def _store(association: Any, file: Path, each: Instance, number: int) -> Sent:
         status = association.send_c_store(what, msg_id=number).get("Status")
     except ReportError:
         return Sent("refused", "", "its pixels cannot be decoded for a peer without RLE")
-    except (RuntimeError, ValueError, AttributeError, OSError) as error:
+    except RuntimeError:  # the association is gone
+        return NO_ANSWER
+    except (ValueError, AttributeError, OSError) as error:
         return Sent("unanswered", "", f"cannot be sent: {type(error).__name__}")
     if status is None:
-        return Sent("unanswered", "", "no answer")
+        return NO_ANSWER
     return of_status(int(status))
 
 
