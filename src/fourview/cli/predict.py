@@ -55,7 +55,7 @@ def predict(
         split: Only these parts: train, validation, test; may be repeated.
         view: Read as if only these views had been taken: CC, MLO.
         prompts: Score with a language-image run and this prompt set, zero-shot: embed-density, ...
-        template: File with prompts of one's own; without it the package's.
+        template: File with prompts of one's own; without it the run's, else the package's.
         exact: Compute as plainly as can be: on the processor, not compiled.
         batch: Exams at a time.
         workers: Processes that read the store; with an executor, those that score, each with a
@@ -74,7 +74,19 @@ def predict(
         )
     require_images(tables, pixels, split)
     if prompts is not None:
-        _zero_shot(run, prompts, template, tables, pixels, out, split, batch, workers, json=json)
+        _zero_shot(
+            run,
+            prompts,
+            template,
+            tables,
+            pixels,
+            out,
+            split,
+            batch,
+            workers,
+            exact=exact,
+            json=json,
+        )
         return
     engine = PLAIN if exact else best_engine(many=len(pixels) > FEW)
     reader = load_model((run, *also), engine=engine)
@@ -133,11 +145,12 @@ def _zero_shot(
     batch: int,
     workers: int,
     *,
+    exact: bool,
     json: bool,
 ) -> None:
     if run is None:
         raise FourviewError("--prompts needs the run of a language-image family; name it")
-    device = best_engine(many=False).device
+    device = "cpu" if exact else best_engine(many=False).device
     model = load_language_model(run, device=device)
     with progress_bar(quiet=json) as update:
         predictions = model.zero_shot(
@@ -150,6 +163,8 @@ def _zero_shot(
             workers=workers,
             progress=update,
         )
+    style = model.captions.style
     about = {**about_model(model), "manifest_hash": manifest_hash(tables), "prompts": prompts}
+    about["captions"] = style
     about["precision"] = f"float32 on {device}"
-    _write(predictions, out, about, {"prompts": prompts}, json=json)
+    _write(predictions, out, about, {"prompts": prompts, "captions": style}, json=json)

@@ -71,7 +71,10 @@ def read(
     engine = PLAIN if exact else best_engine(many=False)
     reader = load_model(model or None, engine=engine)
     named = None if findings is None else Named(rows=read_findings(findings), source=findings.name)
-    shown = [LanguageMaps(load_language_model(run), say or ()) for run in maps or ()]
+    shown = [
+        LanguageMaps(load_language_model(run, device=engine.device), say or ())
+        for run in maps or ()
+    ]
     now = datetime.now(UTC).replace(second=0, microsecond=0)  # as exact as the report prints it
     objects = None if dicom is None else DicomOptions(kinds=parse_kinds(dicom), created=now)
     num_exams, troubles = 0, []

@@ -8,7 +8,6 @@ from fourview.models.clip.model import ClipConfig
 from fourview.models.clip.objective import ClipObjectiveConfig
 from fourview.nn.image_tower import ImageTowerConfig
 from fourview.nn.text_tower import TextTowerConfig
-from fourview.nn.tokenizer import TokenizerConfig
 from fourview.train.recipe import (
     ContrastConfig,
     OptimizerConfig,
@@ -17,7 +16,7 @@ from fourview.train.recipe import (
     SplitConfig,
 )
 
-BERT = "BioClinicalBERT"  # a local folder: --set model.text.name=PATH feed.tokenizer.name=PATH
+BERT = "Bio_ClinicalBERT"  # a folder of text models: docs/weights.md
 EPOCHS = 23  # 40,000 steps of 144 on the published 252,822 images
 
 
@@ -36,7 +35,7 @@ def paper() -> Recipe:
         ),
         pixel_spec="vlp-518",
         stage="pretrain",
-        feed=CaptionFeedConfig(tokenizer=TokenizerConfig(name=BERT), positive="none"),
+        feed=CaptionFeedConfig(positive="none"),
         unit="exam",
         batch=144,
         epochs=EPOCHS,

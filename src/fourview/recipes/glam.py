@@ -9,7 +9,6 @@ from fourview.models.glam.model import GlamConfig
 from fourview.models.glam.objective import GlamObjectiveConfig
 from fourview.nn.image_tower import ImageTowerConfig
 from fourview.nn.text_tower import TextTowerConfig
-from fourview.nn.tokenizer import TokenizerConfig
 from fourview.train.recipe import (
     ContrastConfig,
     OptimizerConfig,
@@ -18,7 +17,7 @@ from fourview.train.recipe import (
     SplitConfig,
 )
 
-BERT = "BioClinicalBERT"  # a local folder: --set model.text.name=PATH feed.tokenizer.name=PATH
+BERT = "Bio_ClinicalBERT"  # a folder of text models: docs/weights.md
 EPOCHS = 22  # 40,000 steps of 144 on the published 257,000 images
 
 
@@ -40,7 +39,6 @@ def paper() -> Recipe:
         pixel_spec="glam-518",
         stage="pretrain",
         feed=CaptionFeedConfig(
-            tokenizer=TokenizerConfig(name=BERT),
             positive="partner",
             texts="every",
             augment=GENTLE,

@@ -10,7 +10,6 @@ from fourview.models.mama.objective import MamaObjectiveConfig
 from fourview.nn.image_tower import ImageTowerConfig
 from fourview.nn.lora import LoraConfig
 from fourview.nn.text_tower import TextTowerConfig
-from fourview.nn.tokenizer import TokenizerConfig
 from fourview.train.recipe import (
     ContrastConfig,
     OptimizerConfig,
@@ -19,8 +18,8 @@ from fourview.train.recipe import (
     SplitConfig,
 )
 
-LLM = "BioMedLM"  # a local folder: --set model.text.name=PATH feed.tokenizer.name=PATH
-BERT = "BioClinicalBERT"
+LLM = "BioMedLM"  # a folder of text models: docs/weights.md
+BERT = "Bio_ClinicalBERT"
 EPOCHS = 23  # 40,000 steps of 144 on the published 252,822 images
 
 
@@ -46,7 +45,7 @@ def paper() -> Recipe:
         ),
         pixel_spec="vlp-518",
         stage="pretrain",
-        feed=CaptionFeedConfig(tokenizer=TokenizerConfig(name=LLM, kind="decoder")),
+        feed=CaptionFeedConfig(),
         unit="exam",
         batch=144,
         epochs=EPOCHS,
@@ -115,8 +114,10 @@ def bert() -> Recipe:
     return replace(
         recipe,
         name="mama:bert",
-        model=replace(recipe.model, text=TextTowerConfig(name=BERT, weights="pretrained")),
-        feed=replace(recipe.feed, tokenizer=TokenizerConfig(name=BERT)),
+        model=replace(
+            recipe.model,
+            text=TextTowerConfig(name=BERT, weights="pretrained", sentence="separator"),
+        ),
     )
 
 

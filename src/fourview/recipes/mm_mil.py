@@ -4,10 +4,9 @@ from fourview.feeds.augment import AugmentConfig
 from fourview.feeds.kinds.captions import CaptionFeedConfig
 from fourview.models.mm_mil.model import MmMilConfig
 from fourview.nn.text_tower import TextTowerConfig
-from fourview.nn.tokenizer import TokenizerConfig
 from fourview.train.recipe import ContrastConfig, OptimizerConfig, Recipe, ScheduleConfig
 
-BERT = "BioClinicalBERT"  # a local folder: --set model.text.name=PATH feed.tokenizer.name=PATH
+BERT = "Bio_ClinicalBERT"  # a folder of text models: docs/weights.md
 EPOCHS = 23  # 40,000 steps of 144 on MaMA's 252,822 images
 
 
@@ -25,7 +24,7 @@ def paper() -> Recipe:
         ),
         pixel_spec="vlp-518",
         stage="pretrain",
-        feed=CaptionFeedConfig(tokenizer=TokenizerConfig(name=BERT), positive="none"),
+        feed=CaptionFeedConfig(positive="none"),
         unit="exam",
         batch=144,
         epochs=EPOCHS,

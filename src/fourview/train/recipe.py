@@ -13,6 +13,7 @@ from fourview.feeds.samples import Unit
 from fourview.json_file import parse_json_object
 from fourview.models.find import find_family
 from fourview.suggest import no_such
+from fourview.train.tokens import with_own_tokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +206,7 @@ def override(recipe: Recipe, assignments: list[str]) -> Recipe:
         if not equals:
             raise RecipeError(f"--set {assignment}: need key=value, such as optimizer.lr=3e-5")
         recipe = _replaced(recipe, key.split("."), value, key)
+    with_own_tokenizer(recipe)  # refuses a tokenizer that is not the text tower's
     return recipe
 
 

@@ -42,6 +42,7 @@ from fourview.train.begin import Begun, begin_with
 from fourview.train.loop import Loop, Machine, Progress, Provenance
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import environment
+from fourview.train.tokens import require_tokens_fit, with_own_tokenizer
 
 OPERATING_RULES = ("sensitivity-0.95", "sensitivity-0.90", "specificity-0.90", "youden")
 MISS_RULES = tuple(f"sensitivity-{1 - missed:.2f}" for missed in (0, 0.01, 0.02, 0.03, 0.05))
@@ -86,6 +87,7 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     if not resume and (out / LOG).exists():
         raise TrainingError(f"{out}: holds a run already; add --resume to go on, or take another")
     machine = machine or Machine()
+    recipe = with_own_tokenizer(recipe)
     manifest = with_split(manifest, recipe, store)
     parts = {
         part: _feed(manifest, store, recipe, part, cache_bytes, context)
@@ -136,6 +138,7 @@ def _objective(recipe: Recipe, start: Path | None) -> tuple[Objective, Begun | N
     stage = family.stages[recipe.stage]
     torch.manual_seed(recipe.seed)  # initial weights
     model = family.build(recipe.model)
+    require_tokens_fit(recipe, model)
     begun = None if start is None else begin_with(model, recipe, start)
     return stage.objective(model, recipe.objective), begun
 
