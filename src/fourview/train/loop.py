@@ -86,7 +86,9 @@ class Loop:
         optimizer = make_optimizer(objective, recipe.optimizer)
         per_epoch = len(training.order(seed=recipe.seed, epoch=0))
         self.steps = steps_per_epoch(per_epoch, recipe.batch)
-        self.schedule = Schedule(recipe.schedule, optimizer, self.steps * recipe.epochs)
+        self.total_steps = recipe.total_steps(self.steps)
+        self.epochs = math.ceil(self.total_steps / self.steps)
+        self.schedule = Schedule(recipe.schedule, optimizer, self.total_steps)
         self.position = Position(
             epoch=0,
             step=0,
@@ -116,7 +118,7 @@ class Loop:
             self.out / LOG, keep_steps=self.position.total_steps, keep_epochs=self.position.epoch
         )
         try:
-            for epoch in range(self.position.epoch, self.recipe.epochs):
+            for epoch in range(self.position.epoch, self.epochs):
                 if self._is_stuck(epoch):
                     break
                 self._epoch(epoch, log)
@@ -143,6 +145,7 @@ class Loop:
             process=self.accelerator.process_index,
             processes=self.accelerator.num_processes,
             workers=self.machine.workers,
+            stop=min(self.steps, self.total_steps - epoch * self.steps),
         )
         for step, batch in enumerate(batches_of_epoch, start=start):
             terms, rate = self._step(epoch, step, batch.to(self.accelerator.device))
@@ -154,7 +157,7 @@ class Loop:
                 total_steps=self.position.total_steps + 1,
             )
             self._log_step(log, epoch, step, terms, rate)
-            self.progress(f"epoch {epoch + 1} of {self.recipe.epochs}", step + 1, self.steps)
+            self.progress(f"epoch {epoch + 1} of {self.epochs}", step + 1, self.steps)
             if self.position.total_steps % self.machine.save_every == 0:
                 self._save()
         found = self._validate()
@@ -172,7 +175,7 @@ class Loop:
         generator = torch.Generator().manual_seed(seed + process)
         batch = augment(batch, self.recipe.augment, generator)
         rate = self.schedule.rate
-        self.bare.progress = self.position.total_steps / (self.steps * self.recipe.epochs)
+        self.bare.progress = self.position.total_steps / self.total_steps
         self.optimizer.zero_grad()
         terms = self._backward(batch)
         if self.recipe.optimizer.clip_norm is not None:
