@@ -47,6 +47,8 @@ class ModelCard:
         trained_on: Source and hash of the manifest.
         licence: Of the weights themselves, where they are converted from somebody else's.
         feed: Settings of what it reads (``feeds/kinds``), as plain containers.
+        split: How the patients of what it was trained on were divided: shares and seed, as
+            ``train.recipe.SplitConfig``; says of nobody in which part he is without the manifest.
         vocabulary: Digest of its text tower's; empty where that is the small one, or there is none.
         modules: Outside of the package, what has the family and the pixel spec where they are none
             of ours. They are only named: a checkpoint never makes anything be imported.
@@ -63,6 +65,7 @@ class ModelCard:
     trained_on: str = ""
     licence: str = ""
     feed: dict[str, Any] = field(default_factory=dict)
+    split: dict[str, Any] = field(default_factory=dict)
     vocabulary: str = ""
     modules: tuple[str, ...] = ()
 
@@ -80,6 +83,7 @@ def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
     trained_on: str = "",
     licence: str = "",
     feed: Any = None,
+    split: Any = None,
 ) -> ModelCard:
     """Write weights and their card; each file appears whole or not at all."""
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
@@ -98,6 +102,7 @@ def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
         trained_on=trained_on,
         licence=licence,
         feed={} if feed is None else asdict(feed),
+        split={} if split is None else asdict(split),
         vocabulary=model.text_tower.vocabulary if isinstance(model, LanguageImageModel) else "",
         modules=modules_of(families=family, specs=spec.name),
     )

@@ -1,6 +1,7 @@
 """``fourview predict``: a run's scores for the exams of a manifest."""
 
 import json as jsonlib
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
 from fourview.entities import Manifest
 from fourview.errors import FourviewError
+from fourview.evaluate.run import SEEN
 from fourview.evaluate.table import write_predictions
 from fourview.jobs.executor import find_executor
 from fourview.manifest.manifest import manifest_hash, read_manifest
@@ -106,6 +108,7 @@ def predict(
             places = find_executor(executor, max(1, workers))
             predictions, way = predict_spread(what, places, progress=partial(update, "exams"))
     about = {
+        **_seen((run, *also), tables, split),
         "model_digest": reader.card.digest,
         "recipe": reader.card.recipe,
         "pixel_spec": f"{reader.spec.name} {reader.spec.fingerprint}",
@@ -132,6 +135,29 @@ def _write(
         print(jsonlib.dumps(summary))
     else:
         say(f"{len(predictions)} scores in {out}")
+
+
+def _seen(
+    runs: tuple[Path | None, ...], manifest: Manifest, split: tuple[str, ...]
+) -> dict[str, str]:
+    """How many of the patients the runs were trained on, for whoever measures the scores."""
+    from fourview.study.seen import trained_patients  # noqa: PLC0415 - takes a second to import
+
+    exams = manifest.exams
+    scored = set((exams.filter(pl.col("split").is_in(split)) if split else exams)["patient_id"])
+    seen = {
+        patient
+        for run in runs
+        if run is not None
+        for patient in trained_patients(run, manifest) or ()
+        if patient in scored
+    }
+    if not seen:
+        return {}
+    told = f"{len(seen):,} of the {len(scored):,} patients that were scored"
+    if "train" not in split:  # else it was asked for
+        say(f"note: trained on {told}; to measure, score others (--split test)", to=sys.stderr)
+    return {SEEN: told}
 
 
 def _zero_shot(
@@ -165,6 +191,7 @@ def _zero_shot(
         )
     style = model.captions.style
     about = {**about_model(model), "manifest_hash": manifest_hash(tables), "prompts": prompts}
+    about |= _seen((run,), tables, split)
     about["captions"] = style
     about["precision"] = f"float32 on {device}"
     _write(predictions, out, about, {"prompts": prompts, "captions": style}, json=json)

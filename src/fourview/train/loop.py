@@ -29,7 +29,7 @@ from fourview.train.optimise import Schedule, make_optimizer
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import RunLog
 from fourview.train.state import Position, load_state, save_state
-from fourview.train.validate import Validation, validate
+from fourview.train.validate import LAST_EPOCH, Validation, validate
 
 Progress = Callable[[str, int, int], None]  # what, done, of
 
@@ -188,7 +188,7 @@ class Loop:
 
     def _require_part(self, terms: LossTerms) -> None:
         """A part of the loss that chooses checkpoints must be one that this objective has."""
-        known = ("loss", "auc", *terms.parts)
+        known = ("loss", "auc", LAST_EPOCH, *terms.parts)
         if self.recipe.select not in known:
             raise TrainingError(
                 f"select is '{self.recipe.select}', need one of {', '.join(known)}; "
@@ -246,8 +246,8 @@ class Loop:
 
     def _keep_best(self, epoch: int, found: Validation) -> bool:
         value = found.value_of(self.recipe.select)
-        first = self.position.best_epoch < 0
-        if not (first or value < self.position.best_value):
+        kept_anyway = self.position.best_epoch < 0 or self.recipe.select == LAST_EPOCH
+        if not (kept_anyway or value < self.position.best_value):
             return False
         value = math.inf if math.isnan(value) else value
         self.position = replace(self.position, best_epoch=epoch, best_value=value)
@@ -263,6 +263,7 @@ class Loop:
                 may_release=self.provenance.may_release,
                 trained_on=self.provenance.trained_on,
                 feed=self.recipe.feed,
+                split=self.recipe.split,
             )
         return True
 

@@ -125,8 +125,9 @@ class Recipe:
         seed: Of weights, order, augmentation and dropout.
         select: What the validation part chooses the checkpoint by: ``loss``, the lowest total;
             ``auc``, the highest; or the lowest of one part of the loss by its name, such as
-            ``cross_entropy``. A plateau is one of the same loss, and of the total where it is
-            ``auc``.
+            ``cross_entropy``. With ``last`` it chooses nothing: the weights after the last step are
+            kept, as papers without a validation part have it. A plateau is one of the same loss,
+            and of the total where it is ``auc`` or ``last``.
         split: Used where the manifest has none.
         contrast: How a stage that compares samples with each other computes its batch.
         starts_from: Recipe whose best checkpoint this one begins with.
