@@ -90,7 +90,9 @@ def make_prompts(
 
 def prompts_of_protocol(protocol: str) -> str | None:
     """The prompt set that answers a protocol's question; None where there is none."""
-    stem = protocol.rpartition("-v")[0].removesuffix("-multiview").removesuffix("-sample")
+    stem = protocol.rpartition("-v")[0].removesuffix("-multiview")
+    for which in ("-sample", "-screening", "-pairs"):
+        stem = stem.removesuffix(which)
     return OF_PROTOCOL.get(stem)
 
 

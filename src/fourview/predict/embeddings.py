@@ -58,7 +58,7 @@ def embed_manifest(
         return table
     if style and style not in get_args(Style):
         raise CaptionError(no_such("caption style", style, get_args(Style)))
-    settings = replace(model.captions, template=template or model.template, require=())
+    settings = replace(model.captions, template=template or model.template, require=(), birads=())
     if style:
         settings = replace(settings, style=cast("Style", style), segments=())
     prepared = prepare_captions(manifest, images.table["image_id"].to_list(), settings)

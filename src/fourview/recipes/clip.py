@@ -17,7 +17,8 @@ from fourview.train.recipe import (
 )
 
 BERT = "Bio_ClinicalBERT"  # a folder of text models: docs/weights.md
-EPOCHS = 23  # 40,000 steps of 144 on the published 252,822 images
+STEPS = 40_000  # MaMA's; about 23 passes over its 252,822 training images
+SPLIT = SplitConfig(train=0.7, validation=0.1, test=0.2)  # by patient, as MaMA's
 
 
 def paper() -> Recipe:
@@ -38,13 +39,14 @@ def paper() -> Recipe:
         feed=CaptionFeedConfig(positive="none"),
         unit="exam",
         batch=144,
-        epochs=EPOCHS,
+        steps=STEPS,
         optimizer=OptimizerConfig(
             name="adamw", lr=4e-5, weight_decay=0.1, decay="matrices", clip_norm=1.0
         ),
         schedule=ScheduleConfig(name="warmup_cosine", warmup=0.1, lowest=2.5e-4),
         augment=_mammograms(),
         precision="bfloat16",
+        split=SPLIT,
         contrast=ContrastConfig(chunk=12),
     )
 
