@@ -81,9 +81,7 @@ def index(
             **_rule(source, label_rule),
             **_pseudonyms(source, pseudonyms),
         }
-        changes = _Changes(
-            split=split, seed=seed, screening=screening, image_birads=image_birads
-        )
+        changes = _Changes(split=split, seed=seed, screening=screening, image_birads=image_birads)
         digest = _write(root.absolute(), source, out, options, changes)
     shutil.rmtree(work, ignore_errors=True)
     summary = {"manifest": str(out), "hash": digest, **_counts(out)}
@@ -116,8 +114,10 @@ class _Changes:
 def _write(root: Path, source: str, out: Path, options: dict[str, Any], changes: _Changes) -> str:
     """Write the manifest, in flat memory where the source can and nothing is to be changed."""
     write = find_writer(source)
-    if write is not None and changes.split is None and not (
-        changes.image_birads or changes.screening
+    if (
+        write is not None
+        and changes.split is None
+        and not (changes.image_birads or changes.screening)
     ):
         return write(root, out, **_known(options, write))
     read = find_source(source)

@@ -96,6 +96,22 @@ def reference() -> Recipe:
     )
 
 
+def filled() -> Recipe:
+    """Breasts as large as both views fit the frame, and nothing asked of places without tissue.
+
+    In ``glam:paper`` a median breast fills a quarter of the super-patches, and most negatives are
+    empty. Here both views of a breast have one scale, at which the larger fills 756 x 378 pixels
+    (54 x 27 tokens, 6 x 3 a super-patch), and what is less than a tenth breast is left out.
+    """
+    recipe = paper()
+    return replace(
+        recipe,
+        name="glam:filled",
+        pixel_spec="glam-756x378",
+        objective=GlamObjectiveConfig(least_tissue=0.1),
+    )
+
+
 def union() -> Recipe:
     """One softmax over both kinds of negatives, the paper's Eq. 4."""
     return replace(

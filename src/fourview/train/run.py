@@ -47,6 +47,7 @@ from fourview.train.tokens import require_tokens_fit, with_own_tokenizer
 OPERATING_RULES = ("sensitivity-0.95", "sensitivity-0.90", "specificity-0.90", "youden")
 MISS_RULES = tuple(f"sensitivity-{1 - missed:.2f}" for missed in (0, 0.01, 0.02, 0.03, 0.05))
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
+REMARKED = 64  # samples that are looked at before a run
 
 
 def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machine
@@ -101,6 +102,8 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     if begun is not None:
         write_text(out / BEGUN, json.dumps(asdict(begun), indent=1) + "\n")
         say(str(begun))
+    for line in _remarks(objective, parts[TRAIN]):
+        say(line)
     parts = _with_codes(parts, recipe, objective, progress)
     terms, may_release = _terms(manifest, start)
     loop = Loop(
@@ -137,6 +140,16 @@ def _with_codes(
         told = None if progress is None else partial(progress, f"codes of {part}")
         coded[part] = with_codes(feed, encoder, device=device, progress=told)
     return coded
+
+
+def _remarks(objective: Objective, training: Feed) -> tuple[str, ...]:
+    """What the objective says of a few samples, spread over the training part."""
+    if type(objective).remarks is Objective.remarks:
+        return ()
+    step = max(1, len(training) // REMARKED)
+    chosen = range(0, min(len(training), step * REMARKED), step)
+    with torch.no_grad():
+        return objective.remarks(training.collate([training.read(i) for i in chosen]))
 
 
 def _objective(recipe: Recipe, start: Path | None) -> tuple[Objective, Begun | None]:

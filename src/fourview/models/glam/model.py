@@ -11,6 +11,7 @@ from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, pad
 
 from fourview.models.glam.modules import Pooling, SliceAttention, SuperPatches
 from fourview.nn.image_tower import ImageTowerConfig
@@ -81,6 +82,20 @@ class Glam(TwoTower):
         """Super-patches of both views where they lie."""
         grid = self.super_patches
         return self.pool_cc(cc).unflatten(1, grid), self.pool_mlo(mlo).unflatten(1, grid)
+
+    def tissue(
+        self, pixels: Float[Tensor, "image 1 row col"]
+    ) -> Float[Tensor, "image patch_row patch_col"]:
+        """The part of each super-patch that is breast, in [0, 1]; pixels outside of it are 0."""
+        stride = self.image_tower.stride
+        tall, wide = (
+            stride * max(1, -(-side // stride) // cells)
+            for side, cells in zip(pixels.shape[2:], self.super_patches, strict=True)
+        )
+        rows, cols = self.super_patches[0] * tall, self.super_patches[1] * wide
+        inside = (pixels > 0).to(pixels.dtype)[:, :, :rows, :cols]
+        beyond = (0, cols - inside.shape[3], 0, rows - inside.shape[2])
+        return avg_pool2d(pad(inside, beyond), (tall, wide))[:, 0]
 
     @property
     def has_slice_maps(self) -> bool:

@@ -130,6 +130,20 @@ class SliceAttention(nn.Module):
             (queries_mlo.reshape(shape), found_mlo.reshape(shape)),
         )
 
+    def present(
+        self, cc: Bool[Tensor, "breast row col"], mlo: Bool[Tensor, "breast row col"]
+    ) -> tuple[Bool[Tensor, "breast place"], Bool[Tensor, "breast place"]]:
+        """Which places of each view have something to find, in the order of ``forward``.
+
+        Args:
+            cc: Super-patches that are filled.
+            mlo: The same of the other view.
+        """
+        along = 1 if self.columns else (1, 2)
+        both = [here & there.any(dim=along, keepdim=True) for here, there in ((cc, mlo), (mlo, cc))]
+        ordered = [grid.transpose(1, 2) if self.columns else grid for grid in both]
+        return ordered[0].flatten(1), ordered[1].flatten(1)
+
     def agreement(
         self, cc: Float[Tensor, "breast row col dim"], mlo: Float[Tensor, "breast row col dim"]
     ) -> tuple[
