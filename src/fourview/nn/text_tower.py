@@ -13,6 +13,8 @@ Shapes:  S texts, T tokens, N sentences of the longest text, D features.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -316,6 +318,18 @@ class _TransformersText(nn.Module):
         return found.last_hidden_state, attention
 
 
+@contextmanager
+def _without_load_report() -> Iterator[None]:
+    from transformers.utils import logging  # noqa: PLC0415 - an optional extra, slow
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
 def _load(config: TextTowerConfig) -> tuple[Any, int, int | None]:
     """The network of a folder without its head, its width, and the longest text that it reads."""
     from transformers import (  # noqa: PLC0415 - an optional extra, slow
@@ -336,10 +350,12 @@ def _load(config: TextTowerConfig) -> tuple[Any, int, int | None]:
         plan = reads.from_pretrained(folder, local_files_only=True)
         if config.layers is not None:
             plan.num_hidden_layers = config.layers
+        plan.auto_map = {}  # no code of a folder is run
         if config.weights == "pretrained":
-            model = AutoModel.from_pretrained(
-                folder, config=plan, local_files_only=True, dtype=torch.float32, **how
-            )
+            with _without_load_report():  # its table of heads that nothing here reads
+                model = AutoModel.from_pretrained(
+                    folder, config=plan, local_files_only=True, dtype=torch.float32, **how
+                )
         else:
             make: Any = AutoModel.from_config  # has no types
             model = make(plan, dtype=torch.float32, **how)
@@ -349,6 +365,7 @@ def _load(config: TextTowerConfig) -> tuple[Any, int, int | None]:
     if getattr(model, "pooler", None) is not None:
         model.pooler = None  # a head of another objective, which nothing here reads
     if config.checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        newer = getattr(model, "activation_checkpointing_enable", None)  # the older name warns
+        (newer or model.gradient_checkpointing_enable)({"use_reentrant": False})
     most = getattr(plan, "max_position_embeddings", None)
     return model, int(plan.hidden_size), None if most is None else int(most)
