@@ -103,16 +103,20 @@ class Glam(TwoTower):
         return self.slices is not None
 
     def patch_to_slice(
-        self, cc: Float[Tensor, "breast 1 row col"], mlo: Float[Tensor, "breast 1 row col"]
+        self,
+        cc: Float[Tensor, "breast 1 row col"],
+        mlo: Float[Tensor, "breast 1 row col"],
+        of: Literal["CC", "MLO"] = "CC",
     ) -> tuple[
         Float[Tensor, "breast patch_row patch_col column"],
         Float[Tensor, "breast patch_row patch_col column other_row"],
     ]:
-        """For each CC super-patch, its agreement with each MLO column, and where in the column.
+        """For each super-patch of a view, its agreement with each column of the other, and where.
 
         Args:
             cc: Pixels of the CC views.
             mlo: Pixels of the MLO views of the same breasts.
+            of: The view whose super-patches are looked for in the other.
 
         Returns:
             Cosines in [-1, 1], and weights over the rows of each column that sum to 1.
@@ -124,7 +128,7 @@ class Glam(TwoTower):
             raise ValueError("this GLAM was trained without local alignment and has no maps")
         tokens = [self.image_tower(pixels) for pixels in (cc, mlo)]
         grids = [t.tokens.unflatten(1, t.grid) for t in tokens]
-        return self.slices.agreement(*self.super_patch_grids(*grids))
+        return self.slices.agreement(*self.super_patch_grids(*grids), of)
 
 
 TINY = GlamConfig(
