@@ -6,7 +6,7 @@ split.json             patients by part, where the manifest had no split
 start.json             which weights another run gave, and which began anew
 log.jsonl              a line a step (loss and its parts) and a line an epoch (validation)
 checkpoints/last       to go on from
-checkpoints/best       model.safetensors, model.json
+checkpoints/best       model.safetensors, model.json, template.json where captions have one
 predictions.parquet    scores of the validation and test parts by the best checkpoint
 operating_points.json  thresholds chosen on the validation part; written last
 starts_from            the run that it started from, where it was trained for this one
@@ -26,6 +26,7 @@ BEST = Path("checkpoints") / "best"
 WEIGHTS = "model.safetensors"  # of a checkpoint
 DESCRIPTION = "model.json"
 ENSEMBLE = "ensemble.json"  # beside the folders of several checkpoints that are one model
+TEMPLATE = "template.json"  # of a checkpoint whose captions have words of a person's own
 PREDICTIONS = "predictions.parquet"
 OPERATING_POINTS = "operating_points.json"
 STARTS_FROM = "starts_from"

@@ -35,6 +35,12 @@ FROZEN = {
     "vindr-birads-multiview-v1": "41c977c08b39a3cf",
     "vindr-density-multiview-v1": "53a1b26ed2db2717",
     "rsna-cancer-multiview-v1": "1016b4863b61440d",
+    "embed-density-screening-v1": "4959ee98c914eed1",
+    "embed-birads3-pairs-v1": "9040a183ee640bc6",
+    "embed-density-pairs-v1": "6f2c088982581792",
+    "embed-density-screening-multiview-v1": "414534c05c8dc32f",
+    "embed-birads3-pairs-multiview-v1": "a9b75dfe7e7ed48f",
+    "embed-density-pairs-multiview-v1": "6326db7a6108d195",
 }
 
 
@@ -59,7 +65,10 @@ def test_published_numbers_are_fractions_of_known_protocols_and_their_metrics():
             assert number.source
     density = published_numbers("embed-density-v1")
     found = [n.value for n in density if n.method == "MaMA" and n.setting == "zero-shot"]
-    assert found == [0.7540, 0.9346, 0.7518, 0.9181]  # its own paper's, then GLAM's
+    assert found == [0.7540, 0.9346]  # its own paper's
+    screening = published_numbers("embed-density-screening-v1")
+    found = [n.value for n in screening if n.method == "MaMA" and n.setting == "zero-shot"]
+    assert found == [0.7518, 0.9181]  # GLAM's
 
 
 @pytest.mark.parametrize(
@@ -115,6 +124,24 @@ def test_a_sample_of_the_published_size_is_drawn_from_the_published_counts():
     manifest = replace(manifest, exams=manifest.exams.with_columns(split=pl.lit("test")))
     found, _ = labelled_units(manifest, "image", "density", "density_sample")
     assert len(found) == 7301
+
+
+def test_pairs_are_a_tenth_of_the_breasts_with_both_views_of_screening_exams():
+    manifest = many_images({0: 40, 1: 40, 2: 80})
+    mlo = manifest.images.with_columns(
+        view=pl.lit("MLO"), image_id=pl.col("image_id") + "-mlo", path=pl.col("path") + "2"
+    )
+    number = pl.col("exam_id").str.slice(1).cast(pl.Int32)  # even ones are the test
+    images = pl.concat([manifest.images, mlo.filter(number % 4 == 2)])  # of every other of them
+    manifest = replace(manifest, images=images.with_columns(screening=number % 8 != 6))
+    found, _ = labelled_units(manifest, "image", "birads-0-2", "birads_pairs")
+    tested = found.filter(pl.col("split") == "test")
+    # of 20, 20 and 40 breasts of the test a half has both views, and of those a half is screening
+    assert dict(tested.group_by("label").len().rows()) == {2: 2}
+    assert tested.group_by("exam_id").agg(pl.col("view").n_unique())["view"].to_list() == [2]
+    breasts, _ = labelled_units(manifest, "breast", "birads-0-2", "birads_pairs")
+    chosen = breasts.filter(pl.col("expected") & (pl.col("split") == "test"))
+    assert chosen["exam_id"].to_list() == tested["exam_id"].unique().to_list()
 
 
 def test_a_sample_stands_beside_the_papers_numbers():

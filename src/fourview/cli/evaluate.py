@@ -15,7 +15,7 @@ from fourview.evaluate.groups import DEFAULT_GROUPS
 from fourview.evaluate.metrics import label_of
 from fourview.evaluate.operating import read_thresholds
 from fourview.evaluate.protocols import find_protocol
-from fourview.evaluate.run import OF_PROTOCOL, with_file_facts
+from fourview.evaluate.run import NOT_HELD_OUT, OF_PROTOCOL, with_file_facts
 from fourview.evaluate.run import evaluate as run_evaluate
 from fourview.evaluate.table import read_predictions
 from fourview.manifest.manifest import read_manifest
@@ -99,6 +99,9 @@ def _with_thresholds_checked(
 
 
 def _show(result: Result, out: Path | None) -> None:
+    first = [note for note in result.notes if note.startswith(NOT_HELD_OUT)]
+    for note in first:
+        say(f"warning: {note}")
     unit = result.unit if result.num_units == 1 else f"{result.unit}s"
     say(f"{result.protocol}: {result.num_units:,} {unit}, {result.num_positive:,} positive")
     say(f"intervals: {result.interval}")
@@ -109,6 +112,7 @@ def _show(result: Result, out: Path | None) -> None:
         note = f"  {metric.note}" if metric.note else ""
         say(f"  {label_of(metric.name):{width}}  {value}{between}{note}")
     for note in result.notes:
-        say(f"note: {note}")
+        if note not in first:
+            say(f"note: {note}")
     if out is not None:
         say(f"report: {out / 'report.html'}")

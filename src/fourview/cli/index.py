@@ -21,6 +21,7 @@ from fourview.jobs.executor import find_executor
 from fourview.manifest.check import SHARED_UID
 from fourview.manifest.image_labels import with_stand_in_birads
 from fourview.manifest.manifest import read_description, write_manifest
+from fourview.manifest.select import screening_exams
 from fourview.manifest.split import assign_split
 from fourview.sources.find import find_source, find_writer
 from fourview.suggest import no_such
@@ -35,6 +36,7 @@ def index(
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     split: str | None = None,
     seed: int = 0,
+    screening: bool = False,
     image_birads: bool = False,
     label_rule: str = "",
     pseudonyms: Path | None = None,
@@ -55,6 +57,8 @@ def index(
         split: Shares of the patients for train, validation, test, such as 0.8,0.1,0.1; stratified.
             Without it the data set's own split is kept, if it has one.
         seed: Of the split.
+        screening: Keep screening exams alone, as the data set calls them (EMBED by the exam's
+            description); GLAM is trained on these.
         image_birads: Give every image a BI-RADS that its boxed findings stand in for (5, 2 or 1),
             for data without assessments whose findings are all known, such as phantoms.
         label_rule: Of embed: mama takes the rows of the other breast where a breast has none, as
@@ -77,7 +81,7 @@ def index(
             **_rule(source, label_rule),
             **_pseudonyms(source, pseudonyms),
         }
-        changes = _Changes(split=split, seed=seed, image_birads=image_birads)
+        changes = _Changes(split=split, seed=seed, screening=screening, image_birads=image_birads)
         digest = _write(root.absolute(), source, out, options, changes)
     shutil.rmtree(work, ignore_errors=True)
     summary = {"manifest": str(out), "hash": digest, **_counts(out)}
@@ -103,16 +107,23 @@ class _Changes:
 
     split: str | None
     seed: int
+    screening: bool
     image_birads: bool
 
 
 def _write(root: Path, source: str, out: Path, options: dict[str, Any], changes: _Changes) -> str:
     """Write the manifest, in flat memory where the source can and nothing is to be changed."""
     write = find_writer(source)
-    if write is not None and changes.split is None and not changes.image_birads:
+    if (
+        write is not None
+        and changes.split is None
+        and not (changes.image_birads or changes.screening)
+    ):
         return write(root, out, **_known(options, write))
     read = find_source(source)
     manifest = read(root, **_known(options, read))
+    if changes.screening:
+        manifest = screening_exams(manifest)
     if changes.image_birads:
         manifest = with_stand_in_birads(manifest)
     if changes.split is not None:

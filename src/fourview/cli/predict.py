@@ -1,6 +1,7 @@
 """``fourview predict``: a run's scores for the exams of a manifest."""
 
 import json as jsonlib
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
 from fourview.entities import Manifest
 from fourview.errors import FourviewError
+from fourview.evaluate.run import SEEN
 from fourview.evaluate.table import write_predictions
 from fourview.jobs.executor import find_executor
 from fourview.manifest.manifest import manifest_hash, read_manifest
@@ -55,7 +57,7 @@ def predict(
         split: Only these parts: train, validation, test; may be repeated.
         view: Read as if only these views had been taken: CC, MLO.
         prompts: Score with a language-image run and this prompt set, zero-shot: embed-density, ...
-        template: File with prompts of one's own; without it the package's.
+        template: File with prompts of one's own; without it the run's, else the package's.
         exact: Compute as plainly as can be: on the processor, not compiled.
         batch: Exams at a time.
         workers: Processes that read the store; with an executor, those that score, each with a
@@ -75,7 +77,19 @@ def predict(
         )
     require_images(tables, pixels, split)
     if prompts is not None:
-        _zero_shot(run, prompts, template, tables, pixels, out, split, batch, workers, json=json)
+        _zero_shot(
+            run,
+            prompts,
+            template,
+            tables,
+            pixels,
+            out,
+            split,
+            batch,
+            workers,
+            exact=exact,
+            json=json,
+        )
         return
     engine = PLAIN if exact else best_engine(many=len(pixels) > FEW)
     reader = load_model((run, *also), engine=engine)
@@ -95,6 +109,7 @@ def predict(
             places = find_executor(executor, max(1, workers))
             predictions, way = predict_spread(what, places, progress=partial(update, "exams"))
     about = {
+        **_seen((run, *also), tables, split),
         "model_digest": reader.card.digest,
         "recipe": reader.card.recipe,
         "pixel_spec": f"{reader.spec.name} {reader.spec.fingerprint}",
@@ -123,6 +138,29 @@ def _write(
         say(f"{len(predictions)} scores in {out}")
 
 
+def _seen(
+    runs: tuple[Path | None, ...], manifest: Manifest, split: tuple[str, ...]
+) -> dict[str, str]:
+    """How many of the patients the runs were trained on, for whoever measures the scores."""
+    from fourview.study.seen import trained_patients  # noqa: PLC0415 - takes a second to import
+
+    exams = manifest.exams
+    scored = set((exams.filter(pl.col("split").is_in(split)) if split else exams)["patient_id"])
+    seen = {
+        patient
+        for run in runs
+        if run is not None
+        for patient in trained_patients(run, manifest) or ()
+        if patient in scored
+    }
+    if not seen:
+        return {}
+    told = f"{len(seen):,} of the {len(scored):,} patients that were scored"
+    if "train" not in split:  # else it was asked for
+        say(f"note: trained on {told}; to measure, score others (--split test)", to=sys.stderr)
+    return {SEEN: told}
+
+
 def _zero_shot(
     run: Path | None,
     prompts: str,
@@ -134,11 +172,12 @@ def _zero_shot(
     batch: int,
     workers: int,
     *,
+    exact: bool,
     json: bool,
 ) -> None:
     if run is None:
         raise FourviewError("--prompts needs the run of a language-image family; name it")
-    device = best_engine(many=False).device
+    device = "cpu" if exact else best_engine(many=False).device
     model = load_language_model(run, device=device)
     with progress_bar(quiet=json) as update:
         predictions = model.zero_shot(
@@ -151,6 +190,9 @@ def _zero_shot(
             workers=workers,
             progress=update,
         )
+    style = model.captions.style
     about = {**about_model(model), "manifest_hash": manifest_hash(tables), "prompts": prompts}
+    about |= _seen((run,), tables, split)
+    about["captions"] = style
     about["precision"] = f"float32 on {device}"
-    _write(predictions, out, about, {"prompts": prompts}, json=json)
+    _write(predictions, out, about, {"prompts": prompts, "captions": style}, json=json)

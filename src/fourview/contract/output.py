@@ -93,6 +93,10 @@ class Objective(nn.Module, ABC):
         self.model = model
         self.progress = 1.0
 
+    def remarks(self, batch: ExamBatch) -> tuple[str, ...]:  # noqa: ARG002 - most have none
+        """What a person should know of some samples of the training part, before it is trained."""
+        return ()
+
     @abstractmethod
     def forward(self, batch: ExamBatch) -> LossTerms:
         """The loss of a batch; finite also where every target is NaN."""

@@ -15,7 +15,14 @@ from fourview.entities.labels import with_labels
 from fourview.manifest.split import subsample_test
 
 Unit = Literal["image", "breast", "exam", "finding"]
-Keep = Literal["all", "standard_screening_views", "birads_sample", "density_sample"]
+Keep = Literal[
+    "all",
+    "standard_screening_views",
+    "birads_sample",
+    "density_sample",
+    "birads_pairs",
+    "density_pairs",
+]
 STANDARD_VIEWS = ("CC", "MLO")
 _LABELS = ("cancer", "birads", "density")
 SAMPLED, SAMPLE_SEED = 0.1, 42  # share of a class; MaMA, section 4.1 and its code
@@ -133,6 +140,9 @@ def _kept(
         return images, ()
     if keep.endswith("_sample"):
         return _sampled(images, keep.removesuffix("_sample"), manifest), ()
+    if keep.endswith("_pairs"):
+        images, notes = _kept(images, "standard_screening_views", manifest)
+        return _sampled_pairs(images, keep.removesuffix("_pairs"), manifest), notes
     plain = pl.col("modifiers").list.len().fill_null(0) == 0
     images = images.filter(pl.col("view").is_in(STANDARD_VIEWS) & plain)
     if "screening" in images.columns:
@@ -150,6 +160,23 @@ def _sampled(images: pl.DataFrame, label: str, manifest: Manifest) -> pl.DataFra
     drawn = [subsample_test(part, label, SAMPLED, 0, SAMPLE_SEED)["image_id"] for part in parts]
     is_drawn = pl.col("image_id").is_in([image for of_part in drawn for image in of_part])
     return images.filter(is_drawn | pl.col(label).is_in(list(_WHOLE[label])))
+
+
+def _sampled_pairs(images: pl.DataFrame, label: str, manifest: Manifest) -> pl.DataFrame:
+    """All images of a tenth of the breasts of each class that have both views, in each part."""
+    breast = ["exam_id", "side"]
+    splits = manifest.exams.select("exam_id", "split")
+    breasts = (
+        images.group_by(breast, maintain_order=True)
+        .agg(pl.col("view").n_unique().alias("num_views"), pl.col(label).drop_nulls().first())
+        .filter(pl.col("num_views") == len(STANDARD_VIEWS))
+        .with_columns(image_id=pl.format("{}|{}", *breast))
+        .join(splits, on="exam_id", how="left", maintain_order="left")
+    )
+    parts = breasts.partition_by("split")
+    drawn = [subsample_test(part, label, SAMPLED, 0, SAMPLE_SEED) for part in parts]
+    chosen = pl.concat([part.select(breast) for part in drawn]) if drawn else breasts.select(breast)
+    return images.join(chosen, on=breast, how="semi", maintain_order="left")
 
 
 def _exams(breasts: pl.DataFrame) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fourview.errors import CheckpointError, RecipeError
 from fourview.nn.pretrained import input_statistics, require_weights
+from fourview.nn.vit_names import as_timm_names_them, weights_file
 
 SMALL = "small"
 VIT_MODULE = "timm.models.vision_transformer"
@@ -233,14 +234,16 @@ def _looks_at(network: nn.Module, *, stride: int, cells: int) -> float:
 def load_encoder_weights(network: nn.Module, path: Path) -> None:
     """Fill a network from a safetensors file or a plain state dict.
 
-    Names must agree. A state dict of the same network under other names is taken by the order and
-    shapes of its tensors (safetensors files keep no order, so not there). Only weights beyond the
-    encoder's, such as a classifier's, may be left over.
+    Names must agree; those of DINOv2's publishers are known (``nn.vit_names``), and a folder as
+    Hugging Face has them is taken for the weights in it. A state dict of the same network under
+    other names is taken by the order and shapes of its tensors (safetensors files keep no order, so
+    not there). Only weights beyond the encoder's, such as a classifier's, may be left over.
 
     Raises:
         CheckpointError: A weight is missing or has another shape; the message names it.
     """
-    state = _read_state(path)
+    path = weights_file(path)
+    state = as_timm_names_them(_read_state(path), network, path)
     wanted = network.state_dict()
     known = {k: v for k, v in state.items() if k in wanted}
     if len(known) < len(wanted):
@@ -260,6 +263,9 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read as weights: {error}") from error
+    for inner in ("model", "state_dict", "teacher"):  # beside an epoch or an optimiser
+        if isinstance(state, dict) and isinstance(state.get(inner), dict):
+            state = state[inner]
     return {str(k): v for k, v in dict(state).items() if isinstance(v, Tensor)}
 
 

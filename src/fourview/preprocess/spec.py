@@ -37,6 +37,9 @@ class PixelSpec:
         mlo_cols: Width of the NYU window of all other views, where it is not ``cols``.
         mm_per_px: Side of a processed pixel. Where the spacing is known every image gets this one
             scale (a breast that is too large gets a smaller one); None scales each to the frame.
+        one_scale_of: Where ``mm_per_px`` is None: each ``image`` is scaled to the frame by itself,
+            or all CC and MLO images of a ``breast`` by the one scale at which the largest fills it
+            (``store.breast_scale``), so that a column is the same depth in both views.
         decode: How fine a file is decoded: to twice the processed size, or to the processed size
             and finer only for a breast that then turns out to be smaller than it becomes.
     """
@@ -55,6 +58,7 @@ class PixelSpec:
     cc_rows: int | None = None
     mlo_cols: int | None = None
     mm_per_px: float | None = None
+    one_scale_of: Literal["image", "breast"] = "image"
     decode: Literal["twice", "as_needed"] = "twice"
 
     @property
@@ -112,6 +116,23 @@ SPECS: dict[str, PixelSpec] = {
             mm_per_px=0.5,
             decode="as_needed",
         ),
+        PixelSpec(
+            name="glam-518-filled",  # as large as both views of a breast fit
+            rows=518,
+            cols=518,
+            align_ap=True,
+            one_scale_of="breast",
+            decode="as_needed",
+        ),
+        PixelSpec(
+            name="glam-756x378",  # the same, twice as tall as wide, as breasts are
+            rows=756,
+            cols=378,
+            align_ap=True,
+            one_scale_of="breast",
+            decode="as_needed",
+        ),
+        PixelSpec(name="glam-108x54", rows=108, cols=54, align_ap=True, one_scale_of="breast"),
         PixelSpec(
             name="glam-518-stretched",  # as the public code: column j is a fraction of the depth
             rows=518,

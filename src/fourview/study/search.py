@@ -12,6 +12,7 @@ from fourview.disk import write_text
 from fourview.errors import RecipeError
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import read_log
+from fourview.train.validate import LAST_EPOCH
 
 FOUND = "search.json"
 
@@ -84,7 +85,7 @@ def best_value(recipe: Recipe, run: Path) -> float:
     if not kept:
         return math.nan
     row, select = kept[-1], recipe.select
-    named = f"validation_{select}"
+    named = "validation_loss" if select == LAST_EPOCH else f"validation_{select}"
     value = row[named] if named in row else row["validation_parts"].get(select)
     return math.nan if value is None else float(value)
 

@@ -38,7 +38,9 @@ def starting_from(recipe: Recipe, run: Path) -> Recipe:
             "name a language-image run"
         )
     try:
-        tower = TypeAdapter(type(recipe.model.image)).validate_python({**theirs, "weights": "none"})
+        tower = TypeAdapter(type(recipe.model.image)).validate_python(
+            {**theirs, "weights": "none", "frozen": False}
+        )
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise RecipeError(f"{folder}: its image tower cannot be used: {reason}") from error
