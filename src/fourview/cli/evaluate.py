@@ -55,7 +55,12 @@ def evaluate(
         json: Print the result as JSON.
     """
     use_modules(module)
-    find_protocol(protocol)  # before a large table is read
+    rules = find_protocol(protocol)  # before a large table is read
+    if thresholds is not None and rules.threshold != "given":
+        raise EvaluationError(
+            f"--thresholds: {protocol} applies none that were chosen elsewhere; leave it out, or"
+            " measure by screening-breast-v1"
+        )
     table, metadata = read_predictions(predictions)
     cuts, chosen_on = read_thresholds(thresholds) if thresholds else ({}, {})
     result = run_evaluate(

@@ -13,6 +13,7 @@ from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
 from fourview.entities import Manifest
 from fourview.errors import FourviewError
 from fourview.evaluate.table import write_predictions
@@ -66,6 +67,13 @@ def predict(
         json: Print the summary as JSON.
     """
     use_modules(module)
+    if prompts is None:
+        refuse_unused(predict, needs="--prompts", template=template)
+    else:
+        not_asked = "a run that was trained to score (without --prompts)"
+        refuse_unused(predict, needs=not_asked, also=also, exact=exact, executor=executor)
+    if run is None:
+        refuse_unused(predict, needs="a RUN, whose scores it joins", also=also)
     whole, pixels = read_manifest(manifest), Store.open(store)
     tables = with_views(whole, view) if view else whole
     if out.is_dir():

@@ -16,6 +16,7 @@ from fourview.errors import ManifestError
 from fourview.manifest.manifest import images_to_read
 
 LabelRule = Literal["birads", "birads_without_3", "findings"]
+NatureRule = Literal["birads", "birads-without-3"]
 LABELS = ("cancer", "benign")
 WORDS: Mapping[LabelRule, str] = {
     "birads": "BI-RADS of the image or its breast: 4 to 6 malignant, 2 and 3 benign, 1 normal",
@@ -27,6 +28,55 @@ STAND_IN_WORDS = (
     "stand-in by image, from findings with a box on it: 5 where one is malignant, 2 where all are"
     " benign, 1 where there is none"
 )
+
+
+NATURES: Mapping[NatureRule, str] = {
+    "birads": "by BI-RADS where no biopsy says it: 4 to 6 malignant, 2 and 3 benign",
+    "birads-without-3": "by BI-RADS where no biopsy says it: 4 to 6 malignant, 2 benign, 3 unknown",
+}
+
+
+def with_natures(manifest: Manifest, rule: NatureRule) -> Manifest:
+    """The manifest with a nature for findings of which none is known, from a BI-RADS category.
+
+    The finding's own category where the data set has one, else that of its image, else of its
+    breast, which is that of its worst finding. What a biopsy says stays. The manifest's label rules
+    name the rule, and every result that counts marks repeats it.
+
+    Raises:
+        ManifestError: No finding gets a nature by the rule.
+    """
+    findings = manifest.findings
+    images = manifest.images
+    whose = with_labels(images, ["birads"], breasts=manifest.breasts, exams=manifest.exams)
+    category = findings.join(
+        whose.select("image_id", of_image="birads"),
+        on="image_id",
+        how="left",
+        maintain_order="left",
+    ).join(
+        manifest.breasts.select("exam_id", "side", of_breast="birads"),
+        on=["exam_id", "side"],
+        how="left",
+        maintain_order="left",
+    )
+    own = ["birads"] if "birads" in findings.columns else []
+    birads = pl.coalesce(*own, "of_image", "of_breast")
+    benign = [2, 3] if rule == "birads" else [2]
+    nature = pl.when(birads.is_between(4, 6)).then(1).when(birads.is_in(benign)).then(0)
+    told = category.with_columns(malignant=pl.coalesce("malignant", nature.cast(pl.Int8)))
+    if told["malignant"].equals(findings["malignant"], null_equal=True):
+        raise ManifestError(
+            f"manifest of '{manifest.source}': no finding of unknown nature has a BI-RADS of 2 to"
+            " 6, its own or its image's; index without --finding-nature"
+        )
+    before = manifest.label_rules.get("malignant", "")
+    words = f"{before}; {NATURES[rule]}" if before else NATURES[rule]
+    return replace(
+        manifest,
+        findings=told.select(findings.columns),
+        label_rules={**manifest.label_rules, "malignant": words},
+    )
 
 
 def image_labels(manifest: Manifest, rule: LabelRule) -> pl.DataFrame:
