@@ -30,6 +30,7 @@ STARTS_FROM = "starts_from"
 CONTEXT = "context"
 SEARCH = "search.json"  # of a search over learning rates, with the runs trial-00, trial-01, ...
 TRIAL = "trial-"
+CROSSVAL = "crossval.json"  # of folds, with the runs fold-0, fold-1, ...
 _OF_RUNS = (RECIPE, ENVIRONMENT, SPLIT, BEGUN, LOG, "checkpoints", PREDICTIONS, OPERATING_POINTS)
 
 

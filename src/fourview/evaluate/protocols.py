@@ -174,7 +174,6 @@ def _without_3(protocol: Protocol) -> Protocol:
 
 
 def _by_breast(protocol: Protocol) -> Protocol:
-    """A breast has the highest score of its images and the worst of their BI-RADS."""
     return replace(
         protocol,
         name=protocol.name.replace("-v1", "-breast-v1"),
@@ -298,9 +297,8 @@ _SINGLE = (
         name="lesion-biopsy-image-v1",
         title="Biopsied lesions on each image that shows them, malignant against benign",
         unit="finding_image",
-        remarks="The paper's unit: its 600 test lesions are counted on every image that shows "
-        "them, so a finding in two views is two. Resampled by patient; how the paper made its "
-        "intervals is unstated.",
+        remarks="The paper's unit: a finding in two views counts twice (its 600 test lesions). "
+        "Resampled by patient; how the paper made its intervals is unstated.",
     ),
     _EMBED,
     replace(

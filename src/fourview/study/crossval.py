@@ -22,7 +22,7 @@ from fourview.evaluate.table import read_predictions, write_predictions
 from fourview.json_file import read_json_object
 from fourview.manifest.manifest import manifest_hash
 from fourview.manifest.split import assign_fold
-from fourview.run_files import PREDICTIONS, RECIPE, SPLIT
+from fourview.run_files import CROSSVAL, PREDICTIONS, RECIPE, SPLIT
 from fourview.store.store import Store
 from fourview.study.chain import NOTHING, Before, train_chain
 from fourview.train.loop import Machine, Progress
@@ -190,6 +190,7 @@ def _write(
 ) -> None:
     about: Mapping[str, str] = {
         "recipe": f"{recipe.name}, {len(tables)} folds",
+        "folds": str(len(tables)),
         "manifest_hash": manifest_hash(manifest),
         "terms": manifest.terms,
     }
@@ -205,4 +206,4 @@ def _write(
         for m in metrics
     ]
     text = json.dumps({**about, "fold_seed": fold_seed, "metrics": rows}, indent=2)
-    write_text(out / "crossval.json", text + "\n")
+    write_text(out / CROSSVAL, text + "\n")
