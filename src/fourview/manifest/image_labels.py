@@ -1,6 +1,6 @@
 """What is known of single images: malignant, benign, or neither.
 
-Two labels an image, ``cancer`` and ``benign``, both 0 for a normal one. Three rules make them of a
+Two labels an image, ``cancer`` and ``benign``, both 0 for a normal one. Four rules make them of a
 manifest; whichever is taken is named in the recipe that trains with it.
 """
 
@@ -15,13 +15,14 @@ from fourview.entities.labels import with_labels
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import images_to_read
 
-LabelRule = Literal["birads", "birads_without_3", "findings"]
+LabelRule = Literal["birads", "birads_without_3", "findings", "breasts"]
 NatureRule = Literal["birads", "birads-without-3"]
 LABELS = ("cancer", "benign")
 WORDS: Mapping[LabelRule, str] = {
     "birads": "BI-RADS of the image or its breast: 4 to 6 malignant, 2 and 3 benign, 1 normal",
     "birads_without_3": "as birads, but nothing is known of images with 3",
     "findings": "findings with a box on the image: malignant ones and benign ones, each yes or no",
+    "breasts": "the breast's labels cancer and benign on each of its images; benign may be unknown",
 }
 STAND_IN = {"malignant": 5, "benign": 2, "normal": 1}
 STAND_IN_WORDS = (
@@ -90,6 +91,8 @@ def image_labels(manifest: Manifest, rule: LabelRule) -> pl.DataFrame:
     """
     if rule == "findings":
         return _by_findings(manifest)
+    if rule == "breasts":
+        return _of_breasts(manifest)
     images = images_to_read(manifest)
     table = with_labels(images, ["birads"], breasts=manifest.breasts, exams=manifest.exams)
     birads = pl.col("birads")
@@ -99,7 +102,7 @@ def image_labels(manifest: Manifest, rule: LabelRule) -> pl.DataFrame:
     if table["birads"].drop_nulls().is_empty():
         raise ManifestError(
             f"manifest of '{manifest.source}': no image has a BI-RADS for the label rule '{rule}'; "
-            "set feed.labels=findings, or index with --image-birads"
+            "set feed.labels=findings or breasts, or index with --image-birads"
         )
     known = pl.col("birads").is_between(1, 6)  # 0 asks for more images: nothing is known
     return table.select(
@@ -142,7 +145,7 @@ def _by_findings(manifest: Manifest) -> pl.DataFrame:
     if manifest.findings.is_empty():
         raise ManifestError(
             f"manifest of '{manifest.source}': no findings for the label rule 'findings'; "
-            "set feed.labels=birads"
+            "set feed.labels=birads or breasts"
         )
     boxed = manifest.findings.filter(pl.col("image_id").is_not_null() & pl.col("x0").is_not_null())
     known = boxed.group_by("image_id").agg(
@@ -154,6 +157,17 @@ def _by_findings(manifest: Manifest) -> pl.DataFrame:
     return joined.with_columns(
         pl.when(on_image).then(label).otherwise(0).cast(pl.Int8).alias(label) for label in LABELS
     )
+
+
+def _of_breasts(manifest: Manifest) -> pl.DataFrame:
+    images = images_to_read(manifest)
+    known = with_labels(images, LABELS, breasts=manifest.breasts, exams=manifest.exams)
+    if known["cancer"].is_null().all():
+        raise ManifestError(
+            f"manifest of '{manifest.source}': no breast has a label 'cancer' for the label rule"
+            " 'breasts'; set feed.labels=birads or findings"
+        )
+    return known.select("image_id", *(pl.col(label).cast(pl.Int8) for label in LABELS))
 
 
 def _any(is_kind: pl.Expr) -> pl.Expr:
