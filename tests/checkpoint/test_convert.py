@@ -81,7 +81,7 @@ def test_a_published_dmv_file_converts_with_its_repeated_names(tmp_path):
     source = published_file(tmp_path / "dmv.p", state | repeated, epoch=3)
     convert([source], "dmv-views", tmp_path / "dmv")
     model, card, _ = load_checkpoint(tmp_path / "dmv")
-    assert card.pixel_spec == "dmv-2974x1942" and card.licence == "AGPL-3.0"
+    assert card.pixel_spec == "dmv-2974x1942-parity" and card.licence == "AGPL-3.0"
     np.testing.assert_array_equal(
         model.answer[1].bias.detach().numpy(), state["output_layer_mlo.fc_layer.bias"]
     )
