@@ -73,7 +73,7 @@ def place(tmp_path_factory):
     for name, seed in (("first", 3), ("second", 4)):
         data = root / name
         fourview("phantom", data, "--exams", 16, "--seed", seed, "--preset", "biopsied",
-                 "--rows", 256, "--workers", 2)  # fmt: skip
+                 "--rows", 192, "--workers", 2)  # fmt: skip
         as_a_persons_table(data)
         fourview("index", data / "table.csv", "--source", "csv", "-o", root / f"{name}-manifest",
                  "--split", "0.5,0.25,0.25")  # fmt: skip

@@ -68,7 +68,8 @@ def paper() -> Recipe:
 def reference() -> Recipe:
     """As the public code computes it: free queries, CC with captions only, summed directions.
 
-    Breasts stretched to a square, so that a column is a fraction of the depth.
+    Breasts stretched to a square, so that a column is a fraction of the depth. Not as that code:
+    gradients are clipped at 1, as in ``glam:paper``.
     """
     recipe = paper()
     image = replace(recipe.model.image, mean=(0.5,) * 3, std=(0.5,) * 3)

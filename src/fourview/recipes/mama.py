@@ -72,7 +72,8 @@ def reference() -> Recipe:
 
     The features that the code trains with: mean of all tokens before the last norm, half of the
     second images the anchor itself, negatives of one process, temperature decayed and without a
-    bound; the breast's box stretched to a square.
+    bound; the breast's box stretched to a square. Not as that code: gradients are clipped at 1, as
+    in ``mama:paper``, and ``local_norm=batch`` takes all sentences of a batch together.
     """
     recipe = paper()
     image = replace(recipe.model.image, pooled="all", mean=(0.5,) * 3, std=(0.5,) * 3)
