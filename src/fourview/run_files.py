@@ -31,11 +31,22 @@ PREDICTIONS = "predictions.parquet"
 OPERATING_POINTS = "operating_points.json"
 STARTS_FROM = "starts_from"
 CONTEXT = "context"
+SEARCH = "search.json"  # of a search over learning rates, with the runs trial-00, trial-01, ...
+TRIAL = "trial-"
+CROSSVAL = "crossval.json"  # of folds, with the runs fold-0, fold-1, ...
+_OF_RUNS = (RECIPE, ENVIRONMENT, SPLIT, BEGUN, LOG, "checkpoints", PREDICTIONS, OPERATING_POINTS)
 
 
 def checkpoint_of(run: Path) -> Path:
     """The best checkpoint of a run; a folder that is none, such as a checkpoint, is its own."""
     return run / BEST if (run / BEST / DESCRIPTION).exists() else run
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a run, or what is trained before one, was begun in the folder."""
+    ours = {*_OF_RUNS, STARTS_FROM, CONTEXT, SEARCH}
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return bool(names & ours) or any(name.startswith(TRIAL) for name in names)
 
 
 def is_checkpoint(folder: Path) -> bool:

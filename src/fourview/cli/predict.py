@@ -14,6 +14,7 @@ from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
 from fourview.entities import Manifest
 from fourview.errors import FourviewError
 from fourview.evaluate.run import SEEN
@@ -68,6 +69,13 @@ def predict(
         json: Print the summary as JSON.
     """
     use_modules(module)
+    if prompts is None:
+        refuse_unused(predict, needs="--prompts", template=template)
+    else:
+        not_asked = "a run that was trained to score (without --prompts)"
+        refuse_unused(predict, needs=not_asked, also=also, exact=exact, executor=executor)
+    if run is None:
+        refuse_unused(predict, needs="a RUN, whose scores it joins", also=also)
     whole, stores = read_manifest(manifest), [Store.open(each) for each in store]
     pixels = stores[0]
     tables = with_views(whole, view) if view else whole

@@ -181,6 +181,16 @@ SPECS: dict[str, PixelSpec] = {
             mlo_cols=1748,
         ),
         PixelSpec(
+            name="dmv-2974x1942-parity",
+            rows=2974,
+            cols=1942,
+            voi="ignore",
+            range="bits",
+            layout="nyu_parity",
+            cc_rows=2677,
+            mlo_cols=1748,
+        ),
+        PixelSpec(
             name="frcnn-2145x1737",  # the whole image: its longer and shorter side at most these
             rows=2145,
             cols=1737,
