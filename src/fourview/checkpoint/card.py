@@ -27,6 +27,7 @@ from fourview.run_files import DESCRIPTION, WEIGHTS
 from fourview.suggest import no_such
 
 MAX_CARD = 1 << 20  # bytes; ours have 2,000
+PHANTOMS = "phantom"  # the source of manifests of phantom exams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,20 @@ class ModelCard:
     licence: str = ""
     feed: dict[str, Any] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
+
+    @property
+    def caution(self) -> str:
+        """What whoever sees a score must know of the training data, in one sentence."""
+        source = self.trained_on.partition(" ")[0]
+        if source == PHANTOMS:
+            return "Trained on phantoms only: its scores say nothing about a person."
+        if self.licence:
+            return "Converted from published weights; measure it on your own data first."
+        if not source:
+            return (
+                "Nothing is recorded of the data it was trained on; measure it on your own first."
+            )
+        return f"Trained on {source} only; measure it on your own data first."
 
 
 def save_checkpoint(  # noqa: PLR0913 - all that travels with weights

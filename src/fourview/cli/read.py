@@ -1,6 +1,7 @@
 """``fourview read``: DICOM in; scores, findings and a report out."""
 
 import json as jsonlib
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ from fourview.predict.studies import Named, Read, read_studies
 from fourview.report.dicom.options import DicomOptions, parse_kinds
 from fourview.report.dicom.result_file import CREATED
 from fourview.report.exam_json import exam_to_json
+from fourview.report.words import other_texts
 
 
 def read(
@@ -35,6 +37,7 @@ def read(
     maps: list[Path] | None = None,
     say: list[str] | None = None,
     dicom: Kinds = None,
+    full: bool = False,
     exact: bool = False,
     pseudonyms: Path | None = None,
     module: Modules = (),
@@ -62,6 +65,8 @@ def read(
         pseudonyms: File with a secret key of 16 bytes or more: ids are replaced by what it makes of
             them, dates are shifted, and nothing else of the headers that could tell who is written.
             Not with --dicom, whose objects name the patient as the images do.
+        full: Put every pixel of the files into the report, so that enlarged views are as sharp as
+            the files are: about 2 MB a view. Without it a view has 1,200 rows at most.
         exact: Compute on the processor, even where there is a GPU.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the results as JSON, one exam a line.
@@ -74,7 +79,9 @@ def read(
     shown = [LanguageMaps(load_language_model(run), say or ()) for run in maps or ()]
     now = datetime.now(UTC).replace(second=0, microsecond=0)  # as exact as the report prints it
     objects = None if dicom is None else DicomOptions(kinds=parse_kinds(dicom), created=now)
-    num_exams, troubles = 0, []
+    num_exams, troubles = 0, list[str]()
+    if not json:
+        show_caution(reader.caution)
     for done in read_studies(
         study,
         reader,
@@ -85,6 +92,7 @@ def read(
         maps=shown,
         dicom=objects,
         pseudonyms=None if pseudonyms is None else Pseudonyms.read(pseudonyms),
+        full=full,
     ):
         num_exams += 1
         troubles += [done.dicom_trouble] if done.dicom_trouble else []
@@ -98,12 +106,19 @@ def read(
         )
 
 
+def show_caution(caution: str) -> None:
+    """What whoever sees a score must know of the model; to standard error, before any score."""
+    say(f"note: {caution}", to=sys.stderr)
+
+
 def _show(done: Read) -> None:
     say(f"exam {done.prediction.exam_id}")
     for breast in done.prediction.breasts:
-        score = "not scored" if breast.score is None else f"{breast.score:.3f}"
+        others = other_texts(done.prediction, breast)
+        scores = [] if breast.score is None else [f"{breast.score:.3f}"]
+        said = "; ".join([*scores, *others]) or "not scored"
         notes = f" ({'; '.join(breast.notes)})" if breast.notes else ""
-        say(f"  {breast.side}: {score}, {len(breast.findings)} regions{notes}")
+        say(f"  {breast.side}: {said}, {len(breast.findings)} regions{notes}")
         for finding in breast.findings:
             if finding.patches:
                 say(f"    {finding.finding_id} ({finding.source}): {finding.score:.3f}")

@@ -289,6 +289,32 @@ class BreastPrediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a model was asked: which of the scores belong together.
+
+    Attributes:
+        name: Of the task: cancer, density, ...
+        classes: Names of its scores, in their order.
+        exclusive: Whether a breast is of exactly one of several classes, so that their scores sum
+            to 1 (density); False where each class is a yes or no of its own.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    exclusive: bool = True
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether one class of several is chosen, as with density."""
+        return self.exclusive and len(self.classes) > 1
+
+    def best(self, scores: Mapping[str, float]) -> str | None:
+        """The class with the highest score; None where no class has one."""
+        known = [name for name in self.classes if name in scores]
+        return max(known, key=scores.__getitem__, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExamPrediction:
     """What a model says of an exam, with all that is needed to judge and repeat it.
 
@@ -299,6 +325,8 @@ class ExamPrediction:
         terms: What the licence of the training data asks of whoever uses the weights.
         precision: How it was computed: "float32", "bfloat16, compiled".
         left_out: Files that were not read, with reasons.
+        asked: The tasks that the scores answer; empty in results of older versions.
+        caution: What whoever sees a score must know of the model, in one sentence.
     """
 
     patient_id: str
@@ -312,6 +340,8 @@ class ExamPrediction:
     precision: str = "float32"
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    asked: tuple[Asked, ...] = ()
+    caution: str = ""
 
     def breast(self, side: Side) -> BreastPrediction | None:
         """The prediction of one side; None where the exam has no image of it."""

@@ -18,6 +18,7 @@ from fourview.checkpoint.card import ModelCard
 from fourview.contract import Task
 from fourview.entities import (
     SIDES,
+    Asked,
     BreastPrediction,
     Exam,
     ExamPrediction,
@@ -95,6 +96,18 @@ class Reader:
         )
 
     @property
+    def asked(self) -> tuple[Asked, ...]:
+        """The tasks, as predictions say them."""
+        return tuple(
+            Asked(name=t.name, classes=t.classes, exclusive=t.exclusive) for t in self.tasks
+        )
+
+    @property
+    def caution(self) -> str:
+        """What whoever sees a score must know of the models, of each different one a sentence."""
+        return " ".join(dict.fromkeys(card.caution for n in self.networks for card in n.cards))
+
+    @property
     def spec(self) -> PixelSpec:
         """The pixels that the first network reads; each reads its own of an exam."""
         return self.networks[0].spec
@@ -170,6 +183,8 @@ class Reader:
                 }.values()
             ),
             notes=(*exam.notes, *self._notes(named=bool(findings))),
+            asked=self.asked,
+            caution=self.caution,
         )
 
     def predict_store(
@@ -250,11 +265,6 @@ class Reader:
                 notes = ["not scored: no readable CC or MLO"]
             else:
                 notes = [] if len(views) == 2 else [f"read from {views.pop()} alone"]
-            notes += [
-                f"{task.name}: " + ", ".join(f"{c} {by_class[c]:.3f}" for c in task.classes)
-                for task in self.tasks
-                if (task.num_classes > 1 or task != self.task) and task.classes[0] in by_class
-            ]
             yield BreastPrediction(
                 side=side,
                 score=self._suspicion(by_class),

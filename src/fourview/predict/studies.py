@@ -17,7 +17,8 @@ from fourview.predict.reader import Reader
 from fourview.report.biopsies import miss_rates
 from fourview.report.dicom.options import DicomOptions
 from fourview.report.dicom.write import DicomPaths, write_dicom
-from fourview.report.exam_html import ReportOptions, write_exam_report
+from fourview.report.exam_html import write_exam_report
+from fourview.report.exam_parts import ReportOptions
 from fourview.report.index_html import exam_folder, index_row, write_index
 
 MOST_REASONS = 30  # files that an error names; all that is written for one exam
@@ -62,7 +63,7 @@ class Read:
     dicom_trouble: str = ""
 
 
-def read_studies(
+def read_studies(  # noqa: PLR0913 - what is read, by what, and what is written
     paths: Sequence[Path],
     reader: Reader,
     out: Path,
@@ -73,6 +74,7 @@ def read_studies(
     maps: Sequence[LanguageMaps] = (),
     dicom: DicomOptions | None = None,
     pseudonyms: Pseudonyms | None = None,
+    full: bool = False,
 ) -> Iterator[Read]:
     """Read every exam among files and folders, and write its report when it is done.
 
@@ -90,6 +92,7 @@ def read_studies(
         maps: Language-image models whose heatmaps are added.
         dicom: Standard objects to write beside each report, in a folder ``dicom``.
         pseudonyms: Replaces what tells whose the exams are, in everything that is written.
+        full: Put every pixel of the files into the pages, for enlarging.
 
     Raises:
         CheckpointError: Findings are named and no model scores findings, or it has no threshold
@@ -102,9 +105,9 @@ def read_studies(
             "pseudonyms and DICOM results exclude each other: DICOM results name the patient as "
             "the images do, so that archives can file them; leave out --dicom or --pseudonyms"
         )
-    options = _options(reader, created, named, miss_rate)
+    options = replace(_options(reader, created, named, miss_rate), full=full)
     with unpacked(paths) as roots:
-        enough = _enough([reader.enough, *(m.model.spec.enough for m in maps)])
+        enough = None if full else _enough([reader.enough, *(m.model.spec.enough for m in maps)])
         aside = tuple(out for root in roots for out in root.left_out)
         exams = iter_exams([root.path for root in roots], at_least=enough, pseudonyms=pseudonyms)
 

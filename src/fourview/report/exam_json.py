@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fourview.entities import (
+    Asked,
     BreastPrediction,
     ExamPrediction,
     Finding,
@@ -170,6 +171,15 @@ class _LeftOut(_Node):
         )
 
 
+class _Asked(_Node):
+    name: str
+    classes: list[str]
+    exclusive: bool
+
+    def entity(self) -> Asked:
+        return Asked(name=self.name, classes=tuple(self.classes), exclusive=self.exclusive)
+
+
 class _Exam(_Node):
     patient_id: str
     exam_id: str
@@ -182,6 +192,8 @@ class _Exam(_Node):
     images: list[_Image]
     left_out: list[_LeftOut]
     notes: list[str]
+    asked: list[_Asked] = []
+    caution: str = ""
 
     def entity(self) -> ExamPrediction:
         return ExamPrediction(
@@ -196,6 +208,8 @@ class _Exam(_Node):
             precision=self.precision,
             left_out=tuple(x.entity() for x in self.left_out),
             notes=tuple(self.notes),
+            asked=tuple(a.entity() for a in self.asked),
+            caution=self.caution,
         )
 
 
@@ -213,6 +227,11 @@ def exam_to_json(prediction: ExamPrediction) -> dict[str, Any]:
         "pixel_spec": prediction.pixel_spec,
         "precision": prediction.precision,
         "terms": prediction.terms,
+        "caution": prediction.caution,
+        "asked": [
+            {"name": a.name, "classes": list(a.classes), "exclusive": a.exclusive}
+            for a in prediction.asked
+        ],
         "breasts": [_breast(b) for b in prediction.breasts],
         "images": [_image(i) for i in prediction.images],
         "left_out": [
