@@ -21,6 +21,7 @@ from fourview.evaluate.published import published_numbers
 from fourview.evaluate.resample import Resampling
 from fourview.evaluate.table import completed
 from fourview.evaluate.units import Units, gather_units
+from fourview.evaluate.worst import histograms_of, worst_errors
 from fourview.fingerprint import digest_of_parts, short
 from fourview.manifest.manifest import manifest_hash
 
@@ -101,12 +102,13 @@ def evaluate(
         interval=_interval_words(rules, draws),
         provenance=_provenance(units, manifest, rules, measured_split),
         notes=(*_notes(units, rules), *units.notes, *froc_notes, *group_notes),
-        curves=(*curves_of(units, rules), *froc),
+        curves=(*curves_of(units, rules), *froc, *histograms_of(units, rules)),
         groups=drawn,
         published=published_numbers(rules.name),
         thresholds={k: v for k, v in at.items() if k},
         chosen=_chosen(units, rules),
         unmatched=units.unmatched,
+        worst=worst_errors(units, rules),
     )
 
 
