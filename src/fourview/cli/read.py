@@ -14,6 +14,7 @@ from fourview.cli.modules import Modules, use_modules
 from fourview.cli.say import say
 from fourview.dicom.apart import start_decoder
 from fourview.dicom.pseudonyms import Pseudonyms
+from fourview.entities import Finding
 from fourview.errors import ReportError
 from fourview.manifest.findings_file import read_findings
 from fourview.predict.engine import PLAIN, best_engine
@@ -37,6 +38,7 @@ def read(
     maps: list[Path] | None = None,
     say: list[str] | None = None,
     dicom: Kinds = None,
+    separate: bool = False,
     full: bool = False,
     exact: bool = False,
     pseudonyms: Path | None = None,
@@ -65,6 +67,8 @@ def read(
         pseudonyms: File with a secret key of 16 bytes or more: ids are replaced by what it makes of
             them, dates are shifted, and nothing else of the headers that could tell who is written.
             Not with --dicom, whose objects name the patient as the images do.
+        separate: Leave a finding for each image. Without it what a model marks in CC and MLO at one
+            depth behind the nipple, within 10 mm, is one finding.
         full: Put every pixel of the files into the report, so that enlarged views are as sharp as
             the files are: about 2 MB a view. Without it a view has 1,200 rows at most.
         exact: Compute on the processor, even where there is a GPU.
@@ -93,6 +97,7 @@ def read(
         dicom=objects,
         pseudonyms=None if pseudonyms is None else Pseudonyms.read(pseudonyms),
         full=full,
+        join=not separate,
     ):
         num_exams += 1
         troubles += [done.dicom_trouble] if done.dicom_trouble else []
@@ -120,10 +125,22 @@ def _show(done: Read) -> None:
         notes = f" ({'; '.join(breast.notes)})" if breast.notes else ""
         say(f"  {breast.side}: {said}, {len(breast.findings)} regions{notes}")
         for finding in breast.findings:
-            if finding.patches:
-                say(f"    {finding.finding_id} ({finding.source}): {finding.score:.3f}")
+            if finding.patches or finding.quadrant:
+                say(f"    {_finding(finding, done)}")
     for file in done.prediction.left_out:
         say(f"  left out: {file.path}: {file.detail}")
     if done.dicom is not None:
         show_dicom(done.dicom, done.folder / "dicom", indent="  ")
     say(f"  report: {done.folder / 'report.html'} (research use only)")
+
+
+def _finding(finding: Finding, done: Read) -> str:
+    """A finding in a line: its views, score and place."""
+    names = {image.image_id: image.view.name for image in done.prediction.images}
+    views = " and ".join(dict.fromkeys(names.get(r.image_id, "") for r in finding.regions))
+    score = "not scored" if finding.score is None else f"{finding.score:.3f}"
+    far = "" if finding.nipple_mm is None else f"{finding.nipple_mm:.0f} mm from the nipple"
+    place = ", ".join(part for part in (finding.quadrant, far) if part)
+    return f"{finding.finding_id} ({finding.source}): {score}, {views}" + (
+        f", {place}" if place else ""
+    )

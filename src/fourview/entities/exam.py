@@ -201,11 +201,21 @@ class ProcessedImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """A box on one image, in the stored frame; ``polygon`` where the source drew one."""
+    """A box on one image, in the stored frame; ``polygon`` where the source drew one.
+
+    Attributes:
+        score: A model's suspicion of this region alone, where its finding joins two views.
+        depth_mm: Of its centre behind the nipple, along the anterior-posterior axis; None where
+            the axis is not known.
+        nipple_mm: From its centre to the nipple, on this image.
+    """
 
     image_id: str
     box: Box
     polygon: tuple[tuple[float, float], ...] | None = None
+    score: float | None = None
+    depth_mm: float | None = None
+    nipple_mm: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +237,9 @@ class Finding:
         malignant: What is known; None where unknown.
         source: "proposed" by a model, or the data set or file it comes from.
         patches: What it was scored by, where a model looked at it alone.
+        nipple_mm: Its distance from the nipple, the mean over its regions; None where not known.
+        quadrant: Where in the breast: upper outer quadrant, inner half, subareolar, ...; empty
+            where not known.
     """
 
     finding_id: str
@@ -237,6 +250,8 @@ class Finding:
     malignant: bool | None = None
     source: str = "proposed"
     patches: tuple[Patch, ...] = ()
+    nipple_mm: float | None = None
+    quadrant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ from fourview.predict.engine import PLAIN, Engine
 from fourview.predict.findings import scored_findings
 from fourview.predict.marks import Look, findings_of, marks_of
 from fourview.predict.network import Network, Progress, load_network
+from fourview.predict.places import placed_findings
 from fourview.predict.table import mean_of_tables, prediction_rows, table_of
 from fourview.preprocess.spec import PixelSpec
 from fourview.store.store import Store
@@ -141,13 +142,17 @@ class Reader:
             return None
         return max(rows for rows, _ in known), max(cols for _, cols in known)
 
-    def predict(self, exam: Exam, findings: Sequence[Finding] = ()) -> ExamPrediction:
+    def predict(
+        self, exam: Exam, findings: Sequence[Finding] = (), *, join: bool = True
+    ) -> ExamPrediction:
         """Read one exam; an image that cannot be preprocessed is listed, not fatal.
 
         Args:
             exam: What to read.
             findings: To be scored one by one, with regions on the exam's images in the stored
                 frame.
+            join: Make one finding of what a model marks in CC and MLO at one depth behind the
+                nipple (``localise.two_views``); False leaves a finding for each image.
 
         Raises:
             CheckpointError: Findings are named, and no network scores any.
@@ -162,11 +167,13 @@ class Reader:
         scores = _scores(seen)
         leads = self._of_findings or next(n for n in self.networks if n.first.task == self.task)
         lead = seen[self.networks.index(leads)]
+        drawn = self._drawn(seen, lead, findings)
+        placed, unplaced = placed_findings(exam, drawn, join=join and not self.scores_findings)
         read = {image.image_id for one in seen for image in one.pixels.images}
         return ExamPrediction(
             patient_id=exam.patient_id,
             exam_id=exam.exam_id,
-            breasts=tuple(self._breasts(exam, seen, scores, self._drawn(seen, lead, findings))),
+            breasts=tuple(self._breasts(exam, seen, scores, placed)),
             images=tuple(self._images(exam, seen, scores, lead)),
             model=" + ".join(network.name for network in self.networks),
             model_digest=" + ".join(network.digest for network in self.networks),
@@ -182,7 +189,7 @@ class Reader:
                     if left.image_id not in read
                 }.values()
             ),
-            notes=(*exam.notes, *self._notes(named=bool(findings))),
+            notes=(*exam.notes, *self._notes(named=bool(findings)), *unplaced),
             asked=self.asked,
             caution=self.caution,
         )

@@ -75,6 +75,7 @@ def read_studies(  # noqa: PLR0913 - what is read, by what, and what is written
     dicom: DicomOptions | None = None,
     pseudonyms: Pseudonyms | None = None,
     full: bool = False,
+    join: bool = True,
 ) -> Iterator[Read]:
     """Read every exam among files and folders, and write its report when it is done.
 
@@ -93,6 +94,7 @@ def read_studies(  # noqa: PLR0913 - what is read, by what, and what is written
         dicom: Standard objects to write beside each report, in a folder ``dicom``.
         pseudonyms: Replaces what tells whose the exams are, in everything that is written.
         full: Put every pixel of the files into the pages, for enlarging.
+        join: Make one finding of what a model marks in CC and MLO at one depth.
 
     Raises:
         CheckpointError: Findings are named and no model scores findings, or it has no threshold
@@ -112,7 +114,7 @@ def read_studies(  # noqa: PLR0913 - what is read, by what, and what is written
         exams = iter_exams([root.path for root in roots], at_least=enough, pseudonyms=pseudonyms)
 
         def read(exam: Exam, folder: Path) -> Read:
-            return _read(exam, reader, folder, options, named, maps, dicom, pseudonyms)
+            return _read(exam, reader, folder, options, named, maps, dicom, pseudonyms, join=join)
 
         yield from _reports(exams, aside, read, out, created)
 
@@ -178,9 +180,11 @@ def _read(
     maps: Sequence[LanguageMaps],
     dicom: DicomOptions | None,
     pseudonyms: Pseudonyms | None,
+    *,
+    join: bool,
 ) -> Read:
     findings = () if named is None else findings_of(exam, named.rows, source=named.source)
-    prediction = reader.predict(exam, findings)
+    prediction = reader.predict(exam, findings, join=join)
     if named is not None and not findings:
         note = f"{named.source} names no finding on an image of this exam"
         prediction = replace(prediction, notes=(*prediction.notes, note))

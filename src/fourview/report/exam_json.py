@@ -42,11 +42,21 @@ class _Region(_Node):
     image_id: str
     box: list[float]  # x0 y0 x1 y1
     polygon: list[list[float]] | None
+    score: float | None = None
+    depth_mm: float | None = None
+    nipple_mm: float | None = None
 
     def entity(self) -> Region:
         x0, y0, x1, y1 = self.box
         polygon = None if self.polygon is None else tuple((x, y) for x, y in self.polygon)
-        return Region(image_id=self.image_id, box=Box(x0, y0, x1, y1), polygon=polygon)
+        return Region(
+            image_id=self.image_id,
+            box=Box(x0, y0, x1, y1),
+            polygon=polygon,
+            score=self.score,
+            depth_mm=self.depth_mm,
+            nipple_mm=self.nipple_mm,
+        )
 
 
 class _Patch(_Node):
@@ -68,6 +78,8 @@ class _Finding(_Node):
     source: str
     regions: list[_Region]
     patches: list[_Patch] = []
+    nipple_mm: float | None = None
+    quadrant: str = ""
 
     def entity(self) -> Finding:
         return Finding(
@@ -79,6 +91,8 @@ class _Finding(_Node):
             source=self.source,
             regions=tuple(r.entity() for r in self.regions),
             patches=tuple(p.entity() for p in self.patches),
+            nipple_mm=self.nipple_mm,
+            quadrant=self.quadrant,
         )
 
 
@@ -283,6 +297,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "score": _number(finding.score),
         "malignant": finding.malignant,
         "source": finding.source,
+        "nipple_mm": _number(finding.nipple_mm),
+        "quadrant": finding.quadrant,
         "regions": [
             {
                 "image_id": r.image_id,
@@ -290,6 +306,9 @@ def _finding(finding: Finding) -> dict[str, Any]:
                 "polygon": None
                 if r.polygon is None
                 else [[float(x), float(y)] for x, y in r.polygon],
+                "score": _number(r.score),
+                "depth_mm": _number(r.depth_mm),
+                "nipple_mm": _number(r.nipple_mm),
             }
             for r in finding.regions
         ],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import fourview
-from fourview.entities import Asked, BreastPrediction, ExamPrediction, Finding, Image, Side
+from fourview.entities import Asked, BreastPrediction, ExamPrediction, Finding, Image, Region, Side
 from fourview.report.biopsies import PROPOSED, thumbnails, verdict
 from fourview.report.display import Shown, data_uri, hanging_wall, show
 from fourview.report.hang import Panel
@@ -246,15 +246,23 @@ def _finding(
         "score": finding.score,
         "source": PROPOSED if finding.source == PROPOSED else f"from {finding.source}",
         "malignant": finding.malignant,
-        "places": [_place(r.image_id, r.box, panels) for r in finding.regions],
+        "where": _where(finding),
+        "places": [_place(r, panels) for r in finding.regions],
     }
 
 
-def _place(image_id: str, box: Any, panels: Mapping[str, Panel]) -> dict[str, Any]:
-    panel = panels.get(image_id)
+def _where(finding: Finding) -> str:
+    """Quadrant and distance from the nipple, as readers say them; empty where not known."""
+    far = "" if finding.nipple_mm is None else f"{finding.nipple_mm:.0f} mm from the nipple"
+    return ", ".join(part for part in (finding.quadrant, far) if part)
+
+
+def _place(region: Region, panels: Mapping[str, Panel]) -> dict[str, Any]:
+    panel, box = panels.get(region.image_id), region.box
     spacing = panel.image.spacing_mm if panel and panel.image else None
     return {
         "key": panel.key if panel else "an image not given",
         "box": box,
+        "score": region.score,
         "size_mm": None if spacing is None else (box.width * spacing[1], box.height * spacing[0]),
     }
