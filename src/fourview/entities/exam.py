@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from fourview.entities.looks import ExamLook, ImageLook, PredictionLook
 from fourview.entities.reasons import Reason
 from fourview.geometry import Box, Geometry, Size
 
@@ -99,8 +100,8 @@ class Turn:
         return self.exchanged or self.upside_down
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Image(ImageLook):
     """One mammogram as it is in its file: full depth, after the modality LUT, not windowed.
 
     Attributes:
@@ -158,11 +159,12 @@ class LeftOut:
     file: str = field(default="", compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exam:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Exam(ExamLook):
     """One visit's images of both breasts; one DICOM study.
 
-    ``images`` are those that can be read; within a slot the preferred one comes first.
+    ``exam["L-CC"]`` is an image, ``for image in exam`` goes through all; a notebook shows the four
+    views. ``images`` are those that can be read; within a slot the preferred one comes first.
     """
 
     patient_id: str
@@ -329,8 +331,8 @@ class Asked:
         return max(known, key=scores.__getitem__, default=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExamPrediction:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ExamPrediction(PredictionLook):
     """What a model says of an exam, with all that is needed to judge and repeat it.
 
     Attributes:
@@ -342,6 +344,8 @@ class ExamPrediction:
         left_out: Files that were not read, with reasons.
         asked: The tasks that the scores answer; empty in results of older versions.
         caution: What whoever sees a score must know of the model, in one sentence.
+        exam: The exam that was read, with its pixels, for ``overlay``; None where a prediction
+            comes from a file. No part of what is compared or written down.
     """
 
     patient_id: str
@@ -357,6 +361,7 @@ class ExamPrediction:
     notes: tuple[str, ...] = ()
     asked: tuple[Asked, ...] = ()
     caution: str = ""
+    exam: Exam | None = field(default=None, compare=False)
 
     def breast(self, side: Side) -> BreastPrediction | None:
         """The prediction of one side; None where the exam has no image of it."""

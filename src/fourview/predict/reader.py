@@ -192,6 +192,7 @@ class Reader:
             notes=(*exam.notes, *self._notes(named=bool(findings)), *unplaced),
             asked=self.asked,
             caution=self.caution,
+            exam=exam,
         )
 
     def predict_store(

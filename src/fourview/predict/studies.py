@@ -184,7 +184,7 @@ def _read(
     join: bool,
 ) -> Read:
     findings = () if named is None else findings_of(exam, named.rows, source=named.source)
-    prediction = reader.predict(exam, findings, join=join)
+    prediction = replace(reader.predict(exam, findings, join=join), exam=None)  # many are kept
     if named is not None and not findings:
         note = f"{named.source} names no finding on an image of this exam"
         prediction = replace(prediction, notes=(*prediction.notes, note))
