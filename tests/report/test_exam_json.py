@@ -71,11 +71,16 @@ def test_the_document_keeps_its_shape():
                     "score": 0.75,
                     "malignant": None,
                     "source": "proposed",
+                    "nipple_mm": None,
+                    "quadrant": "",
                     "regions": [
                         {
                             "image_id": "1.2.3.1",
                             "box": [10.0, 40.0, 30.5, 60.0],
                             "polygon": [[10.0, 40.0], [30.5, 40.0], [20.0, 60.0]],
+                            "score": None,
+                            "depth_mm": None,
+                            "nipple_mm": None,
                         }
                     ],
                     "patches": [],

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from fourview.checkpoint.card import save_checkpoint
@@ -74,6 +73,8 @@ class Loop:
         machine: Machine,
         progress: Progress | None = None,
     ) -> None:
+        from accelerate import Accelerator
+
         self.recipe, self.out, self.machine = recipe, out, machine
         self.training, self.validation = training, validation
         self.provenance = provenance
