@@ -115,7 +115,9 @@ def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
     return card
 
 
-def load_checkpoint(folder: Path, *, own: bool = False) -> tuple[nn.Module, ModelCard, ModelFamily]:
+def load_checkpoint(
+    folder: Path | str, *, own: bool = False
+) -> tuple[nn.Module, ModelCard, ModelFamily]:
     """The network with its weights, in evaluation mode; strict: every name must be there.
 
     Nothing that the card says is believed: the weights must have its digest, the network that it
@@ -130,6 +132,7 @@ def load_checkpoint(folder: Path, *, own: bool = False) -> tuple[nn.Module, Mode
             that name is another one today than the one they were trained on, or a module outside
             of the package is needed that is not in use.
     """
+    folder = Path(folder)
     card = read_card(folder)
     family, spec = _found(folder, card)
     if spec.fingerprint != card.fingerprint:
@@ -157,13 +160,13 @@ def load_checkpoint(folder: Path, *, own: bool = False) -> tuple[nn.Module, Mode
     return model.eval(), card, family
 
 
-def read_card(folder: Path) -> ModelCard:
+def read_card(folder: Path | str) -> ModelCard:
     """The description of a checkpoint.
 
     Raises:
         CheckpointError: It is missing or damaged.
     """
-    path = folder / DESCRIPTION
+    path = Path(folder) / DESCRIPTION
     try:
         data = read_json_object(path, max_bytes=MAX_CARD)
         card = TypeAdapter(ModelCard).validate_python(data)

@@ -12,10 +12,12 @@ from typing import final
 
 import numpy as np
 import polars as pl
-from torch import nn
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from fourview.checkpoint.card import ModelCard
-from fourview.contract import Task
+from fourview.contract import ExamBatch, Task
 from fourview.entities import (
     SIDES,
     Asked,
@@ -41,6 +43,7 @@ from fourview.predict.table import mean_of_tables, prediction_rows, table_of
 from fourview.preprocess.spec import PixelSpec
 from fourview.store.store import Store
 
+BreastScores = Float[Tensor, "exam 2 class"]
 Scores = Mapping[tuple[str, str], Mapping[str, float]]  # by unit and id or side, of each class
 
 
@@ -194,6 +197,35 @@ class Reader:
             caution=self.caution,
             exam=exam,
         )
+
+    def score_pixels(self, pixels: Float[Tensor, "exam 4 row col"]) -> BreastScores:
+        """Scores of processed pixels, without files: for tests of one's own, sliders, attributions.
+
+        Args:
+            pixels: In [0, 1] in the order R-CC, L-CC, R-MLO, L-MLO, as ``process`` with this
+                reader's ``spec`` makes them; a view that is all NaN is missing.
+
+        Returns:
+            By exam, breast (right, left) and class of ``task``; NaN for a breast without images.
+            Of several networks the mean.
+
+        Raises:
+            CheckpointError: A network reads more than whole images, or gives no scores of breasts.
+        """
+        of_task = [n for n in self.networks if n.first.task == self.task]
+        found = []
+        for network in of_task:
+            one = network.first
+            if one.family.reads.feed != "exams":
+                raise CheckpointError(
+                    f"{one.card.recipe} reads patches of images that it chooses itself; use predict"
+                )
+            batch = ExamBatch.of_slots(pixels).to(one.engine.device)
+            scores = one.family.look(one.model, batch, explained=False).breast_scores
+            if scores is None:
+                raise CheckpointError(f"{one.card.recipe} gives no scores of breasts; use predict")
+            found.append(scores.float().cpu())
+        return torch.stack(found).mean(dim=0)
 
     def predict_store(
         self,
