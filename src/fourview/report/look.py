@@ -193,7 +193,7 @@ def _rows(
     error = (
         (label - pl.col("score")).abs() if numeric and hits is None else pl.lit(None, pl.Float64)
     )
-    binary = label.is_in([0, 1]) if numeric else pl.lit(False)
+    binary = (label == 0) | (label == 1) if numeric else pl.lit(False)
     rows = rows.with_columns(rank, error=pl.when(binary).then(error))
     if rows.is_empty():
         raise ReportError("there is no image to show; name other splits, or prepare the manifest")
