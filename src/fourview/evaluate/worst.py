@@ -36,7 +36,7 @@ def worst_errors(units: Units, protocol: Protocol, *, most: int = NUM_WORST) -> 
             rows.filter(~positive).sort("score", descending=True, maintain_order=True).head(most),
             rows.filter(positive).sort("score", maintain_order=True).head(most),
         ]
-        kinds = KINDS[:2]
+        kinds: tuple[str, ...] = KINDS[:2]
     else:
         names = np.array(protocol.classes)
         scores, best = units.class_scores, units.class_scores.argmax(axis=1)

@@ -18,17 +18,17 @@ def placed_findings(
         join: Whether those of one depth in both views of a breast become one.
 
     Returns:
-        The findings, right breast first, and a note for each image whose axis is not known.
+        The findings, right breast first, and a note for each reason why an axis is not known.
     """
     marked = {region.image_id for finding in findings for region in finding.regions}
     axes: dict[str, PlacedAxis] = {}
-    notes: list[str] = []
+    without: dict[str, list[str]] = {}
     for image in exam.images:
         if image.image_id not in marked:
             continue
         axis = find_axis(image)
         if isinstance(axis, str):
-            notes.append(f"{image.view.name}: no distance from the nipple, since {axis}")
+            without.setdefault(axis, []).append(image.view.name)
         else:
             axes[image.image_id] = axis
     placed: list[Finding] = []
@@ -36,4 +36,8 @@ def placed_findings(
         own = [finding for finding in findings if finding.side == side]
         joined = join_views(own, axes) if join else own
         placed += [with_places(finding, axes) for finding in joined]
+    notes = (
+        f"no distance from the nipple on {', '.join(views)}: {reason}"
+        for reason, views in without.items()
+    )
     return tuple(placed), tuple(notes)

@@ -192,7 +192,7 @@ class Reader:
                     if left.image_id not in read
                 }.values()
             ),
-            notes=(*exam.notes, *self._notes(named=bool(findings)), *unplaced),
+            notes=(*exam.notes, *unplaced, *self._notes(named=bool(findings))),
             asked=self.asked,
             caution=self.caution,
             exam=exam,

@@ -154,7 +154,7 @@ def write_look(
             "has_errors": any(tile["error"] is not None for tile in tiles),
             "has_rank": hits is not None,
             "splits": sorted({tile["split"] for tile in tiles if tile["split"]}),
-            "pixels": (store.spec if store else spec).name if store or spec else "",
+            "pixels": store.spec.name if store else spec.name if spec else "",
             "software": f"fourview {fourview.__version__}",
         },
     )
@@ -272,8 +272,8 @@ def _pictures(
         for number, row in enumerate(listed.iter_rows(named=True))
     ]
     for job, done in executor.run(_read, jobs, timeout_s=TIMEOUT_S):
-        lost = isinstance(done, Lost)
-        yield job.row["image_id"], Seen(picture="", notes=(done.reason,)) if lost else done
+        seen = Seen(picture="", notes=(done.reason,)) if isinstance(done, Lost) else done
+        yield str(job.row["image_id"]), seen
 
 
 def _read(job: _Job) -> Seen:
