@@ -124,6 +124,7 @@ def predict(
         "manifest_hash": manifest_hash(whole),
         "views": " and ".join(view) or "all",
         "terms": reader.card.terms,
+        "caution": reader.caution,
         "precision": way,
     }
     _write(predictions, out, about, {"precision": way}, json=json)
