@@ -25,8 +25,8 @@ from fourview.models.find import find_family
 from fourview.nn.text_folder import text_folder
 from fourview.outside import modules_of
 from fourview.preprocess.spec import PixelSpec, pixel_spec
-from fourview.run_files import DESCRIPTION, TEMPLATE, WEIGHTS
-from fourview.suggest import no_such
+from fourview.run_files import DESCRIPTION, TEMPLATE, WEIGHTS, packaged_names
+from fourview.suggest import did_you_mean, no_such
 
 MAX_CARD = 1 << 20  # bytes; ours have 2,000
 PHANTOMS = "phantom"  # the source of manifests of phantom exams
@@ -199,8 +199,11 @@ def read_card(folder: Path | str) -> ModelCard:
         data = read_json_object(path, max_bytes=MAX_CARD)
         card = TypeAdapter(ModelCard).validate_python(data)
     except OSError as error:
+        ours = packaged_names()
+        near = did_you_mean(str(folder), ours)
         raise CheckpointError(
-            f"{path}: not found; need a run folder or a checkpoint folder of Fourview"
+            f"{path}: not found; {near}need a run folder, a checkpoint folder, or the name of a "
+            f"checkpoint that the package ships: {', '.join(ours)}"
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
