@@ -220,7 +220,7 @@ class Node:
                 env=self.environment(**environment),
             )
         if wait:
-            wait_for(lambda: self.listens() or self.process.poll() is not None, "the node", 120)
+            wait_for(lambda: self.listens() or self.process.poll() is not None, "the node", 240)
             assert self.process.poll() is None, (self.folder / "log.txt").read_text()
         return self
 
