@@ -1,6 +1,6 @@
 """``fourview node`` under load: 200 studies from four senders at once, through a loopback archive.
 
-The node runs in a process of its own, with a worker that makes real objects of a made-up prediction:
+The node runs in a process of its own, with a worker that makes real objects of a made-up result:
 what is measured is the node, not a network. NODE_MODEL=1 reads with the packaged model instead.
 Printed: studies an hour, peak memory of node and worker, growth after the first 50 studies, size of
 the journal, processor time of an idle node. The rows compare with what is allowed (section "Floors"
