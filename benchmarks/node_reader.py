@@ -6,7 +6,7 @@ from pathlib import Path
 from fourview.dicom.exams import read_exams
 from fourview.entities import BreastPrediction, ExamPrediction, ImagePrediction
 from fourview.node.job import Answer, Job
-from fourview.node.journal import Made
+from fourview.node.rows import Made
 from fourview.report.dicom.options import DicomOptions
 from fourview.report.dicom.source import read_instance
 from fourview.report.dicom.write import write_dicom

@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 from fourview.node.job import Answer, Job
-from fourview.node.journal import Made
+from fourview.node.rows import Made
 
 CLASSES = {"cad-sr": "1.2.840.10008.5.1.4.1.1.88.50", "sc": "1.2.840.10008.5.1.4.1.1.7"}
 EXPLICIT = "1.2.840.10008.1.2.1"

@@ -7,7 +7,7 @@ import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from fourview.node.journal import Made
+from fourview.node.rows import Made
 
 WORKER = "fourview.node.worker"
 
@@ -18,7 +18,7 @@ class Job:
 
     Attributes:
         study: Study Instance UID.
-        key: See ``journal.input_key``.
+        key: See ``rows.input_key``.
         files: Of its images.
         folder: Draft to write to; the worker makes it.
         created_at: Time that the objects bear, seconds since 1970.

@@ -20,8 +20,9 @@ from fourview.jobs.schedule import Lost
 from fourview.jobs.workers import run_jobs
 from fourview.node.due import DueRule, Known, could_be_due, due, slots_missing
 from fourview.node.job import WORKER, Answer, Job, Reading
-from fourview.node.journal import Journal, Made, input_key, place_of
+from fourview.node.journal import Journal
 from fourview.node.receive import OpenStudies
+from fourview.node.rows import Made, input_key, place_of
 from fourview.node.settings import NodeSettings
 from fourview.node.spool import OUT, PART, sync
 from fourview.report.dicom.identity import ENCODER
