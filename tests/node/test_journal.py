@@ -7,7 +7,8 @@ import pytest
 
 from fourview.errors import NodeError
 from fourview.node.audit import Audit
-from fourview.node.journal import Arrival, Journal, Made, file_of, input_key
+from fourview.node.journal import Journal
+from fourview.node.rows import Arrival, Made, file_of, input_key
 
 
 def arrival(sop="1.1", study="1", sha="aa", slot="R-CC", **more):
