@@ -11,6 +11,7 @@ from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
 from fourview.manifest.manifest import manifest_hash, read_manifest
 from fourview.predict.embeddings import embed_manifest, write_embeddings
 from fourview.predict.engine import best_engine
@@ -52,6 +53,8 @@ def embed(
         json: Print the summary as JSON.
     """
     use_modules(module)
+    if not texts:
+        refuse_unused(embed, needs="--texts", template=template, style=style)
     tables, pixels = read_manifest(manifest), Store.open(store)
     require_images(tables, pixels, split)
     model = load_language_model(run, device=device or best_engine(many=False).device)

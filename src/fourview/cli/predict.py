@@ -14,6 +14,7 @@ from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
 from fourview.entities import Manifest
 from fourview.errors import FourviewError
 from fourview.evaluate.run import SEEN
@@ -32,7 +33,7 @@ def predict(
     run: Path | None = None,
     *,
     manifest: Path,
-    store: Path,
+    store: tuple[Path, ...],
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     also: tuple[Path, ...] = (),
     split: tuple[str, ...] = (),
@@ -51,7 +52,7 @@ def predict(
     Args:
         run: Run folder or checkpoint; without it the small model that ships with the package.
         manifest: Folder written by ``fourview index``.
-        store: Folder written by ``fourview prepare``.
+        store: Folder written by ``fourview prepare``; repeated for a model that reads several.
         out: Parquet file to write.
         also: Another run; may be repeated. The scores are the mean of all.
         split: Only these parts: train, validation, test; may be repeated.
@@ -68,7 +69,15 @@ def predict(
         json: Print the summary as JSON.
     """
     use_modules(module)
-    whole, pixels = read_manifest(manifest), Store.open(store)
+    if prompts is None:
+        refuse_unused(predict, needs="--prompts", template=template)
+    else:
+        not_asked = "a run that was trained to score (without --prompts)"
+        refuse_unused(predict, needs=not_asked, also=also, exact=exact, executor=executor)
+    if run is None:
+        refuse_unused(predict, needs="a RUN, whose scores it joins", also=also)
+    whole, stores = read_manifest(manifest), [Store.open(each) for each in store]
+    pixels = stores[0]
     tables = with_views(whole, view) if view else whole
     if out.is_dir():
         raise FourviewError(
@@ -97,7 +106,7 @@ def predict(
         if executor is None:
             predictions = reader.predict_store(
                 tables,
-                pixels,
+                stores,
                 splits=split or None,
                 batch_size=batch,
                 workers=workers,

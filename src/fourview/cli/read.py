@@ -11,9 +11,10 @@ from fourview.cli.dicom import show as show_dicom
 from fourview.cli.kinds import Kinds
 from fourview.cli.modules import Modules, use_modules
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
 from fourview.dicom.apart import start_decoder
 from fourview.dicom.pseudonyms import Pseudonyms
-from fourview.errors import ReportError
+from fourview.errors import FourviewError, ReportError
 from fourview.manifest.findings_file import read_findings
 from fourview.predict.engine import PLAIN, best_engine
 from fourview.predict.language import load_language_model
@@ -72,12 +73,16 @@ def read(
         json: Print the results as JSON, one exam a line.
     """
     use_modules(module)
+    if not maps:
+        refuse_unused(read, needs="--maps", say=say)
     places = [parse_place(text) for text in at or ()]
     start_decoder()  # while the model is loaded
     engine = PLAIN if exact else best_engine(many=False)
     reader = load_model(model or None, engine=engine)
     named = None if findings is None else Named(rows=read_findings(findings), source=findings.name)
     shown = _maps(maps or [], say or [], places, engine.device)
+    if say and not any(each.says for each in shown):
+        raise FourviewError("--say: none of --maps finds sentences (GLAM compares views); leave it")
     now = datetime.now(UTC).replace(second=0, microsecond=0)  # as exact as the report prints it
     objects = None if dicom is None else DicomOptions(kinds=parse_kinds(dicom), created=now)
     num_exams, troubles = 0, []

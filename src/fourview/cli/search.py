@@ -11,6 +11,7 @@ from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
 from fourview.disk import write_table
 from fourview.errors import FourviewError
 from fourview.manifest.manifest import read_manifest
@@ -54,6 +55,10 @@ def search(
         json: Print the list as JSON.
     """
     use_modules(module)
+    if embeddings is not None:
+        without = "images that are read (without --embeddings)"
+        refuse_unused(search, needs=without, manifest=manifest, store=store, split=split)
+        refuse_unused(search, needs=without, batch=batch, workers=workers)
     sentences = sentences_of(query)
     if not sentences:
         raise FourviewError('the query is empty; give a text such as "a suspicious mass is seen"')

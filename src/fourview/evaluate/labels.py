@@ -4,7 +4,7 @@ A rule reads the manifest's columns and gives a class number (1 is positive wher
 classes), or null where the rule says nothing: such units are left out and counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ from fourview.entities import Manifest
 from fourview.entities.labels import with_labels
 from fourview.manifest.split import subsample_test
 
-Unit = Literal["image", "breast", "exam", "finding"]
+Unit = Literal["image", "breast", "exam", "finding", "finding_image"]
 Keep = Literal[
     "all",
     "standard_screening_views",
@@ -29,6 +29,18 @@ SAMPLED, SAMPLE_SEED = 0.1, 42  # share of a class; MaMA, section 4.1 and its co
 _WHOLE: Mapping[str, tuple[int, ...]] = {"birads": (5, 6), "density": ()}  # classes kept whole
 
 
+def counted(number: int, unit: str) -> str:
+    """A count of units in words.
+
+    >>> counted(1, "image"), counted(600, "finding_image")
+    ('1 image', '600 findings on images')
+    """
+    one, several = {"finding_image": ("finding on an image", "findings on images")}.get(
+        unit, (unit, f"{unit}s")
+    )
+    return f"{number:,} {one if number == 1 else several}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelRule:
     """How a label is made, for the computer and in words."""
@@ -37,12 +49,12 @@ class LabelRule:
     words: str
 
 
-def _birads(positive: range, negative: range) -> pl.Expr:
+def _birads(positive: Sequence[int], negative: Sequence[int]) -> pl.Expr:
     column = pl.col("birads")
     return (
-        pl.when(column.is_between(positive.start, positive.stop - 1))
+        pl.when(column.is_in(list(positive)))
         .then(1)
-        .when(column.is_between(negative.start, negative.stop - 1))
+        .when(column.is_in(list(negative)))
         .then(0)
         .otherwise(None)
         .cast(pl.Int8)
@@ -63,6 +75,13 @@ RULES: Mapping[str, LabelRule] = {
     ),
     "birads-mb-vs-n": LabelRule(
         label=_birads(range(2, 7), range(1, 2)), words="BI-RADS 2-6 positive, 1 negative"
+    ),
+    "birads-m-vs-bn-without-3": LabelRule(
+        label=_birads((4, 5, 6), (1, 2)), words="BI-RADS 4-6 positive, 1 and 2 negative, 3 left out"
+    ),
+    "birads-mb-vs-n-without-3": LabelRule(
+        label=_birads((2, 4, 5, 6), (1,)),
+        words="BI-RADS 2 and 4-6 positive, 1 negative, 3 left out",
     ),
     "birads-0-6": LabelRule(label=_birads_class(0, 6), words="BI-RADS 0-6 as seven classes"),
     "birads-0-2": LabelRule(
@@ -97,8 +116,8 @@ def labelled_units(
     images, notes = _kept(_images(manifest), keep, manifest)
     if unit == "image":
         frame = images.with_columns(expected=pl.lit(True))
-    elif unit == "finding":
-        frame = _findings(manifest)
+    elif unit in ("finding", "finding_image"):
+        frame = _findings(manifest, by_image=unit == "finding_image")
     else:
         frame = _breasts(manifest)
         if unit == "exam":
@@ -196,10 +215,15 @@ def _exams(breasts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _findings(manifest: Manifest) -> pl.DataFrame:
-    """One row a finding, however many images show it."""
+def _findings(manifest: Manifest, *, by_image: bool) -> pl.DataFrame:
+    """One row a finding, however many images show it, or one for each image that does."""
+    keys = ["patient_id", "exam_id", "finding_id"]
+    findings = manifest.findings
+    if by_image:
+        findings = findings.filter(pl.col("image_id").is_not_null())
+        keys.append("image_id")
     return (
-        manifest.findings.group_by("patient_id", "exam_id", "finding_id", maintain_order=True)
+        findings.group_by(keys, maintain_order=True)
         .agg(pl.col("side").first(), pl.col("malignant").max())
         .with_columns(
             expected=pl.lit(True),

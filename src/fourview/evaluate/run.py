@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from fourview.entities import Manifest, Metric, Result
 from fourview.errors import EvaluationError
-from fourview.evaluate.curves import curves_of
+from fourview.evaluate.curves import curves_of, miss_curve
 from fourview.evaluate.groups import DEFAULT_GROUPS, group_results
 from fourview.evaluate.interval import interval
 from fourview.evaluate.marks import marks_and_columns
@@ -109,7 +109,7 @@ def evaluate(
             *froc_notes,
             *group_notes,
         ),
-        curves=(*curves_of(units, rules), *froc),
+        curves=(*curves_of(units, rules), *miss_curve(units, rules, resampling), *froc),
         groups=drawn,
         published=published_numbers(rules.name),
         thresholds={k: v for k, v in at.items() if k},

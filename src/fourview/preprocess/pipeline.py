@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt16
 
-from fourview.entities import Image, ProcessedImage, Turn
+from fourview.entities import Image, ProcessedImage, Turn, Voi
 from fourview.errors import PixelError
 from fourview.geometry import Geometry, Size
 from fourview.preprocess.align import align, alignment
@@ -24,6 +24,7 @@ from fourview.preprocess.breast import Breast
 from fourview.preprocess.nyu import nyu_window
 from fourview.preprocess.spec import PixelSpec
 from fourview.preprocess.upright import stand_up, with_turn
+from fourview.preprocess.whole_box import display_of, eight_bits, placed_box
 from fourview.preprocess.window import (
     MAX_LEVEL,
     Display,
@@ -92,6 +93,9 @@ def process(
     """
     stored_size = image.stored_size
     image, breast, turn, turn_notes = stand_up(image)
+    if spec.layout in ("stretched", "square"):
+        made = _whole_box(image, breast, spec, Turned(stored_size, turn), voi)
+        return replace(made, notes=(*image.notes, *turn_notes, *made.notes))
     mirror, side_notes = _mirror(image, breast)
     choice = _voi_choice(image, spec, voi)
     display, display_note = choose_display(image, breast.mask, range_=spec.range, voi=choice)
@@ -119,6 +123,37 @@ def process(
         spec=spec.name,
         fingerprint=spec.fingerprint,
         notes=notes,
+    )
+
+
+def _whole_box(
+    image: Image, breast: Breast, spec: PixelSpec, turned: Turned, voi: VoiChoice | None
+) -> ProcessedImage:
+    """Layouts that take the breast's box in 8 bits, as it hangs."""
+    if spec.rows is None or spec.cols is None:
+        raise PixelError(f"pixel spec {spec.name}: layout {spec.layout} needs rows and cols")
+    choice = _voi_choice(image, spec, voi)
+    display = choice if isinstance(choice, Voi) else display_of(image, ignored=choice == "ignore")
+    rows, cols = image.pixels.shape
+    whole = Frame((0, 0, cols, rows), breast.mask)
+    placed = placed_box(
+        image,
+        eight_bits(image, display),
+        breast.box,
+        _geometry(image, whole, turned, mirror=False),
+        size=(spec.rows, spec.cols),
+        fit="square" if spec.layout == "square" else "stretched",
+    )
+    note = "the breast's box in 8 bits by the image's own extremes, not mirrored"
+    return ProcessedImage(
+        image_id=image.image_id,
+        view=image.view,
+        pixels=from_levels(placed.levels),
+        mask=placed.mask,
+        geometry=placed.geometry,
+        spec=spec.name,
+        fingerprint=spec.fingerprint,
+        notes=(note,),
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from fourview.checkpoint.convert import published_names
+from fourview.checkpoint.ensemble import member_for
 from fourview.disk import copy_file, whole_folder
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
@@ -25,12 +26,13 @@ from fourview.run_files import (
     OPERATING_POINTS,
     STARTS_FROM,
     checkpoint_of,
+    holds_run,
     is_checkpoint,
     operating_points_of,
 )
 from fourview.store.said import Said
 from fourview.store.store import Store
-from fourview.study.find_recipe import find_recipe
+from fourview.study.find_recipe import find_recipe, recipe_names
 from fourview.study.seen import is_of_same_data, trained_patients, with_split_of
 from fourview.train.loop import Machine, Progress
 from fourview.train.recipe import Recipe
@@ -92,7 +94,7 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
     recipe = _with_known_patients(recipe, manifest, store, before, say)
     start = None
     if before.start is not None:
-        start = checkpoint_of(before.start)
+        start = checkpoint_of(member_for(before.start, recipe.pixel_spec))
     elif recipe.starts_from is not None:
         start = needed(recipe.starts_from, out / STARTS_FROM)
     context: Said | None = None
@@ -175,6 +177,38 @@ def _shares(recipe: Recipe) -> str:
     split = recipe.split
     shares = f"{split.train:g} train, {split.validation:g} validation, {split.test:g} test"
     return f"{shares}, seed {split.seed}"
+
+
+def require_folder(out: Path, *, resume: bool) -> None:
+    """Refuse to go on with a run that is not there, or to put one among other things.
+
+    Raises:
+        TrainingError: There is nothing to resume, or the folder holds anything but a run.
+    """
+    if holds_run(out):
+        return
+    if out.is_dir() and any(out.iterdir()):
+        raise TrainingError(f"{out}: holds other things than a run; name a new folder")
+    if resume:
+        raise TrainingError(
+            f"{out}: holds no run to go on with; correct the folder, or leave out --resume"
+        )
+
+
+def require_context(recipe: Recipe, *, start: Path | None) -> None:
+    """Refuse a context network that neither the recipe nor one that is trained before it reads.
+
+    Raises:
+        TrainingError: It would not be read.
+    """
+    there = recipe
+    while there.context is None:
+        before = None if start is not None else there.starts_from
+        if before not in recipe_names():
+            raise TrainingError(
+                f"--context: '{recipe.name}' reads no context network; leave it out"
+            )
+        there = find_recipe(before)
 
 
 def _is_whole(folder: Path) -> bool:
