@@ -13,9 +13,9 @@ from fourview.entities import Exam, Finding
 from fourview.errors import CheckpointError, PixelError
 from fourview.feeds import pixels as exam_pixels
 from fourview.models.find import find_family
-from fourview.report.exam_html import exam_html
 from fourview.predict.table import mean_of_tables
 from fourview.preprocess.spec import pixel_spec
+from fourview.report.exam_html import exam_html
 from lesion_examples import exam_of
 
 
