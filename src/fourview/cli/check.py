@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
 from fourview.entities import Manifest
 from fourview.errors import ManifestError, StoreError
 from fourview.manifest.check import Problem, check_folder, label_counts
@@ -49,17 +50,14 @@ def check(
         workers: Processes that read images for the contact sheet.
         json: Print the findings as JSON.
     """
+    if contact_sheet is None:
+        sheet = {"sheet_images": sheet_images, "spec": spec, "workers": workers}
+        refuse_unused(check, needs="--contact-sheet", **sheet)
     sheets: list[Path] = []
     num_odd = 0
     if (manifest / STORE).exists():
-        if contact_sheet is not None or page is not None:
-            what = "a page of statistics" if contact_sheet is None else "a contact sheet"
-            raise ManifestError(f"{manifest}: is a store; {what} is made of a manifest")
-        with progress_bar(quiet=json) as update:
-            problems = check_store(
-                manifest, pixels=pixels, progress=lambda done, of: update("images", done, of)
-            )
-        counts = pl.DataFrame()
+        _refuse_of_store(manifest, contact_sheet, page, files=files)
+        problems, counts = _of_store(manifest, pixels, quiet=json), pl.DataFrame()
     elif pixels:
         raise StoreError(f"{manifest}: no store, so it has no pixels to check; name a store")
     else:
@@ -87,6 +85,20 @@ def check(
             say(f"contact sheet: {', '.join(map(str, sheets))}; {num_odd} images to look at in red")
         say("failed" if failed else "ok")
     sys.exit(1 if failed else 0)
+
+
+def _refuse_of_store(store: Path, sheet: Path | None, page: Path | None, *, files: bool) -> None:
+    asked = {"--contact-sheet": sheet is not None, "--page": page is not None}
+    for option, is_asked in {**asked, "--no-files": not files}.items():
+        if is_asked:
+            raise ManifestError(f"{store}: is a store; {option} is for manifests")
+
+
+def _of_store(store: Path, pixels: bool, *, quiet: bool) -> list[Problem]:
+    with progress_bar(quiet=quiet) as update:
+        return check_store(
+            store, pixels=pixels, progress=lambda done, of: update("images", done, of)
+        )
 
 
 def _page(manifest: Manifest, problems: list[Problem], out: Path | None) -> None:

@@ -173,6 +173,17 @@ def decision_chart(model: Curve, everyone: Curve) -> str:
     return axes.svg("Decision curve")
 
 
+def miss_chart(curve: Curve) -> str:
+    """Benign findings that are spared over malignant ones that are missed, with its intervals."""
+    axes = Axes((0, 1), (0, 1), curve.x_label, curve.y_label)
+    axes.reference((0, 1), (0, 1))
+    for end in (curve.low, curve.high):
+        if end is not None:
+            axes.line(np.repeat(curve.x, 2)[1:], np.repeat(end, 2)[:-1], COLORS[0], "faint")
+    axes.line(np.repeat(curve.x, 2)[1:], np.repeat(curve.y, 2)[:-1], COLORS[0])
+    return axes.svg("True-negative rate by miss rate")
+
+
 def histogram_chart(negative: Curve, positive: Curve) -> str:
     """How the scores are spread without and with the label, each as a share of its own units."""
     shares = [c.y / max(float(c.y.sum()), 1.0) for c in (negative, positive)]
