@@ -9,6 +9,8 @@ import polars as pl
 from torch import nn
 
 from fourview.checkpoint.card import ModelCard, load_checkpoint, read_card
+from fourview.checkpoint.ensemble import read_ensemble
+from fourview.errors import CheckpointError
 from fourview.json_file import read_json_object
 from fourview.predict.engine import PLAIN, Engine
 from fourview.predict.network import points_of
@@ -84,9 +86,15 @@ def open_run(path: Path | str) -> Run:
     """Open a run folder or a checkpoint folder.
 
     Raises:
-        CheckpointError: There is no checkpoint in it.
+        CheckpointError: There is no checkpoint in it, or several that are one model.
     """
     path = Path(path)
+    several = read_ensemble(path)
+    if several is not None:
+        raise CheckpointError(
+            f"{path}: holds {len(several.members)} networks that are one model; load_model reads "
+            f"with all, and open_run opens one of them: {', '.join(several.members)}"
+        )
     return Run(path, read_card(checkpoint_of(path)))
 
 

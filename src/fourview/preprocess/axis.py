@@ -82,7 +82,7 @@ class PlacedAxis:
     def place(self, box: Box) -> tuple[float, float]:
         """Depth behind the nipple and distance from the axis of a stored box's centre, in mm."""
         x, y = self.geometry.to_processed(np.array(box.center)).tolist()
-        return self.axis.depth_mm((x, y)), self.axis.across_mm((x, y))
+        return float(self.axis.depth_mm((x, y))), float(self.axis.across_mm((x, y)))
 
 
 def find_axis(image: Image) -> PlacedAxis | str:
