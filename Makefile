@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 # What is pinned has hashes of the usual torch; another build of it has others.
 PINNED := -c requirements.txt $(if $(TORCH),--no-verify-hashes --torch-backend $(TORCH))
 
-.PHONY: demo test check tests test-slow bench lock clean
+.PHONY: demo test check tests test-slow bench docs lock clean
 
 demo: $(VENV)/.ready_to_read
 	$(BIN)/fourview demo -o demo
@@ -31,6 +31,9 @@ test-slow: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.ready  # the site of docs/, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 $(VENV)/.uv:
 	$(PYTHON) -c 'import sys; sys.exit("Fourview needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'

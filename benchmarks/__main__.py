@@ -13,6 +13,7 @@ from pathlib import Path
 
 NOT_HERE = {
     "__main__",
+    "cuda",
     "ap_alignment",
     "film",
     "film_cases",
@@ -22,6 +23,8 @@ NOT_HERE = {
     "memory",
     "mutants",
     "mutations",
+    "node",
+    "node_reader",
     "pectoral",
 }  # long, or figures without a plain way
 

@@ -134,7 +134,9 @@ def _labels(manifest: Manifest, label: str) -> pl.DataFrame:
     breasts, exams = manifest.breasts, manifest.exams
     of_breast, of_exam = label in breasts.columns, label in exams.columns
     if not (of_breast or of_exam):
-        raise ManifestError(f"breasts have {no_such('label', label, breasts.columns)}")
+        todo = "; train cancer alone with --set model.task=cancer" if label == "benign" else ""
+        known = no_such("label", label, breasts.columns)
+        raise ManifestError(f"breasts have {known}{todo}")
     labelled = with_labels(breasts, [label], breasts=None, exams=exams)
     return labelled.select("exam_id", "side", label)
 
