@@ -32,7 +32,7 @@ SMALL = {
     r" --set epochs=\d+": "",
     r"(fourview train (?!lesion).*)": r"\1 --set epochs=1 --set batch=2 --workers 0",
     r"(fourview train probe.*)": r"\1 --set precision=float32",  # slow without units for the other
-    r"(fourview predict .*)": r"\1 --exact",
+    r"(fourview predict (?!.*--prompts).*)": r"\1 --exact",
     r"(fourview (?:evaluate|compare|reproduce) .*)": r"\1 --replicates 50",
     r"fourview demo": "fourview demo --exams 2 --workers 1",
     "make demo": "fourview demo --exams 2 --workers 1 -o demo",
