@@ -3,12 +3,17 @@
 recipe.json            the recipe with every value
 environment.json       versions, device, processes, threads
 split.json             patients by part, where the manifest had no split
+inputs.json            digests of manifest, store, and the weights that it starts from or reads
 start.json             which weights another run gave, and which began anew
-log.jsonl              a line a step (loss and its parts) and a line an epoch (validation)
+log.jsonl              a line a step (loss and its parts, seconds) and a line an epoch (validation)
+epochs.csv             the lines of epochs as a table, where asked for (``--log csv``)
+curves.png             loss, validation and learning rate over the steps
+report.html            curves, what the recipe changes of its base, the worst errors
 checkpoints/last       to go on from
 checkpoints/best       model.safetensors, model.json
 predictions.parquet    scores of the validation and test parts by the best checkpoint
-operating_points.json  thresholds chosen on the validation part; written last
+operating_points.json  thresholds chosen on the validation part
+test/                  the test part by the task's protocol: result.json, result.html
 starts_from            the run that it started from, where it was trained for this one
 context                the run of its context network, or that run's best checkpoint
 """
@@ -18,14 +23,19 @@ from pathlib import Path
 RECIPE = "recipe.json"
 ENVIRONMENT = "environment.json"
 SPLIT = "split.json"
+INPUTS = "inputs.json"
 BEGUN = "start.json"
 LOG = "log.jsonl"
+EPOCHS = "epochs.csv"
+CURVES = "curves.png"
+REPORT = "report.html"
 LAST = Path("checkpoints") / "last"
 BEST = Path("checkpoints") / "best"
 WEIGHTS = "model.safetensors"  # of a checkpoint
 DESCRIPTION = "model.json"
 PREDICTIONS = "predictions.parquet"
 OPERATING_POINTS = "operating_points.json"
+MEASURED = "test"
 STARTS_FROM = "starts_from"
 CONTEXT = "context"
 

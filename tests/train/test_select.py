@@ -11,6 +11,8 @@ from fourview.contract import ExamBatch, LossTerms, Objective
 from fourview.errors import TrainingError
 from fourview.feeds.samples import Sample
 from fourview.models.mvccl.model import TINY
+from fourview.feeds.batches import Batches
+from fourview.train.processes import Processes
 from fourview.train.recipe import OptimizerConfig, Recipe, ScheduleConfig, SplitConfig
 from fourview.train.run import train
 from fourview.train.run_folder import read_log
@@ -81,13 +83,26 @@ class Told(Objective):
         return LossTerms(total=sum(parts.values(), start=torch.zeros(())), parts=parts)
 
 
+class Fixed(Batches):
+    """Batches of one process, in their order."""
+
+    def __init__(self, given: list) -> None:
+        self.given, self.numbers = given, range(len(given))
+
+    def __iter__(self):
+        return iter(self.given)
+
+
 def test_parts_are_means_over_the_samples_of_the_batches_that_have_them():
 
     batch = exam_batch("0123")
     sample = Sample(exam_id="e", patient_id="p", images=(), slots=(), ranks=(), targets={})
     told = [{"cross_entropy": 1.0, "similarity": 4.0}, {"cross_entropy": 2.5}]
     found = validate(
-        Told(told), [([sample] * 2, batch), ([sample], batch)], None, device=torch.device("cpu")
+        Told(told),
+        Fixed([([sample] * 2, batch), ([sample], batch)]),
+        None,
+        processes=Processes(torch.device("cpu")),
     )
     assert found.parts == {"cross_entropy": pytest.approx(1.5), "similarity": 4.0}
     assert found.loss == pytest.approx((2 * 5.0 + 2.5) / 3)

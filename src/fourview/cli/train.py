@@ -4,23 +4,25 @@ import json as jsonlib
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from fourview.cli.modules import Modules, use_modules
-from fourview.cli.numbers import Some, SomeOrNone
+from fourview.cli.numbers import Some, Workers
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
+from fourview.cli.stores import open_store
 from fourview.manifest.manifest import read_manifest
-from fourview.run_files import checkpoint_of
-from fourview.store.store import Store
-from fourview.study.chain import Before, train_chain
+from fourview.run_files import REPORT, checkpoint_of
+from fourview.study.chain import Before, train_before, train_chain
 from fourview.study.find_recipe import find_recipe
 from fourview.study.search import search
 from fourview.study.start import starting_from
 from fourview.train.loop import Machine
+from fourview.train.processes import is_first, leave_processes
 from fourview.train.recipe import Recipe, override
+from fourview.train.trackers import require_logs
 
 GIBIBYTE = 2**30
 
@@ -37,13 +39,21 @@ def train(
     trials: int | None = None,
     start: Path | None = None,
     context: Path | None = None,
-    workers: SomeOrNone = 0,
+    device: str | None = None,
+    workers: Workers = None,
     save_every: Some = 500,
+    log: tuple[str, ...] = (),
     cache_gb: float = 4.0,
     module: Modules = (),
     json: bool = False,
 ) -> None:
     """Train a recipe, and measure it on the parts it was not trained on.
+
+    A line an epoch goes to standard error, whether it is a terminal or not. The run's folder gets
+    curves.png, report.html, and the figures of the test part (test/).
+
+    With several GPUs or hosts start it by torchrun or accelerate launch (docs/gpu.md):
+    torchrun --nproc-per-node 4 -m fourview train ...
 
     Args:
         recipe: FAMILY:RECIPE, as ``fourview list recipes`` shows.
@@ -62,8 +72,12 @@ def train(
             first. A probe takes its image tower and pixel spec from it.
         context: Run or checkpoint whose heatmaps are read; without it the recipe's context is
             trained in OUT/context first.
-        workers: Processes that read the store.
+        device: Where to compute: cpu, cuda, cuda:1, mps, xpu; without it a GPU where there is one.
+        workers: Processes that read the store, for each process that trains; without it a share of
+            the cores beside a GPU, and none on a processor.
         save_every: Steps between saved states.
+        log: Also log to csv, tensorboard, mlflow or wandb; may be repeated. All but csv are extras:
+            pip install 'fourview[tensorboard]'.
         cache_gb: Keep the pixels in memory where they take no more than this.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print where the run is as JSON.
@@ -74,21 +88,30 @@ def train(
         changed = replace(changed, seed=seed)
     if start is not None:
         changed = starting_from(changed, start)
-    tables, pixels = read_manifest(manifest), Store.open(store)
-    with progress_bar(quiet=json) as update:
+    require_logs(log)
+    tables, pixels = read_manifest(manifest), open_store(store, changed.pixel_spec, manifest)
+    told = is_first()
+    asked = Machine(workers=workers, save_every=save_every, device=device, log=log)
+    with progress_bar(quiet=json or not told) as update:
+
+        def tell(line: str) -> None:
+            if told:
+                say(line, to=sys.stderr)
+
+        shared: dict[str, Any] = {
+            "machine": asked,
+            "cache_bytes": int(cache_gb * GIBIBYTE),
+            "progress": update,
+            "say": tell,
+        }
+        before = Before(start=start, context=context)
+        if trials is not None:  # they share what comes before
+            before = train_before(changed, tables, pixels, out, before=before, **shared)
 
         def train_one(chosen: Recipe, run: Path) -> Path:
+            again = resume or (trials is not None and run.exists())
             return train_chain(
-                chosen,
-                tables,
-                pixels,
-                run,
-                resume=resume or (trials is not None and run.exists()),
-                machine=Machine(workers=workers, save_every=save_every),
-                cache_bytes=int(cache_gb * GIBIBYTE),
-                progress=update,
-                before=Before(start=start, context=context),
-                say=lambda line: say(line, to=sys.stderr),
+                chosen, tables, pixels, run, resume=again, before=before, **shared
             )
 
         if trials is None:
@@ -96,7 +119,15 @@ def train(
         else:
             run = search(changed, trials, out, train_one)[0].run
             best = checkpoint_of(run)
+    leave_processes()
+    if told:
+        _tell_end(run, best, json=json)
+
+
+def _tell_end(run: Path, best: Path, *, json: bool) -> None:
     if json:
         print(jsonlib.dumps({"run": str(run), "checkpoint": str(best)}))
-    else:
-        say(f"run: {run}")
+        return
+    say(f"run: {run}")
+    if (run / REPORT).exists():
+        say(f"page: {run / REPORT}")

@@ -18,6 +18,7 @@ from fourview.disk import copy_file, whole_folder
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
 from fourview.json_file import read_json_object
+from fourview.predict.engine import Engine
 from fourview.predict.network import context_of, load_network
 from fourview.run_files import (
     BEST,
@@ -34,8 +35,18 @@ from fourview.store.said import Said
 from fourview.store.store import Store
 from fourview.study.find_recipe import find_recipe
 from fourview.train.loop import Machine, Progress
+from fourview.train.parts import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    feed_of_part,
+    images_of_parts,
+    require_trainable,
+    with_split,
+)
+from fourview.train.processes import join_processes
 from fourview.train.recipe import Recipe
-from fourview.train.run import TEST, TRAIN, VALIDATION, train, with_split
+from fourview.train.run import train
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +80,79 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
 ) -> Path:
     """Train ``recipe`` in ``out``; what it needs is trained below it if missing.
 
+    What can be wrong with the data is said before the first of these runs begins.
+
     Returns:
         The folder of its best checkpoint.
     """
+    whole = with_split(manifest, recipe, store)
+    require_trainable(recipe, feed_of_part(whole, store, recipe, TRAIN))
+    before = train_before(
+        recipe,
+        manifest,
+        store,
+        out,
+        machine=machine,
+        cache_bytes=cache_bytes,
+        progress=progress,
+        before=before,
+        say=say,
+    )
+    context: Said | None = None
+    if before.context is not None:
+        processes = join_processes(machine.device, precision=recipe.precision)
+        checkpoint = out / CONTEXT / BEST
+        if processes.writes:
+            checkpoint = _kept(before.context, out / CONTEXT)
+        processes.wait()
+        told = None if progress is None else partial(progress, "context maps")
+        network = load_network(checkpoint, engine=Engine(device=str(processes.device)))
+        context = context_of(
+            network,
+            manifest,
+            store,
+            images=images_of_parts(whole, store, recipe),
+            progress=told if processes.writes else None,
+            share=processes.share,
+        )
+        processes.wait()
+    return train(
+        recipe,
+        manifest,
+        store,
+        out,
+        resume=resume,
+        start=None if before.start is None else checkpoint_of(before.start),
+        context=context,
+        machine=machine,
+        cache_bytes=cache_bytes,
+        progress=progress,
+        say=say,
+    )
+
+
+def train_before(  # noqa: PLR0913 - as train_chain
+    recipe: Recipe,
+    manifest: Manifest,
+    store: Store,
+    out: Path,
+    *,
+    machine: Machine,
+    cache_bytes: int,
+    progress: Progress | None = None,
+    before: Before = NOTHING,
+    say: Callable[[str], None] = lambda _: None,
+) -> Before:
+    """Train what ``recipe`` needs before it, in ``out``, where it is neither given nor there.
+
+    Several runs of one recipe (a search) share what this returns.
+    """
+    processes = join_processes(machine.device, precision=recipe.precision)
 
     def needed(name: str, folder: Path) -> Path:
-        if not _is_whole(folder):
+        if not processes.of_first(_is_whole(folder)):
             _require_trainable(name, recipe)
+            say(f"'{recipe.name}' needs a run of {name}: training it in {folder}")
             train_chain(
                 replace(find_recipe(name), split=recipe.split),  # or it would have seen our test
                 manifest,
@@ -88,35 +165,20 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
                 before=Before(context=before.context),
                 say=say,
             )
-        return folder / BEST
+            processes.wait()
+        return folder
 
     for given in (before.start, before.context):
         if given is not None:
             require_same_split(given, recipe, manifest, store)
-    start = None
-    if before.start is not None:
-        start = checkpoint_of(before.start)
-    elif recipe.starts_from is not None:
+    start, context = before.start, before.context
+    if start is None and recipe.starts_from is not None:
         start = needed(recipe.starts_from, out / STARTS_FROM)
-    context: Said | None = None
-    if recipe.context is not None:
-        folder, given = out / CONTEXT, before.context
-        checkpoint = _kept(given, folder) if given else needed(recipe.context, folder)
-        told = None if progress is None else partial(progress, "context maps")
-        context = context_of(load_network(checkpoint), manifest, store, progress=told)
-    return train(
-        recipe,
-        manifest,
-        store,
-        out,
-        resume=resume,
-        start=start,
-        context=context,
-        machine=machine,
-        cache_bytes=cache_bytes,
-        progress=progress,
-        say=say,
-    )
+    if recipe.context is None:
+        context = None
+    elif context is None:
+        context = needed(recipe.context, out / CONTEXT)
+    return Before(start=start, context=context)
 
 
 def _require_trainable(name: str, recipe: Recipe) -> None:

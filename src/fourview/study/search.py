@@ -10,6 +10,7 @@ import numpy as np
 
 from fourview.disk import write_text
 from fourview.errors import RecipeError
+from fourview.train.processes import is_first
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import read_log
 
@@ -74,7 +75,8 @@ def search(
     sign = -1 if recipe.select == "auc" else 1
     trials.sort(key=lambda t: math.inf if math.isnan(t.value) else sign * t.value)
     rows = [{"lr": t.lr, "run": t.run.name, recipe.select: _or_none(t.value)} for t in trials]
-    write_text(out / FOUND, json.dumps({"best": rows[0], "trials": rows}, indent=2) + "\n")
+    if is_first():
+        write_text(out / FOUND, json.dumps({"best": rows[0], "trials": rows}, indent=2) + "\n")
     return tuple(trials)
 
 
