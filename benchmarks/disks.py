@@ -82,21 +82,41 @@ def made(root: Path) -> dict[str, list[str]]:
         ["prepare", str(manifest), "--spec", spec, "-o", str(store), "--workers", "1"],
     )
     data = ["--manifest", str(manifest), "--store", str(store)]
-    train = ["train", "mvccl:mini", *data, "--set", "epochs=1", "--set", "pixel_spec=mvccl-192x96"]
+    train = [
+        "train",
+        "mvccl:mini",
+        *data,
+        "--set",
+        "epochs=1",
+        "--set",
+        "batch=4",
+        "--set",
+        "pixel_spec=mvccl-192x96",
+    ]
     for step in (*steps, [*train, "-o", str(run)]):
         code, said = call(step)
         if code != 0:
             raise SystemExit(f"{' '.join(step)}: {code} {said}")
     shutil.copy(run / "predictions.parquet", scores)
-    protocol = ["--manifest", str(manifest), "--protocol", "screening-breast-v1"]
+    words, views = root / "words", root / "views"
+    said = ["--manifest", str(manifest), "--store", str(views)]
     exam = next((phantom / "dicom").iterdir())
+    for step in (
+        ["prepare", str(manifest), "--spec", "glam-96x48", "-o", str(views), "--workers", "1"],
+        ["train", "clip:phantom", *said, "--set", "epochs=1", "--set", "batch=2", "-o", str(words)],
+        ["read", str(exam), "-o", str(root / "read")],
+    ):
+        code, last = call(step)
+        if code != 0:
+            raise SystemExit(f"{' '.join(step)}: {code} {last}")
+    protocol = ["--manifest", str(manifest), "--protocol", "screening-breast-v1"]
     return {
         "phantom": ["phantom", "OUT", "--exams", "2", *preset],
         "index": ["index", str(phantom / "dicom"), "--source", "dicom", "-o", "OUT",
                   "--workers", "1"],
         "prepare": ["prepare", str(manifest), "--spec", spec, "-o", "OUT", "--workers", "1"],
         "train": [*train, "-o", "OUT"],
-        "crossval": ["crossval", "mvccl:mini", *data, "--folds", "2", "--set", "epochs=1",
+        "crossval": ["crossval", "mvccl:mini", *data, "--folds", "2", "--set", "epochs=1", "--set", "batch=4",
                      "-o", "OUT"],
         "predict": ["predict", str(run), *data, "-o", "OUT/p.parquet"],
         "evaluate": ["evaluate", str(scores), *protocol, "-o", "OUT"],
@@ -105,6 +125,10 @@ def made(root: Path) -> dict[str, list[str]]:
                       f"BRAIxMVCCL single={scores}", "-o", "OUT"],
         "read": ["read", str(exam), "-o", "OUT"],
         "export": ["export", str(run), "-o", "OUT"],
+        "embed": ["embed", str(words), *said, "-o", "OUT/e.parquet"],
+        "demo": ["demo", "--exams", "2", "--workers", "1", "-o", "OUT"],
+        "dicom": ["dicom", str(root / "read" / "result.json"), str(exam), "-o", "OUT"],
+        "check": ["check", str(manifest), "--contact-sheet", "OUT/sheet.png"],
     }  # fmt: skip
 
 

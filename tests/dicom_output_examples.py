@@ -24,8 +24,8 @@ from fourview.entities import (
     Region,
 )
 from fourview.geometry import Box, Geometry
-from fourview.report.dicom.options import KINDS, DicomOptions
-from fourview.report.dicom.write import DicomObject, NotMade, dicom_objects
+from fourview.report.dicom.options import KINDS, DicomOptions, NotMade
+from fourview.report.dicom.write import DicomObject, dicom_objects
 
 CREATED = datetime(2026, 11, 29, 7, 9)
 NAMES = ("R-CC", "L-CC", "R-MLO", "L-MLO")

@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from fourview.predict.reader import Reader, load_model
     from fourview.preprocess.pipeline import process
     from fourview.preprocess.spec import PixelSpec, pixel_spec
-    from fourview.report.dicom.options import DicomOptions
-    from fourview.report.dicom.write import DicomObject, NotMade, dicom_objects, write_dicom
+    from fourview.report.dicom.options import DicomOptions, NotMade
+    from fourview.report.dicom.write import DicomObject, dicom_objects, write_dicom
     from fourview.report.exam_json import exam_from_json, exam_to_json
     from fourview.report.result_files import write_result
     from fourview.store.prepare import prepare
@@ -229,10 +229,9 @@ _HOMES = {  # where each is; imported, and with it torch where it is needed, whe
         "PixelSpec",
         "pixel_spec",
     ),
-    "fourview.report.dicom.options": ("DicomOptions",),
+    "fourview.report.dicom.options": ("DicomOptions", "NotMade"),
     "fourview.report.dicom.write": (
         "DicomObject",
-        "NotMade",
         "dicom_objects",
         "write_dicom",
     ),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -17,11 +18,10 @@ from fourview.manifest.manifest import read_manifest
 from fourview.report.exam_html import write_exam_report
 from fourview.sources.find import find_source
 from fourview.store.store import Store
-from fourview.study.chain import Before, train_chain
-from fourview.study.find_recipe import find_recipe
-from fourview.study.start import starting_from
-from fourview.train.loop import Machine, Progress
-from fourview.train.recipe import Recipe, override
+
+if TYPE_CHECKING:  # a program that reads or measures does not wait for what trains
+    from fourview.train.loop import Machine, Progress
+    from fourview.train.recipe import Recipe
 
 GIBIBYTE = 2**30
 
@@ -57,7 +57,7 @@ def index(root: Path | str, source: str) -> Manifest:
 
 
 def train_recipe(  # noqa: PLR0913 - what decides a run, and what belongs to the machine
-    recipe: Recipe | str,
+    recipe: "Recipe | str",
     manifest: Manifest | Path | str,
     store: Store | Path | str,
     out: Path | str,
@@ -67,9 +67,9 @@ def train_recipe(  # noqa: PLR0913 - what decides a run, and what belongs to the
     resume: bool = False,
     start: Path | str | None = None,
     context: Path | str | None = None,
-    machine: Machine | None = None,
+    machine: "Machine | None" = None,
     cache_gb: float = 4.0,
-    progress: Progress | None = None,
+    progress: "Progress | None" = None,
 ) -> Path:
     """Train a recipe, and measure it on the parts it was not trained on.
 
@@ -94,6 +94,12 @@ def train_recipe(  # noqa: PLR0913 - what decides a run, and what belongs to the
         RecipeError: There is no such recipe, or a setting is none of its.
         TrainingError: The run cannot start or go on.
     """
+    from fourview.study.chain import Before, train_chain
+    from fourview.study.find_recipe import find_recipe
+    from fourview.study.start import starting_from
+    from fourview.train.loop import Machine
+    from fourview.train.recipe import override
+
     changed = override(find_recipe(recipe) if isinstance(recipe, str) else recipe, list(settings))
     if seed is not None:
         changed = replace(changed, seed=seed)

@@ -14,10 +14,12 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from fourview.errors import DiskFullError
+
+if TYPE_CHECKING:  # a command's first second is not spent on tables it may not read
+    import polars as pl
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # as numpy tells it
@@ -78,7 +80,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_table(
-    table: pl.DataFrame, path: Path, *, metadata: Mapping[str, str] | None = None
+    table: "pl.DataFrame", path: Path, *, metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write a table, whole or not at all: as CSV where the name ends so, else as Parquet.
 

@@ -11,9 +11,8 @@ from cyclopts.validators import Number
 from fourview.cli.kinds import Kinds
 from fourview.cli.say import say
 from fourview.errors import ReportError
-from fourview.report.dicom.options import DEFAULT_KINDS, DicomOptions, parse_kinds
+from fourview.report.dicom.options import DEFAULT_KINDS, DicomOptions, DicomPaths, parse_kinds
 from fourview.report.dicom.result_file import exam_of, read_result
-from fourview.report.dicom.write import DicomPaths, write_dicom
 
 
 def dicom(
@@ -48,6 +47,8 @@ def dicom(
             prediction.
         json: Print what was written as JSON.
     """
+    from fourview.report.dicom.write import write_dicom  # noqa: PLC0415 - `read` needs `show` only
+
     prediction, made = read_result(result)
     options = DicomOptions(
         kinds=DEFAULT_KINDS if kinds is None else parse_kinds(kinds),

@@ -5,8 +5,14 @@ References:
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Shaped
+
+from fourview.dicom.ending import END as _END
+from fourview.dicom.ending import ended
 from fourview.dicom.markers import require_grid, require_markers
 from fourview.errors import DamagedPixelsError, HostileFileError
 from fourview.geometry import Size
@@ -16,7 +22,6 @@ MAX_TILES = 4096  # tiles of one JPEG 2000 frame; scanners write one, archives s
 MAX_BLOCKS = 1 << 20  # code blocks of one frame: 64 megapixels in blocks of 8 x 8
 MAX_PACKETS = 1 << 22  # layers x precincts, each of which a decoder keeps a record of
 SOI, SOC = b"\xff\xd8", b"\xff\x4f\xff\x51"
-_END = b"\xff\xd9"
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _ALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
 
@@ -109,14 +114,24 @@ def _in_boxes(data: bytes) -> bytes | None:
     return None
 
 
-def whole_stream(data: bytes, notes: list[str]) -> bytes:
+def whole_stream(
+    data: bytes,
+    notes: list[str],
+    decode: Callable[[bytes], Shaped[np.ndarray, "row col"]] | None = None,
+) -> bytes:
     """The codestream without what stands behind its end.
 
     Archives pad frames with more than the one byte that the standard allows (PS3.5 A.4). A frame
-    whose end marker is missing was cut off: a codec would fill the rest with anything.
+    whose end marker is missing gets one, if it can be shown that nothing else is.
+
+    Args:
+        data: The codestream.
+        notes: Gets a sentence for what was odd.
+        decode: Gives the samples of a JPEG or JPEG-LS frame, for those without an end marker; None
+            refuses them.
 
     Raises:
-        DamagedPixelsError: There is no end marker.
+        DamagedPixelsError: The frame was cut off.
     """
     if _END in data[-64:]:
         return data
@@ -127,6 +142,9 @@ def whole_stream(data: bytes, notes: list[str]) -> bytes:
         if data.startswith(SOC) and _ends_with_its_tiles(data):
             notes.append("the JPEG 2000 frame has no end marker, and all of its tiles")
             return data + _END
+        if data.startswith(SOI) and decode is not None:
+            notes.append("the compressed frame has no end marker, and all of its pixels")
+            return ended(data, read_codestream(data).process, decode)
         raise DamagedPixelsError(
             "the compressed frame has no end marker (ffd9): it is cut off; fetch the file again"
         )

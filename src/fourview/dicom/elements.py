@@ -15,8 +15,6 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pydicom.charset import python_encoding
-
 from fourview.dicom import tags
 from fourview.dicom.numbers import read_decimals
 from fourview.dicom.words import name_of
@@ -33,6 +31,7 @@ UNDEFINED = 0xFFFFFFFF
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXEL_TAGS = (tags.FLOAT_PIXELS, tags.DOUBLE_PIXELS, tags.PIXELS)
+_USUAL = {"": "latin_1", "ISO_IR 6": "latin_1", "ISO_IR 100": "latin_1", "ISO_IR 192": "utf-8"}
 _FREE = frozenset(tags.FREE_TEXT.values())
 _SHORT = {
     vr: vr.decode()
@@ -226,9 +225,18 @@ def walk(source: Source, start: int, *, explicit: bool, little: bool) -> Element
 def finished(elements: Elements) -> Elements:
     """The same, its texts readable in the character set that it names."""
     charset = elements.text(tags.CHARACTER_SET) or ""
-    codec = python_encoding.get(charset, "latin_1")
-    _share(elements, "latin_1" if codec == "iso8859" else codec, elements.oddities)
+    _share(elements, _codec(charset), elements.oddities)
     return elements
+
+
+def _codec(charset: str) -> str:
+    """Python's name of a character set; the usual ones need no table, the others are pydicom's."""
+    if charset in _USUAL:
+        return _USUAL[charset]
+    from pydicom.charset import python_encoding  # noqa: PLC0415 - takes longer than a whole header
+
+    codec = python_encoding.get(charset, "latin_1")
+    return "latin_1" if codec == "iso8859" else codec
 
 
 def _share(elements: Elements, encoding: str, oddities: list[str]) -> None:

@@ -13,10 +13,7 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
-
-import pydicom
-from pydicom.dataset import Dataset
+from typing import TYPE_CHECKING, Any
 
 from fourview.dicom import tags
 from fourview.dicom.elements import (
@@ -31,6 +28,9 @@ from fourview.dicom.elements import (
 from fourview.dicom.start import VRS, Coding
 from fourview.dicom.words import number_of
 from fourview.errors import DamagedHeaderError, DicomError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 MAX_RESYNC = 1 << 20  # bytes behind a broken element in which the next good one is looked for
 MAX_FORCED = 1 << 29  # bytes of a file that pydicom is given
@@ -233,6 +233,8 @@ def _by_pydicom(source: Source, pos: int, coding: Coding) -> Elements:
     """
     if source.size - pos > MAX_FORCED:
         raise DamagedHeaderError("too large to be read a second time")
+    import pydicom  # noqa: PLC0415 - takes longer than a whole header, and few files need it
+
     stream: Any = io.BytesIO(source.read(pos, source.size - pos))
     logger = logging.getLogger("pydicom")
     before = logger.disabled
@@ -257,7 +259,7 @@ def _by_pydicom(source: Source, pos: int, coding: Coding) -> Elements:
     return elements
 
 
-def _converted(dataset: Dataset, *, little: bool) -> Elements:
+def _converted(dataset: "Dataset", *, little: bool) -> Elements:
     """The wanted elements, raw values re-coded where pydicom has decoded them."""
     elements = Elements(little=little)
     for tag in tags.VR:
@@ -304,6 +306,8 @@ def other_texts(source: Source, pos: int, coding: Coding) -> list[tuple[str, str
     For files whose own attributes do not tell the view; names, ids and places of people and
     machines are not among them. Empty where pydicom cannot read the header.
     """
+    import pydicom  # noqa: PLC0415 - as above
+
     try:
         stream: Any = io.BytesIO(source.read(pos, min(source.size - pos, MAX_RESYNC)))
         with warnings.catch_warnings():
@@ -320,7 +324,7 @@ def other_texts(source: Source, pos: int, coding: Coding) -> list[tuple[str, str
     return sorted(found, key=lambda pair: pair[0] in _LAST)
 
 
-def _texts(dataset: Dataset) -> Iterator[tuple[str, str]]:
+def _texts(dataset: "Dataset") -> Iterator[tuple[str, str]]:
     known = set(tags.FREE_TEXT)
     for element in dataset.iterall():
         name = element.keyword or f"private element {number_of(element.tag)}"

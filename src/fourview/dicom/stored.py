@@ -99,7 +99,9 @@ def _decoded(
             f"transfer syntax is {shown(told) or 'missing'}, the frame is coded as {syntax}"
         )
     if data.startswith((SOI, SOC)):
-        data = whole_stream(data, notes)
+        data = whole_stream(
+            data, notes, lambda frame: decode(frame, syntax, size, bytes_per_sample=width)[0]
+        )
 
     samples, stream = _samples(data, syntax, pixel_format, at_least)
     if stream is None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import norm, rankdata
 
 LEVEL = 0.95
 
@@ -47,6 +46,8 @@ def delong(
     >>> round(area.value, 4), round(area.low, 4), round(area.high, 4)
     (0.8889, 0.5809, 1.0)
     """
+    from scipy.stats import norm
+
     areas, covariance = delong_covariance(scores[None], positive, cluster)
     value, variance = float(areas[0]), float(covariance[0, 0])
     half = float(norm.ppf((1 + LEVEL) / 2)) * variance**0.5
@@ -71,6 +72,8 @@ def delong_paired(
     >>> round(difference.value, 4), round(difference.p, 4)
     (0.4444, 0.1573)
     """
+    from scipy.stats import norm
+
     areas, covariance = delong_covariance(np.stack([scores_a, scores_b]), positive, cluster)
     value = float(areas[0] - areas[1])
     variance = max(float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]), 0.0)
@@ -97,6 +100,8 @@ def delong_covariance(
     >>> areas.tolist(), covariance.tolist()
     ([0.75, 0.25], [[0.125, -0.125], [-0.125, 0.125]])
     """
+    from scipy.stats import rankdata
+
     num_positive, num_negative = int(positive.sum()), int((~positive).sum())
     if min(num_positive, num_negative) < 2:
         raise ValueError(

@@ -1,7 +1,5 @@
 """Wilson's interval of a proportion, by scipy."""
 
-from scipy.stats import binomtest
-
 
 def wilson(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, float]:
     """The score interval of ``successes`` out of ``trials``, without continuity correction.
@@ -19,6 +17,8 @@ def wilson(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, 
     >>> round(low, 4), round(high, 4)
     (0.3968, 0.8922)
     """
+    from scipy.stats import binomtest
+
     if trials <= 0 or not 0 <= successes <= trials:
         raise ValueError(f"cannot take {successes} successes of {trials} trials")
     ends = binomtest(successes, trials).proportion_ci(level, method="wilson")

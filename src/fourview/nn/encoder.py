@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-import timm
 import torch
 from jaxtyping import Float
 from safetensors.torch import load_file
@@ -111,6 +110,8 @@ class _TimmBody(nn.Module):
     """A timm network up to its last feature grid (with a head convolution, after it)."""
 
     def __init__(self, name: str, *, pretrained: bool) -> None:
+        import timm
+
         super().__init__()
         self.network = timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
 
@@ -122,6 +123,8 @@ class _VitBody(_TimmBody):
     """A timm vision transformer; its tokens without class and registers, as a grid."""
 
     def __init__(self, name: str, *, pretrained: bool) -> None:
+        import timm
+
         nn.Module.__init__(self)
         self.network = timm.create_model(
             name,
@@ -142,6 +145,10 @@ class _VitBody(_TimmBody):
 
 def is_vit(name: str) -> bool:
     """Whether timm's model of that name is a plain vision transformer."""
+    if name == SMALL:
+        return False
+    import timm
+
     if not timm.is_model(name):
         return False
     return bool(timm.models.model_entrypoint(name.partition(".")[0]).__module__ == VIT_MODULE)
@@ -152,6 +159,8 @@ def _build_body(config: EncoderConfig) -> tuple[nn.Module, int, int]:
         if config.weights != "none":
             raise RecipeError(f"encoder 'small' has no weights '{config.weights}'; set it to none")
         return _Small(config.widths), config.widths[-1], 8
+    import timm
+
     if not timm.is_model(config.name):
         near = ", ".join(timm.list_models(f"*{config.name.split('_')[0]}*")[:8])
         raise RecipeError(f"timm has no model '{config.name}'; near ones: {near or 'none'}")

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import timm
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -177,6 +176,8 @@ class _Transformer(nn.Module):
 
 
 def _make_vit(config: ImageTowerConfig) -> Any:
+    import timm
+
     if config.weights != "none":
         require_weights(config.name, config.weights)
     options: dict[str, Any] = {} if config.depth is None else {"depth": config.depth}

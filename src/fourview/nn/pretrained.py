@@ -6,8 +6,6 @@ may want other figures: those of ``resnetv2_50x1_bit`` want 0.5 and 0.5, not Ima
 
 from pathlib import Path
 
-import timm
-
 from fourview.errors import RecipeError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of torchvision's and most of timm's ImageNet weights
@@ -21,6 +19,10 @@ def input_statistics(name: str, mean: Three | None, std: Three | None) -> tuple[
 
     ImageNet's where timm does not know the network.
     """
+    if mean is not None and std is not None:
+        return mean, std
+    import timm
+
     known = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     own_mean = IMAGENET_MEAN if known is None else tuple(known.mean)
     own_std = IMAGENET_STD if known is None else tuple(known.std)
@@ -37,6 +39,8 @@ def require_weights(name: str, weights: str) -> None:
     Raises:
         RecipeError: There are no such weights and no such file; the message lists the tags.
     """
+    import timm
+
     network, _, tag = name.partition(".")
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{network}.*")]
     if weights in ("imagenet", "pretrained"):

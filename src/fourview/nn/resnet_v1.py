@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -104,6 +103,8 @@ def _load_imagenet(network: ResNetV1, config: ResNetConfig) -> None:
             f"there are no ImageNet weights for depths {config.depths} and widths {config.widths};"
             " set weights to none"
         )
+    import timm
+
     try:
         state = timm.create_model(name, pretrained=True).state_dict()
     except (OSError, RuntimeError) as error:  # no network, no cache

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._inductor import config as inductor
 
 from fourview.nn.memory import keep_memory
 
@@ -56,7 +55,7 @@ class _FastPart(nn.Module):
     def __init__(self, part: nn.Module, engine: Engine) -> None:
         super().__init__()
         self.part = part.to(memory_format=torch.channels_last)
-        self.freezing = torch.device(engine.device).type == "cpu"
+        self.freezing = engine.compiled and torch.device(engine.device).type == "cpu"
         self.compute = torch.compile(self.part, dynamic=False) if engine.compiled else self.part
 
     def __getattr__(self, name: str) -> Any:
@@ -68,9 +67,14 @@ class _FastPart(nn.Module):
 
     def forward(self, pixels: Tensor) -> Any:
         """What the part gives: a tensor, or several."""
-        with inductor.patch(freezing=self.freezing):  # as an option of compile it does nothing
-            found = self.compute(pixels)
+        found = self._frozen(pixels) if self.freezing else self.compute(pixels)
         return found.float() if isinstance(found, Tensor) else [each.float() for each in found]
+
+    def _frozen(self, pixels: Tensor) -> Any:
+        from torch._inductor import config as inductor
+
+        with inductor.patch(freezing=True):  # as an option of compile it does nothing
+            return self.compute(pixels)
 
 
 PLAIN = Engine()

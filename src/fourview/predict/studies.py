@@ -15,8 +15,7 @@ from fourview.manifest.findings_file import findings_of
 from fourview.predict.language_maps import LanguageMaps
 from fourview.predict.reader import Reader
 from fourview.report.biopsies import miss_rates
-from fourview.report.dicom.options import DicomOptions
-from fourview.report.dicom.write import DicomPaths, write_dicom
+from fourview.report.dicom.options import DicomOptions, DicomPaths
 from fourview.report.exam_html import ReportOptions, write_exam_report
 from fourview.report.index_html import exam_folder, index_row, write_index
 
@@ -190,6 +189,8 @@ def _read(
     if dicom is None:
         return Read(prediction=prediction, folder=folder)
     try:
+        from fourview.report.dicom.write import write_dicom  # noqa: PLC0415 - pydicom takes a second
+
         paths = write_dicom(prediction, exam, folder / "dicom", options=dicom)
     except ReportError as error:  # the report stands, and the next exam is read
         return Read(prediction=prediction, folder=folder, dicom_trouble=str(error))

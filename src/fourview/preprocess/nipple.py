@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float64
-from scipy.ndimage import gaussian_filter1d
 
 SMALL_ROWS = 512  # height of the copy of the mask
 SMOOTH = 0.02  # of the breast's depth: Gaussian width along the outline
@@ -31,6 +30,8 @@ def find_nipple(
     Returns:
         (x, y) in pixels of the mask, on the skin; None where the mask has no outline.
     """
+    from scipy.ndimage import gaussian_filter1d
+
     x0, y0, width, height = cv2.boundingRect(mask.view(np.uint8))
     if min(width, height) < LEAST_WIDTH:
         return None

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
-from scipy.ndimage import maximum_filter
 
 REFERENCE_ROWS = 1080  # the height that the published constants are meant for
 SMALL_ROWS = 360  # searched: a third of it, and so are all lengths
@@ -78,6 +77,8 @@ def _accumulator(edges: Bool[np.ndarray, "row col"]) -> Shaped[np.ndarray, "180 
 
 def _short_list(counts: Shaped[np.ndarray, "180 offset"], cols: int) -> list[tuple[int, int]]:
     """Peaks with an angle and an offset that a pectoral line may have."""
+    from scipy.ndimage import maximum_filter
+
     part = SMALL_ROWS / REFERENCE_ROWS
     reach = (2 * PEAK_DEGREES + 1, 2 * max(1, round(PEAK_DISTANCE * part)) + 1)
     peaks = (counts == maximum_filter(counts, size=reach)) & (counts > PEAK_VOTES * counts.max())

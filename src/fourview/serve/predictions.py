@@ -22,6 +22,7 @@ from fourview.errors import ServeError
 from fourview.evaluate.table import completed, read_predictions
 from fourview.evaluate.units import breasts_from_images
 from fourview.geometry import Box
+from fourview.json_file import read_json_object
 from fourview.report.exam_json import exam_from_json
 from fourview.serve.cohort import ExamId, ListedExam
 
@@ -174,12 +175,12 @@ class ResultSource:
         path = self._paths.get((exam.patient_id, exam.exam_id))
         if path is None:
             return None
-        return exam_from_json(json.loads(path.read_text(encoding="utf-8")))
+        return exam_from_json(read_json_object(path))
 
 
 def _summary(path: Path) -> tuple[dict[str, float | None], int]:
     """The scores of a result's breasts, and how many findings it has."""
-    breasts = json.loads(path.read_text(encoding="utf-8")).get("breasts", ())
+    breasts = read_json_object(path).get("breasts", ())
     return (
         {breast["side"]: breast["score"] for breast in breasts},
         sum(len(breast["findings"]) for breast in breasts),

@@ -16,6 +16,7 @@ from fourview.disk import write_table, write_text
 from fourview.entities import PREDICTIONS_SCHEMA
 from fourview.errors import ServeError
 from fourview.evaluate.table import write_predictions
+from fourview.json_file import read_json_object
 from fourview.serve.readings import JOURNAL, STUDY, Journal
 
 From = Literal["suspicion", "birads", "recall"]
@@ -64,8 +65,11 @@ def export_study(readings: Path, out: Path, *, source: From = "suspicion") -> li
     """
     if not (readings / STUDY).is_file() or not (readings / JOURNAL).is_file():
         raise ServeError(f"{readings}: holds no readings; name the --out of 'fourview serve'")
-    study = json.loads((readings / STUDY).read_text(encoding="utf-8"))
-    plan = study["plan"]
+    try:
+        study = read_json_object(readings / STUDY)
+        plan = study["plan"]
+    except (ValueError, KeyError) as error:
+        raise ServeError(f"{readings / STUDY}: describes no reader study ({error})") from error
     if not plan["questions"][source]:
         raise ServeError(f"--from {source}: the study did not ask for it")
     rows = Journal(readings).readings()

@@ -21,6 +21,7 @@ from fourview.disk import write_text
 from fourview.entities import SIDES, ExamPrediction, Image
 from fourview.errors import FourviewError, ServeError
 from fourview.evaluate.protocols import find_protocol
+from fourview.json_file import read_json_object
 from fourview.manifest.manifest import manifest_hash, read_manifest
 from fourview.report.overlay import ramp
 from fourview.serve.answers import Login, Sheet, check_answers, stored_answers
@@ -116,7 +117,12 @@ class StudyRoom:
         if not path.exists():
             write_text(path, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
             return
-        before = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            before = read_json_object(path)
+        except ValueError as error:
+            raise ServeError(
+                f"{path}: describes no reader study ({error}); name another --out"
+            ) from error
         changed = [name for name, value in told.items() if before.get(name) != value]
         if changed:
             raise ServeError(

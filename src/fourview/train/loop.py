@@ -114,6 +114,8 @@ class Loop:
         processes: Processes,
         watch: Watch,
     ) -> None:
+        from accelerate import Accelerator
+
         self.recipe, self.out, self.machine = recipe, out, machine
         self.processes, self.watch, self.provenance = processes, watch, provenance
         if processes.device.type == "cpu":

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
@@ -175,6 +174,8 @@ def _vgg(config: VggConfig) -> nn.Module:
     body.features = nn.Sequential(*layers)  # names as torchvision has them
     body.out_channels = before
     if config.weights == "imagenet":
+        import timm
+
         try:
             state = timm.create_model("vgg16", pretrained=True).state_dict()
         except (OSError, RuntimeError) as error:  # no network, no cache

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from fourview.errors import ReportError
@@ -83,3 +84,19 @@ def parse_kinds(words: Iterable[str]) -> tuple[str, ...]:
         raise ValueError(f"{found}; there are: {', '.join((*KINDS, 'default', 'all'))}")
     wanted = {kind for name in named for kind in groups[name]}
     return tuple(kind for kind in KINDS if kind in wanted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotMade:
+    """An object that was asked for and cannot be made of one image, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DicomPaths:
+    """What was written, in the order of kinds and of the wall."""
+
+    files: tuple[Path, ...]
+    not_made: tuple[NotMade, ...] = ()

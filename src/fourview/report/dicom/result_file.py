@@ -1,6 +1,5 @@
 """``result.json`` and the files of its exam, found again."""
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from fourview.dicom.header import Header
 from fourview.dicom.scan import scan
 from fourview.entities import Exam, ExamPrediction
 from fourview.errors import ReportError
+from fourview.json_file import read_json_object
 from fourview.report.exam_json import exam_from_json
 
 CREATED = "%Y-%m-%d %H:%M UTC"  # as reports print it
@@ -26,11 +26,9 @@ def read_result(path: Path) -> tuple[ExamPrediction, datetime | None]:
     """
     file = path / "result.json" if path.is_dir() else path
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ReportError(f"{file}: is no JSON ({error}); name a result.json") from error
-    if not isinstance(document, dict):
-        raise ReportError(f"{file}: is no prediction; name a result.json")
+        document = read_json_object(file)
+    except ValueError as error:
+        raise ReportError(f"{file}: {error}; name a result.json") from error
     try:
         prediction = exam_from_json(document)
     except ReportError as error:

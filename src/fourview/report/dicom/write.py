@@ -15,7 +15,7 @@ from fourview.report.dicom.capture import capture
 from fourview.report.dicom.heatmap_seg import heatmap_segmentation
 from fourview.report.dicom.identity import file_bytes
 from fourview.report.dicom.measurements_sr import measurement_report
-from fourview.report.dicom.options import DicomOptions
+from fourview.report.dicom.options import DicomOptions, DicomPaths, NotMade
 from fourview.report.dicom.presentation import presentation_state
 from fourview.report.dicom.source import Source
 from fourview.report.dicom.subject import Subject, make_subject
@@ -48,22 +48,6 @@ class DicomObject:
     def sop_instance(self) -> str:
         """SOP Instance UID."""
         return str(self.dataset.SOPInstanceUID)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotMade:
-    """An object that was asked for and cannot be made of one image, and why."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DicomPaths:
-    """What was written, in the order of kinds and of the wall."""
-
-    files: tuple[Path, ...]
-    not_made: tuple[NotMade, ...] = ()
 
 
 def dicom_objects(
