@@ -20,6 +20,8 @@ def linear() -> Recipe:
     return replace(
         small_linear(),
         name="tiny:linear",
+        model=replace(small_linear().model, image=find_family("clip").tiny_config.image),
+        starts_from="tiny:contrast",
         batch=4,
         epochs=3,
         augment=NO_AUGMENTATION,

@@ -9,9 +9,9 @@ import torch
 from factory import drawn_store, exam_batch
 from fourview.contract import ExamBatch, LossTerms, Objective
 from fourview.errors import TrainingError
+from fourview.feeds.batches import Batches
 from fourview.feeds.samples import Sample
 from fourview.models.mvccl.model import TINY
-from fourview.feeds.batches import Batches
 from fourview.train.processes import Processes
 from fourview.train.recipe import OptimizerConfig, Recipe, ScheduleConfig, SplitConfig
 from fourview.train.run import train

@@ -110,9 +110,7 @@ def train(
 
         def train_one(chosen: Recipe, run: Path) -> Path:
             again = resume or (trials is not None and run.exists())
-            return train_chain(
-                chosen, tables, pixels, run, resume=again, before=before, **shared
-            )
+            return train_chain(chosen, tables, pixels, run, resume=again, before=before, **shared)
 
         if trials is None:
             run, best = out, train_one(changed, out)

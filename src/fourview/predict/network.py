@@ -6,8 +6,8 @@ Reading one exam and scoring a store are the same here: both are a feed of the f
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import zip_longest
 from importlib.resources import files
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +205,7 @@ class Network:
         progress: Progress | None = None,
         share: tuple[int, int] = (0, 1),
     ) -> list[pl.DataFrame]:
-        """The predictions of each batch of this process's share; arguments as those of ``looks``."""
+        """The predictions of each batch of this process's share; arguments as of ``looks``."""
         tables = []
         for look in self.looks(
             feed, batch_size=batch_size, workers=workers, progress=progress, share=share

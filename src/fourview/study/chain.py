@@ -13,11 +13,11 @@ from pathlib import Path
 
 import polars as pl
 
-from fourview.checkpoint.convert import published_names
 from fourview.disk import copy_file, whole_folder
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
 from fourview.json_file import read_json_object
+from fourview.models.find import family_names, find_family
 from fourview.predict.engine import Engine
 from fourview.predict.network import context_of, load_network
 from fourview.run_files import (
@@ -131,7 +131,7 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
     )
 
 
-def train_before(  # noqa: PLR0913 - as train_chain
+def train_before(
     recipe: Recipe,
     manifest: Manifest,
     store: Store,
@@ -187,8 +187,9 @@ def _require_trainable(name: str, recipe: Recipe) -> None:
     Raises:
         TrainingError: They are of that kind.
     """
-    weights = name.partition(":")[2]
-    if weights in published_names():
+    family, _, weights = name.partition(":")
+    known = family in family_names() and find_family(family).published
+    if known and any(weights == one.name for one in known):
         raise TrainingError(
             f"'{recipe.name}' begins with the published weights '{weights}'; get them from their "
             f"authors, run: fourview convert FILE --as {weights} -o DIR, and add --start DIR"

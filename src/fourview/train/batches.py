@@ -49,7 +49,9 @@ class TrainingBatches:
             pin_memory=pinned,
         )
 
-    def of_epoch(self, epoch: int, *, start: int = 0, stop: int | None = None) -> Iterator[ExamBatch]:
+    def of_epoch(
+        self, epoch: int, *, start: int = 0, stop: int | None = None
+    ) -> Iterator[ExamBatch]:
         """This process's share of each step's items, from step ``start`` to before ``stop``."""
         order = self.feed.order(seed=self.seed, epoch=epoch)
         last = steps_per_epoch(len(order), self.batch) if stop is None else stop

@@ -79,10 +79,12 @@ def average(tensors: Sequence[Tensor]) -> None:
         sent.append((bucket, flat, distributed.all_reduce(flat, async_op=True)))
     for bucket, flat, work in sent:
         work.wait()
-        flat /= num_processes()
-        parts = flat.split([tensor.numel() for tensor in bucket])
-        for tensor, part in zip(bucket, parts, strict=True):
+        flat.div_(num_processes())
+        start = 0
+        for tensor in bucket:
+            part = flat[start : start + tensor.numel()]
             tensor.detach().copy_(part.view(tensor.shape))
+            start += tensor.numel()
 
 
 def buckets(tensors: Sequence[Tensor], limit: int = BUCKET_BYTES) -> Iterator[list[Tensor]]:

@@ -114,8 +114,6 @@ class Loop:
         processes: Processes,
         watch: Watch,
     ) -> None:
-        from accelerate import Accelerator
-
         self.recipe, self.out, self.machine = recipe, out, machine
         self.processes, self.watch, self.provenance = processes, watch, provenance
         if processes.device.type == "cpu":
@@ -267,7 +265,7 @@ class Loop:
         return torch.autocast(self.processes.device.type, torch.bfloat16, enabled=lower)
 
     def _means(self, epoch: int, step: int, terms: LossTerms) -> dict[str, float]:
-        """Loss and parts over the processes; one that is not finite stops the run, with its place."""
+        """Loss and parts over the processes; one that is not finite stops the run."""
         names = ["total", *terms.parts]
         values = torch.stack([v.detach().float() for v in (terms.total, *terms.parts.values())])
         mean = self.processes.mean(values).tolist()

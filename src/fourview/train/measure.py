@@ -98,7 +98,7 @@ def _measured(
     thresholds: Mapping[str, float],
     watch: Watch,
 ) -> Result | None:
-    """The test part by the task's protocol; None, with the reason said, where it gives no number."""
+    """The test part by the task's protocol; None where it gives no number, which is said."""
     name = PROTOCOLS.get(asked.name)
     of_findings = (table["unit"] == "finding").any()
     if of_findings:
@@ -115,7 +115,7 @@ def _measured(
 
 def line_of_result(result: Result) -> str:
     """Such as ``test (screening-breast-v1): AUROC 0.81 (0.77 to 0.85), ...``."""
-    told = []
+    told: list[str] = []
     for metric in result.metrics:
         if metric.value is None or len(told) == SHOWN:
             continue

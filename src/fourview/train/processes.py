@@ -1,4 +1,4 @@
-"""Several processes that train one run together, as ``torchrun`` or ``accelerate launch`` starts them.
+"""Several processes that train one run, as ``torchrun`` or ``accelerate launch`` starts them.
 
 Process 0 alone writes: the folder of a run, and what a person sees. All take the same steps, and
 what one of them decides from files (which run is done, where to go on) it decides for all, or the
@@ -13,7 +13,6 @@ from datetime import timedelta
 from typing import TypeVar
 
 import torch
-from accelerate import PartialState
 from torch import Tensor, distributed
 
 from fourview.errors import TrainingError
@@ -96,7 +95,7 @@ def join_processes(device: str | None = None, *, precision: str = "float32") -> 
         TrainingError: The launcher asks for something that would not be done.
     """
     _refuse_switches(os.environ, precision)
-    if max(int(os.environ.get(name, 1)) for name in _OF_LAUNCHERS) <= 1:
+    if max(int(os.environ.get(name, "1")) for name in _OF_LAUNCHERS) <= 1:
         return Processes(find_device(device))
     if device is not None and ":" in device:
         raise TrainingError(
@@ -104,12 +103,14 @@ def join_processes(device: str | None = None, *, precision: str = "float32") -> 
             "out, or choose GPUs with CUDA_VISIBLE_DEVICES"
         )
     on_cpu = find_device(device).type == "cpu" or os.environ.get("ACCELERATE_USE_CPU") == "true"
-    local = int(os.environ.get("LOCAL_RANK", 0))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
     if not on_cpu and local >= torch.cuda.device_count():
         raise TrainingError(
             f"process {local} of this host has no GPU: there are {torch.cuda.device_count()}; "
             "start as many processes as there are GPUs, or add --device cpu"
         )
+    from accelerate import PartialState
+
     state = PartialState(cpu=on_cpu, timeout=PATIENCE)
     return Processes(state.device, state.process_index, state.num_processes)
 
@@ -142,7 +143,7 @@ def leave_processes() -> None:
 def is_first() -> bool:
     """Whether this process is the one that tells a person, before it has met the others."""
     return all(
-        int(os.environ.get(name, 0)) == 0 for name in ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK")
+        int(os.environ.get(name, "0")) == 0 for name in ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK")
     )
 
 

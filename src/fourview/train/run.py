@@ -26,6 +26,7 @@ from fourview.train.begin import Begun, begin_with
 from fourview.train.inputs import Inputs, inputs_of, require_same, write_inputs
 from fourview.train.loop import Loop, Machine, Progress, Provenance, Watch
 from fourview.train.measure import measure
+from fourview.train.pages import write_pages
 from fourview.train.parts import (
     PARTS,
     TEST,
@@ -36,7 +37,6 @@ from fourview.train.parts import (
     require_trainable,
     with_split,
 )
-from fourview.train.pages import write_pages
 from fourview.train.processes import Processes, join_processes, told_if_lost
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import environment
@@ -92,9 +92,7 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
         watch = Watch(progress=progress or watch.progress, say=say)
     manifest = with_split(manifest, recipe, store)
     parts = {
-        part: feed_of_part(
-            manifest, store, recipe, part, cache_bytes=cache_bytes, context=context
-        )
+        part: feed_of_part(manifest, store, recipe, part, cache_bytes=cache_bytes, context=context)
         for part in PARTS
     }
     require_trainable(recipe, parts[TRAIN])
@@ -149,7 +147,7 @@ def _with_codes(
     processes: Processes,
     watch: Watch,
 ) -> dict[str, Feed]:
-    """Codes in place of patches, where the stage has a frozen encoder; each process makes a share."""
+    """Codes for patches, where the stage has a frozen encoder; each process makes a share."""
     encoder_of = find_family(recipe.family).stages[recipe.stage].encoder
     encoder = None if encoder_of is None else encoder_of(objective.model, recipe.feed)
     if encoder is None:

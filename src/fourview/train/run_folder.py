@@ -54,7 +54,7 @@ class RunLog:
         self._file.write(json.dumps(line) + "\n")
 
     def means(self, epoch: int) -> dict[str, Any]:
-        """Mean loss, its mean parts and the seconds of an epoch's steps, also those before a stop."""
+        """Means of loss and parts and the seconds of an epoch's steps, also before a stop."""
         steps = [line for line in self._steps if line["epoch"] == epoch]
         self._steps = [line for line in self._steps if line["epoch"] > epoch]
         names = dict.fromkeys(name for line in steps for name in line["parts"])

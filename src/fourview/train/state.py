@@ -1,8 +1,8 @@
 """What a run must keep to go on exactly where it was: weights, optimiser, schedule, position.
 
     FOLDER/state.json           position, schedule, best so far, plain values of the optimiser
-    FOLDER/state.safetensors    weights that are trained, and the optimiser's tensors; of frozen ones
-                                only a digest is kept, since every run begins with them
+    FOLDER/state.safetensors    weights that are trained, and the optimiser's tensors; of frozen
+                                ones state.json has a digest, since every run begins with them
 
 A folder is written beside the old one and then takes its place, so that a run killed at any moment
 leaves a whole one.
@@ -108,12 +108,7 @@ def load_state(
         description = _numbers(read_json_object(candidate / PLAIN))
         tensors = load_file(candidate / TENSORS)
         weights = {k.removeprefix(MODEL): v for k, v in tensors.items() if k.startswith(MODEL)}
-        own = set(model.state_dict()) - frozen_names(model)
-        if set(weights) != own:
-            name = min(set(weights) ^ own)
-            raise ValueError(f"the weights differ at '{name}'")
-        if description["frozen"] != frozen:
-            raise ValueError("the frozen weights that it began with are not those of today")
+        _require_weights(set(weights), model, description["frozen"] == frozen)
         model.load_state_dict(weights, strict=False)
         optimizer.load_state_dict(_join(description["optimizer"], tensors))
         return Position(**description["position"]), description["schedule"]
@@ -121,6 +116,19 @@ def load_state(
         raise TrainingError(
             f"{candidate}: cannot be resumed from ({error}); delete it to begin again"
         ) from error
+
+
+def _require_weights(names: set[str], model: nn.Module, same_frozen: bool) -> None:
+    """The saved weights must be those that are trained, beside the same frozen ones.
+
+    Raises:
+        ValueError: They are not.
+    """
+    other = names ^ (set(model.state_dict()) - frozen_names(model))
+    if other:
+        raise ValueError(f"the weights differ at '{min(other)}'")
+    if not same_frozen:
+        raise ValueError("the frozen weights that it began with are not those of today")
 
 
 def _spelled(value: Any) -> Any:

@@ -15,13 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from accelerate import PartialState
-from accelerate.tracking import (
-    GeneralTracker,
-    MLflowTracker,
-    TensorBoardTracker,
-    WandBTracker,
-)
 
 from fourview.disk import write_table
 from fourview.errors import TrainingError
@@ -65,8 +58,6 @@ def open_trackers(names: Sequence[str], recipe: Recipe, out: Path) -> Iterator[T
     """
     require_logs(names)
     trackers = [_tracker(name, out) for name in dict.fromkeys(names) if name != CSV]
-    if trackers:
-        PartialState()  # which accelerate's trackers ask whether to write
     for tracker in trackers:
         tracker.start()
         tracker.store_init_configuration(_flat(asdict(recipe)))
@@ -92,7 +83,11 @@ def write_epochs(run: Path) -> None:
         write_table(table, run / EPOCHS)
 
 
-def _tracker(name: str, out: Path) -> GeneralTracker:
+def _tracker(name: str, out: Path) -> Any:
+    from accelerate import PartialState
+    from accelerate.tracking import MLflowTracker, TensorBoardTracker, WandBTracker
+
+    PartialState()  # which trackers ask whether to write
     if name == "tensorboard":
         return TensorBoardTracker(name, logging_dir=out)
     if name == "mlflow":

@@ -12,8 +12,8 @@ from fourview.losses.weighted import weighted_cross_entropy
 from fourview.models.find import find_family
 from fourview.models.lesion.model import TINY, Lesion, LesionConfig, input_maps, mean_by_finding
 from fourview.models.lesion.objective import (
-    AggregateObjective,
     PAPER,
+    AggregateObjective,
     LesionObjectiveConfig,
     PatchObjective,
 )
