@@ -27,6 +27,8 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
     |-- LocaliseError               a heatmap or scored regions that are no numbers in [0, 1]
     |-- ReportError                 a prediction that cannot be shown, or JSON that is none
     |-- ServeError                  something that the reading room cannot show or take
+    |-- NodeError                   the node cannot start, or a study or peer is none it knows
+    |   `-- NodeSettingsError       node.toml says what nothing reads, or not what is needed
     `-- EvaluationError             a predictions table or protocol that cannot give a number
 """
 
@@ -133,6 +135,14 @@ class ReportError(FourviewError):
 
 class ServeError(FourviewError):
     """The reading room cannot show what was asked for, or take what was sent."""
+
+
+class NodeError(FourviewError):
+    """The node cannot start or go on, or what it was asked for is not there."""
+
+
+class NodeSettingsError(NodeError):
+    """The settings of a node hold an unknown key or a value that cannot be used."""
 
 
 class EvaluationError(FourviewError):

@@ -10,11 +10,12 @@ epochs.csv             the lines of epochs as a table, where asked for (``--log 
 curves.png             loss, validation and learning rate over the steps
 report.html            curves, what the recipe changes of its base, the worst errors
 checkpoints/last       to go on from
-checkpoints/best       model.safetensors, model.json
+checkpoints/best       model.safetensors, model.json, template.json where captions have one
 predictions.parquet    scores of the validation and test parts by the best checkpoint
 operating_points.json  thresholds chosen on the validation part
 test/                  the test part by the task's protocol: result.json, result.html
 starts_from            the run that it started from, where it was trained for this one
+ensemble.json          in place of a run: the checkpoints beside it are one model
 context                the run of its context network, or that run's best checkpoint
 """
 
@@ -33,16 +34,29 @@ LAST = Path("checkpoints") / "last"
 BEST = Path("checkpoints") / "best"
 WEIGHTS = "model.safetensors"  # of a checkpoint
 DESCRIPTION = "model.json"
+ENSEMBLE = "ensemble.json"  # beside the folders of several checkpoints that are one model
+TEMPLATE = "template.json"  # of a checkpoint whose captions have words of a person's own
 PREDICTIONS = "predictions.parquet"
 OPERATING_POINTS = "operating_points.json"
 MEASURED = "test"
 STARTS_FROM = "starts_from"
 CONTEXT = "context"
+SEARCH = "search.json"  # of a search over learning rates, with the runs trial-00, trial-01, ...
+TRIAL = "trial-"
+CROSSVAL = "crossval.json"  # of folds, with the runs fold-0, fold-1, ...
+_OF_RUNS = (RECIPE, ENVIRONMENT, SPLIT, BEGUN, LOG, "checkpoints", PREDICTIONS, OPERATING_POINTS)
 
 
 def checkpoint_of(run: Path) -> Path:
     """The best checkpoint of a run; a folder that is none, such as a checkpoint, is its own."""
     return run / BEST if (run / BEST / DESCRIPTION).exists() else run
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a run, or what is trained before one, was begun in the folder."""
+    ours = {*_OF_RUNS, STARTS_FROM, CONTEXT, SEARCH}
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return bool(names & ours) or any(name.startswith(TRIAL) for name in names)
 
 
 def is_checkpoint(folder: Path) -> bool:

@@ -130,3 +130,12 @@ def test_a_bit_that_turned_in_a_predictions_file_is_found(tmp_path):
             assert back.equals(want)
             assert said == facts
     assert refused > 75
+
+
+def test_the_order_of_a_files_rows_does_not_move_the_meta_repositorys_intervals():
+    manifest, table = breasts()
+    measured = [
+        evaluate(rows, manifest, "metarepo-breast-v1", replicates=200).metrics
+        for rows in (table, table.sample(fraction=1, shuffle=True, seed=4), table.reverse())
+    ]
+    assert measured[0] == measured[1] == measured[2]

@@ -52,7 +52,9 @@ def scored(tmp_path_factory):
     write_manifest(manifest, root / "manifest")
     prepare(manifest, pixel_spec("mvccl-192x96"), root / "store")
     store = Store.open(root / "store")
-    what = Spread((None,), root / "manifest", root / "store", ("test",), exact=True, batch_size=1)
+    what = Spread(
+        (None,), root / "manifest", (root / "store",), ("test",), exact=True, batch_size=1
+    )
     return what, load_model().predict_store(manifest, store, splits=["test"], batch_size=1)
 
 

@@ -67,7 +67,9 @@ def test_a_plateau_is_one_of_the_cross_entropy_where_that_is_named(data, tmp_pat
 
 
 def test_a_part_that_the_loss_does_not_have_is_refused_at_the_first_step(data, tmp_path):
-    with pytest.raises(TrainingError, match="select is 'bce', need one of loss, auc, cross_ent"):
+    with pytest.raises(
+        TrainingError, match="select is 'bce', need one of loss, auc, last, cross_ent"
+    ):
         train(replace(RECIPE, select="bce"), *data, tmp_path)
 
 

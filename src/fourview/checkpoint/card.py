@@ -2,6 +2,7 @@
 
 FOLDER/model.safetensors    the model's state, float32
 FOLDER/model.json           family, config, task, pixel spec with fingerprint, terms, digest
+FOLDER/template.json        words of the captions it was trained with, where they are a person's own
 """
 
 import json
@@ -14,16 +15,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from fourview.checkpoint.plan import plan, require_no_files
-from fourview.contract import ModelFamily
-from fourview.disk import whole, write_text
+from fourview.checkpoint.plan import plan, require_no_files, with_folders_here
+from fourview.contract import LanguageImageModel, ModelFamily
+from fourview.disk import copy_file, whole, write_text
 from fourview.errors import CheckpointError, PixelError, RecipeError
 from fourview.fingerprint import digest_of_file
 from fourview.json_file import read_json_object
 from fourview.models.find import find_family
+from fourview.nn.text_folder import text_folder
 from fourview.outside import modules_of
 from fourview.preprocess.spec import PixelSpec, pixel_spec
-from fourview.run_files import DESCRIPTION, WEIGHTS
+from fourview.run_files import DESCRIPTION, TEMPLATE, WEIGHTS
 from fourview.suggest import no_such
 
 MAX_CARD = 1 << 20  # bytes; ours have 2,000
@@ -45,6 +47,9 @@ class ModelCard:
         trained_on: Source and hash of the manifest.
         licence: Of the weights themselves, where they are converted from somebody else's.
         feed: Settings of what it reads (``feeds/kinds``), as plain containers.
+        split: How the patients of what it was trained on were divided: shares and seed, as
+            ``train.recipe.SplitConfig``; says of nobody in which part he is without the manifest.
+        vocabulary: Digest of its text tower's; empty where that is the small one, or there is none.
         modules: Outside of the package, what has the family and the pixel spec where they are none
             of ours. They are only named: a checkpoint never makes anything be imported.
     """
@@ -60,6 +65,8 @@ class ModelCard:
     trained_on: str = ""
     licence: str = ""
     feed: dict[str, Any] = field(default_factory=dict)
+    split: dict[str, Any] = field(default_factory=dict)
+    vocabulary: str = ""
     modules: tuple[str, ...] = ()
 
 
@@ -76,6 +83,7 @@ def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
     trained_on: str = "",
     licence: str = "",
     feed: Any = None,
+    split: Any = None,
 ) -> ModelCard:
     """Write weights and their card; each file appears whole or not at all."""
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
@@ -94,8 +102,13 @@ def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
         trained_on=trained_on,
         licence=licence,
         feed={} if feed is None else asdict(feed),
+        split={} if split is None else asdict(split),
+        vocabulary=model.text_tower.vocabulary if isinstance(model, LanguageImageModel) else "",
         modules=modules_of(families=family, specs=spec.name),
     )
+    template = getattr(feed, "template", "")
+    if template:
+        copy_file(Path(template), folder / TEMPLATE)
     write_text(folder / DESCRIPTION, json.dumps(asdict(card), indent=2) + "\n")
     return card
 
@@ -126,6 +139,7 @@ def load_checkpoint(folder: Path, *, own: bool = False) -> tuple[nn.Module, Mode
     settings = _without_pretraining(card.config)
     if not own:
         require_no_files({**settings, "feed": card.feed}, folder / DESCRIPTION)
+        settings = with_folders_here(settings)
     try:
         if digest_of_file(weights) != card.digest:
             raise CheckpointError(
@@ -135,11 +149,25 @@ def load_checkpoint(folder: Path, *, own: bool = False) -> tuple[nn.Module, Mode
         _require_known(settings, asdict(config), folder / DESCRIPTION)
         plan(family, config, weights, card.recipe)
         model = family.build(config)
+        _require_vocabulary(card, model, folder)
         model.load_state_dict(load_file(weights), strict=True)
     except (OSError, SafetensorError, ValidationError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{weights}: cannot be loaded as {card.recipe}: {reason}") from error
     return model.eval(), card, family
+
+
+def _require_vocabulary(card: ModelCard, model: nn.Module, folder: Path) -> None:
+    """Refuse a tokenizer that is not the one that the weights were trained with."""
+    if not isinstance(model, LanguageImageModel) or not card.vocabulary:
+        return
+    tower = model.text_tower
+    if tower.vocabulary != card.vocabulary:
+        raise CheckpointError(
+            f"{folder / DESCRIPTION}: {card.recipe} was trained with vocabulary {card.vocabulary}, "
+            f"the tokenizer in {text_folder(tower.tokenizer.name)} has {tower.vocabulary}; put the "
+            "model's own tokenizer there"
+        )
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -203,3 +231,8 @@ def _without_pretraining(config: dict[str, Any]) -> dict[str, Any]:
         else part
         for name, part in config.items()
     }
+
+
+def without_pretraining(family: ModelFamily, config: Any) -> Any:
+    """A family's config that asks for no weights of others, to plan its network from."""
+    return TypeAdapter(family.config).validate_python(_without_pretraining(asdict(config)))

@@ -12,9 +12,10 @@ from cyclopts import Parameter
 from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
 from fourview.entities import Manifest
 from fourview.errors import ManifestError, StoreError
-from fourview.manifest.check import check_folder, label_counts
+from fourview.manifest.check import Problem, check_folder, label_counts
 from fourview.manifest.manifest import read_manifest
 from fourview.store.check import check_store
 from fourview.store.store import DESCRIPTION as STORE
@@ -46,16 +47,16 @@ def check(
         workers: Processes that read images for the contact sheet.
         json: Print the findings as JSON.
     """
+    if contact_sheet is None:
+        sheet = {"sheet_images": sheet_images, "spec": spec, "workers": workers}
+        refuse_unused(check, needs="--contact-sheet", **sheet)
     sheets: list[Path] = []
     num_odd = 0
     if (manifest / STORE).exists():
-        if contact_sheet is not None:
-            raise ManifestError(f"{manifest}: is a store; a contact sheet is made of a manifest")
-        with progress_bar(quiet=json) as update:
-            problems = check_store(
-                manifest, pixels=pixels, progress=lambda done, of: update("images", done, of)
-            )
-        counts = pl.DataFrame()
+        if contact_sheet is not None or not files:
+            option = "--no-files" if contact_sheet is None else "--contact-sheet"
+            raise ManifestError(f"{manifest}: is a store; {option} is for manifests")
+        problems, counts = _of_store(manifest, pixels, quiet=json), pl.DataFrame()
     elif pixels:
         raise StoreError(f"{manifest}: no store, so it has no pixels to check; name a store")
     else:
@@ -80,6 +81,13 @@ def check(
             say(f"contact sheet: {', '.join(map(str, sheets))}; {num_odd} images to look at in red")
         say("failed" if failed else "ok")
     sys.exit(1 if failed else 0)
+
+
+def _of_store(store: Path, pixels: bool, *, quiet: bool) -> list[Problem]:
+    with progress_bar(quiet=quiet) as update:
+        return check_store(
+            store, pixels=pixels, progress=lambda done, of: update("images", done, of)
+        )
 
 
 def _sheets(

@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from fourview import __version__
 from fourview.disk import is_full
-from fourview.errors import FourviewError
+from fourview.errors import FourviewError, NodeSettingsError
 from fourview.text import printable
 
 OK, FAILED, USAGE, BAD_DATA, INTERRUPTED = 0, 1, 2, 3, 130
@@ -43,6 +43,11 @@ COMMANDS = {  # imported when called, so that `index` never waits for torch
     "reproduce": "Measure rows of a published table, ours beside the paper's.",
     "read": "Read exams: DICOM in, report out.",
     "dicom": "Write a prediction as standard DICOM, for archives and viewers.",
+    "node": "Receive studies from a PACS, read them, send the results back.",
+    "node-status": "Show what a node has done and what it waits for.",
+    "node-retry": "Put studies or results that failed back to a node's queue.",
+    "node-drop": "Have a node forget a study with its files.",
+    "send": "Send DICOM files to a PACS.",
     "serve": "Look at exams in a browser, pixel for pixel.",
     "study-export": "Readings of a reader study as predictions tables.",
     "list": "Show the sources, specs, families, recipes, protocols and tables there are.",
@@ -51,6 +56,10 @@ COMMANDS = {  # imported when called, so that `index` never waits for torch
 _FUNCTIONS = {
     "list": "fourview.cli.list_command:list_",
     "study-export": "fourview.cli.study_export:study_export",
+    "node-status": "fourview.cli.node:node_status",
+    "node-retry": "fourview.cli.node:node_retry",
+    "node-drop": "fourview.cli.node:node_drop",
+    "send": "fourview.cli.node:send",
 }
 for _name, _help in COMMANDS.items():
     app.command(_FUNCTIONS.get(_name, f"fourview.cli.{_name}:{_name}"), name=_name, help=_help)
@@ -82,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(USAGE)
     except FourviewError as error:
         _say(str(error))
-        sys.exit(BAD_DATA)
+        sys.exit(USAGE if isinstance(error, NodeSettingsError) else BAD_DATA)
     except FileNotFoundError as error:
         _say(f"{error.filename}: not found")
         sys.exit(BAD_DATA)

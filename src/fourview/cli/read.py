@@ -11,13 +11,15 @@ from fourview.cli.dicom import show as show_dicom
 from fourview.cli.kinds import Kinds
 from fourview.cli.modules import Modules, use_modules
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
 from fourview.dicom.apart import start_decoder
 from fourview.dicom.pseudonyms import Pseudonyms
-from fourview.errors import ReportError
+from fourview.errors import FourviewError, ReportError
 from fourview.manifest.findings_file import read_findings
 from fourview.predict.engine import PLAIN, best_engine
 from fourview.predict.language import load_language_model
 from fourview.predict.language_maps import LanguageMaps
+from fourview.predict.query_place import QueryPlace, parse_place
 from fourview.predict.reader import load_model
 from fourview.predict.studies import Named, Read, read_studies
 from fourview.report.dicom.options import DicomOptions, parse_kinds
@@ -34,6 +36,7 @@ def read(
     miss_rate: float | None = None,
     maps: list[Path] | None = None,
     say: list[str] | None = None,
+    at: list[str] | None = None,
     dicom: Kinds = None,
     exact: bool = False,
     pseudonyms: Path | None = None,
@@ -53,10 +56,13 @@ def read(
             Without it the best regions of its context network are scored, and marked as proposed.
         miss_rate: Say which biopsies would be avoided if this part of the cancers may be missed,
             such as 0.02; the run's thresholds for it were chosen on validation.
-        maps: Run of MaMA or GLAM whose heatmaps are added: where a sentence is in each image, or
-            where the MLO agrees with a patch of the CC view. May be repeated.
+        maps: Run of MaMA, MM-MIL or GLAM whose heatmaps are added: where a sentence is in each
+            image, or where one view of a breast agrees with a patch of the other. May be repeated.
         say: A sentence to look for with --maps; may be repeated. Without it the impression of a
             suspicious abnormality.
+        at: With --maps of GLAM, the place to look from: L-CC:1200,800, or a box as four numbers, in
+            pixels of the file; may be repeated. Without it the best finding of each view, else the
+            patch that agrees best.
         dicom: Also write standard objects for archives and viewers to OUT/dicom: cad-sr, gsps, sc,
             sr1500, seg, with commas between them; default stands for the first three, all for all.
         pseudonyms: File with a secret key of 16 bytes or more: ids are replaced by what it makes of
@@ -67,11 +73,16 @@ def read(
         json: Print the results as JSON, one exam a line.
     """
     use_modules(module)
+    if not maps:
+        refuse_unused(read, needs="--maps", say=say)
+    places = [parse_place(text) for text in at or ()]
     start_decoder()  # while the model is loaded
     engine = PLAIN if exact else best_engine(many=False)
     reader = load_model(model or None, engine=engine)
     named = None if findings is None else Named(rows=read_findings(findings), source=findings.name)
-    shown = [LanguageMaps(load_language_model(run), say or ()) for run in maps or ()]
+    shown = _maps(maps or [], say or [], places, engine.device)
+    if say and not any(each.says for each in shown):
+        raise FourviewError("--say: none of --maps finds sentences (GLAM compares views); leave it")
     now = datetime.now(UTC).replace(second=0, microsecond=0)  # as exact as the report prints it
     objects = None if dicom is None else DicomOptions(kinds=parse_kinds(dicom), created=now)
     num_exams, troubles = 0, []
@@ -96,6 +107,19 @@ def read(
         raise ReportError(
             f"{len(troubles)} of {num_exams} exams have no DICOM objects: {troubles[0]}"
         )
+
+
+def _maps(
+    runs: list[Path], sentences: list[str], places: list[QueryPlace], device: str
+) -> list[LanguageMaps]:
+    """Each run with the sentences, and those that compare views with the places."""
+    models = [load_language_model(run, device=device) for run in runs]
+    if places and not any(model.model.has_slice_maps for model in models):
+        raise ReportError(f"--at {places[0]}: no map starts from a place; add --maps RUN of glam")
+    return [
+        LanguageMaps(model, sentences, places if model.model.has_slice_maps else ())
+        for model in models
+    ]
 
 
 def _show(done: Read) -> None:

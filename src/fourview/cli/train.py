@@ -15,8 +15,16 @@ from fourview.cli.say import say
 from fourview.cli.stores import open_store
 from fourview.manifest.manifest import read_manifest
 from fourview.run_files import REPORT, checkpoint_of
-from fourview.study.chain import Before, train_before, train_chain
+from fourview.study.chain import (
+    Before,
+    require_context,
+    require_folder,
+    train_before,
+    train_chain,
+)
 from fourview.study.find_recipe import find_recipe
+from fourview.study.plan import lines_of, plan_as_dict
+from fourview.study.plan import plan as plan_of
 from fourview.study.search import search
 from fourview.study.start import starting_from
 from fourview.train.loop import Machine
@@ -30,9 +38,10 @@ GIBIBYTE = 2**30
 def train(
     recipe: str,
     *,
-    manifest: Path,
-    store: Path,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    manifest: Path | None = None,
+    store: Path | None = None,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    plan: bool = False,
     resume: bool = False,
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     seed: int | None = None,
@@ -60,6 +69,8 @@ def train(
         manifest: Folder written by ``fourview index``.
         store: Folder written by ``fourview prepare``, with the recipe's pixel spec.
         out: The run's folder.
+        plan: Print what the run would take and what the recipe's paper says, and compute nothing:
+            steps, samples, draws, memory. Without --manifest and --store by the paper's numbers.
         resume: Go on with a run that was stopped; the losses are those of one that was not.
         set_: Change a value of the recipe: --set optimizer.lr=3e-5; may be repeated.
         seed: Short for --set seed=SEED.
@@ -83,12 +94,17 @@ def train(
         json: Print where the run is as JSON.
     """
     use_modules(module)
-    changed = override(find_recipe(recipe), set_ or [])
-    if seed is not None:
-        changed = replace(changed, seed=seed)
-    if start is not None:
-        changed = starting_from(changed, start)
+    changed = _changed(recipe, set_ or [], seed, start)
+    if plan:
+        _tell_plan(changed, manifest, store, json=json)
+        return
+    if manifest is None or store is None or out is None:
+        print("error: need --manifest, --store and -o, or --plan", file=sys.stderr)
+        sys.exit(2)
     require_logs(log)
+    require_folder(out, resume=resume)
+    if context is not None:
+        require_context(changed, start=start)
     tables, pixels = read_manifest(manifest), open_store(store, changed.pixel_spec, manifest)
     told = is_first()
     asked = Machine(workers=workers, save_every=save_every, device=device, log=log)
@@ -120,6 +136,26 @@ def train(
     leave_processes()
     if told:
         _tell_end(run, best, json=json)
+
+
+def _changed(name: str, settings: list[str], seed: int | None, start: Path | None) -> Recipe:
+    """The recipe as it is asked for."""
+    recipe = override(find_recipe(name), settings)
+    if seed is not None:
+        recipe = replace(recipe, seed=seed)
+    return recipe if start is None else starting_from(recipe, start)
+
+
+def _tell_plan(recipe: Recipe, manifest: Path | None, store: Path | None, *, json: bool) -> None:
+    tables = pixels = None
+    if manifest is not None and store is not None:
+        tables, pixels = read_manifest(manifest), open_store(store, recipe.pixel_spec, manifest)
+    found = plan_of(recipe, tables, pixels)
+    if json:
+        print(jsonlib.dumps(plan_as_dict(found)))
+        return
+    for line in lines_of(found):
+        say(line)
 
 
 def _tell_end(run: Path, best: Path, *, json: bool) -> None:

@@ -24,7 +24,8 @@ class Curve:
     """Points of one curve of a result, in drawing order.
 
     Attributes:
-        name: roc, pr, calibration, decision, froc; ``decision_all`` for the decision to recall all.
+        name: roc, pr, calibration, decision, misses, froc; ``decision_all`` for the decision to
+            recall all.
         x: In the unit that ``x_label`` names.
         y: In the unit that ``y_label`` names.
         low: Lower ends of intervals of ``y``; None where there are none.
@@ -76,7 +77,7 @@ class Result:
 
     Attributes:
         protocol: Name with version.
-        unit: image, breast, exam or finding.
+        unit: image, breast, exam, finding, or finding_image (a finding on one image).
         num_units: How many were scored and labelled.
         num_positive: How many of them are positive.
         interval: How the intervals were made: "bootstrap by patient, 2,000, percentile, seed 0".

@@ -28,6 +28,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "finding": ("finding_id",),
     "region": ("image_id", "x0", "y0", "x1", "y1"),
 }
+OF_UNIT: Mapping[str, tuple[str, ...]] = {**KEYS, "finding_image": ("finding_id", "image_id")}
+ROWS_OF = {"finding_image": "finding"}  # units that are measured on rows of another name
 CLASS_NAMES = {"malignant": "cancer"}  # other names of a class, as in the meta-repository
 BOX = ("x0", "y0", "x1", "y1")
 TEXT_ENDINGS = (".csv", ".tsv", ".txt")

@@ -15,6 +15,7 @@ import polars as pl
 from torch import nn
 
 from fourview.checkpoint.card import ModelCard
+from fourview.checkpoint.ensemble import members_of, read_ensemble
 from fourview.contract import Task
 from fourview.entities import (
     SIDES,
@@ -59,15 +60,18 @@ class Reader:
         networks: Of one task, whose scores are averaged; or of tasks whose classes differ, which
             stand beside each other. Findings and heatmaps are those of the first
             that scores findings, else of the first of the first suspicion.
+        name: FAMILY:NAME where all are one model; None names each.
 
     Raises:
         CheckpointError: There are none, or two tasks have a class in common.
     """
 
-    def __init__(self, networks: Sequence[Network]) -> None:
+    def __init__(self, networks: Sequence[Network], *, name: str | None = None) -> None:
         if not networks:
             raise CheckpointError("an ensemble of no models; name a run or several")
         self.networks = tuple(networks)
+        self.name = name or " + ".join(network.name for network in networks)
+        self._is_one = name is not None
         tasks = {n.first.task.name: n.first.task for n in networks}
         named = [name for one in tasks.values() for name in one.classes]
         if len(set(named)) < len(named):
@@ -88,7 +92,7 @@ class Reader:
         cards = [network.card for network in self.networks]
         return replace(
             cards[0],
-            recipe=" + ".join(card.recipe for card in cards),
+            recipe=self.name if self._is_one else " + ".join(card.recipe for card in cards),
             digest=" + ".join(card.digest for card in cards),
             terms="; ".join(sorted({c.terms for n in self.networks for c in n.cards if c.terms})),
             may_release=all(c.may_release for n in self.networks for c in n.cards),
@@ -155,7 +159,7 @@ class Reader:
             exam_id=exam.exam_id,
             breasts=tuple(self._breasts(exam, seen, scores, self._drawn(seen, lead, findings))),
             images=tuple(self._images(exam, seen, scores, lead)),
-            model=" + ".join(network.name for network in self.networks),
+            model=self.name,
             model_digest=" + ".join(network.digest for network in self.networks),
             pixel_spec=" + ".join(f"{spec.name} {name}" for name, spec in specs.items()),
             terms=self.card.terms,
@@ -175,7 +179,7 @@ class Reader:
     def predict_store(
         self,
         manifest: Manifest,
-        store: Store,
+        store: Store | Sequence[Store],
         *,
         splits: Sequence[str] | None = None,
         batch_size: int = 8,
@@ -186,18 +190,19 @@ class Reader:
 
         Args:
             manifest: Whose images.
-            store: Their pixels.
+            store: Their pixels; several where networks read different ones.
             splits: Only exams of these; None takes all.
             batch_size: Exams at a time.
             workers: Processes that read the store.
             progress: Called with samples done and samples in all, over all networks.
 
         Raises:
-            CheckpointError: The store holds other pixels than a network was trained on.
+            CheckpointError: No store holds the pixels that a network was trained on.
         """
+        stores = [store] if isinstance(store, Store) else list(store)
         tables = []
         for number, network in enumerate(self.networks):
-            feed = network.feed_of_store(manifest, store, splits)
+            feed = network.feed_of_store(manifest, _store_for(network, stores), splits)
             shown = None if progress is None else partial(self._progress, progress, number)
             tables.append(
                 network.table(feed, batch_size=batch_size, workers=workers, progress=shown)
@@ -252,8 +257,9 @@ class Reader:
                 notes = [] if len(views) == 2 else [f"read from {views.pop()} alone"]
             notes += [
                 f"{task.name}: " + ", ".join(f"{c} {by_class[c]:.3f}" for c in task.classes)
-                for task in self.tasks
-                if (task.num_classes > 1 or task != self.task) and task.classes[0] in by_class
+                for one in self.tasks
+                for task in one.asked
+                if (task.num_classes > 1 or one != self.task) and task.classes[0] in by_class
             ]
             yield BreastPrediction(
                 side=side,
@@ -307,13 +313,26 @@ def load_model(
 ) -> Reader:
     """The reader of a run or checkpoint folder, or of several: the mean of their scores.
 
+    A folder of several networks that are one model (``checkpoint.ensemble``) counts as so many.
+
     Without an argument it is the small model that ships with the package.
 
     Raises:
         CheckpointError: There is no checkpoint, it does not fit, or several have no mean.
     """
-    runs = [run] if run is None or isinstance(run, str | Path) else run
-    return Reader([load_network(each, engine=engine) for each in runs])
+    runs = [run] if run is None or isinstance(run, str | Path) else list(run)
+    folders: list[Path | None] = []
+    for each in runs:
+        folders += [None] if each is None else members_of(Path(each))
+    only = None if len(runs) != 1 or runs[0] is None else read_ensemble(Path(runs[0]))
+    networks = [load_network(folder, engine=engine) for folder in folders]
+    return Reader(networks, name=None if only is None else only.recipe)
+
+
+def _store_for(network: Network, stores: Sequence[Store]) -> Store:
+    """The store that a network can read; the first one, which it refuses, where there is none."""
+    fits = (s for s in stores if s.fingerprint == network.spec.fingerprint)
+    return next(fits, stores[0])
 
 
 def _see(network: Network, pixels: ExamPixels) -> _Seen:

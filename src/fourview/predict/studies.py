@@ -61,7 +61,7 @@ class Read:
     dicom_trouble: str = ""
 
 
-def read_studies(
+def read_studies(  # noqa: PLR0913 - what is read, and what a report can hold
     paths: Sequence[Path],
     reader: Reader,
     out: Path,
@@ -70,8 +70,9 @@ def read_studies(
     named: Named | None = None,
     miss_rate: float | None = None,
     maps: Sequence[LanguageMaps] = (),
-    dicom: DicomOptions | None = None,
+    dicom: DicomOptions | Callable[[Exam], DicomOptions] | None = None,
     pseudonyms: Pseudonyms | None = None,
+    notes: Sequence[str] = (),
 ) -> Iterator[Read]:
     """Read every exam among files and folders, and write its report when it is done.
 
@@ -87,8 +88,10 @@ def read_studies(
         miss_rate: Part of the cancers that may be missed by the biopsies that a report would avoid;
             one of the rates that the run has thresholds for.
         maps: Language-image models whose heatmaps are added.
-        dicom: Standard objects to write beside each report, in a folder ``dicom``.
+        dicom: Standard objects to write beside each report, in a folder ``dicom``; or what says it
+            of each exam.
         pseudonyms: Replaces what tells whose the exams are, in everything that is written.
+        notes: What every report should say beside the prediction's own notes.
 
     Raises:
         CheckpointError: Findings are named and no model scores findings, or it has no threshold
@@ -108,7 +111,8 @@ def read_studies(
         exams = iter_exams([root.path for root in roots], at_least=enough, pseudonyms=pseudonyms)
 
         def read(exam: Exam, folder: Path) -> Read:
-            return _read(exam, reader, folder, options, named, maps, dicom, pseudonyms)
+            wanted = dicom(exam) if callable(dicom) else dicom
+            return _read(exam, reader, folder, options, named, maps, wanted, pseudonyms, notes)
 
         yield from _reports(exams, aside, read, out, created)
 
@@ -174,9 +178,12 @@ def _read(
     maps: Sequence[LanguageMaps],
     dicom: DicomOptions | None,
     pseudonyms: Pseudonyms | None,
+    notes: Sequence[str],
 ) -> Read:
     findings = () if named is None else findings_of(exam, named.rows, source=named.source)
     prediction = reader.predict(exam, findings)
+    if notes:
+        prediction = replace(prediction, notes=(*prediction.notes, *notes))
     if named is not None and not findings:
         note = f"{named.source} names no finding on an image of this exam"
         prediction = replace(prediction, notes=(*prediction.notes, note))

@@ -156,6 +156,17 @@ def decision_chart(model: Curve, everyone: Curve) -> str:
     return axes.svg("Decision curve")
 
 
+def miss_chart(curve: Curve) -> str:
+    """Benign findings that are spared over malignant ones that are missed, with its intervals."""
+    axes = Axes((0, 1), (0, 1), curve.x_label, curve.y_label)
+    axes.reference((0, 1), (0, 1))
+    for end in (curve.low, curve.high):
+        if end is not None:
+            axes.line(np.repeat(curve.x, 2)[1:], np.repeat(end, 2)[:-1], COLORS[0], "faint")
+    axes.line(np.repeat(curve.x, 2)[1:], np.repeat(curve.y, 2)[:-1], COLORS[0])
+    return axes.svg("True-negative rate by miss rate")
+
+
 def froc_chart(curve: Curve) -> str:
     """Share found over false marks an image."""
     right = _round_up(float(max(curve.x.max(), 0.1)))

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 import fourview
 from fourview.entities import Metric, Result
-from fourview.evaluate.labels import RULES
+from fourview.evaluate.labels import RULES, counted
 from fourview.evaluate.metrics import MetricRecord, label_of, metric_record
 from fourview.evaluate.protocols import known_protocol
 from fourview.report.page import render
@@ -15,6 +15,7 @@ from fourview.report.result_charts import (
     decision_chart,
     forest,
     froc_chart,
+    miss_chart,
     pr_chart,
     roc_chart,
 )
@@ -43,6 +44,7 @@ def result_to_html(result: Result) -> str:
         "label_words": RULES[protocol.label].words if protocol else "",
         "main": [_shown(m) for m in result.metrics[:2]],
         "metrics": [_shown(m) for m in result.metrics],
+        "units": counted(result.num_units, result.unit),
         "charts": charts(result),
         "groups": _groups(result),
         "published": _published(result),
@@ -79,6 +81,8 @@ def charts(result: Result) -> list[tuple[str, Markup]]:
     if "decision" in by_name:
         everyone = by_name["decision_all"]
         out.append(("Decision curve", decision_chart(by_name["decision"], everyone)))
+    if "misses" in by_name:
+        out.append(("Biopsies avoided, by cancers missed", miss_chart(by_name["misses"])))
     if "froc" in by_name:
         out.append(("FROC", froc_chart(by_name["froc"])))
     return [(title, Markup(picture)) for title, picture in out]

@@ -16,7 +16,7 @@ import fcntl
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,6 +37,7 @@ from fourview.manifest.content_hash import table_digest
 from fourview.manifest.manifest import images_to_read
 from fourview.preprocess.pipeline import to_pixel_levels
 from fourview.preprocess.spec import PixelSpec
+from fourview.store.breast_scale import beside, scale_of_rows
 from fourview.store.journal import Journal
 from fourview.store.read_image import ReadImage, read_listed_image, read_processed
 from fourview.store.shard import Tiling, checksum_of, encode_shard, is_whole
@@ -89,6 +90,7 @@ class _Job:
 
     index: int
     row: dict[str, Any]
+    beside: tuple[Mapping[str, Any], ...] = ()  # all images of its breast, where they share a scale
 
 
 def prepare(
@@ -131,7 +133,7 @@ def prepare(
         _begin(out, about)
         journal = Journal(out / JOURNAL)
         done = _done_before(out, journal, retry_failed=retry_failed)
-        todo = (_Job(i, row) for i, row in enumerate(rows.iter_rows(named=True)) if i not in done)
+        todo = (job for job in _jobs(rows, spec) if job.index not in done)
         task = partial(_process_one, out=out, root=Path(manifest.root), spec=spec, read=read)
         run = (executor or LocalExecutor(workers)).run
         num_new = 0
@@ -165,6 +167,13 @@ def _describe(manifest: Manifest, rows: pl.DataFrame, spec: PixelSpec) -> Descri
         terms=manifest.terms,
         complete=False,
     )
+
+
+def _jobs(rows: pl.DataFrame, spec: PixelSpec) -> Iterator[_Job]:
+    """An image each, in the order of the array."""
+    views = beside(rows.iter_rows(named=True)) if spec.one_scale_of == "breast" else {}
+    for index, row in enumerate(rows.iter_rows(named=True)):
+        yield _Job(index, row, tuple(views.get((row["exam_id"], row["side"]), ())))
 
 
 @contextmanager
@@ -244,7 +253,10 @@ def _process_one(
     cv2.setNumThreads(1)
     row = job.row
     try:
-        image, processed = read_processed(root / str(row["path"]), row, spec, read=read)
+        scale = scale_of_rows(job.beside, root, spec, read) if job.beside else None
+        image, processed = read_processed(
+            root / str(row["path"]), row, spec, read=read, scale=scale
+        )
         levels = to_pixel_levels(processed.pixels)
         data = encode_shard(levels, Tiling.of(canvas_of(spec)))
     except StoreError as error:

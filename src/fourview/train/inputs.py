@@ -70,7 +70,7 @@ def require_same(out: Path, recipe: Recipe, inputs: Inputs) -> None:
         raise TrainingError(f"{out}: cannot be resumed ({error}); take another folder") from error
     now = json.loads(recipe.to_json())
     told = [
-        f"{name} {_short(old)}, now {_short(new)}" for name, old, new in _differences(before, now)
+        f"{name} {_short(old)}, now {_short(new)}" for name, old, new in differences(before, now)
     ]
     told += [
         f"another {name}" for name, value in asdict(inputs).items() if was.get(name, "") != value
@@ -83,14 +83,14 @@ def require_same(out: Path, recipe: Recipe, inputs: Inputs) -> None:
         )
 
 
-def _differences(before: Any, now: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+def differences(before: Any, now: Any, name: str = "") -> list[tuple[str, Any, Any]]:
     """Names of settings with their values before and now, where these are not the same."""
     if not (isinstance(before, dict) and isinstance(now, dict)):
         return [] if before == now else [(name, before, now)]
     return [
         each
         for key in dict.fromkeys((*before, *now))
-        for each in _differences(
+        for each in differences(
             before.get(key), now.get(key), f"{name}.{key}" if name else str(key)
         )
     ]

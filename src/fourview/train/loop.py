@@ -35,7 +35,7 @@ from fourview.train.recipe import Recipe
 from fourview.train.run_folder import RunLog
 from fourview.train.state import Position, load_state, save_state
 from fourview.train.told import Told, line_of_epoch
-from fourview.train.validate import Validation, validate
+from fourview.train.validate import LAST_EPOCH, Validation, validate
 
 Progress = Callable[[str, int, int], None]  # what, done, of
 MOST_WORKERS = 8  # of one process; a GPU takes 6 to 10 cores of decoding and cutting
@@ -237,7 +237,7 @@ class Loop:
 
     def _require_part(self, terms: LossTerms) -> None:
         """A part of the loss that chooses checkpoints must be one that this objective has."""
-        known = ("loss", "auc", *terms.parts)
+        known = ("loss", "auc", LAST_EPOCH, *terms.parts)
         if self.recipe.select not in known:
             raise TrainingError(
                 f"select is '{self.recipe.select}', need one of {', '.join(known)}; "
@@ -343,8 +343,8 @@ class Loop:
 
     def _keep_best(self, epoch: int, found: Validation) -> bool:
         value = found.value_of(self.recipe.select)
-        first = self.position.best_epoch < 0
-        if not (first or value < self.position.best_value):
+        kept_anyway = self.position.best_epoch < 0 or self.recipe.select == LAST_EPOCH
+        if not (kept_anyway or value < self.position.best_value):
             return False
         value = math.inf if math.isnan(value) else value
         self.position = replace(self.position, best_epoch=epoch, best_value=value)
@@ -360,6 +360,7 @@ class Loop:
                 may_release=self.provenance.may_release,
                 trained_on=self.provenance.trained_on,
                 feed=self.recipe.feed,
+                split=self.recipe.split,
             )
         return True
 

@@ -15,7 +15,6 @@ from fourview.evaluate.operating import write_thresholds
 from fourview.evaluate.run import evaluate
 from fourview.evaluate.table import write_predictions
 from fourview.feeds.feed import Feed
-from fourview.manifest.manifest import manifest_hash
 from fourview.predict.engine import Engine
 from fourview.predict.network import Network
 from fourview.report.result_files import write_result
@@ -44,13 +43,15 @@ def measure(
     parts: Mapping[str, Feed],
     manifest: Manifest,
     *,
+    known_by: str,
     machine: Machine,
     processes: Processes,
     watch: Watch,
 ) -> None:
     """Score validation and test with the best checkpoint, choose thresholds, measure the test part.
 
-    Each process scores its share of the batches; process 0 writes.
+    Each process scores its share of the batches; process 0 writes. ``manifest`` has the run's
+    split, ``known_by`` is the hash of the one that was given.
     """
     model, card, family = load_checkpoint(out / BEST, own=True)
     network = Network(model, card, family, engine=Engine(device=str(processes.device)))
@@ -69,7 +70,7 @@ def measure(
     about = {
         "model_digest": card.digest,
         "pixel_spec": f"{card.pixel_spec} {card.fingerprint}",
-        "manifest_hash": manifest_hash(manifest),
+        "manifest_hash": known_by,
         "terms": card.terms,
         "recipe": recipe_name,
     }

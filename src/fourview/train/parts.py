@@ -17,7 +17,7 @@ from fourview.models.find import find_family
 from fourview.store.said import Said
 from fourview.store.store import Store
 from fourview.train.batches import steps_per_epoch
-from fourview.train.recipe import Recipe
+from fourview.train.recipe import Recipe, SplitConfig
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PARTS = (TRAIN, VALIDATION, TEST)
@@ -34,17 +34,18 @@ def with_split(manifest: Manifest, recipe: Recipe, store: Store) -> Manifest:
             f"the store holds {store.spec.name}, recipe '{recipe.name}' needs {recipe.pixel_spec}; "
             f"run: fourview prepare MANIFEST --spec {recipe.pixel_spec} -o STORE"
         )
+    return divided(manifest, recipe.split)
+
+
+def divided(manifest: Manifest, split: SplitConfig) -> Manifest:
+    """The manifest with its own split, or the one that ``split`` says; a validation part always."""
     if manifest.exams["split"].is_not_null().any():
         if (manifest.exams["split"] == VALIDATION).any():
             return manifest
-        rest = 1 - recipe.split.validation
+        rest = 1 - split.validation
         return assign_split(
-            manifest,
-            {TRAIN: rest, VALIDATION: recipe.split.validation},
-            recipe.split.seed,
-            within=TRAIN,
+            manifest, {TRAIN: rest, VALIDATION: split.validation}, split.seed, within=TRAIN
         )
-    split = recipe.split
     shares = {TRAIN: split.train, VALIDATION: split.validation, TEST: split.test}
     return assign_split(manifest, shares, split.seed)
 

@@ -13,6 +13,7 @@ from fourview.feeds.samples import Unit
 from fourview.json_file import parse_json_object
 from fourview.models.find import find_family
 from fourview.suggest import no_such
+from fourview.train.tokens import with_own_tokenizer
 
 LENGTHS = ("epochs", "steps")  # either says how long a run is
 EPOCHS = 20  # where neither is said
@@ -126,8 +127,9 @@ class Recipe:
         seed: Of weights, order, augmentation and dropout.
         select: What the validation part chooses the checkpoint by: ``loss``, the lowest total;
             ``auc``, the highest; or the lowest of one part of the loss by its name, such as
-            ``cross_entropy``. A plateau is one of the same loss, and of the total where it is
-            ``auc``.
+            ``cross_entropy``. With ``last`` it chooses nothing: the weights after the last step are
+            kept, as papers without a validation part have it. A plateau is one of the same loss,
+            and of the total where it is ``auc`` or ``last``.
         split: Used where the manifest has none.
         contrast: How a stage that compares samples with each other computes its batch.
         starts_from: Recipe whose best checkpoint this one begins with.
@@ -238,6 +240,7 @@ def override(recipe: Recipe, assignments: list[str]) -> Recipe:
         if not equals:
             raise RecipeError(f"--set {assignment}: need key=value, such as optimizer.lr=3e-5")
         recipe = _replaced(recipe, key.split("."), value, key)
+    with_own_tokenizer(recipe)  # refuses a tokenizer that is not the text tower's
     return recipe
 
 

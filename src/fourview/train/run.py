@@ -26,12 +26,12 @@ from fourview.train.begin import Begun, begin_with
 from fourview.train.inputs import Inputs, inputs_of, require_same, write_inputs
 from fourview.train.loop import Loop, Machine, Progress, Provenance, Watch
 from fourview.train.measure import measure
-from fourview.train.pages import write_pages
 from fourview.train.parts import (
     PARTS,
     TEST,
     TRAIN,
     VALIDATION,
+    divided,
     feed_of_part,
     require_even_shares,
     require_trainable,
@@ -40,9 +40,11 @@ from fourview.train.parts import (
 from fourview.train.processes import Processes, join_processes, told_if_lost
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import environment
+from fourview.train.tokens import require_tokens_fit, with_own_tokenizer
 from fourview.train.trackers import open_trackers
 
-__all__ = ["TEST", "TRAIN", "VALIDATION", "train", "with_split"]
+__all__ = ["TEST", "TRAIN", "VALIDATION", "divided", "train", "with_split"]
+REMARKED = 64  # samples that are looked at before a run
 
 
 def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machine
@@ -84,6 +86,8 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
         TrainingError: The labels cannot be trained on, or the folder holds another run.
     """
     machine = machine or Machine()
+    recipe = with_own_tokenizer(recipe)
+    given = manifest  # by whose hash it is known again; the split below is the recipe's
     processes = join_processes(machine.device, precision=recipe.precision)
     if processes.of_first(not resume and (out / LOG).exists()):
         raise TrainingError(f"{out}: holds a run already; add --resume to go on, or take another")
@@ -106,6 +110,8 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
         _write_plan(out, recipe, manifest, inputs, begun, processes)
     if begun is not None:
         watch.say(str(begun))
+    for line in _remarks(objective, parts[TRAIN]):
+        watch.say(line)
     parts = _with_codes(parts, recipe, objective, processes, watch)
     with ExitStack() as stack:
         if processes.writes:
@@ -117,7 +123,7 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
             training=parts[TRAIN],
             validation=parts[VALIDATION],
             out=out,
-            provenance=_provenance(recipe, manifest, inputs, start),
+            provenance=_provenance(recipe, given, inputs, start),
             machine=machine,
             processes=processes,
             watch=watch,
@@ -131,12 +137,11 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
             task(recipe.task),
             parts,
             manifest,
+            known_by=manifest_hash(given),
             machine=machine,
             processes=processes,
             watch=watch,
         )
-    if processes.writes:
-        write_pages(out, recipe, store)
     return out / BEST
 
 
@@ -166,6 +171,16 @@ def _with_codes(
     return coded
 
 
+def _remarks(objective: Objective, training: Feed) -> tuple[str, ...]:
+    """What the objective says of a few samples, spread over the training part."""
+    if type(objective).remarks is Objective.remarks:
+        return ()
+    step = max(1, len(training) // REMARKED)
+    chosen = range(0, min(len(training), step * REMARKED), step)
+    with torch.no_grad():
+        return objective.remarks(training.collate([training.read(i) for i in chosen]))
+
+
 def objective_of(recipe: Recipe, model: torch.nn.Module) -> Objective:
     """What the recipe's stage minimises, around a network of the recipe's config."""
     stage = find_family(recipe.family).stages[recipe.stage]
@@ -177,6 +192,7 @@ def _objective(recipe: Recipe, start: Path | None) -> tuple[Objective, Begun | N
     """The stage's objective around its network, and what of its weights ``start`` gave."""
     torch.manual_seed(recipe.seed)  # initial weights
     model = find_family(recipe.family).build(recipe.model)
+    require_tokens_fit(recipe, model)
     begun = None if start is None else begin_with(model, recipe, start)
     return objective_of(recipe, model), begun
 

@@ -14,6 +14,8 @@ from fourview.evaluate.auc import auroc
 from fourview.feeds.batches import Batches
 from fourview.train.processes import Processes
 
+LAST_EPOCH = "last"  # of ``Recipe.select``: the validation part chooses nothing
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
@@ -39,8 +41,10 @@ class Validation:
         }
 
     def loss_of(self, select: str) -> float:
-        """The loss that ``Recipe.select`` names; the total where it names the AUC."""
-        return self.loss if select in ("loss", "auc") else self.parts.get(select, math.nan)
+        """The loss that ``Recipe.select`` names; the total where it names none."""
+        if select in ("loss", "auc", LAST_EPOCH):
+            return self.loss
+        return self.parts.get(select, math.nan)
 
     def value_of(self, select: str) -> float:
         """What the best checkpoint has the lowest of; NaN where undefined."""

@@ -153,6 +153,49 @@ def read_source(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What names a DICOM file to an archive."""
+
+    sop_class: str
+    instance: str
+    study: str
+    series: str
+    syntax: str
+
+
+def read_instance(path: Path) -> Instance:
+    """Class, identifiers and transfer syntax of a file.
+
+    Raises:
+        ReportError: It is no DICOM, or lacks one of them.
+    """
+    wanted = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+    try:
+        header = dcmread(path, stop_before_pixels=True, specific_tags=list(wanted))
+        syntax = header.file_meta.get("TransferSyntaxUID")
+        found = [str(header.get(name) or "") for name in wanted]
+    except (InvalidDicomError, OSError, ValueError, EOFError, AttributeError) as error:
+        raise ReportError(f"{path}: cannot be read as a DICOM file: {error}") from error
+    if not syntax or not all(found):
+        raise ReportError(f"{path}: has no class, identifiers or transfer syntax; cannot be sent")
+    return Instance(*found, str(syntax))
+
+
+def uncompressed(path: Path) -> Dataset:
+    """A file's data set with its pixels decoded, as explicit little endian.
+
+    Raises:
+        ReportError: They cannot be decoded.
+    """
+    try:
+        dataset = dcmread(path)
+        dataset.decompress(generate_instance_uid=False)
+    except (InvalidDicomError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise ReportError(f"{path}: its pixels cannot be decoded: {error}") from error
+    return dataset
+
+
 def _copied(header: Dataset) -> Dataset:
     """The elements of COPIED and the codes of de-identification; raw, so nothing is decoded."""
     copied = Dataset()
