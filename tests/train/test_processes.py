@@ -177,6 +177,13 @@ def test_a_batch_that_cannot_be_shared_is_refused():
         require_even_shares(linear(), 5, compares=True)
 
 
+def test_the_page_on_gpus_prints_the_command_that_is_tested():
+    page = (Path(__file__).parents[2] / "docs" / "gpu.md").read_text()
+    assert "torchrun --standalone --nproc-per-node 2 -m fourview train" in page
+    assert set(TORCHRUN[3:6]) == {"--nproc-per-node", "2", "--standalone"}
+    assert TORCHRUN[-2:] == ("-m", "fourview")
+
+
 def test_gradients_travel_in_buckets_of_one_type_and_bounded_size():
     tensors = [torch.zeros(n) for n in (3, 5, 9, 1)]
     tensors.insert(1, torch.zeros(2, dtype=torch.float64))

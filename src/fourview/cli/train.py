@@ -13,6 +13,7 @@ from fourview.cli.numbers import Some, Workers
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
 from fourview.cli.stores import open_store
+from fourview.cli.unused import refuse_unused
 from fourview.manifest.manifest import read_manifest
 from fourview.run_files import REPORT, checkpoint_of
 from fourview.study.chain import (
@@ -96,6 +97,9 @@ def train(
     use_modules(module)
     changed = _changed(recipe, set_ or [], seed, start)
     if plan:
+        refuse_unused(
+            train, needs="training (without --plan)", resume=resume, trials=trials, log=log
+        )
         _tell_plan(changed, manifest, store, json=json)
         return
     if manifest is None or store is None or out is None:

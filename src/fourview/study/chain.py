@@ -46,7 +46,7 @@ from fourview.train.parts import (
     require_trainable,
     with_split,
 )
-from fourview.train.processes import is_first, join_processes
+from fourview.train.processes import join_processes
 from fourview.train.recipe import Recipe
 from fourview.train.run import train
 
@@ -135,8 +135,10 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
         progress=progress,
         say=say,
     )
-    if is_first():
+    processes = join_processes(machine.device, precision=recipe.precision)
+    if processes.writes:
         write_run_pages(out, recipe, whole, store)
+    processes.wait()
     return best
 
 

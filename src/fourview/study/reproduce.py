@@ -294,13 +294,13 @@ def _predictions(
         return read_predictions(path)
     assert store is not None
     from fourview.checkpoint.card import read_card  # noqa: PLC0415 - files need no torch
-    from fourview.predict.engine import Engine, best_engine  # noqa: PLC0415
+    from fourview.predict.engine import engine_on  # noqa: PLC0415
     from fourview.predict.reader import load_model  # noqa: PLC0415
 
     splits = _splits(manifest, plan)
     card = read_card(checkpoint_of(path))
     _require_unseen(path, card.trained_on, manifest, splits)
-    engine = best_engine(many=False) if device is None else Engine(device=device)
+    engine = engine_on(device)
     if _only_pretrained(card.family):
         return _zero_shot(path, manifest, store, plan, engine.device)
     reader = load_model(path, engine=engine)
