@@ -325,9 +325,9 @@ def _without_numbers(family: ModelFamily, config: Any) -> nn.Module:
     config = without_pretraining(family, config)
     try:
         with torch.device("meta"):
-            return family.build(config)  # type: ignore[no-any-return]
+            return family.build(config)
     except NotImplementedError:
-        return family.build(config)  # type: ignore[no-any-return]
+        return family.build(config)
 
 
 def _count(value: int | None) -> str:

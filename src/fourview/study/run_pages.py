@@ -171,8 +171,8 @@ def _pictures(sample: Sample, side: Side, store: Store) -> tuple[str, ...]:
     found = []
     for image, slot, rank in zip(sample.images, sample.slots, sample.ranks, strict=True):
         if SLOTS[slot][0] == side and rank == 0:
-            levels = store.read(image)
+            levels = (store.read(image) >> 8).astype(np.uint8)
             cols = max(1, round(levels.shape[1] * ROWS / levels.shape[0]))
             small = cv2.resize(levels, (cols, ROWS), interpolation=cv2.INTER_AREA)
-            found.append(data_uri((small >> 8).astype(np.uint8), "jpeg"))
+            found.append(data_uri(np.asarray(small, dtype=np.uint8), "jpeg"))
     return tuple(found)
