@@ -134,7 +134,7 @@ class Watching(Opened):
         found = self.db.execute("SELECT state FROM study WHERE study = ?", (study,)).fetchone()
         return None if found is None else str(found[0])
 
-    def tell(self, what: str, study: str | None = None, **facts: Any) -> None:
+    def tell(self, what: str, study: str | None = None, /, **facts: Any) -> None:
         """Note an event for the audit log."""
         with self._tables.writing() as db:
             tell(db, what, study, facts)
