@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
-.PHONY: demo test check tests test-slow bench lock clean
+.PHONY: demo test check tests test-slow bench docs lock clean
 
 demo: $(VENV)/.ready
 	$(BIN)/fourview demo -o demo
@@ -19,13 +19,16 @@ check: $(VENV)/.ready
 	$(BIN)/lint-imports
 
 tests: $(VENV)/.ready
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadgroup -m "not slow"
 
 test-slow: $(VENV)/.ready
 	$(BIN)/pytest -q -m slow
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.ready  # the site of docs/, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Fourview needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'

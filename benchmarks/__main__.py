@@ -13,6 +13,7 @@ from pathlib import Path
 
 NOT_HERE = {
     "__main__",
+    "cuda",
     "ap_alignment",
     "film",
     "film_cases",

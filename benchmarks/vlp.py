@@ -34,8 +34,8 @@ def child(way: str, name: str, full: bool) -> dict[str, Any]:
     device = "cuda" if full else "cpu"
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    objective = _objective(name, full).to(device).train()
-    batch = _batch(name, FULL_BATCH if full else BATCH).to(device)
+    objective = made_objective(name, full).to(device).train()
+    batch = made_batch(name, FULL_BATCH if full else BATCH).to(device)
     chunk = None if way == "plain" else (FULL_CHUNK if full else CHUNK)
     before = _peak(device)
     losses, seconds = [], []
@@ -53,7 +53,7 @@ def child(way: str, name: str, full: bool) -> dict[str, Any]:
     }
 
 
-def _objective(name: str, full: bool) -> Any:
+def made_objective(name: str, full: bool) -> Any:
     from fourview.models.find import find_family  # noqa: PLC0415
     from fourview.nn.image_tower import ImageTowerConfig  # noqa: PLC0415
     from fourview.nn.text_tower import TextTowerConfig  # noqa: PLC0415
@@ -66,7 +66,7 @@ def _objective(name: str, full: bool) -> Any:
     return stage.objective(family.build(family.config(image=image, text=text)), stage.settings())
 
 
-def _batch(name: str, items: int) -> Any:
+def made_batch(name: str, items: int) -> Any:
     import torch  # noqa: PLC0415
 
     from fourview.contract import ExamBatch, TextBatch  # noqa: PLC0415

@@ -6,10 +6,11 @@ split.json             patients by part, where the manifest had no split
 start.json             which weights another run gave, and which began anew
 log.jsonl              a line a step (loss and its parts) and a line an epoch (validation)
 checkpoints/last       to go on from
-checkpoints/best       model.safetensors, model.json
+checkpoints/best       model.safetensors, model.json, template.json where captions have one
 predictions.parquet    scores of the validation and test parts by the best checkpoint
 operating_points.json  thresholds chosen on the validation part; written last
 starts_from            the run that it started from, where it was trained for this one
+ensemble.json          in place of a run: the checkpoints beside it are one model
 context                the run of its context network, or that run's best checkpoint
 """
 
@@ -24,15 +25,42 @@ LAST = Path("checkpoints") / "last"
 BEST = Path("checkpoints") / "best"
 WEIGHTS = "model.safetensors"  # of a checkpoint
 DESCRIPTION = "model.json"
+ENSEMBLE = "ensemble.json"  # beside the folders of several checkpoints that are one model
+TEMPLATE = "template.json"  # of a checkpoint whose captions have words of a person's own
 PREDICTIONS = "predictions.parquet"
 OPERATING_POINTS = "operating_points.json"
 STARTS_FROM = "starts_from"
 CONTEXT = "context"
+SEARCH = "search.json"  # of a search over learning rates, with the runs trial-00, trial-01, ...
+TRIAL = "trial-"
+CROSSVAL = "crossval.json"  # of folds, with the runs fold-0, fold-1, ...
+_OF_RUNS = (RECIPE, ENVIRONMENT, SPLIT, BEGUN, LOG, "checkpoints", PREDICTIONS, OPERATING_POINTS)
+PACKAGED = Path(__file__).parent / "predict" / "embedded"  # checkpoints that the package ships
 
 
 def checkpoint_of(run: Path) -> Path:
-    """The best checkpoint of a run; a folder that is none, such as a checkpoint, is its own."""
-    return run / BEST if (run / BEST / DESCRIPTION).exists() else run
+    """The best checkpoint of a run; a folder that is none, such as a checkpoint, is its own.
+
+    The name of a checkpoint that the package ships, such as ``mvccl-small``, stands for that one
+    where no folder has this name.
+    """
+    if (run / BEST / DESCRIPTION).exists():
+        return run / BEST
+    if not run.exists() and str(run) in packaged_names():
+        return PACKAGED / run
+    return run
+
+
+def packaged_names() -> list[str]:
+    """The checkpoints that the package ships, sorted."""
+    return sorted(folder.name for folder in PACKAGED.iterdir() if is_checkpoint(folder))
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a run, or what is trained before one, was begun in the folder."""
+    ours = {*_OF_RUNS, STARTS_FROM, CONTEXT, SEARCH}
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return bool(names & ours) or any(name.startswith(TRIAL) for name in names)
 
 
 def is_checkpoint(folder: Path) -> bool:

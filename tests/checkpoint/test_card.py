@@ -72,7 +72,7 @@ def test_a_card_that_is_no_card_is_one_line(folder, text, said):
         (set_config("head_dim", to=-1), "cannot be loaded"),
         (set_config("head_dim", to=1e400), "cannot be loaded|Infinity"),
         (set_config("head_dim", to=7), "tensors differ"),
-        (lambda c: c.update(feed={"template": "secret.json"}), "feed.template names 'secret.json'"),
+        (lambda c: c.update(feed={"style": "a/b.json"}), "feed.style names 'a/b.json'"),
         (lambda c: c.update(digest="0" * 64), "not the file that model.json describes"),
         (lambda c: c.update(family="../../x"), "no model family"),
         (lambda c: c.update(pixel_spec="x\n\x1b[31m"), "no pixel spec"),

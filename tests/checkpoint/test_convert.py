@@ -16,7 +16,13 @@ from fourview.checkpoint.card import load_checkpoint, read_card
 from fourview.checkpoint.convert import convert, find_published, place
 from fourview.cli.main import main
 from fourview.entities import Exam, Image, View
-from fourview.errors import CheckpointError
+from fourview.errors import CheckpointError, TrainingError
+from fourview.models.find import find_family
+from fourview.study.chain import _require_trainable
+from fourview.study.find_recipe import find_recipe
+from fourview.study.start import starting_from
+from fourview.train.begin import begin_with
+from fourview.train.recipe import override
 
 
 def published_file(path: Path, state: dict[str, np.ndarray], **more) -> Path:
@@ -81,7 +87,7 @@ def test_a_published_dmv_file_converts_with_its_repeated_names(tmp_path):
     source = published_file(tmp_path / "dmv.p", state | repeated, epoch=3)
     convert([source], "dmv-views", tmp_path / "dmv")
     model, card, _ = load_checkpoint(tmp_path / "dmv")
-    assert card.pixel_spec == "dmv-2974x1942" and card.licence == "AGPL-3.0"
+    assert card.pixel_spec == "dmv-2974x1942-parity" and card.licence == "AGPL-3.0"
     np.testing.assert_array_equal(
         model.answer[1].bias.detach().numpy(), state["output_layer_mlo.fc_layer.bias"]
     )
@@ -179,3 +185,34 @@ def test_nyu_glam_wants_its_licence_accepted_and_then_its_names(tmp_path):
 def test_the_nearest_name_is_told(tmp_path):
     with pytest.raises(CheckpointError, match="did you mean 'gmic-1'"):
         convert([tmp_path / "x"], "gmic1", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "weights", "shapes", "published"),
+    [
+        ("dmv:finetune", "dmv-views", formulas.dmv_shapes, (1e-6, 1e-6, 2)),  # 8 images: 2 exams
+        ("gmic:finetune", "gmic-1", formulas.gmic_shapes, (4.134e-6, 0.0, 4)),
+    ],
+)
+def test_a_fine_tuned_row_of_table_1_begins_with_converted_weights(
+    recipe, weights, shapes, published, tmp_path
+):
+    convert([published_file(tmp_path / "p", formulas.filled(shapes()))], weights, tmp_path / "w")
+    asked = find_recipe(recipe)
+    settings = (asked.optimizer.lr, asked.optimizer.weight_decay, asked.batch)
+    assert (settings, asked.optimizer.name) == (published, "adam")
+    told = starting_from(asked, tmp_path / "w")
+    assert told.pixel_spec == asked.pixel_spec
+    network = find_family(asked.family).build(told.model)
+    begun = begin_with(network, told, tmp_path / "w")
+    assert not begun.anew
+    theirs = load_checkpoint(tmp_path / "w")[0].state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in network.state_dict().items())
+    one = override(told, ["model.task=cancer"])
+    begun = begin_with(find_family(asked.family).build(one.model), one, tmp_path / "w")
+    assert begun.anew and {name.split(".")[0] for name in begun.anew} <= HEADS
+    with pytest.raises(TrainingError, match=f"fourview convert FILE --as {weights} -o DIR"):
+        _require_trainable(asked.starts_from, asked)
+
+
+HEADS = {"answer", "saliency", "local_head", "fusion"}

@@ -98,3 +98,46 @@ def test_no_pair_costs_nothing_and_stays_in_the_graph(name):
     total = ours(queries, found, 3.0, PATIENT[:0])
     assert total.item() == 0
     total.backward()
+
+
+def loop_present(q, p, scale, patient, present, kind):
+    """Every loss over the places that count, one by one."""
+    rows = [(b, m) for b in range(len(q)) for m in range(q.shape[1]) if present[b, m]]
+    terms = []
+    for b, m in rows:
+        within = [n for n in range(q.shape[1]) if present[b, n]]
+        others = [c for c in range(len(q)) if patient[c] != patient[b] and present[c, m]]
+        own = (scale * cosine(q[b, m], p[b, m])).exp()
+        along = sum((scale * cosine(q[b, m], p[b, n])).exp() for n in within)
+        back = sum((scale * cosine(q[b, n], p[b, m])).exp() for n in within)
+        across = sum((scale * cosine(q[b, m], p[c, m])).exp() for c in others)
+        again = sum((scale * cosine(q[c, m], p[b, m])).exp() for c in others)
+        terms.append({
+            "position": -((own / along).log() + (own / back).log()) / 2,
+            "patient": -((own / (own + across)).log() + (own / (own + again)).log()) / 2,
+            "union": -(own / (along + across)).log(),
+        }[kind])  # fmt: skip
+    return sum(terms) / len(rows)
+
+
+@every_loss
+@pytest.mark.parametrize("patient", [EVERYONE, PATIENT])
+def test_places_without_tissue_are_neither_asked_for_nor_negatives(name, patient):
+    queries, found = grids()
+    present = torch.rand(4, 9, generator=torch.Generator().manual_seed(1)) < 0.5
+    present[2] = False  # a breast with nothing
+    given = (queries, found, 3.0) if name == "position" else (queries, found, 3.0, patient)
+    ours = {"position": position_loss, "patient": patient_loss, "union": union_loss}[name]
+    one = ours(*given, present)
+    other = loop_present(queries, found, 3.0, patient, present, name)
+    torch.testing.assert_close(one, other, **CLOSE)
+    for got, want in zip(
+        torch.autograd.grad(one, (queries, found)),
+        torch.autograd.grad(other, (queries, found)),
+        strict=True,
+    ):
+        torch.testing.assert_close(got, want, **CLOSE)
+        assert (got[2] == 0).all()  # and no number is lost to the infinities of what is left out
+    everything = torch.ones_like(present)
+    torch.testing.assert_close(ours(*given, everything), ours(*given), **CLOSE)
+    assert ours(*given, ~everything) == 0

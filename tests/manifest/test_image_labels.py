@@ -1,5 +1,7 @@
 """What is known of single images, by BI-RADS and by findings."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -82,3 +84,15 @@ def test_a_rule_with_nothing_to_go_by_is_refused_with_the_way_out():
         image_labels(manifest_of(), "birads")
     with pytest.raises(ManifestError, match=r"feed\.labels=birads"):
         image_labels(manifest_of(birads=BIRADS), "findings")
+
+
+def test_labels_of_breasts_are_those_of_their_images_and_benign_may_be_unknown():
+    manifest = manifest_of(birads=BIRADS)
+    cancer = [0, 1, None, 0, 1, 0, 0]
+    breasts = manifest.breasts.with_columns(cancer=pl.Series(cancer, dtype=pl.Int8))
+    alone = replace(manifest, breasts=breasts)
+    assert known(image_labels(alone, "breasts"))["b"] == (1, None)
+    both = replace(alone, breasts=breasts.with_columns(benign=pl.lit(1, pl.Int8)))
+    assert known(image_labels(both, "breasts"))["a"] == (0, 1)
+    with pytest.raises(ManifestError, match="no breast has a label 'cancer'"):
+        image_labels(manifest, "breasts")

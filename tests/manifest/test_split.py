@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import make_manifest
 from fourview.manifest.split import (
+    assign_rest,
     assign_split,
     split_by_list,
     subsample_test,
@@ -200,3 +201,12 @@ def test_subsampling_takes_a_share_of_each_class_and_all_of_small_ones():
 def test_patients_can_be_taken_out_of_all_tables():
     rest = without_patients(make(3), pl.Series(["p0001"]))
     assert set(rest.images["patient_id"]) == set(rest.exams["patient_id"]) == {"p0000", "p0002"}
+
+
+def test_the_rest_of_a_list_is_divided_and_the_list_stays():
+    listed = pl.DataFrame({"patient_id": [f"p{n:04d}" for n in range(40)]})
+    manifest = split_by_list(make(), listed, split="test")
+    whole = places(assign_rest(manifest, {"train": 0.9, "validation": 0.1}, 3))
+    assert {p for p, s in whole.items() if s == {"test"}} == set(listed["patient_id"])
+    assert sum(s == {"validation"} for s in whole.values()) == 36
+    assert sum(s == {"train"} for s in whole.values()) == 324

@@ -156,11 +156,14 @@ def test_a_pre_trained_run_can_fill_a_zero_shot_row_of_a_table(data, run):
         manifest,
         {"CLIP, zero-shot, mean over views": run},
         store=store,
-        protocols=["embed-density-multiview-v1", "embed-birads3-multiview-v1"],
+        protocols=["embed-density-pairs-multiview-v1", "embed-birads3-pairs-multiview-v1"],
         replicates=0,
     )
     (results,) = found.results.values()
-    assert set(results) == {"embed-density-multiview-v1", "embed-birads3-multiview-v1"}
+    assert set(results) == {
+        "embed-density-pairs-multiview-v1",
+        "embed-birads3-pairs-multiview-v1",
+    }
 
 
 def test_a_model_that_knows_no_text_is_refused(tmp_path):

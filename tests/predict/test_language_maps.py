@@ -18,11 +18,12 @@ from fourview.entities import (
     Region,
     View,
 )
-from fourview.errors import CheckpointError
+from fourview.errors import CheckpointError, ReportError
 from fourview.geometry import Box
 from fourview.models.find import find_family
 from fourview.predict.language import load_language_model
-from fourview.predict.language_maps import CUT_OUT, FOUND, LanguageMaps, slice_map
+from fourview.predict.language_maps import CUT_OUT, FOUND, NAMES, LanguageMaps, slice_map
+from fourview.predict.query_place import parse_place
 from fourview.preprocess.pipeline import process
 from fourview.preprocess.spec import pixel_spec
 
@@ -122,6 +123,97 @@ def test_the_patch_of_a_finding_is_looked_up_and_shown_where_it_is(tmp_path):
     answer = maps["R-MLO"][FOUND].values
     assert answer.shape == (12, 6) and answer.max() == pytest.approx(1) and answer.min() >= 0
     assert "where, not how likely" in found.notes[-1]
+
+
+def test_each_view_is_looked_for_in_the_other(tmp_path):
+    model = language_model(tmp_path, "glam")
+    found = LanguageMaps(model).add(EXAM, prediction())
+    maps = {i.image_id: {h.class_name: h for h in i.heatmaps} for i in found.images}
+    (cc, over_mlo), (mlo, over_cc) = NAMES["CC"], NAMES["MLO"]
+    assert set(maps["R-CC"]) == {cc, over_cc} and set(maps["R-MLO"]) == {mlo, over_mlo}
+    processed = {i.image_id: process(i, SPEC) for i in EXAM.images}
+    pixels = [torch.from_numpy(processed[n].pixels)[None, None].float() for n in ("R-CC", "R-MLO")]
+    grids = [model.model.image_tower(p) for p in pixels]
+    own = model.model.super_patch_grids(*(t.tokens.unflatten(1, t.grid) for t in grids))
+    with torch.no_grad():  # the roles exchanged, by hand: queries of MLO, one CC column at a time
+        slices = model.model.slices
+        row, col = np.argwhere(maps["R-MLO"][mlo].values)[0]
+        query = slices.norm(own[1])[:, row, col][:, None]
+        values = [
+            torch.cosine_similarity(query, slices.from_mlo(query, column), dim=-1).item()
+            for column in slices.norm(own[0]).unbind(dim=2)
+        ]
+    best = maps["R-CC"][over_cc].values.max(axis=0).argmax()
+    assert best == int(np.argmax(values))
+
+
+@pytest.mark.parametrize("slot", ["R-CC", "R-MLO"])
+def test_a_place_that_a_person_names_is_looked_from(tmp_path, slot):
+    model = language_model(tmp_path, "glam", super_patches=(12, 6))
+    at = parse_place(f"{slot.lower()}:100,210")
+    found = LanguageMaps(model, places=[at]).add(EXAM, prediction())
+    maps = {i.image_id: {h.class_name: h for h in i.heatmaps} for i in found.images}
+    here, there = NAMES[slot.partition("-")[2]]
+    other = "R-MLO" if slot == "R-CC" else "R-CC"
+    assert set(maps[slot]) == {f"{here}, at {slot}:100,210"}
+    assert set(maps[other]) == {f"{there}, at {slot}:100,210"}
+    cut_out = maps[slot][f"{here}, at {slot}:100,210"]
+    assert cut_out.values.sum() == 1
+    off = np.abs(peak_in_stored(cut_out) - np.array([100, 210]))
+    assert off[0] <= SIZE[1] / 6 / 2 + 1 and off[1] <= SIZE[0] / 12 / 2 + 1
+
+
+def test_a_box_has_all_patches_whose_centre_is_in_it(tmp_path):
+    model = language_model(tmp_path, "glam", super_patches=(12, 6))
+    at = parse_place("R-CC:60,150,140,250")
+    found = LanguageMaps(model, places=[at]).add(EXAM, prediction())
+    (cut_out,) = next(i for i in found.images if i.image_id == "R-CC").heatmaps
+    height, width = cut_out.geometry.processed_size
+    for row, col in np.ndindex(12, 6):
+        x, y = cut_out.geometry.to_stored(
+            np.array([(col + 0.5) * width / 6, (row + 0.5) * height / 12])
+        )
+        assert cut_out.values[row, col] == (60 <= x < 140 and 150 <= y < 250)
+
+
+def test_places_that_are_not_there_are_told_and_cost_nothing_else(tmp_path):
+    model = language_model(tmp_path, "glam")
+    places = [parse_place(text) for text in ("L-CC:5,5", "R-CC:9000,9000")]
+    found = LanguageMaps(model, places=places).add(EXAM, prediction())
+    assert all(i.heatmaps == () for i in found.images)
+    told = " ".join(found.notes)
+    assert "--at L-CC:5,5: the exam has not both views" in told
+    assert "--at R-CC:9000,9000: lies outside" in told
+    mama = language_model(tmp_path / "mama", "mama")
+    with pytest.raises(CheckpointError, match="--at needs a run of glam"):
+        LanguageMaps(mama, places=places)
+
+
+@pytest.mark.parametrize(
+    "text", ["CC:1,2", "L-CC", "L-CC:1", "X-CC:1,2", "L-CC:9,9,1,1", "L-CC:-1,2"]
+)
+def test_a_place_that_cannot_be_read_is_told_with_an_example(text):
+    with pytest.raises(ReportError, match="--at"):
+        parse_place(text)
+
+
+def test_regions_light_up_for_the_sentences_of_mm_mil(tmp_path):
+    model = language_model(tmp_path, "mm_mil")
+    said = ("benign", "a suspicious mass is seen")
+    found = LanguageMaps(model, said).add(EXAM, prediction())
+    assert all([h.class_name for h in i.heatmaps] == list(said) for i in found.images)
+    processed = process(EXAM.images[0], SPEC)
+    with torch.no_grad():
+        tokens = model.model.image_tower(torch.from_numpy(processed.pixels)[None, None].float())
+        words = model.model.text_tower(model.tokenizer.batch([said], [0]))
+        regions = model.model.image_head(tokens.tokens)[0]
+        sentences = model.model.text_head(words.sentences)[0]
+        want = torch.cosine_similarity(sentences[:, None], regions[None], dim=-1)
+        got = model.model.sentence_maps(
+            torch.from_numpy(processed.pixels)[None, None].float(),
+            model.tokenizer.batch([said], [0]),
+        )
+    torch.testing.assert_close(got[0].flatten(1), want)
 
 
 def test_a_map_over_the_mlo_is_agreement_times_attention():

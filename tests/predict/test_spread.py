@@ -52,7 +52,9 @@ def scored(tmp_path_factory):
     write_manifest(manifest, root / "manifest")
     prepare(manifest, pixel_spec("mvccl-192x96"), root / "store")
     store = Store.open(root / "store")
-    what = Spread((None,), root / "manifest", root / "store", ("test",), exact=True, batch_size=1)
+    what = Spread(
+        (None,), root / "manifest", (root / "store",), ("test",), exact=True, batch_size=1
+    )
     return what, load_model().predict_store(manifest, store, splits=["test"], batch_size=1)
 
 
@@ -75,6 +77,7 @@ def test_a_worker_that_is_killed_changes_no_score(scored, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own, of its dependencies and its sockets
+@pytest.mark.xdist_group("ray")  # in one process, so that one cluster is started
 @pytest.mark.usefixtures("cluster")
 def test_a_ray_worker_that_is_killed_changes_no_score(scored, tmp_path):
     what, expected = scored

@@ -1,11 +1,14 @@
 """The NYU window against its published steps, done one by one in the frame of the file."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from fourview.entities import Voi
 from fourview.errors import PixelError
+from fourview.models.find import find_family
 from fourview.preprocess import nyu
 from fourview.preprocess.nyu import (
     NyuCrop,
@@ -167,6 +170,36 @@ def test_parity_gives_the_pixels_of_the_published_steps(rows, cols, depth, posit
     assert f"centre {want['center']}" in done.notes[-1]
     stored = done.geometry.to_stored(np.argwhere(done.mask)[:, ::-1] + 0.5).astype(int)
     np.testing.assert_array_equal(picture[stored[:, 1], stored[:, 0]], want["pixels"][done.mask])
+
+
+DMV = PixelSpec(name="small dmv", rows=372, cols=243, cc_rows=335, mlo_cols=218, voi="ignore",
+                range="bits", layout="nyu_parity")  # fmt: skip
+
+
+@pytest.mark.usefixtures("eighth")
+@pytest.mark.parametrize("side", ["L", "R"])
+@pytest.mark.parametrize("position", ["CC", "MLO"])
+@pytest.mark.parametrize(("rows", "cols", "depth"), CASES)
+def test_parity_of_dmv_gives_its_two_windows(rows, cols, depth, position, side):
+    """A mirrored wide view starts where the published one does, and no pixel above 0 is lost."""
+    picture = drawn(rows, cols, seed=5, depth=depth)
+    if side == "R":
+        picture = np.ascontiguousarray(picture[:, ::-1])
+    window = (335, 243) if position == "CC" else (372, 218)
+    points = "right" if side == "L" else "left"
+    want = nyu_by_the_steps(picture, points, window, cc=position == "CC", radius=12, buffer=6)
+    done = process(image_of(picture, side=side, position=position), DMV)
+    levels = np.rint(want["pixels"] * (65535 / 4095)).astype(np.uint16)
+    got = to_pixel_levels(done.pixels)
+    np.testing.assert_array_equal(got[: window[0], : window[1]], levels)
+    assert not got[window[0] :].any() and not got[:, window[1] :].any()
+
+
+def test_converted_dmv_reads_the_published_pixels():
+    weights = find_family("dmv").published
+    assert {w.pixel_specs for w in weights} == {("dmv-2974x1942-parity", "dmv-2974x1942")}
+    parity, plain = (pixel_spec(name) for name in weights[0].pixel_specs)
+    assert replace(parity, name=plain.name, layout="nyu") == plain
 
 
 @pytest.mark.usefixtures("eighth")

@@ -146,10 +146,13 @@ def test_labels_are_the_worst_of_the_breast_and_unknown_stays_unknown(tmp_path):
         ],
     )
     manifest = read_cbis_ddsm(tmp_path)
-    assert manifest.breasts.select("patient_id", "cancer", "birads", "density").rows() == [
-        ("P_00001", 0, 0, None),
-        ("P_00002", 1, 5, "D"),
+    labels = manifest.breasts.select("patient_id", "cancer", "benign", "birads", "density")
+    assert labels.rows() == [
+        ("P_00001", 0, 1, 0, None),
+        ("P_00002", 1, 1, 5, "D"),
     ]
+    images = manifest.images.filter(pl.col("patient_id") == "P_00001")
+    assert images.select("view", "birads").rows() == [("CC", 0), ("MLO", 2)]
 
 
 def mask(rows, cols, box):

@@ -67,11 +67,16 @@ def test_the_most_severe_of_joined_categories_is_the_breasts(tmp_path):
     ]
     write(tmp_path, lines)
     manifest = read_cdd_cesm(tmp_path)
-    assert manifest.breasts.select("side", "birads", "density", "cancer").rows() == [
-        ("L", 4, "B", 0),
-        ("R", 0, "C", 0),
+    labels = manifest.breasts.select("side", "birads", "density", "cancer", "benign")
+    assert labels.rows() == [
+        ("L", 4, "B", 0, 1),
+        ("R", 0, "C", 0, 0),
     ]
-    assert "P1_L_DM_CC" in manifest.images["image_id"].to_list()
+    assert manifest.images.select("image_id", "birads").rows() == [
+        ("P1_L_DM_CC", 3),
+        ("P1_L_DM_MLO", 4),
+        ("P1_R_DM_CC", 0),
+    ]
 
 
 def test_shapes_become_boxes_in_stored_pixels(tmp_path):
@@ -139,6 +144,7 @@ def test_images_that_the_table_does_not_tell_of_stay_and_are_left_out(tmp_path):
     ]
     assert manifest.findings["image_id"].to_list() == ["P2_R_DM_MLO"]
     assert manifest.breasts["cancer"].to_list() == [1, None, None]
+    assert manifest.breasts["benign"].to_list() == [0, None, None]
     jpeg(tmp_path / LOW / "thumb.jpg", np.zeros((8, 8), np.uint8))
     with pytest.raises(ManifestError, match="image 'thumb' is not named like P1_L_DM_CC"):
         read_cdd_cesm(tmp_path)

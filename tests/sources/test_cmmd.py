@@ -75,6 +75,8 @@ def test_has_the_published_counts_without_the_excluded_patient(tmp_path):
         ("CC", 2600),
         ("MLO", 2600),
     ]
+    labels = manifest.breasts.group_by("cancer", "benign").len().sort("cancer", "benign")
+    assert labels.rows() == [(0, 0, 729), (0, 1, 556), (1, 0, 1316)]
     assert manifest.breasts["labelled_by"].value_counts().sort("count")["count"].to_list() == [
         729,
         1872,

@@ -80,3 +80,59 @@ def test_a_folder_with_two_tables_is_refused(tmp_path):
     write(tmp_path, OWN, "other.csv")
     with pytest.raises(ManifestError, match="holds 2 tables"):
         read_csv(write(tmp_path, OWN))
+
+
+def test_benign_is_a_label_of_the_breast_like_cancer(tmp_path):
+    rows = OWN.splitlines()
+    text = "\n".join(
+        [
+            rows[0] + ",benign",
+            *(f"{row},{benign}" for row, benign in zip(rows[1:], "1 01", strict=True)),
+        ]
+    )
+    breasts = read_csv(write(tmp_path, text)).breasts
+    assert breasts.select("side", "cancer", "benign").rows() == [
+        ("L", 1, 1),
+        ("R", 0, 0),
+        ("R", None, 1),
+    ]
+    assert breasts["benign"].dtype.is_integer()
+    torn = text.replace("B,50.5,train,north, ", "B,50.5,train,north,0")
+    with pytest.raises(ManifestError, match="has 2 values of benign"):
+        read_csv(write(tmp_path, torn))
+
+
+def test_images_of_one_breast_keep_their_own_birads(tmp_path):
+    manifest = read_csv(write(tmp_path, OWN.replace("MLO,b.dcm,,4.0", "MLO,b.dcm,,2")))
+    assert manifest.images.select("image_id", "birads").rows()[:2] == [("a", 4), ("b", 2)]
+    assert manifest.breasts["birads"].to_list() == [4, None, None]
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        "1 2 8.5 2 4 9",
+        "(1, 2), (8.5, 2), (4, 9)",
+        "[[1,2],[8.5,2],[4,9.0]]",
+        "POLYGON((1 2,8.5 2,4 9))",
+    ],
+)
+def test_outlines_come_in_the_ways_that_people_write_them(polygon, tmp_path):
+    write(tmp_path, OWN)
+    text = f'image_id;polygon;malignant;birads;shape\na;"{polygon}";1;5;round\nb;;0;;\n'
+    write(tmp_path, text, "findings.csv")
+    found = read_csv(tmp_path).findings
+    assert found["polygon"].to_list() == [[1, 2, 8.5, 2, 4, 9], None]
+    boxed = found.select("x0", "y0", "x1", "y1", "malignant", "birads", "shape", "frame")
+    assert boxed.rows() == [
+        (1, 2, 8.5, 9, 1, 5, "round", "stored"),
+        (None, None, None, None, 0, None, None, None),
+    ]
+
+
+@pytest.mark.parametrize(("polygon", "why"), [("1 2 3 4 5", "has 5"), ("a circle", "holds more")])
+def test_what_is_no_outline_is_named_with_its_line(polygon, why, tmp_path):
+    write(tmp_path, OWN)
+    write(tmp_path, f"image_id,polygon\na,{polygon}\n", "findings.csv")
+    with pytest.raises(ManifestError, match=rf"findings.csv:2: polygon '{polygon}' {why}"):
+        read_csv(tmp_path)

@@ -7,6 +7,8 @@ import polars as pl
 import pytest
 
 from fourview.errors import ManifestError
+from fourview.evaluate.labels import labelled_units
+from fourview.manifest.image_labels import with_natures
 from fourview.sources.inbreast import read_inbreast
 
 HEADER = "Patient ID;Patient age;Laterality;View;Acquisition date;File Name;ACR;Bi-Rads"
@@ -132,3 +134,31 @@ def test_an_unreadable_file_is_left_out_alone(tree, tmp_path):
     bad = tmp_path / "AllDICOMs" / f"2_{HASH}_MG_R_CC_ANON.dcm"
     bad.write_bytes(b"cut")
     assert read_inbreast(tmp_path).images["left_out"].to_list() == [None, "not_dicom"]
+
+
+def test_an_image_keeps_its_own_category_and_the_breast_has_the_worst(tree):
+    """Spread over both views of a breast, the worst would make 102 images of 4 and more of 100."""
+    manifest = tree(
+        [line("1", view="CC", birads="5"), line("2", view="MLO", birads="2")],
+        [("1", HASH, "R", "CC"), ("2", HASH, "R", "ML")],
+    )
+    assert manifest.images.sort("image_id")["birads"].to_list() == [5, 2]
+    assert manifest.breasts["birads"].to_list() == [5]
+    labels, _ = labelled_units(manifest, "image", "birads-m-vs-bn")
+    assert labels.sort("image_id")["label"].to_list() == [1, 0]
+
+
+def test_a_finding_has_a_nature_only_if_it_is_asked_for(tree):
+    mass = [roi("Mass", "(10, 20)", "(30, 22)", "(20, 50)")]
+    manifest = tree(
+        [line(str(n), birads=b) for n, b in enumerate(("5", "3", "2", "1"))],
+        [(str(n), f"{n:016x}", "R", "CC") for n in range(4)],
+        [(str(n), mass) for n in range(4)],
+    )
+    assert manifest.findings["malignant"].null_count() == 4
+    by = {rule: with_natures(manifest, rule) for rule in ("birads", "birads-without-3")}
+    nature = {k: m.findings.sort("image_id")["malignant"].to_list() for k, m in by.items()}
+    assert nature == {"birads": [1, 0, 0, None], "birads-without-3": [1, None, 0, None]}
+    assert "4 to 6 malignant, 2 and 3 benign" in by["birads"].label_rules["malignant"]
+    with pytest.raises(ManifestError, match="no finding of unknown nature has a BI-RADS of 2 to 6"):
+        with_natures(by["birads"], "birads")

@@ -64,6 +64,8 @@ def test_patients_sides_and_labels_follow_the_readme(tmp_path):
         ("3", "L", 1, "F", None),
         ("3", "R", 1, "F", None),
     ]
+    benign = manifest.breasts.filter(pl.col("patient_id").is_in(["1", "2", "3"]))["benign"]
+    assert benign.to_list() == [1, 1, 0, 0, 0, 1]  # mdb005 has one of each
 
 
 def test_findings_without_a_place_stay_with_a_note(tmp_path):

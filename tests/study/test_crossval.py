@@ -22,10 +22,12 @@ from fourview.manifest.split import assign_fold
 from fourview.predict.reader import load_model
 from fourview.preprocess.spec import pixel_spec
 from fourview.recipes.clsdet import small
+from fourview.report.table_published import find_row
 from fourview.store.prepare import prepare
 from fourview.store.read_image import read_processed
 from fourview.store.store import Store
 from fourview.study.crossval import cross_validate
+from fourview.study.reproduce import reproduce
 from fourview.train.loop import Machine
 from fourview.train.recipe import override
 
@@ -105,6 +107,24 @@ def test_every_fold_is_measured_by_a_run_without_it(native, tmp_path, capsys):
         own = read_predictions(run / "predictions.parquet")[0]
         result = evaluate(own, part, "clsdet-mb-vs-n-v1", replicates=0, groups=())
         assert result.metrics[0].value == pytest.approx(area["folds"][fold])
+    row = "Cls-Det-RS, five folds"
+    whole, folds = (
+        reproduce("clsdet-table1", manifest, {row: path}, replicates=0,
+                  protocols=["clsdet-mb-vs-n-without-3-v1"], dataset="private")
+        for path in (tmp_path / "cv" / "predictions.parquet", tmp_path / "cv")
+    )  # fmt: skip
+    (column,) = [c for c in folds.columns if c.metric == "auroc"]
+    assert column in folds.table.columns
+    metric = folds.ours(find_row(folds.table, row), column)
+    assert metric.value == pytest.approx(area["mean"])  # nobody has BI-RADS 3 here
+    assert metric.note == f"mean of 2 folds, deviation {area['deviation']:.3f}"
+    assert any("scores of 2 folds pooled" in note for note in whole.notes)
+    for other, says in (("fold_seed=1", "other patients"), ("epochs=3", "another epochs")):
+        words = ("--fold-seed", "1") if "fold" in other else ("--set", other)
+        with pytest.raises(SystemExit) as stop:
+            main([*arguments, *words])
+        assert stop.value.code == 3
+        assert says in capsys.readouterr().err
 
 
 def test_a_run_reads_an_exam_as_it_reads_the_store(native, tmp_path):
@@ -132,7 +152,7 @@ def test_a_run_reads_an_exam_as_it_reads_the_store(native, tmp_path):
         for row in rows.iter_rows(named=True)
     )
     exam = Exam(patient_id=rows["patient_id"][0], exam_id=exam_id, images=images)
-    prediction = reader.predict(exam)
+    prediction = reader.predict(exam, join=False)
     mine = table.filter((pl.col("exam_id") == exam_id) & (pl.col("class") == "cancer"))
     for breast in prediction.breasts:
         stored = mine.filter((pl.col("unit") == "breast") & (pl.col("side") == breast.side))

@@ -17,7 +17,7 @@ from fourview.cli.reproduce import reproduce as command
 from fourview.errors import EvaluationError
 from fourview.evaluate.run import evaluate
 from fourview.evaluate.table import write_predictions
-from fourview.manifest.manifest import manifest_hash, write_manifest
+from fourview.manifest.manifest import make_manifest, manifest_hash, write_manifest
 from fourview.models.find import find_family
 from fourview.predict.reader import load_model
 from fourview.preprocess.spec import pixel_spec
@@ -109,18 +109,21 @@ def test_a_rows_numbers_are_those_of_evaluate(scored):
     alone = evaluate(table, manifest, "metarepo-breast-v1", replicates=20, seed=3)
     row = find_row(found.table, ROW)
     for metric in alone.metrics:
+        own = TableColumn("metarepo-breast-v1", "scored_set", metric.name)
+        assert found.ours(row, own) == metric
         for dataset in ("INbreast", "CMMD"):
             column = TableColumn("metarepo-breast-v1", dataset, metric.name)
-            assert found.ours(row, column) == metric
-    frame = reproduction_to_frame(found)
+            assert found.ours(row, column) is None
+    cmmd = measured(scored, {ROW: "a.parquet"}, seed=3, dataset="cmmd")
+    frame = reproduction_to_frame(cmmd)
     cell = frame.filter(method=ROW, dataset="CMMD", metric="auroc").row(0, named=True)
     by_hand = pl.read_csv(CSV).filter(
         method=ROW, dataset="CMMD", metric="auroc", source="BRAIxMVCCL, Table 3"
     )
     assert cell["published"] == by_hand["value"][0]
     assert (cell["ours"], cell["ours_low"]) == (alone.metrics[0].value, alone.metrics[0].low)
-    new = frame.filter(method="my own")
-    assert len(new) == 4
+    new = reproduction_to_frame(found).filter(method="my own")
+    assert len(new) == 2
     assert new["published"].is_null().all()
     assert new["ours"].is_not_null().all()
 
@@ -174,7 +177,9 @@ def test_the_command_writes_the_table_and_prints_it(scored, tmp_path, capsys):
     assert "&lt;b&gt;mine" in page
     command(TABLE, row=rows, **options)
     text = capsys.readouterr().out
-    assert "AUC-ROC, INbreast: theirs" in text
+    assert "  cancer; both views of a breast" in text
+    assert "AUC-ROC, INbreast: theirs 0.926 (0.806 to 1.000), ours not of these data" in text
+    assert "AUC-ROC, scored_set: theirs none, ours 0." in text
     assert "not run: 7 of 9 rows" in text
     assert manifest_hash(manifest) in text
     with pytest.raises(EvaluationError, match="need NAME=PATH"):
@@ -228,3 +233,125 @@ def test_a_run_is_scored_through_the_store_as_predict_scores_it(tmp_path):
     assert result.metrics == alone.metrics
     assert result.num_units == 6
     assert result.provenance["model_digest"] == reader.card.digest
+
+
+def cells(found, **of):
+    frame = reproduction_to_frame(found).filter(pl.col("ours").is_not_null())
+    return sorted(frame.filter(**of)["dataset"].unique().to_list())
+
+
+def split_in_two(manifest):
+    """Half of the exams are the training part."""
+    half = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("train")).otherwise(pl.lit("test"))
+    return replace(manifest, exams=manifest.exams.with_columns(split=half))
+
+
+def test_a_number_stands_in_the_cell_of_its_data_set_and_part_and_in_no_other(scored):
+    folder, manifest, _ = scored
+    manifest = replace(split_in_two(manifest), source="csv")
+    marks = scored[2].filter(pl.col("unit") == "region").unique("image_id")
+    images = marks.select("image_id", "score").with_columns(unit=pl.lit("image"))
+    write_predictions(images, folder / "images.parquet", {})
+    rows = {"GMIC, fine-tuned": folder / "images.parquet"}
+
+    def ours(**options):
+        return reproduce("mvccl-table1", manifest, rows, replicates=0, **options)
+
+    assert cells(ours()) == ["csv"]  # and in neither column of ADMANI
+    whole, test = ours(dataset="ADMANI-2"), ours(dataset="ADMANI-1")
+    assert (cells(whole), cells(test)) == (["ADMANI-2"], ["ADMANI-1 test"])
+    units = [f.results["GMIC, fine-tuned"]["admani-image-v1"].num_units for f in (whole, test)]
+    assert units == [160, 80]  # the paper measured all of ADMANI-2, and the test part of ADMANI-1
+    other = ours(dataset="ADMANI-2", split="test")
+    assert cells(other) == ["ADMANI-2, split test"]
+    assert not other.is_on_published_data
+    with pytest.raises(EvaluationError, match=r"no data set 'ADMANI'; .*ADMANI-1 test, ADMANI-2"):
+        ours(dataset="ADMANI")
+    with pytest.raises(EvaluationError, match="no split 'tets'; did you mean 'test'"):
+        ours(split="tets")
+
+
+def test_a_split_inbreast_is_measured_without_its_training_patients(scored):
+    folder, manifest, _ = scored
+    rows = {ROW: folder / "a.parquet"}
+    inbreast = replace(split_in_two(manifest), source="inbreast")
+    found = reproduce(TABLE, inbreast, rows, replicates=0)
+    assert found.results[ROW]["metarepo-breast-v1"].num_units == 40
+    assert cells(found) == ["INbreast"]
+    everyone = replace(inbreast, exams=inbreast.exams.with_columns(split=pl.lit(None, pl.String)))
+    found = reproduce(TABLE, everyone, rows, replicates=0)
+    assert cells(found) == ["INbreast, all of it (no splits, so no 'test')"]
+    assert "Not comparable" in found.comparable
+
+
+def test_a_sample_is_measured_in_the_cell_of_the_papers_number(tmp_path):
+    manifest, table = density_set(tmp_path)
+    rows = {"MaMA, zero-shot": table}
+    name = "embed-density-sample-v1"
+    found = reproduce("mama-table2", manifest, rows, protocols=[name], replicates=0)
+    (result,) = found.results["MaMA, zero-shot"].values()
+    assert (result.protocol, result.num_units) == (name, 8)  # a tenth of 20 of each class
+    row = find_row(found.table, "MaMA, zero-shot")
+    (column,) = [c for c in found.columns if c.metric == "macro_auroc"]
+    assert (column.protocol, column.dataset) == ("embed-density-v1", "EMBED")
+    assert row.published[column].value > 0.9
+    assert found.ours(row, column).value is not None
+    with pytest.raises(EvaluationError, match="and its sample share a cell"):
+        names = [name, "embed-density-v1"]
+        reproduce("mama-table2", manifest, rows, protocols=names, replicates=0)
+
+
+def density_set(folder):
+    """EMBED-like: 80 test images, 20 of each density, with a score of each class."""
+    keys = [{"patient_id": f"p{n}", "exam_id": f"e{n}"} for n in range(80)]
+    images = [k | {"image_id": f"i{n}", "side": "L", "view": "CC", "path": "x"}
+              for n, k in enumerate(keys)]  # fmt: skip
+    manifest = make_manifest(
+        source="embed",
+        root=".",
+        terms="made up",
+        images=pl.DataFrame(images),
+        breasts=pl.DataFrame(
+            [k | {"side": "L", "density": "ABCD"[n % 4]} for n, k in enumerate(keys)]
+        ),
+        exams=pl.DataFrame([k | {"split": "test"} for k in keys]),
+    )
+    rows = [
+        {"image_id": f"i{n}", "class": name, "score": 0.4 if name == "ABCD"[n % 4] else 0.2}
+        for n in range(80)
+        for name in "ABCD"
+    ]
+    write_predictions(pl.DataFrame(rows), folder / "density.parquet", {})
+    return manifest, folder / "density.parquet"
+
+
+def test_two_figures_of_one_metric_say_what_was_asked_and_of_what(scored):
+    page = reproduction_to_html(measured(scored, {}, table="glam-table4"))
+    assert "density; all images of a breast" in page
+    columns = find_table("glam-table3").columns
+    told = {(c.metric, c.dataset, c.task, c.view) for c in columns}
+    assert len(told) == len(columns)
+
+
+def test_the_row_that_only_the_text_has_is_told(scored):
+    found = measured(scored, {}, table="mvccl-table2")
+    assert "section 3.4" in reproduction_to_html(found)
+    assert "section 3.4" in reproduction_to_json(found)["notes"][0]
+
+
+def test_a_run_is_not_measured_on_its_own_training_patients(tmp_path):
+    manifest, store = drawn_store(tmp_path, num_patients=3)
+    family = find_family("mvccl")
+    save_checkpoint(
+        tmp_path / "run" / "checkpoints" / "best",
+        family.build(family.tiny_config),
+        recipe="mvccl:tiny",
+        family="mvccl",
+        config=family.tiny_config,
+        spec=pixel_spec("mvccl-192x96"),
+        trained_on=f"{manifest.source} abc",
+    )
+    patients = manifest.exams["patient_id"].to_list()
+    (tmp_path / "run" / "split.json").write_text(json.dumps({"train": patients[:1]}))
+    with pytest.raises(EvaluationError, match="was trained on 1 of the patients that are measured"):
+        reproduce(TABLE, manifest, {ROW: tmp_path / "run"}, store=store, replicates=0)

@@ -1,5 +1,7 @@
 """Recipes: typed overrides, and a round trip through JSON."""
 
+from dataclasses import replace
+
 import pytest
 
 from fourview.errors import RecipeError
@@ -43,6 +45,21 @@ def test_values_are_set_with_the_type_of_their_field():
 def test_a_wrong_override_is_one_line_that_helps(assignment, message):
     with pytest.raises(RecipeError, match=message):
         override(find_recipe("mvccl:paper"), [assignment])
+
+
+def test_steps_take_the_place_of_epochs_and_epochs_of_steps():
+    by_epochs = find_recipe("mvccl:paper")
+    by_steps = override(by_epochs, ["steps=40000"])
+    assert (by_steps.steps, by_steps.epochs) == (40_000, None)
+    assert by_steps.total_steps(7) == 40_000
+    assert recipe_from_json(by_steps.to_json()) == by_steps
+    again = override(by_steps, ["epochs=20"])
+    assert again == by_epochs
+    assert again.total_steps(7) == 140
+    with pytest.raises(RecipeError, match="name one of them"):
+        override(by_epochs, ["steps=3", "epochs=3"])
+    with pytest.raises(ValueError, match="epochs is 20 and steps is 3"):
+        replace(by_epochs, steps=3)
 
 
 def test_an_unknown_recipe_names_the_nearest():

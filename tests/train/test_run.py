@@ -117,6 +117,28 @@ def test_scores_of_a_loaded_run_are_those_it_wrote(whole, data):
     assert (both["score"] - both["score_again"]).abs().max() < 1e-6  # batches of another size
 
 
+def test_a_run_of_so_many_steps_ends_in_the_middle_of_a_pass_and_is_resumed(data, tmp_path):
+    recipe = replace(RECIPE, epochs=None, steps=6)  # four steps a pass
+    train(recipe, *data, tmp_path / "whole")
+    log = read_log(tmp_path / "whole")
+    assert [(line["epoch"], line.get("step")) for line in log] == [
+        *((0, 0), (0, 1), (0, 2), (0, 3), (0, None), (1, 0), (1, 1), (1, None)),
+    ]
+
+    left = 5
+
+    def stop(*_: object) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(recipe, *data, tmp_path / "run", machine=Machine(save_every=1), progress=stop)
+    train(recipe, *data, tmp_path / "run", resume=True)
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+
+
 def test_a_label_with_one_class_is_refused_by_name(data, tmp_path):
     manifest, store = data
     malignant = replace(manifest, breasts=manifest.breasts.with_columns(cancer=pl.lit(1, pl.Int8)))

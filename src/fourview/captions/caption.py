@@ -102,14 +102,16 @@ class PromptSet:
 
     Attributes:
         classes: For each class either facts that replace the image's own, or ready sentences.
-        style: Style of the segments.
+        of_style: By style of captions, ready sentences in place of ``classes``.
+        style: Style of the segments; empty takes that of the captions that a run was trained with.
         of_image: Segments that say what is known of the image before it is read.
-        of_class: Segments that say the class.
+        of_class: Segments that say the class. Segments that the style lacks are left out.
         scores: Classes that predictions are written for; all where empty.
     """
 
     classes: Mapping[str, Mapping[str, str] | tuple[str, ...]]
-    style: str = "structured"
+    of_style: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    style: str = ""
     of_image: tuple[str, ...] = ()
     of_class: tuple[str, ...] = ()
     scores: tuple[str, ...] = ()
@@ -286,12 +288,18 @@ def _check(template: CaptionTemplate, name: str) -> None:
         if touched:
             raise CaptionError(f"{name}: '{min(touched)}' is protected and has synonyms; drop one")
     for key, prompts in template.prompts.items():
-        known = {segment.name for segment in template.segments(prompts.style)}
+        styles = (prompts.style,) if prompts.style else tuple(template.styles)
+        known = {segment.name for style in styles for segment in template.segments(style)}
         missing = [s for s in (*prompts.of_image, *prompts.of_class) if s not in known]
         if missing:
-            raise CaptionError(
-                f"{name}: prompts '{key}': no segment '{missing[0]}' in {prompts.style}"
-            )
+            where = prompts.style or "any style"
+            raise CaptionError(f"{name}: prompts '{key}': no segment '{missing[0]}' in {where}")
+        for style, ready in prompts.of_style.items():
+            if tuple(ready) != tuple(prompts.classes):
+                raise CaptionError(
+                    f"{name}: prompts '{key}': style {style} has classes {', '.join(ready)}, need "
+                    f"{', '.join(prompts.classes)}"
+                )
 
 
 def caption_facts(manifest: Manifest, columns: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -3,10 +3,13 @@
 What is known of an image before it is read (``PromptSet.of_image``) comes first, with nothing
 hidden but what no pixel can show (``MaskConfig`` at probability 1), then the class. What a reader
 found in the image is never in its prompts: class segments are made from the class alone.
+
+A set without a style of its own asks in the style, and with the segments, of the captions that a
+run was trained with: a run that only ever read ``density: C`` is not asked in sentences.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int64
@@ -49,6 +52,8 @@ def make_prompts(
     images: Sequence[str],
     *,
     hidden: frozenset[str] | None = None,
+    style: str = "structured",
+    segments: Sequence[str] = (),
 ) -> Prompts:
     """The prompts of a set for these images.
 
@@ -58,11 +63,13 @@ def make_prompts(
         facts: What is known of each image, from ``caption_facts``.
         images: Ids.
         hidden: Slots that are hidden; None hides the side, which pixels do not show.
+        style: Of the captions that the model was trained with.
+        segments: Those that the captions told; empty takes all.
 
     Raises:
         CaptionError: There is no such set, or a class of it says nothing.
     """
-    prompts = template.prompt_set(name)
+    prompts = _in_style(template, name, style, segments)
     if hidden is None:
         hidden = MaskConfig().draw(None)
     of_class = [_of_class(template, prompts, name, key) for key in prompts.classes]
@@ -83,8 +90,38 @@ def make_prompts(
 
 def prompts_of_protocol(protocol: str) -> str | None:
     """The prompt set that answers a protocol's question; None where there is none."""
-    stem = protocol.rpartition("-v")[0].removesuffix("-multiview").removesuffix("-sample")
+    stem = protocol.rpartition("-v")[0].removesuffix("-multiview")
+    for which in ("-sample", "-screening", "-pairs"):
+        stem = stem.removesuffix(which)
     return OF_PROTOCOL.get(stem)
+
+
+def _in_style(
+    template: CaptionTemplate, name: str, style: str, segments: Sequence[str]
+) -> PromptSet:
+    """The set as captions of that style and with these segments ask it.
+
+    Raises:
+        CaptionError: There is no such set or style, or such captions never told its classes.
+    """
+    prompts = template.prompt_set(name)
+    if prompts.style:
+        return prompts  # a set that is asked in one way, whoever is asked
+    told = [segment.name for segment in template.segments(style)]
+    told = [segment for segment in told if not segments or segment in segments]
+    of_class = tuple(segment for segment in prompts.of_class if segment in told)
+    if prompts.of_class and not of_class:
+        raise CaptionError(
+            f"prompts '{name}': ask for {', '.join(prompts.of_class)}, which the captions of this "
+            f"model never told (style {style}: {', '.join(told)}); take other prompts"
+        )
+    return replace(
+        prompts,
+        style=style,
+        of_image=tuple(segment for segment in prompts.of_image if segment in told),
+        of_class=of_class,
+        classes=prompts.of_style.get(style, prompts.classes),
+    )
 
 
 def _of_class(template: CaptionTemplate, prompts: PromptSet, name: str, key: str) -> Text:

@@ -2,6 +2,7 @@
 
 FOLDER/model.safetensors    the model's state, float32
 FOLDER/model.json           family, config, task, pixel spec with fingerprint, terms, digest
+FOLDER/template.json        words of the captions it was trained with, where they are a person's own
 """
 
 import json
@@ -14,19 +15,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from fourview.checkpoint.plan import plan, require_no_files
-from fourview.contract import ModelFamily
-from fourview.disk import whole, write_text
+from fourview.checkpoint.plan import plan, require_no_files, with_folders_here
+from fourview.contract import LanguageImageModel, ModelFamily
+from fourview.disk import copy_file, whole, write_text
 from fourview.errors import CheckpointError, PixelError, RecipeError
 from fourview.fingerprint import digest_of_file
 from fourview.json_file import read_json_object
 from fourview.models.find import find_family
+from fourview.nn.text_folder import text_folder
 from fourview.outside import modules_of
 from fourview.preprocess.spec import PixelSpec, pixel_spec
-from fourview.run_files import DESCRIPTION, WEIGHTS
-from fourview.suggest import no_such
+from fourview.run_files import DESCRIPTION, TEMPLATE, WEIGHTS, packaged_names
+from fourview.suggest import did_you_mean, no_such
 
 MAX_CARD = 1 << 20  # bytes; ours have 2,000
+PHANTOMS = "phantom"  # the source of manifests of phantom exams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,9 @@ class ModelCard:
         trained_on: Source and hash of the manifest.
         licence: Of the weights themselves, where they are converted from somebody else's.
         feed: Settings of what it reads (``feeds/kinds``), as plain containers.
+        split: How the patients of what it was trained on were divided: shares and seed, as
+            ``train.recipe.SplitConfig``; says of nobody in which part he is without the manifest.
+        vocabulary: Digest of its text tower's; empty where that is the small one, or there is none.
         modules: Outside of the package, what has the family and the pixel spec where they are none
             of ours. They are only named: a checkpoint never makes anything be imported.
     """
@@ -60,7 +66,23 @@ class ModelCard:
     trained_on: str = ""
     licence: str = ""
     feed: dict[str, Any] = field(default_factory=dict)
+    split: dict[str, Any] = field(default_factory=dict)
+    vocabulary: str = ""
     modules: tuple[str, ...] = ()
+
+    @property
+    def caution(self) -> str:
+        """What whoever sees a score must know of the training data, in one sentence."""
+        source = self.trained_on.partition(" ")[0]
+        if source == PHANTOMS:
+            return "Trained on phantoms only: its scores say nothing about a person."
+        if self.licence:
+            return "Converted from published weights; measure it on your own data first."
+        if not source:
+            return (
+                "Nothing is recorded of the data it was trained on; measure it on your own first."
+            )
+        return f"Trained on {source} only; measure it on your own data first."
 
 
 def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
@@ -76,6 +98,7 @@ def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
     trained_on: str = "",
     licence: str = "",
     feed: Any = None,
+    split: Any = None,
 ) -> ModelCard:
     """Write weights and their card; each file appears whole or not at all."""
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
@@ -94,13 +117,20 @@ def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
         trained_on=trained_on,
         licence=licence,
         feed={} if feed is None else asdict(feed),
+        split={} if split is None else asdict(split),
+        vocabulary=model.text_tower.vocabulary if isinstance(model, LanguageImageModel) else "",
         modules=modules_of(families=family, specs=spec.name),
     )
+    template = getattr(feed, "template", "")
+    if template:
+        copy_file(Path(template), folder / TEMPLATE)
     write_text(folder / DESCRIPTION, json.dumps(asdict(card), indent=2) + "\n")
     return card
 
 
-def load_checkpoint(folder: Path, *, own: bool = False) -> tuple[nn.Module, ModelCard, ModelFamily]:
+def load_checkpoint(
+    folder: Path | str, *, own: bool = False
+) -> tuple[nn.Module, ModelCard, ModelFamily]:
     """The network with its weights, in evaluation mode; strict: every name must be there.
 
     Nothing that the card says is believed: the weights must have its digest, the network that it
@@ -115,6 +145,7 @@ def load_checkpoint(folder: Path, *, own: bool = False) -> tuple[nn.Module, Mode
             that name is another one today than the one they were trained on, or a module outside
             of the package is needed that is not in use.
     """
+    folder = Path(folder)
     card = read_card(folder)
     family, spec = _found(folder, card)
     if spec.fingerprint != card.fingerprint:
@@ -126,6 +157,7 @@ def load_checkpoint(folder: Path, *, own: bool = False) -> tuple[nn.Module, Mode
     settings = _without_pretraining(card.config)
     if not own:
         require_no_files({**settings, "feed": card.feed}, folder / DESCRIPTION)
+        settings = with_folders_here(settings)
     try:
         if digest_of_file(weights) != card.digest:
             raise CheckpointError(
@@ -135,6 +167,7 @@ def load_checkpoint(folder: Path, *, own: bool = False) -> tuple[nn.Module, Mode
         _require_known(settings, asdict(config), folder / DESCRIPTION)
         plan(family, config, weights, card.recipe)
         model = family.build(config)
+        _require_vocabulary(card, model, folder)
         model.load_state_dict(load_file(weights), strict=True)
     except (OSError, SafetensorError, ValidationError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
@@ -142,19 +175,35 @@ def load_checkpoint(folder: Path, *, own: bool = False) -> tuple[nn.Module, Mode
     return model.eval(), card, family
 
 
-def read_card(folder: Path) -> ModelCard:
+def _require_vocabulary(card: ModelCard, model: nn.Module, folder: Path) -> None:
+    """Refuse a tokenizer that is not the one that the weights were trained with."""
+    if not isinstance(model, LanguageImageModel) or not card.vocabulary:
+        return
+    tower = model.text_tower
+    if tower.vocabulary != card.vocabulary:
+        raise CheckpointError(
+            f"{folder / DESCRIPTION}: {card.recipe} was trained with vocabulary {card.vocabulary}, "
+            f"the tokenizer in {text_folder(tower.tokenizer.name)} has {tower.vocabulary}; put the "
+            "model's own tokenizer there"
+        )
+
+
+def read_card(folder: Path | str) -> ModelCard:
     """The description of a checkpoint.
 
     Raises:
         CheckpointError: It is missing or damaged.
     """
-    path = folder / DESCRIPTION
+    path = Path(folder) / DESCRIPTION
     try:
         data = read_json_object(path, max_bytes=MAX_CARD)
         card = TypeAdapter(ModelCard).validate_python(data)
     except OSError as error:
+        ours = packaged_names()
+        near = did_you_mean(str(folder), ours)
         raise CheckpointError(
-            f"{path}: not found; need a run folder or a checkpoint folder of Fourview"
+            f"{path}: not found; {near}need a run folder, a checkpoint folder, or the name of a "
+            f"checkpoint that the package ships: {', '.join(ours)}"
         ) from error
     except ValidationError as error:
         first = error.errors()[0]

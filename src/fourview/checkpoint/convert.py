@@ -6,15 +6,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from fourview.checkpoint.card import ModelCard, save_checkpoint
+from fourview.checkpoint.ensemble import Ensemble, write_ensemble
 from fourview.contract import ModelFamily, PublishedWeights
 from fourview.errors import CheckpointError
 from fourview.fingerprint import digest_of_file
@@ -27,21 +30,22 @@ SHOWN = 12  # names in an error; the rest is counted
 
 def published_names() -> list[str]:
     """All published weights that can be converted."""
-    return sorted(weights.name for _, weights in _all())
+    return sorted([*(weights.name for _, weights in _all()), *_ensembles()])
 
 
 def convert(
-    sources: Sequence[Path],
+    sources: Sequence[Path | str],
     name: str,
-    out: Path,
+    out: Path | str,
     *,
     spec: str | None = None,
     accept_licence: bool = False,
-    renamed: Path | None = None,
+    renamed: Path | str | None = None,
 ) -> ModelCard:
     """Turn published files into a checkpoint folder that ``load_model`` reads.
 
-    Each file is unpickled in a child process that builds nothing but tensors and containers.
+    A file of safetensors is read as it is; any other is unpickled in a child process that builds
+    nothing but tensors and containers.
 
     Args:
         sources: The file, as its authors published it; two where weights are in two files.
@@ -57,6 +61,9 @@ def convert(
             read without running code, names without a place or places without a name, or shapes
             that do not fit; nothing is written then.
     """
+    ensembles = _ensembles()
+    if name in ensembles:
+        return _convert_all(sources, name, Path(out), ensembles[name], spec=spec, renamed=renamed)
     family, weights = find_published(name)
     if weights.consent and not accept_licence:
         raise CheckpointError(
@@ -67,17 +74,18 @@ def convert(
         raise CheckpointError(
             f"{name} cannot read '{spec}'; it reads: {', '.join(weights.pixel_specs)}"
         )
-    for source in sources:
-        if not source.is_file():
-            raise FileNotFoundError(2, "not found", str(source))
-    state = _with_other_names(_joined(sources), renamed)
+    files = [Path(source) for source in sources]
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(2, "not found", str(file))
+    state = _with_other_names(_joined(files), None if renamed is None else Path(renamed))
     model = family.build(weights.config)
-    where = " + ".join(str(source) for source in sources)
+    where = " + ".join(str(file) for file in files)
     placed = place(state, weights, model.state_dict(), where=where)
     model.load_state_dict(placed, strict=True)
-    digests = ", ".join(digest_of_file(source) for source in sources)
+    digests = ", ".join(digest_of_file(file) for file in files)
     return save_checkpoint(
-        out,
+        Path(out),
         model,
         recipe=f"{family.name}:{name}",
         family=family.name,
@@ -88,6 +96,34 @@ def convert(
         trained_on=f"unknown to us; converted from files with SHA-256 {digests}",
         licence=weights.licence,
     )
+
+
+def _convert_all(
+    sources: Sequence[Path | str],
+    name: str,
+    out: Path,
+    family: ModelFamily,
+    *,
+    spec: str | None,
+    renamed: Path | str | None,
+) -> ModelCard:
+    """Every network of an ensemble into a folder of its own, then what makes them one model."""
+    if spec is not None:
+        raise CheckpointError(f"{name}: each of its networks reads pixels of its own; leave --spec")
+    members = family.ensembles[name]
+    cards = [convert(sources, each, out / each, renamed=renamed) for each in members]
+    write_ensemble(out, Ensemble(recipe=f"{family.name}:{name}", members=members))
+    return replace(
+        cards[0],
+        recipe=f"{family.name}:{name}",
+        pixel_spec=" + ".join(card.pixel_spec for card in cards),
+        digest=" + ".join(card.digest for card in cards),
+    )
+
+
+def _ensembles() -> dict[str, ModelFamily]:
+    families = [find_family(name) for name in family_names()]
+    return {name: family for family in families for name in family.ensembles}
 
 
 def find_published(name: str) -> tuple[ModelFamily, PublishedWeights]:
@@ -166,6 +202,11 @@ def _joined(sources: Sequence[Path]) -> dict[str, Tensor]:
 
 
 def _read_in_child(source: Path) -> dict[str, Tensor]:
+    if source.suffix == ".safetensors":
+        try:
+            return load_file(source)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"{source}: cannot be read as safetensors: {error}") from error
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "tensors.safetensors"
         command = [

@@ -6,7 +6,6 @@ shapes in the header of the weights file. Only then is memory taken.
 """
 
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +18,9 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from fourview.contract import ModelFamily
 from fourview.errors import CheckpointError, FourviewError
+from fourview.nn.text_folder import ALLOWED, allowed_folder, is_allowed
+from fourview.nn.tokenizer import SMALL
 
-ALLOWED = "FOURVIEW_MODELS"  # folders whose models a card may name, as PATH lists folders
 MOST_NUMBERS = 8_000_000_000  # of a planned network: 32 GB; the largest here has 0.3 billion
 MOST_TENSORS = 100_000  # likewise; the largest here has 2,000
 SHOWN = 3  # names in a message
@@ -43,10 +43,10 @@ def require_no_files(settings: Any, where: Path, *, key: str = "") -> None:
     elif isinstance(settings, list):
         for value in settings:
             require_no_files(value, where, key=key)
-    elif isinstance(settings, str) and _is_place(settings, key) and not _is_allowed(settings):
+    elif isinstance(settings, str) and _is_place(settings, key) and not is_allowed(settings):
         raise CheckpointError(
             f"{where}: {key} names '{settings}'; a card opens no file. If you trust it and have "
-            f"that model, set {ALLOWED} to the folder that holds it"
+            f"that model, set {ALLOWED} to the folder that holds it, by the same name"
         )
 
 
@@ -108,16 +108,22 @@ def _bounded(most: int) -> Iterator[None]:
 
 def _is_place(text: str, key: str) -> bool:
     """Whether a setting could be opened: as a path, or as a name of the working folder."""
+    if key == "feed.template":
+        return False  # a copy lies beside the weights, and only that is opened
     if any(sign in text for sign in "/\\~:\0") or text.startswith("."):
         return True
     parent, _, name = key.rpartition(".")
     names_model = name == "name" and parent.rpartition(".")[2] in ("text", "tokenizer")
-    return (names_model and text != "small") or (name == "template" and text != "")
+    return names_model and text not in ("", SMALL)
 
 
-def _is_allowed(text: str) -> bool:
-    folders = [Path(f).resolve() for f in os.environ.get(ALLOWED, "").split(os.pathsep) if f]
-    return any(Path(text).resolve().is_relative_to(folder) for folder in folders)
+def with_folders_here(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings whose text folder is named where it lies today, below the folders in ALLOWED."""
+    text = settings.get("text")
+    if not isinstance(text, dict) or text.get("name", SMALL) == SMALL:
+        return settings
+    found = allowed_folder(str(text["name"]))
+    return settings if found is None else {**settings, "text": {**text, "name": str(found)}}
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

@@ -9,6 +9,7 @@ from fourview.errors import CheckpointError
 from fourview.run_files import (
     DESCRIPTION,
     OPERATING_POINTS,
+    TEMPLATE,
     WEIGHTS,
     checkpoint_of,
     operating_points_of,
@@ -44,6 +45,8 @@ def export_checkpoint(run: Path, out: Path, *, permission: str = "") -> ModelCar
     out.mkdir(parents=True, exist_ok=True)
     for name in (WEIGHTS, DESCRIPTION):
         copy_file(folder / name, out / name)
+    if (folder / TEMPLATE).exists():
+        copy_file(folder / TEMPLATE, out / TEMPLATE)
     thresholds = operating_points_of(folder)
     if thresholds is not None:
         copy_file(thresholds, out / OPERATING_POINTS)

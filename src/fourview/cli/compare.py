@@ -8,6 +8,7 @@ from fourview.cli.modules import Modules, use_modules
 from fourview.cli.say import say
 from fourview.evaluate.compare import Comparison
 from fourview.evaluate.compare import compare as run_compare
+from fourview.evaluate.labels import counted
 from fourview.evaluate.metrics import label_of
 from fourview.evaluate.protocols import find_protocol
 from fourview.evaluate.run import OF_PROTOCOL
@@ -61,7 +62,7 @@ def compare(
 
 
 def _show(found: Comparison) -> None:
-    say(f"{found.protocol}: {found.num_units:,} {found.unit} units scored by both")
+    say(f"{found.protocol}: {counted(found.num_units, found.unit)} scored by both")
     say(f"intervals: {found.interval}")
     width = max(len(label_of(d.name)) for d in found.differences)
     say(f"  {'':{width}}  {'A':>7}  {'B':>7}  {'A - B':>7}  95 % interval     p")

@@ -11,6 +11,7 @@ from fourview.checkpoint.convert import as_json, published_names
 from fourview.checkpoint.convert import convert as convert_weights
 from fourview.cli.modules import Modules, use_modules
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
 
 
 def convert(
@@ -40,6 +41,8 @@ def convert(
     """
     use_modules(module)
     if not file:
+        rest = {"weights": weights, "out": out, "spec": spec, "names": names}
+        refuse_unused(convert, needs="a FILE", **rest, accept_licence=accept_licence)
         if json:
             print(jsonlib.dumps(published_names()))
         else:

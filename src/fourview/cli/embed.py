@@ -11,8 +11,11 @@ from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
+from fourview.disk import table_ending
 from fourview.manifest.manifest import manifest_hash, read_manifest
-from fourview.predict.embeddings import embed_manifest, write_embeddings
+from fourview.predict.embeddings import EMBEDDINGS, embed_manifest, write_embeddings
+from fourview.predict.engine import best_engine
 from fourview.predict.language import load_language_model
 from fourview.store.store import Store
 
@@ -26,8 +29,8 @@ def embed(
     split: tuple[str, ...] = (),
     texts: bool = False,
     template: str = "",
-    style: str = "structured",
-    device: str = "cpu",
+    style: str = "",
+    device: str = "",
     batch: Some = 8,
     workers: SomeOrNone = 0,
     module: Modules = (),
@@ -42,18 +45,21 @@ def embed(
         out: Parquet file to write: kind (image or text), whose, text, embedding (of length 1).
         split: Only these parts: train, validation, test; may be repeated.
         texts: Also the captions of the images.
-        template: File with the words of captions; without it the package's.
-        style: Of the captions: structured, natural, tabular, class_only.
-        device: Where to compute: cpu, cuda.
+        template: File with the words of captions; without it the run's own.
+        style: Of the captions: structured, natural, tabular, class_only; without it the run's own.
+        device: Where to compute: cpu, cuda. Without it on a GPU where there is one.
         batch: Exams at a time.
         workers: Processes that read the store.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the summary as JSON.
     """
     use_modules(module)
+    if not texts:
+        refuse_unused(embed, needs="--texts", template=template, style=style)
+    table_ending(out, EMBEDDINGS)
     tables, pixels = read_manifest(manifest), Store.open(store)
     require_images(tables, pixels, split)
-    model = load_language_model(run, device=device)
+    model = load_language_model(run, device=device or best_engine(many=False).device)
     with progress_bar(quiet=json) as update:
         found = embed_manifest(
             model,

@@ -9,13 +9,16 @@ from cyclopts import Parameter
 
 from fourview.cli.modules import Modules, use_modules
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
 from fourview.entities import Result
 from fourview.errors import EvaluationError
 from fourview.evaluate.groups import DEFAULT_GROUPS
+from fourview.evaluate.labels import counted
 from fourview.evaluate.metrics import label_of
 from fourview.evaluate.operating import read_thresholds
+from fourview.evaluate.own_labels import manifest_of_labels
 from fourview.evaluate.protocols import find_protocol
-from fourview.evaluate.run import OF_PROTOCOL, with_file_facts
+from fourview.evaluate.run import NOT_HELD_OUT, OF_PROTOCOL, with_file_facts
 from fourview.evaluate.run import evaluate as run_evaluate
 from fourview.evaluate.table import read_predictions
 from fourview.manifest.manifest import read_manifest
@@ -26,7 +29,7 @@ from fourview.report.result_html import metric_text
 def evaluate(
     predictions: Path,
     *,
-    manifest: Path,
+    manifest: Path | None = None,
     protocol: str,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     thresholds: Path | None = None,
@@ -42,7 +45,8 @@ def evaluate(
 
     Args:
         predictions: Parquet or CSV: ours, or one of the meta-repository's two forms.
-        manifest: Folder written by ``fourview index``.
+        manifest: Folder written by ``fourview index``; not needed where the table brings its own
+            labels, as the meta-repository's image files and any with a column label do.
         protocol: Its name, as ``fourview list protocols`` shows.
         out: Folder for result.json, metrics.csv, unmatched.csv, operating_points.json, report.html.
         thresholds: operating_points.json of another table, such as the validation split's.
@@ -55,12 +59,22 @@ def evaluate(
         json: Print the result as JSON.
     """
     use_modules(module)
-    find_protocol(protocol)  # before a large table is read
+    rules = find_protocol(protocol)  # before a large table is read
+    if thresholds is not None and rules.threshold != "given":
+        raise EvaluationError(
+            f"--thresholds: {protocol} applies none that were chosen elsewhere; leave it out, or"
+            " measure by screening-breast-v1"
+        )
     table, metadata = read_predictions(predictions)
     cuts, chosen_on = read_thresholds(thresholds) if thresholds else ({}, {})
+    if manifest is None:
+        refuse_unused(evaluate, needs="--manifest", split=split, group=group)
+        tables, told = manifest_of_labels(table, rules)
+    else:
+        tables, told = read_manifest(manifest), ()
     result = run_evaluate(
         table,
-        read_manifest(manifest),
+        tables,
         protocol,
         replicates=replicates,
         seed=seed,
@@ -69,6 +83,7 @@ def evaluate(
         split=None if split == "all" else split,
         groups=(*DEFAULT_GROUPS, *group),
     )
+    result = replace(result, notes=(*told, *result.notes))
     result = _with_thresholds_checked(with_file_facts(result, metadata), chosen_on, thresholds)
     if out is not None:
         write_result(result, out)
@@ -99,8 +114,11 @@ def _with_thresholds_checked(
 
 
 def _show(result: Result, out: Path | None) -> None:
-    unit = result.unit if result.num_units == 1 else f"{result.unit}s"
-    say(f"{result.protocol}: {result.num_units:,} {unit}, {result.num_positive:,} positive")
+    first = [note for note in result.notes if note.startswith(NOT_HELD_OUT)]
+    for note in first:
+        say(f"warning: {note}")
+    units = counted(result.num_units, result.unit)
+    say(f"{result.protocol}: {units}, {result.num_positive:,} positive")
     say(f"intervals: {result.interval}")
     width = max(len(label_of(m.name)) for m in result.metrics)
     for metric in result.metrics:
@@ -109,6 +127,7 @@ def _show(result: Result, out: Path | None) -> None:
         note = f"  {metric.note}" if metric.note else ""
         say(f"  {label_of(metric.name):{width}}  {value}{between}{note}")
     for note in result.notes:
-        say(f"note: {note}")
+        if note not in first:
+            say(f"note: {note}")
     if out is not None:
         say(f"report: {out / 'report.html'}")

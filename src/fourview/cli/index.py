@@ -15,13 +15,16 @@ from fourview.cli.modules import Modules, use_modules
 from fourview.cli.numbers import Some
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
 from fourview.dicom.pseudonyms import Pseudonyms
+from fourview.entities import Manifest
 from fourview.errors import ManifestError
 from fourview.jobs.executor import find_executor
 from fourview.manifest.check import SHARED_UID
-from fourview.manifest.image_labels import with_stand_in_birads
+from fourview.manifest.image_labels import NatureRule, with_natures, with_stand_in_birads
 from fourview.manifest.manifest import read_description, write_manifest
-from fourview.manifest.split import assign_split
+from fourview.manifest.select import screening_exams
+from fourview.manifest.split import assign_rest, assign_split, split_by_list
 from fourview.sources.find import find_source, find_writer
 from fourview.suggest import no_such
 
@@ -34,8 +37,11 @@ def index(
     source: str,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     split: str | None = None,
+    split_list: Path | None = None,
     seed: int = 0,
+    screening: bool = False,
     image_birads: bool = False,
+    finding_nature: Annotated[NatureRule | None, Parameter(show_choices=True)] = None,
     label_rule: str = "",
     pseudonyms: Path | None = None,
     workers: Some = 2,
@@ -54,9 +60,19 @@ def index(
         out: Folder of the manifest.
         split: Shares of the patients for train, validation, test, such as 0.8,0.1,0.1; stratified.
             Without it the data set's own split is kept, if it has one.
+        split_list: A paper's list: a table with patient_id, exam_id or image_id (or a file's name),
+            and split; without that column all that are listed are the test. A patient is in one
+            part whole. Who is not listed has no split, as ``fourview check`` says, or is divided by
+            --split.
         seed: Of the split.
+        screening: Keep screening exams alone, as the data set calls them (EMBED by the exam's
+            description); GLAM is trained on these.
         image_birads: Give every image a BI-RADS that its boxed findings stand in for (5, 2 or 1),
             for data without assessments whose findings are all known, such as phantoms.
+        finding_nature: For data without biopsies, such as INbreast and VinDr: take findings for
+            malignant (BI-RADS 4 to 6) or benign (2 and 3) by their own category or their image's,
+            so that marks on them can be counted. birads-without-3 leaves 3 unknown, as Cls-Det-RS
+            does. The manifest and every result say so.
         label_rule: Of embed: mama takes the rows of the other breast where a breast has none, as
             MaMA's code does, to compare with its numbers; without it they never speak for a breast.
         pseudonyms: Of dicom: file with a secret key of 16 bytes or more. Ids are replaced by what
@@ -68,6 +84,10 @@ def index(
         json: Print the summary as JSON.
     """
     use_modules(module)
+    if split is None:
+        refuse_unused(index, needs="--split", seed=seed)
+    if "executor" not in inspect.signature(find_source(source)).parameters:
+        refuse_unused(index, needs="a source that reads headers", executor=executor)
     work = out.absolute().parent / f".{out.name}.index"
     with progress_bar(quiet=json) as update:
         options = {
@@ -77,7 +97,14 @@ def index(
             **_rule(source, label_rule),
             **_pseudonyms(source, pseudonyms),
         }
-        changes = _Changes(split=split, seed=seed, image_birads=image_birads)
+        changes = _Changes(
+            split=split,
+            split_list=split_list,
+            seed=seed,
+            screening=screening,
+            image_birads=image_birads,
+            nature=finding_nature,
+        )
         digest = _write(root.absolute(), source, out, options, changes)
     shutil.rmtree(work, ignore_errors=True)
     summary = {"manifest": str(out), "hash": digest, **_counts(out)}
@@ -102,22 +129,43 @@ class _Changes:
     """What is made of a source's manifest."""
 
     split: str | None
+    split_list: Path | None
     seed: int
+    screening: bool
     image_birads: bool
+    nature: NatureRule | None
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is something to do."""
+        asked = (self.split, self.split_list, self.nature)
+        return self.image_birads or self.screening or any(each is not None for each in asked)
+
+    def made(self, manifest: Manifest) -> Manifest:
+        """The manifest that was asked for."""
+        if self.screening:
+            manifest = screening_exams(manifest)
+        if self.image_birads:
+            manifest = with_stand_in_birads(manifest)
+        if self.nature is not None:
+            manifest = with_natures(manifest, self.nature)
+        if self.split_list is not None:
+            from fourview.study.split_list import read_split_list  # noqa: PLC0415 - seldom asked
+
+            manifest = split_by_list(manifest, read_split_list(self.split_list, manifest))
+        if self.split is not None:
+            divide = assign_split if self.split_list is None else assign_rest
+            manifest = divide(manifest, _shares(self.split), self.seed)
+        return manifest
 
 
 def _write(root: Path, source: str, out: Path, options: dict[str, Any], changes: _Changes) -> str:
     """Write the manifest, in flat memory where the source can and nothing is to be changed."""
     write = find_writer(source)
-    if write is not None and changes.split is None and not changes.image_birads:
+    if write is not None and not changes.is_any:
         return write(root, out, **_known(options, write))
     read = find_source(source)
-    manifest = read(root, **_known(options, read))
-    if changes.image_birads:
-        manifest = with_stand_in_birads(manifest)
-    if changes.split is not None:
-        manifest = assign_split(manifest, _shares(changes.split), changes.seed)
-    return write_manifest(manifest, out)
+    return write_manifest(changes.made(read(root, **_known(options, read))), out)
 
 
 def _rule(source: str, name: str) -> dict[str, str]:

@@ -30,6 +30,7 @@ COMMANDS = {  # imported when called, so that `index` never waits for torch
     "phantom": "Make exams with perfect truth, as DICOM.",
     "index": "Turn a data set into a manifest.",
     "check": "Check a manifest.",
+    "look": "Look at what models see: a page of images, labels and scores.",
     "prepare": "Turn a manifest's pixels into a store.",
     "train": "Train a recipe.",
     "crossval": "Train a recipe fold by fold, and measure it on every patient.",

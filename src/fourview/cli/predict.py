@@ -1,6 +1,7 @@
 """``fourview predict``: a run's scores for the exams of a manifest."""
 
 import json as jsonlib
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,8 +14,11 @@ from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
+from fourview.disk import table_ending
 from fourview.entities import Manifest
 from fourview.errors import FourviewError
+from fourview.evaluate.run import SEEN
 from fourview.evaluate.table import write_predictions
 from fourview.jobs.executor import find_executor
 from fourview.manifest.manifest import manifest_hash, read_manifest
@@ -30,7 +34,7 @@ def predict(
     run: Path | None = None,
     *,
     manifest: Path,
-    store: Path,
+    store: tuple[Path, ...],
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     also: tuple[Path, ...] = (),
     split: tuple[str, ...] = (),
@@ -49,13 +53,14 @@ def predict(
     Args:
         run: Run folder or checkpoint; without it the small model that ships with the package.
         manifest: Folder written by ``fourview index``.
-        store: Folder written by ``fourview prepare``.
-        out: Parquet file to write.
+        store: Folder written by ``fourview prepare``; repeated for a model that reads several.
+        out: Parquet or CSV file to write, as its ending says; a CSV has no place for the model's
+            digest, its pixels and its terms.
         also: Another run; may be repeated. The scores are the mean of all.
         split: Only these parts: train, validation, test; may be repeated.
         view: Read as if only these views had been taken: CC, MLO.
         prompts: Score with a language-image run and this prompt set, zero-shot: embed-density, ...
-        template: File with prompts of one's own; without it the package's.
+        template: File with prompts of one's own; without it the run's, else the package's.
         exact: Compute as plainly as can be: on the processor, not compiled.
         batch: Exams at a time.
         workers: Processes that read the store; with an executor, those that score, each with a
@@ -66,15 +71,32 @@ def predict(
         json: Print the summary as JSON.
     """
     use_modules(module)
-    whole, pixels = read_manifest(manifest), Store.open(store)
+    if prompts is None:
+        refuse_unused(predict, needs="--prompts", template=template)
+    else:
+        not_asked = "a run that was trained to score (without --prompts)"
+        refuse_unused(predict, needs=not_asked, also=also, exact=exact, executor=executor)
+    if run is None:
+        refuse_unused(predict, needs="a RUN, whose scores it joins", also=also)
+    table_ending(out)
+    whole, stores = read_manifest(manifest), [Store.open(each) for each in store]
+    pixels = stores[0]
     tables = with_views(whole, view) if view else whole
-    if out.is_dir():
-        raise FourviewError(
-            f"{out}: is a folder; -o needs a file, such as {out / 'scores.parquet'}"
-        )
     require_images(tables, pixels, split)
     if prompts is not None:
-        _zero_shot(run, prompts, template, tables, pixels, out, split, batch, workers, json=json)
+        _zero_shot(
+            run,
+            prompts,
+            template,
+            tables,
+            pixels,
+            out,
+            split,
+            batch,
+            workers,
+            exact=exact,
+            json=json,
+        )
         return
     engine = PLAIN if exact else best_engine(many=len(pixels) > FEW)
     reader = load_model((run, *also), engine=engine)
@@ -83,7 +105,7 @@ def predict(
         if executor is None:
             predictions = reader.predict_store(
                 tables,
-                pixels,
+                stores,
                 splits=split or None,
                 batch_size=batch,
                 workers=workers,
@@ -94,12 +116,14 @@ def predict(
             places = find_executor(executor, max(1, workers))
             predictions, way = predict_spread(what, places, progress=partial(update, "exams"))
     about = {
+        **_seen((run, *also), tables, split),
         "model_digest": reader.card.digest,
         "recipe": reader.card.recipe,
         "pixel_spec": f"{reader.spec.name} {reader.spec.fingerprint}",
         "manifest_hash": manifest_hash(whole),
         "views": " and ".join(view) or "all",
         "terms": reader.card.terms,
+        "caution": reader.caution,
         "precision": way,
     }
     _write(predictions, out, about, {"precision": way}, json=json)
@@ -120,6 +144,31 @@ def _write(
         print(jsonlib.dumps(summary))
     else:
         say(f"{len(predictions)} scores in {out}")
+        if table_ending(out) == ".csv":
+            say("note: a CSV does not say which model, pixels and terms they are of; Parquet does")
+
+
+def _seen(
+    runs: tuple[Path | None, ...], manifest: Manifest, split: tuple[str, ...]
+) -> dict[str, str]:
+    """How many of the patients the runs were trained on, for whoever measures the scores."""
+    from fourview.study.seen import trained_patients  # noqa: PLC0415 - takes a second to import
+
+    exams = manifest.exams
+    scored = set((exams.filter(pl.col("split").is_in(split)) if split else exams)["patient_id"])
+    seen = {
+        patient
+        for run in runs
+        if run is not None
+        for patient in trained_patients(run, manifest) or ()
+        if patient in scored
+    }
+    if not seen:
+        return {}
+    told = f"{len(seen):,} of the {len(scored):,} patients that were scored"
+    if "train" not in split:  # else it was asked for
+        say(f"note: trained on {told}; to measure, score others (--split test)", to=sys.stderr)
+    return {SEEN: told}
 
 
 def _zero_shot(
@@ -133,11 +182,12 @@ def _zero_shot(
     batch: int,
     workers: int,
     *,
+    exact: bool,
     json: bool,
 ) -> None:
     if run is None:
         raise FourviewError("--prompts needs the run of a language-image family; name it")
-    device = best_engine(many=False).device
+    device = "cpu" if exact else best_engine(many=False).device
     model = load_language_model(run, device=device)
     with progress_bar(quiet=json) as update:
         predictions = model.zero_shot(
@@ -150,6 +200,9 @@ def _zero_shot(
             workers=workers,
             progress=update,
         )
+    style = model.captions.style
     about = {**about_model(model), "manifest_hash": manifest_hash(tables), "prompts": prompts}
+    about |= _seen((run,), tables, split)
+    about["captions"] = style
     about["precision"] = f"float32 on {device}"
-    _write(predictions, out, about, {"prompts": prompts}, json=json)
+    _write(predictions, out, about, {"prompts": prompts, "captions": style}, json=json)

@@ -1,6 +1,7 @@
 """``fourview reproduce``: a published table, cell beside cell with ours."""
 
 import json as jsonlib
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ from fourview.report.table_files import reproduction_to_json, write_reproduction
 from fourview.report.table_html import NOT_RUN, published_text
 from fourview.report.table_published import Reproduction, TableRow, find_table
 from fourview.store.store import Store
+from fourview.study.fold_results import is_crossval
+from fourview.study.reproduce import OF_COLUMN
 from fourview.study.reproduce import reproduce as run_reproduce
 
 
@@ -27,6 +30,9 @@ def reproduce(
     row: tuple[str, ...] = (),
     store: Path | None = None,
     protocol: tuple[str, ...] = (),
+    dataset: str | None = None,
+    split: str = OF_COLUMN,
+    device: str | None = None,
     replicates: int = 2000,
     seed: int = 0,
     workers: int = 1,
@@ -40,9 +46,17 @@ def reproduce(
         manifest: Folder written by ``fourview index``.
         out: Folder for table.json, table.csv, table.html.
         row: NAME=PATH; may be repeated. NAME is a row of the paper, such as ``MaMA, zero-shot``, or
-            a new one; PATH a predictions file (Parquet or CSV) or a run folder.
+            a new one; PATH a predictions file (Parquet or CSV), a run folder, or a folder of
+            ``fourview crossval``, of which mean and deviation over the folds are shown.
         store: Folder written by ``fourview prepare``, where a PATH is a run folder.
-        protocol: Only these of the table's protocols; may be repeated.
+        protocol: Only these of the table's protocols, or a sample of one, such as
+            embed-density-sample-v1; may be repeated.
+        dataset: Which of the table's data sets the manifest is, such as ADMANI-2. Without it the
+            one named as the manifest's source; where that is none, ours stand in columns of their
+            own.
+        split: Measure this part of the manifest, ``all`` for the whole; without it the one that the
+            paper measured. Other parts stand in columns of their own.
+        device: Where runs are computed: cpu, cuda; without it on a GPU where there is one.
         replicates: Of the bootstrap; 0 gives no intervals.
         seed: Of the bootstrap.
         workers: Threads; the numbers do not depend on it.
@@ -51,12 +65,22 @@ def reproduce(
     """
     use_modules(module)
     find_table(table)  # before anything is read
+    rows = _rows(row)
+    is_run = any(path.is_dir() and not is_crossval(path) for path in rows.values())
+    if not is_run and (store is not None or device is not None):
+        raise EvaluationError(
+            f"--{'device' if store is None else 'store'}: no --row is a run, whose pixels would be"
+            " read; leave it out"
+        )
     found = run_reproduce(
         table,
         manifest=read_manifest(manifest),
-        rows=_rows(row),
+        rows=rows,
         store=None if store is None else Store.open(store),
         protocols=protocol,
+        dataset=dataset,
+        split=split,
+        device=device,
         replicates=replicates,
         seed=seed,
         workers=workers,
@@ -87,19 +111,25 @@ def _show(found: Reproduction, out: Path) -> None:
         say(row.name)
         _show_row(found, row)
     say(f"{NOT_RUN}: {len(found.rows) - len(measured)} of {len(found.rows)} rows")
+    for remark in found.table.remarks:
+        say(f"note: {remark}")
     say(found.comparable)
     say(f"report: {out / 'table.html'}")
 
 
 def _show_row(found: Reproduction, row: TableRow) -> None:
-    for column in found.columns:
-        ours, number = found.ours(row, column), row.published.get(column)
-        if ours is None:
-            continue
-        value, interval = metric_text(ours)
-        words = f"{value}{f' ({interval})' if interval else ''}{f'  {ours.note}' * bool(ours.note)}"
-        theirs = "none"
-        if number is not None:
-            published, between = published_text(number)
-            theirs = f"{published}{f' ({between})' if between else ''}"
-        say(f"  {label_of(column.metric)}, {column.dataset}: theirs {theirs}, ours {words}")
+    measured = [c for c in found.all_columns if c.protocol in found.results[row.name]]
+    shown = [c for c in measured if c in found.columns or c in row.published]
+    for (task, view), columns in groupby(shown, key=lambda column: (column.task, column.view)):
+        say(f"  {task}; {view}")
+        for column in columns:
+            ours, number = found.ours(row, column), row.published.get(column)
+            words, theirs = "not of these data", "none"
+            if ours is not None:
+                value, interval = metric_text(ours)
+                words = f"{value}{f' ({interval})' if interval else ''}"
+                words += f"  {ours.note}" if ours.note else ""
+            if number is not None:
+                published, between = published_text(number)
+                theirs = f"{published}{f' ({between})' if between else ''}"
+            say(f"    {label_of(column.metric)}, {column.dataset}: theirs {theirs}, ours {words}")

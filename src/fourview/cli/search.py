@@ -11,10 +11,12 @@ from fourview.cli.numbers import Some, SomeOrNone
 from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
-from fourview.disk import write_table
+from fourview.cli.unused import refuse_unused
+from fourview.disk import table_ending, write_table
 from fourview.errors import FourviewError
 from fourview.manifest.manifest import read_manifest
 from fourview.predict.embeddings import read_embeddings
+from fourview.predict.engine import best_engine
 from fourview.predict.language import load_language_model, rank_images, sentences_of
 from fourview.store.store import Store
 
@@ -29,7 +31,7 @@ def search(
     top: int = 20,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     split: tuple[str, ...] = (),
-    device: str = "cpu",
+    device: str = "",
     batch: Some = 8,
     workers: SomeOrNone = 0,
     module: Modules = (),
@@ -46,17 +48,23 @@ def search(
         top: Images to show; 0 shows all.
         out: CSV or Parquet file to write the list to, as well.
         split: Only these parts: train, validation, test; may be repeated.
-        device: Where to compute: cpu, cuda.
+        device: Where to compute: cpu, cuda. Without it on a GPU where there is one.
         batch: Exams at a time.
         workers: Processes that read the store.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the list as JSON.
     """
     use_modules(module)
+    if embeddings is not None:
+        without = "images that are read (without --embeddings)"
+        refuse_unused(search, needs=without, manifest=manifest, store=store, split=split)
+        refuse_unused(search, needs=without, batch=batch, workers=workers)
     sentences = sentences_of(query)
     if not sentences:
         raise FourviewError('the query is empty; give a text such as "a suspicious mass is seen"')
-    model = load_language_model(run, device=device)
+    if out is not None:
+        table_ending(out)
+    model = load_language_model(run, device=device or best_engine(many=False).device)
     if embeddings is not None:
         images = read_embeddings(embeddings, model)
     elif manifest is None or store is None:

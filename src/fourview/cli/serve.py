@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from fourview.cli.modules import Modules, use_modules
 from fourview.cli.say import say
+from fourview.cli.unused import refuse_unused
 from fourview.errors import FourviewError
 
 
@@ -95,12 +96,16 @@ def serve(
     if study is None:
         if out is not None:
             raise FourviewError("--out is for the readings of a --study")
+        if not predictions:
+            refuse_unused(serve, needs="--predictions", anyway=anyway)
         routes = routes_of(open_extras(what, cache_gb=cache), threads)
     else:
         if out is None or exams or manifest or node or predictions or results or model or maps:
             raise FourviewError(
                 "--study needs --out and nothing else: study.toml names exams and predictions"
             )
+        others = {"protocol": protocol, "thresholds": thresholds, "annotations": annotations}
+        refuse_unused(serve, needs="exams to look at (without --study)", **others)
         cache_bytes = round(cache * GIGABYTE)
         room = StudyRoom(study, out, cache_bytes=cache_bytes, anyway=anyway)
         routes = study_routes(room, threads)

@@ -15,7 +15,7 @@ from fourview.cli.say import say
 from fourview.manifest.manifest import read_manifest
 from fourview.run_files import checkpoint_of
 from fourview.store.store import Store
-from fourview.study.chain import Before, train_chain
+from fourview.study.chain import Before, require_context, require_folder, train_chain
 from fourview.study.find_recipe import find_recipe
 from fourview.study.search import search
 from fourview.study.start import starting_from
@@ -74,6 +74,9 @@ def train(
         changed = replace(changed, seed=seed)
     if start is not None:
         changed = starting_from(changed, start)
+    require_folder(out, resume=resume)
+    if context is not None:
+        require_context(changed, start=start)
     tables, pixels = read_manifest(manifest), Store.open(store)
     with progress_bar(quiet=json) as update:
 

@@ -104,6 +104,7 @@ class ModelFamily:
         tiny_size: Rows and columns of an image for ``tiny_config``.
         frozen: Parameters that no stage trains, by the beginnings of their names.
         published: Weights of others that ``fourview convert`` can turn into checkpoints.
+        ensembles: By name, which of these are read as one model.
     """
 
     name: str
@@ -122,6 +123,7 @@ class ModelFamily:
     backbone: Literal["encoder", "image_tower"] | None = None
     frozen: tuple[str, ...] = ()
     published: tuple[PublishedWeights, ...] = ()
+    ensembles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def scores_findings(self) -> bool:

@@ -1,7 +1,7 @@
 """What is asked of every language-image network, so that one code embeds, searches and explains."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -56,16 +56,25 @@ class LanguageImageModel(nn.Module, ABC):
         )
 
     def patch_to_slice(
-        self, cc: Float[Tensor, "breast 1 row col"], mlo: Float[Tensor, "breast 1 row col"]
+        self,
+        cc: Float[Tensor, "breast 1 row col"],
+        mlo: Float[Tensor, "breast 1 row col"],
+        of: Literal["CC", "MLO"] = "CC",
     ) -> tuple[
         Float[Tensor, "breast patch_row patch_col column"],
         Float[Tensor, "breast patch_row patch_col column other_row"],
     ]:
-        """How places of the CC view agree with columns of the MLO, and where in the column.
+        """How places of one view agree with columns of the other, and where in the column.
+
+        Args:
+            cc: Pixels of the CC views.
+            mlo: Of the MLO views of the same breasts.
+            of: The view whose places are looked for.
 
         Raises:
             ValueError: The network has no such maps.
         """
         raise ValueError(
-            f"this {type(self).__name__} does not align {len(cc)} CC with {len(mlo)} MLO views"
+            f"this {type(self).__name__} does not align {len(cc)} CC with {len(mlo)} MLO views, "
+            f"nor find places of {of}"
         )

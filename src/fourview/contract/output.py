@@ -40,7 +40,8 @@ class ModelOutput:
     Attributes:
         breast_scores: NaN for a breast without images.
         image_scores: By image, in the order of the batch.
-        heatmaps: In [0, 1], over a grid that covers each processed image evenly.
+        heatmaps: In [0, 1], over a grid that covers each processed image evenly; of the first
+            classes, or of all.
         boxes: Of a detector; None of any other.
         patch_scores: By patch, in the order of the batch's patches; their classes may be others
             than an image's.
@@ -52,7 +53,7 @@ class ModelOutput:
 
     breast_scores: Float[Tensor, "exam 2 class"] | None = None
     image_scores: Float[Tensor, "image class"] | None = None
-    heatmaps: Float[Tensor, "image class grid_row grid_col"] | None = None
+    heatmaps: Float[Tensor, "image mapped grid_row grid_col"] | None = None
     boxes: DetectedBoxes | None = None
     patch_scores: Float[Tensor, "patch patch_class"] | None = None
     finding_scores: Float[Tensor, "finding class"] | None = None
@@ -91,6 +92,10 @@ class Objective(nn.Module, ABC):
         super().__init__()
         self.model = model
         self.progress = 1.0
+
+    def remarks(self, batch: ExamBatch) -> tuple[str, ...]:  # noqa: ARG002 - most have none
+        """What a person should know of some samples of the training part, before it is trained."""
+        return ()
 
     @abstractmethod
     def forward(self, batch: ExamBatch) -> LossTerms:

@@ -15,7 +15,7 @@ from fourview.evaluate.measure import ARGMAX
 from fourview.evaluate.metrics import columns_of
 from fourview.evaluate.protocols import Protocol, find_protocol
 from fourview.evaluate.run import OF_PROTOCOL, Draws, resampling_of
-from fourview.evaluate.table import KEYS, completed
+from fourview.evaluate.table import OF_UNIT, completed
 from fourview.evaluate.units import Units, gather_units
 
 
@@ -99,7 +99,7 @@ def compare(
 
 def _shared(a: Units, b: Units, protocol: Protocol) -> tuple[Units, Units, tuple[str, ...]]:
     """The units that both tables score, in the order of the first."""
-    keys = list(KEYS[protocol.unit])
+    keys = list(OF_UNIT[protocol.unit])
     scores = [c for c in b.frame.columns if c.startswith("score")]
     renamed = b.frame.select(*keys, *(pl.col(c).alias(f"{c}_b") for c in scores))
     joined = a.frame.join(renamed, on=keys, how="inner", maintain_order="left")

@@ -7,11 +7,15 @@ from fourview.entities import Curve
 from fourview.evaluate.auc import Scores, Truth, roc_curve
 from fourview.evaluate.calibration import calibration_curve
 from fourview.evaluate.decision import decision_curves
+from fourview.evaluate.interval import interval
 from fourview.evaluate.pr import pr_curve
 from fourview.evaluate.protocols import Protocol
+from fourview.evaluate.ranks import FIXED_COLUMNS, RankStatistic
+from fourview.evaluate.resample import Resampling, bootstrap
 from fourview.evaluate.units import Units
 
 MAX_POINTS = 1000
+MISS_POINTS = 100  # a hundredth of the cancers from one to the next; to miss all is no choice
 
 
 def curves_of(units: Units, protocol: Protocol) -> tuple[Curve, ...]:
@@ -36,6 +40,43 @@ def curves_of(units: Units, protocol: Protocol) -> tuple[Curve, ...]:
     if scores.min() < 0 or scores.max() > 1:
         return out
     return (*out, calibration_curve(scores, positive), *decision_curves(scores, positive))
+
+
+def miss_curve(units: Units, protocol: Protocol, resampling: Resampling) -> tuple[Curve, ...]:
+    """Share of benign findings below the threshold, over the share of malignant ones below it.
+
+    Figure 7 of Wu et al. 2020 (its axes' labels are exchanged there; its caption is right), with
+    intervals point by point. Only of protocols about findings, and of tables with both kinds.
+    """
+    positive = units.positive if protocol.is_binary else np.zeros(0, dtype=bool)
+    if "finding" not in protocol.unit or not 0 < positive.sum() < len(positive):
+        return ()
+    rates = np.arange(MISS_POINTS) / MISS_POINTS
+    statistic = RankStatistic.of(
+        units.scores,
+        positive,
+        resampling.cluster,
+        partial_from=1.0,
+        max_fnr=tuple(float(rate) for rate in rates),
+    )
+    rows = bootstrap(statistic, resampling)[:, FIXED_COLUMNS:]
+    ends = [interval(column, protocol.interval) for column in rows[1:].T]
+    low, high = (
+        np.array([np.nan if v is None else v for v in side], dtype=np.float64)
+        for side in ([e.low for e in ends], [e.high for e in ends])
+    )
+    known = not (np.isnan(low).any() or np.isnan(high).any())
+    return (
+        Curve(
+            name="misses",
+            x_label="false-negative rate",
+            y_label="true-negative rate",
+            x=rates,
+            y=rows[0],
+            low=low if known else None,
+            high=high if known else None,
+        ),
+    )
 
 
 def thinned(

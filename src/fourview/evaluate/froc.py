@@ -14,12 +14,14 @@ from jaxtyping import Bool, Float, Int, UInt16
 
 from fourview.compiled import compiled
 from fourview.entities import Curve
+from fourview.evaluate.overlap import Corners, Points, outline_area, outline_in_box
 from fourview.evaluate.protocols import FrocRule
 from fourview.evaluate.ranks import ROUNDING
 from fourview.evaluate.resample import Resampling, bootstrap
 from fourview.evaluate.sums import GroupCounts, above
 
 _BOX = ("x0", "y0", "x1", "y1")
+LEAST_NUMBERS = 6  # of an outline: three points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,8 @@ def match_marks(
 
     Args:
         marks: image_id, x0, y0, x1, y1, score.
-        findings: image_id, x0, y0, x1, y1, malignant (1, 0, null); rows without a box are left out.
+        findings: image_id, x0, y0, x1, y1, malignant (1, 0, null), and polygon for rules that look
+            at outlines; rows without a box are left out.
         images: image_id; marks and findings elsewhere do not count.
         rule: What is to be found, and from which overlap on it is.
 
@@ -65,13 +68,15 @@ def match_marks(
     marks = marks.join(images, on="image_id", how="semi")
     boxes = findings.filter(pl.all_horizontal(pl.col(c).is_not_null() for c in _BOX))
     sought = pl.col("malignant") == 1 if rule.targets == "malignant" else pl.col("malignant") >= 0
+    if "polygon" not in boxes.columns:
+        boxes = boxes.with_columns(polygon=pl.lit(None, pl.List(pl.Float64)))
     boxes = (
-        boxes.select("image_id", *_BOX, sought=sought)
+        boxes.select("image_id", *_BOX, "polygon", sought=sought)
         .join(images, on="image_id", how="semi")
         .with_row_index("box")
     )
     pairs = marks.join(boxes, on="image_id", how="inner", suffix="_of_box")
-    pairs = pairs.filter(_overlap(rule.overlap) >= rule.at_least)
+    pairs = _touching(pairs, rule)
     hits = pairs.filter(pl.col("sought"))
     unknown = pairs.filter(pl.col("sought").is_null()).join(hits, on="mark", how="anti")
     false = marks.join(hits, on="mark", how="anti").join(unknown, on="mark", how="anti")
@@ -85,6 +90,28 @@ def match_marks(
         images=images,
         num_ignored=unknown["mark"].n_unique(),
     )
+
+
+def _touching(pairs: pl.DataFrame, rule: FrocRule) -> pl.DataFrame:
+    """Pairs of mark and box that overlap as the rule asks; of an outline where it has one."""
+    if rule.overlap != "iom_outline":
+        return pairs.filter(_overlap(rule.overlap) >= rule.at_least)
+    drawn = pl.col("polygon").list.len().fill_null(0) >= LEAST_NUMBERS
+    plain = pairs.filter(~drawn & (_overlap("iom") >= rule.at_least))
+    outlined = pairs.filter(drawn)  # a box that does not meet the outline's box misses it too
+    outlined = outlined.filter(_overlap("iom") > 0)
+    shares = [
+        _outline_share(np.array(polygon, dtype=np.float64).reshape(-1, 2), (x0, y0, x1, y1))
+        for polygon, x0, y0, x1, y1 in outlined.select("polygon", *_BOX).iter_rows()
+    ]
+    touch = pl.Series([share >= rule.at_least for share in shares], dtype=pl.Boolean)
+    return pl.concat([plain, outlined.filter(touch)])
+
+
+def _outline_share(points: Points, box: Corners) -> float:
+    """Area that an outline and a box share, over the smaller of both."""
+    smaller = min(outline_area(points), (box[2] - box[0]) * (box[3] - box[1]))
+    return outline_in_box(points, box) / smaller if smaller > 0 else 0.0
 
 
 def _overlap(kind: str) -> pl.Expr:

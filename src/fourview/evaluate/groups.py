@@ -56,7 +56,9 @@ def group_results(
         if len(found) > MAX_VALUES:
             notes.append(f"no groups by {column}: it has {len(found)} values")
             continue
-        whole_table = column in OF_FINDINGS and protocol.unit != "finding" and protocol.is_binary
+        whole_table = (
+            column in OF_FINDINGS and "finding" not in protocol.unit and protocol.is_binary
+        )
         for value in found:
             rows = values.filter(pl.col("value") == value)["index"].unique().sort().to_numpy()
             keep = np.zeros(len(units.frame), dtype=bool)

@@ -4,7 +4,7 @@ A rule reads the manifest's columns and gives a class number (1 is positive wher
 classes), or null where the rule says nothing: such units are left out and counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,12 +14,31 @@ from fourview.entities import Manifest
 from fourview.entities.labels import with_labels
 from fourview.manifest.split import subsample_test
 
-Unit = Literal["image", "breast", "exam", "finding"]
-Keep = Literal["all", "standard_screening_views", "birads_sample", "density_sample"]
+Unit = Literal["image", "breast", "exam", "finding", "finding_image"]
+Keep = Literal[
+    "all",
+    "standard_screening_views",
+    "birads_sample",
+    "density_sample",
+    "birads_pairs",
+    "density_pairs",
+]
 STANDARD_VIEWS = ("CC", "MLO")
 _LABELS = ("cancer", "birads", "density")
 SAMPLED, SAMPLE_SEED = 0.1, 42  # share of a class; MaMA, section 4.1 and its code
 _WHOLE: Mapping[str, tuple[int, ...]] = {"birads": (5, 6), "density": ()}  # classes kept whole
+
+
+def counted(number: int, unit: str) -> str:
+    """A count of units in words.
+
+    >>> counted(1, "image"), counted(600, "finding_image")
+    ('1 image', '600 findings on images')
+    """
+    one, several = {"finding_image": ("finding on an image", "findings on images")}.get(
+        unit, (unit, f"{unit}s")
+    )
+    return f"{number:,} {one if number == 1 else several}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +49,12 @@ class LabelRule:
     words: str
 
 
-def _birads(positive: range, negative: range) -> pl.Expr:
+def _birads(positive: Sequence[int], negative: Sequence[int]) -> pl.Expr:
     column = pl.col("birads")
     return (
-        pl.when(column.is_between(positive.start, positive.stop - 1))
+        pl.when(column.is_in(list(positive)))
         .then(1)
-        .when(column.is_between(negative.start, negative.stop - 1))
+        .when(column.is_in(list(negative)))
         .then(0)
         .otherwise(None)
         .cast(pl.Int8)
@@ -56,6 +75,13 @@ RULES: Mapping[str, LabelRule] = {
     ),
     "birads-mb-vs-n": LabelRule(
         label=_birads(range(2, 7), range(1, 2)), words="BI-RADS 2-6 positive, 1 negative"
+    ),
+    "birads-m-vs-bn-without-3": LabelRule(
+        label=_birads((4, 5, 6), (1, 2)), words="BI-RADS 4-6 positive, 1 and 2 negative, 3 left out"
+    ),
+    "birads-mb-vs-n-without-3": LabelRule(
+        label=_birads((2, 4, 5, 6), (1,)),
+        words="BI-RADS 2 and 4-6 positive, 1 negative, 3 left out",
     ),
     "birads-0-6": LabelRule(label=_birads_class(0, 6), words="BI-RADS 0-6 as seven classes"),
     "birads-0-2": LabelRule(
@@ -90,8 +116,8 @@ def labelled_units(
     images, notes = _kept(_images(manifest), keep, manifest)
     if unit == "image":
         frame = images.with_columns(expected=pl.lit(True))
-    elif unit == "finding":
-        frame = _findings(manifest)
+    elif unit in ("finding", "finding_image"):
+        frame = _findings(manifest, by_image=unit == "finding_image")
     else:
         frame = _breasts(manifest)
         if unit == "exam":
@@ -133,6 +159,9 @@ def _kept(
         return images, ()
     if keep.endswith("_sample"):
         return _sampled(images, keep.removesuffix("_sample"), manifest), ()
+    if keep.endswith("_pairs"):
+        images, notes = _kept(images, "standard_screening_views", manifest)
+        return _sampled_pairs(images, keep.removesuffix("_pairs"), manifest), notes
     plain = pl.col("modifiers").list.len().fill_null(0) == 0
     images = images.filter(pl.col("view").is_in(STANDARD_VIEWS) & plain)
     if "screening" in images.columns:
@@ -152,6 +181,23 @@ def _sampled(images: pl.DataFrame, label: str, manifest: Manifest) -> pl.DataFra
     return images.filter(is_drawn | pl.col(label).is_in(list(_WHOLE[label])))
 
 
+def _sampled_pairs(images: pl.DataFrame, label: str, manifest: Manifest) -> pl.DataFrame:
+    """All images of a tenth of the breasts of each class that have both views, in each part."""
+    breast = ["exam_id", "side"]
+    splits = manifest.exams.select("exam_id", "split")
+    breasts = (
+        images.group_by(breast, maintain_order=True)
+        .agg(pl.col("view").n_unique().alias("num_views"), pl.col(label).drop_nulls().first())
+        .filter(pl.col("num_views") == len(STANDARD_VIEWS))
+        .with_columns(image_id=pl.format("{}|{}", *breast))
+        .join(splits, on="exam_id", how="left", maintain_order="left")
+    )
+    parts = breasts.partition_by("split")
+    drawn = [subsample_test(part, label, SAMPLED, 0, SAMPLE_SEED) for part in parts]
+    chosen = pl.concat([part.select(breast) for part in drawn]) if drawn else breasts.select(breast)
+    return images.join(chosen, on=breast, how="semi", maintain_order="left")
+
+
 def _exams(breasts: pl.DataFrame) -> pl.DataFrame:
     """An exam has cancer if a breast has; none only if both are known to have none."""
     unknown_wins = (
@@ -169,10 +215,15 @@ def _exams(breasts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _findings(manifest: Manifest) -> pl.DataFrame:
-    """One row a finding, however many images show it."""
+def _findings(manifest: Manifest, *, by_image: bool) -> pl.DataFrame:
+    """One row a finding, however many images show it, or one for each image that does."""
+    keys = ["patient_id", "exam_id", "finding_id"]
+    findings = manifest.findings
+    if by_image:
+        findings = findings.filter(pl.col("image_id").is_not_null())
+        keys.append("image_id")
     return (
-        manifest.findings.group_by("patient_id", "exam_id", "finding_id", maintain_order=True)
+        findings.group_by(keys, maintain_order=True)
         .agg(pl.col("side").first(), pl.col("malignant").max())
         .with_columns(
             expected=pl.lit(True),

@@ -19,6 +19,7 @@ from fourview.evaluate.operating import choose_threshold
 from fourview.evaluate.protocols import FrocRule, Protocol
 from fourview.evaluate.resample import Resampling, bootstrap
 from fourview.evaluate.units import Units
+from fourview.manifest.image_labels import NATURES
 
 _PREFIX, _SUFFIX = "froc_sensitivity_at_", "_fp"
 
@@ -83,6 +84,8 @@ def matched_marks(
     findings = manifest.findings
     usable = findings.filter(pl.col("frame").eq("stored").fill_null(True))
     notes = []
+    told = manifest.label_rules.get("malignant", "")
+    notes += [f"nature of findings: {told}"] * any(rule in told for rule in NATURES.values())
     if len(usable) < len(findings):
         notes.append(f"{len(findings) - len(usable):,} findings left out: their frame is unknown")
     images = _images(manifest, units, protocol.froc, resampling)

@@ -22,7 +22,8 @@ class FrocRule:
     """When a mark (a scored box) finds a finding, and over which images marks are counted.
 
     Attributes:
-        overlap: ``iom`` intersection over the smaller area, ``iou`` over the union.
+        overlap: ``iom`` intersection over the smaller area, of boxes; ``iom_outline`` the same with
+            the finding's outline, where it has one; ``iou`` over the union, of boxes.
         at_least: Overlap from which a mark is a hit.
         targets: Kinds of finding that are to be found: malignant ones, or all known.
         images: ``all``; or ``true_positives``: positive images whose own score reaches
@@ -31,7 +32,7 @@ class FrocRule:
         image_sensitivity: Where ``true_positives`` cuts.
     """
 
-    overlap: Literal["iom", "iou"] = "iou"
+    overlap: Literal["iom", "iom_outline", "iou"] = "iou"
     at_least: float = 0.1
     targets: Literal["malignant", "any"] = "malignant"
     images: Literal["all", "true_positives"] = "all"
@@ -49,10 +50,12 @@ class Protocol:
         unit: What is scored and counted.
         label: Name of a rule in ``labels.RULES``.
         classes: Classes of the predictions; a single one is a yes-or-no question.
-        combine: ``max`` takes the largest of the classes' scores as the score.
+        combine: ``max`` takes the largest of the classes' scores as the score; ``either`` the
+            probability of one or more of them, 1 - (1 - p1)(1 - p2), if they are independent.
         aggregate: How a breast's score comes from its images where the table has no breasts:
             ``views`` mean within each of CC and MLO, then over both; ``first_of_view`` the first
-            row of each of CC and MLO, then their mean; ``images`` mean over all its images.
+            row of each of CC and MLO, then their mean; ``images`` mean over all its images;
+            ``highest`` the largest of its images, also where the table has breasts.
         metrics: Names, see ``docs/protocols.md``.
         cluster: What a bootstrap replicate draws.
         interval: How replicates become an interval.
@@ -73,8 +76,8 @@ class Protocol:
     unit: Unit
     label: str
     classes: tuple[str, ...] = ("cancer",)
-    combine: Literal["none", "max"] = "none"
-    aggregate: Literal["views", "first_of_view", "images"] = "views"
+    combine: Literal["none", "max", "either"] = "none"
+    aggregate: Literal["views", "first_of_view", "images", "highest"] = "views"
     metrics: tuple[str, ...]
     cluster: Cluster = "patient"
     interval: Method = "percentile"
@@ -130,8 +133,60 @@ _CLSDET = Protocol(
         overlap="iom", at_least=0.5, targets="malignant", images="true_positives", recall_of="image"
     ),
     source="Bakalo, Ben-Ari, Goldberger 2019, arXiv:1904.12319",
-    remarks="The paper gives deviations over five folds; intervals here are ours, by patient.",
+    remarks="The paper gives deviations over five folds; intervals here are ours, by patient. "
+    "Marks on findings of unknown nature count for nothing; without biopsies (INbreast, VinDr) "
+    "index --finding-nature gives a finding the nature of its BI-RADS, and the result says so.",
 )
+_CLSDET_MB = replace(
+    _CLSDET,
+    name="clsdet-mb-vs-n-v1",
+    title="Cls-Det-RS, malignant and benign against normal",
+    label="birads-mb-vs-n",
+    classes=("cancer", "benign"),
+    combine="max",
+    froc=FrocRule(
+        overlap="iom", at_least=0.5, targets="any", images="true_positives", recall_of="image"
+    ),
+)
+
+
+def _outlined(protocol: Protocol) -> Protocol:
+    """IoM with the outlines of findings, as the paper has it; boxes where there are none."""
+    assert protocol.froc is not None
+    return replace(
+        protocol,
+        name=protocol.name.replace("-v1", "-v2"),
+        title=f"{protocol.title}; marks against outlines",
+        froc=replace(protocol.froc, overlap="iom_outline"),
+    )
+
+
+def _without_3(protocol: Protocol) -> Protocol:
+    """The paper's own set: images of BI-RADS 3 are left out, and marks count against outlines."""
+    return replace(
+        _outlined(protocol),
+        name=protocol.name.replace("-v1", "-without-3-v1"),
+        title=f"{protocol.title}; without BI-RADS 3",
+        label=f"{protocol.label}-without-3",
+        remarks="The paper leaves out images of BI-RADS 3 (index --finding-nature birads-without-3 "
+        f"leaves such findings unknown). {protocol.remarks}",
+    )
+
+
+def _by_breast(protocol: Protocol) -> Protocol:
+    return replace(
+        protocol,
+        name=protocol.name.replace("-v1", "-breast-v1"),
+        title=f"{protocol.title}; by breast, the highest of its views",
+        unit="breast",
+        aggregate="highest",
+        metrics=tuple(m for m in protocol.metrics if m not in _CLSDET_RATES),
+        froc=None,
+        remarks="The highest of a breast's images, also where the table has breasts of its own. "
+        "Intervals are ours, by patient.",
+    )
+
+
 _EMBED = Protocol(
     name="embed-birads7-v1",
     title="EMBED, BI-RADS in seven classes",
@@ -153,6 +208,18 @@ _EMBED_DENSITY = replace(
 )
 
 
+_LESION = Protocol(
+    name="lesion-biopsy-v1",
+    title="Biopsied lesions, malignant against benign",
+    unit="finding",
+    label="malignant",
+    metrics=("auroc", *(f"tnr_at_fnr_{f}" for f in ("0", "0.01", "0.02", "0.03", "0.05"))),
+    source="Wu et al. 2020, Tables 2 and 3",
+    remarks="A finding has the mean of the images that show it; the paper counts each of them, as "
+    "lesion-biopsy-image-v1 does. Resampled by patient.",
+)
+
+
 def _sample(protocol: Protocol) -> Protocol:
     """On a tenth of each class's test images, as the paper; all of BI-RADS 5 and 6."""
     stem, version = protocol.name.rsplit("-", 1)
@@ -166,7 +233,37 @@ def _sample(protocol: Protocol) -> Protocol:
     )
 
 
+def _pairs(protocol: Protocol) -> Protocol:
+    """On a tenth of each class's breasts with both views, CC and MLO: what averaging can be of."""
+    stem, version = protocol.name.replace("-screening", "").rsplit("-", 1)
+    return replace(
+        protocol,
+        name=f"{stem}-pairs-{version}",
+        title=f"{protocol.title}; a tenth of each class's breasts with both views",
+        keep="density_pairs" if protocol.label == "density" else "birads_pairs",
+        source=f"{_GLAM}, Table 4 (7,676 paired mammograms)",
+        remarks="The paper's list is not published, and whether it counts images or pairs is "
+        "unstated: ours is drawn by a hash of the breasts' ids. " + protocol.remarks,
+    )
+
+
 _GLAM = "Du, Chen, Dvornek 2025 (GLAM)"
+_EMBED_SCREENING = replace(
+    _EMBED,
+    name="embed-birads3-v1",
+    title="EMBED screening, BI-RADS in three classes",
+    label="birads-0-2",
+    classes=tuple(f"birads-{c}" for c in range(3)),
+    keep="standard_screening_views",
+    source=f"{_GLAM}, Table 1",
+)
+_EMBED_SCREENING_DENSITY = replace(
+    _EMBED_DENSITY,
+    name="embed-density-screening-v1",
+    title="EMBED screening, density",
+    keep="standard_screening_views",
+    source=f"{_GLAM}, Table 2",
+)
 _RSNA = Protocol(
     name="rsna-cancer-v1",
     title="RSNA, cancer, by image",
@@ -205,39 +302,40 @@ _SINGLE = (
         source="Chen et al. 2022 (BRAIxMVCCL), Table 1",
         remarks="Reports the mean of 2,000 replicates of images; each image as the main view.",
     ),
-    _CLSDET,
-    replace(
-        _CLSDET,
-        name="clsdet-mb-vs-n-v1",
-        title="Cls-Det-RS, malignant and benign against normal",
-        label="birads-mb-vs-n",
-        classes=("cancer", "benign"),
-        combine="max",
-        froc=FrocRule(
-            overlap="iom", at_least=0.5, targets="any", images="true_positives", recall_of="image"
-        ),
+    *(
+        made
+        for protocol in (_CLSDET, _CLSDET_MB)
+        for made in (
+            protocol,
+            _outlined(protocol),
+            _without_3(protocol),
+            _by_breast(protocol),
+            _by_breast(_without_3(protocol)),
+        )
     ),
-    Protocol(
-        name="lesion-biopsy-v1",
-        title="Biopsied lesions, malignant against benign",
-        unit="finding",
-        label="malignant",
-        metrics=("auroc", *(f"tnr_at_fnr_{f}" for f in ("0", "0.01", "0.02", "0.03", "0.05"))),
-        source="Wu et al. 2020, Tables 2 and 3",
-        remarks="Resampled by patient; how the paper made its intervals is unstated.",
+    replace(
+        _without_3(_CLSDET_MB),
+        name="clsdet-normal-v1",
+        title="Cls-Det-RS, p(normal) = (1 - p(malignant))(1 - p(benign)); without BI-RADS 3",
+        combine="either",
+        remarks="The score is 1 - p(normal), so that findings of either kind are positive; its AUC "
+        f"is that of p(normal) for normal images. {_CLSDET.remarks}",
+    ),
+    _LESION,
+    replace(
+        _LESION,
+        name="lesion-biopsy-image-v1",
+        title="Biopsied lesions on each image that shows them, malignant against benign",
+        unit="finding_image",
+        remarks="The paper's unit: a finding in two views counts twice (its 600 test lesions). "
+        "Resampled by patient; how the paper made its intervals is unstated.",
     ),
     _EMBED,
-    replace(
-        _EMBED,
-        name="embed-birads3-v1",
-        title="EMBED screening, BI-RADS in three classes",
-        label="birads-0-2",
-        classes=tuple(f"birads-{c}" for c in range(3)),
-        keep="standard_screening_views",
-        source=f"{_GLAM}, Table 1",
-    ),
+    _EMBED_SCREENING,
     _EMBED_DENSITY,
     *(_sample(p) for p in (_EMBED, _EMBED_DENSITY)),
+    _EMBED_SCREENING_DENSITY,
+    *(_pairs(p) for p in (_EMBED_SCREENING, _EMBED_SCREENING_DENSITY)),
     replace(
         _EMBED,
         name="vindr-birads-v1",
@@ -293,7 +391,10 @@ def _multiview(protocol: Protocol) -> Protocol:
     )
 
 
-_AVERAGED = ("embed-birads7", "embed-birads3", "embed-density", "vindr-birads", "vindr-density")
+_AVERAGED = (
+    *("embed-birads7", "embed-birads3", "embed-density", "vindr-birads", "vindr-density"),
+    *("embed-density-screening", "embed-birads3-pairs", "embed-density-pairs"),
+)
 PROTOCOLS: Mapping[str, Protocol] = {p.name: p for p in _SINGLE} | {
     _multiview(p).name: _multiview(p)
     for p in _SINGLE

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from fourview.entities import Manifest, Metric, Result
 from fourview.errors import EvaluationError
-from fourview.evaluate.curves import curves_of
+from fourview.evaluate.curves import curves_of, miss_curve
 from fourview.evaluate.groups import DEFAULT_GROUPS, group_results
 from fourview.evaluate.interval import interval
 from fourview.evaluate.marks import marks_and_columns
@@ -21,11 +21,14 @@ from fourview.evaluate.published import published_numbers
 from fourview.evaluate.resample import Resampling
 from fourview.evaluate.table import completed
 from fourview.evaluate.units import Units, gather_units
+from fourview.evaluate.worst import histograms_of, worst_errors
 from fourview.fingerprint import digest_of_parts, short
 from fourview.manifest.manifest import manifest_hash
 
 METAREPO_MINIMUM = 8  # units below which the meta-repository prints no figure
 OF_PROTOCOL = "of the protocol"  # the split to measure
+NOT_HELD_OUT = "measured without a split"  # how a note begins that comes before all others
+SEEN = "trained_on_patients"  # of the facts of a predictions file: how many were trained on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +103,25 @@ def evaluate(
         metrics=metrics_of(columns, units, rules, at),
         interval=_interval_words(rules, draws),
         provenance=_provenance(units, manifest, rules, measured_split),
-        notes=(*_notes(units, rules), *units.notes, *froc_notes, *group_notes),
-        curves=(*curves_of(units, rules), *froc),
+        notes=(
+            *_not_held_out(manifest, rules, measured_split),
+            *_notes(units, rules),
+            *units.notes,
+            *froc_notes,
+            *group_notes,
+        ),
+        curves=(
+            *curves_of(units, rules),
+            *miss_curve(units, rules, resampling),
+            *froc,
+            *histograms_of(units, rules),
+        ),
         groups=drawn,
         published=published_numbers(rules.name),
         thresholds={k: v for k, v in at.items() if k},
         chosen=_chosen(units, rules),
         unmatched=units.unmatched,
+        worst=worst_errors(units, rules),
     )
 
 
@@ -115,6 +130,8 @@ def with_file_facts(result: Result, metadata: Mapping[str, str]) -> Result:
     facts = {k: v for k, v in metadata.items() if k not in result.provenance}
     made_from = metadata.get("manifest_hash", "")
     notes = result.notes
+    if notes and notes[0].startswith(NOT_HELD_OUT) and metadata.get(SEEN):
+        notes = (f"{NOT_HELD_OUT}: the model was trained on {metadata[SEEN]}", *notes[1:])
     if made_from and made_from != result.provenance["manifest_hash"]:
         notes = (*notes, "the predictions were made from another manifest than this one")
     return replace(result, provenance={**facts, **result.provenance}, notes=notes)
@@ -215,6 +232,23 @@ def _provenance(
         "manifest_hash": manifest_hash(manifest),
         "scores_digest": short(digest),
     }
+
+
+def _not_held_out(manifest: Manifest, protocol: Protocol, split: str | None) -> tuple[str, ...]:
+    """Where nobody says who was not trained on: the first thing to know of a number."""
+    if protocol.split is None:  # for data that are a test as a whole
+        return ()
+    if manifest.exams["split"].is_null().all():
+        why = "the manifest has no split"
+    elif split is None:
+        why = "all parts were asked for"
+    else:
+        return ()
+    patients = manifest.exams["patient_id"].n_unique()
+    return (
+        f"{NOT_HELD_OUT}: {why}, so all {patients:,} patients are measured; right only for a model "
+        "that was trained on none of them (fourview index --split keeps some apart)",
+    )
 
 
 def _notes(units: Units, protocol: Protocol) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from fourview.evaluate.measure import Columns
 from fourview.evaluate.metrics import columns_of
 from fourview.evaluate.protocols import Protocol, find_protocol
 from fourview.evaluate.run import Draws, resampling_of
-from fourview.evaluate.table import KEYS, completed
+from fourview.evaluate.table import OF_UNIT, completed
 from fourview.evaluate.units import Units, gather_units
 from fourview.suggest import no_such
 
@@ -96,7 +96,7 @@ def measure_runs(
 
 
 def _require_same(one: Units, other: Units, rules: Protocol, name: str, reference: str) -> None:
-    keys = list(KEYS[rules.unit])
+    keys = list(OF_UNIT[rules.unit])
     if not one.frame.select(keys).equals(other.frame.select(keys)):
         raise EvaluationError(
             f"{name} scores {len(other.frame)} units, {reference} {len(one.frame)}, or others; "

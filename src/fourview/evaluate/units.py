@@ -12,7 +12,7 @@ from fourview.errors import EvaluationError
 from fourview.evaluate.image_names import with_image_ids
 from fourview.evaluate.labels import STANDARD_VIEWS, labelled_units
 from fourview.evaluate.protocols import Cluster, Protocol
-from fourview.evaluate.table import KEYS, check_rows, completed, name_rows
+from fourview.evaluate.table import OF_UNIT, ROWS_OF, check_rows, completed, name_rows
 
 _IDS = ("patient_id", "exam_id", "side", "image_id", "finding_id")
 _CLUSTER_KEYS: dict[Cluster, tuple[str, ...]] = {
@@ -106,7 +106,7 @@ def gather_units(
     notes = (*notes, *note, *named)
     rows = _rows_of_unit(table, manifest, protocol)
     scored = _one_row_a_unit(rows, protocol)
-    keys = list(KEYS[protocol.unit])
+    keys = list(OF_UNIT[protocol.unit])
     frame = scored.join(inside, on=keys, how="inner", suffix="_known", maintain_order="left")
     unmatched = _unmatched(scored, inside, outside, keys)
     if len(frame) == 0:
@@ -119,7 +119,7 @@ def gather_units(
     frame = frame.filter(pl.col("label").is_not_null()).with_columns(
         pl.coalesce(f"{k}_known", k).alias(k) for k in _IDS if f"{k}_known" in frame.columns
     )
-    frame = _ordered(frame.select(*_IDS, "view", "line", "label", *names), protocol)
+    frame = _ordered(frame.select(*_IDS, "view", "line", "label", *names), protocol, manifest)
     num_classes = 2 if protocol.is_binary else len(protocol.classes)
     return Units(
         frame=frame.drop("line"),
@@ -136,7 +136,7 @@ def _of_split(
     if split is None:
         return labelled, labelled.clear(), ()
     if manifest.exams["split"].is_null().all():
-        return labelled, labelled.clear(), (f"no splits in the manifest: all of it is '{split}'",)
+        return labelled, labelled.clear(), ()  # ``evaluate.run`` says so, before all else
     here = pl.col("split").eq(split).fill_null(False)
     return labelled.filter(here), labelled.filter(~here), ()
 
@@ -144,13 +144,18 @@ def _of_split(
 def _rows_of_unit(table: pl.DataFrame, manifest: Manifest, protocol: Protocol) -> pl.DataFrame:
     """Rows of the protocol's unit and classes, else the images from which breasts are made."""
     rows = table.with_row_index("line").filter(pl.col("class").is_in(protocol.classes))
-    own = rows.filter(pl.col("unit") == protocol.unit)
+    own = rows.filter(pl.col("unit") == ROWS_OF.get(protocol.unit, protocol.unit))
+    if protocol.unit == "finding_image":
+        own = own.filter(pl.col("image_id").is_not_null())
+    from_images = rows.filter(pl.col("unit") == "image")
+    if protocol.aggregate == "highest" and len(from_images):
+        own = own.clear()  # a breast's own score is the mean of its views in most families
     if len(own) and "row" in own.columns and protocol.unit == "breast":
         return _exam_of_position(own, manifest)
     if len(own) or protocol.unit != "breast":
         found = own
     else:
-        found = breasts_from_images(rows.filter(pl.col("unit") == "image"), manifest, protocol)
+        found = breasts_from_images(from_images, manifest, protocol)
     if len(found) == 0:
         kinds = table.select("unit", "class").unique(maintain_order=True)
         have = ", ".join(f"{k['unit']}/{k['class']}" for k in kinds.head(8).iter_rows(named=True))
@@ -191,7 +196,9 @@ def breasts_from_images(rows: pl.DataFrame, manifest: Manifest, protocol: Protoc
     rows = rows.filter(pl.col("exam_known").is_not_null() & pl.col("side").is_not_null())
     breast = ["patient_id", "exam_id", "side", "class"]
     means: list[Any] = [pl.col("score").mean(), pl.col("line").min()]
-    if protocol.aggregate == "images":
+    if protocol.aggregate == "highest":
+        scores = rows.group_by(breast, maintain_order=True).agg(pl.col("score").max(), means[1])
+    elif protocol.aggregate == "images":
         scores = rows.group_by(breast, maintain_order=True).agg(means)
     else:
         rows = rows.filter(pl.col("view").is_in(STANDARD_VIEWS))
@@ -208,7 +215,7 @@ def breasts_from_images(rows: pl.DataFrame, manifest: Manifest, protocol: Protoc
 
 def _one_row_a_unit(rows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
     """Wide by class; ``combine`` applied; findings averaged over their images."""
-    keys = list(KEYS[protocol.unit])
+    keys = list(OF_UNIT[protocol.unit])
     extra = ["label"] if "label" in rows.columns else []
     rest = [c for c in (*_IDS, *extra) if c not in keys]
     first = [pl.col(c).first() for c in rest] + [pl.col("line").min()]
@@ -228,8 +235,18 @@ def _one_row_a_unit(rows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
             f" {', '.join(protocol.classes)}: {name_rows(partly, keys)}; add the rows"
         )
     if protocol.is_binary:
-        wide = wide.with_columns(score=pl.max_horizontal(names)).drop(names)
+        wide = wide.with_columns(score=_combined(protocol, names)).drop(names)
     return wide.rename({"label": "label_given"}) if extra else wide
+
+
+def _combined(protocol: Protocol, names: list[str]) -> pl.Expr:
+    """One score of a unit from those of its classes."""
+    if protocol.combine != "either":
+        return pl.max_horizontal(names)
+    none = pl.lit(1.0)
+    for name in names:
+        none = none * (1 - pl.col(name))
+    return 1 - none
 
 
 def _unmatched(
@@ -301,15 +318,20 @@ def _refuse_other_labels(frame: pl.DataFrame) -> None:
         )
 
 
-def _ordered(frame: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
-    """Sorted by ids, so that the order of rows never matters; the meta-repository's is its own."""
+def _ordered(frame: pl.DataFrame, protocol: Protocol, manifest: Manifest) -> pl.DataFrame:
+    """Sorted by ids, so that the order of rows never matters; the meta-repository's is its own.
+
+    Its images are in the order of the predictions' rows, its breasts in that of the exam list.
+    """
     if protocol.stream != "metarepo":
         return frame.sort(*_IDS)
     if protocol.unit == "image":
         return frame.sort("line")
-    exams = frame.group_by("exam_id").agg(pl.col("line").min().alias("exam_line"))
+    place = manifest.exams.with_row_index("place")
+    if "list_position" in place.columns:
+        place = place.with_columns(place="list_position")
     return (
-        frame.join(exams, on="exam_id", how="left")
-        .sort("side", "exam_line")  # L before R
-        .drop("exam_line")
+        frame.join(place.select("exam_id", "place"), on="exam_id", how="left")
+        .sort("side", "place")  # L before R, exams in the order of their list
+        .drop("place")
     )

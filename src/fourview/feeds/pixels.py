@@ -20,6 +20,7 @@ from fourview.feeds.samples import Sample
 from fourview.geometry import Geometry, Size
 from fourview.preprocess.pipeline import to_pixel_levels
 from fourview.preprocess.spec import PixelSpec
+from fourview.store.breast_scale import scales_of_exam
 from fourview.store.read_image import process_as_prepared
 
 TILE = 512  # rows and columns that an exam gives at a time where a store gives a chunk
@@ -87,11 +88,13 @@ class ExamPixels:
         images: list[Image] = []
         processed: list[ProcessedImage] = []
         left_out: list[LeftOut] = []
+        scales = scales_of_exam(exam, spec)
         for image in exam.images:
             if image.view.slot is None:
                 continue
             try:
-                processed.append(process_as_prepared(image, spec))
+                scale = scales.get(image.view.side)
+                processed.append(process_as_prepared(image, spec, scale=scale))
                 images.append(image)
             except (DicomError, PixelError) as error:
                 left_out.append(_left_out(image, error))

@@ -133,8 +133,9 @@ def _labels(manifest: Manifest, label: str) -> pl.DataFrame:
     breasts, exams = manifest.breasts, manifest.exams
     of_breast, of_exam = label in breasts.columns, label in exams.columns
     if not (of_breast or of_exam):
+        todo = "; train cancer alone with --set model.task=cancer" if label == "benign" else ""
         raise ManifestError(
-            f"breasts have no label '{label}'; there are: {', '.join(breasts.columns)}"
+            f"breasts have no label '{label}'; there are: {', '.join(breasts.columns)}{todo}"
         )
     labelled = with_labels(breasts, [label], breasts=None, exams=exams)
     return labelled.select("exam_id", "side", label)

@@ -1,10 +1,12 @@
 """Local alignment of GLAM: a super-patch of one view and what it finds in the other view's column.
 
+Places without tissue can be left out: they are then neither asked for nor negatives of others.
+
 Shapes:  R rows (breasts with both views), M super-patches of a view, D features.
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -17,6 +19,7 @@ def position_loss(
     queries: Float[Tensor, "row place dim"],
     found: Float[Tensor, "row place dim"],
     scale: Scale,
+    present: Bool[Tensor, "row place"] | None = None,
 ) -> Float[Tensor, ""]:
     """L_pos of one view: a super-patch against the other places of the same image.
 
@@ -27,6 +30,7 @@ def position_loss(
         queries: q, the super-patches; need not be normalised.
         found: p, what each found in its column of the other view.
         scale: s, that is, 1 / temperature; above 0.
+        present: Places that count; None takes all.
 
     Returns:
         0 where there is no row.
@@ -37,7 +41,8 @@ def position_loss(
     >>> round(position_loss(places, places, 2.0).item(), 4)  # log(1 + exp(-2))
     0.1269
     """
-    return two_way_cross_entropy(_cosines(queries, found) * scale)
+    logits = _cosines(queries, found) * scale
+    return two_way_cross_entropy(logits) if present is None else _of_present(logits, present)
 
 
 @in_full_precision
@@ -46,6 +51,7 @@ def patient_loss(
     found: Float[Tensor, "row place dim"],
     scale: Scale,
     patient: Int[Tensor, " row"] | None = None,
+    present: Bool[Tensor, "row place"] | None = None,
 ) -> Float[Tensor, ""]:
     """L_pat of one view: a super-patch against the same place of other patients.
 
@@ -56,6 +62,7 @@ def patient_loss(
         found: p, what each found in its column of the other view.
         scale: s, that is, 1 / temperature; above 0.
         patient: Whose each row is; None makes every other row a negative.
+        present: Places that count; None takes all.
 
     Returns:
         0 where there is no row.
@@ -67,7 +74,10 @@ def patient_loss(
     0.1269
     """
     by_place = _cosines(queries.transpose(0, 1), found.transpose(0, 1)) * scale
-    return two_way_cross_entropy(by_place, same_patient(patient))
+    same = same_patient(patient)
+    if present is None:
+        return two_way_cross_entropy(by_place, same)
+    return _of_present(by_place, present.T, same)
 
 
 @in_full_precision
@@ -76,6 +86,7 @@ def union_loss(
     found: Float[Tensor, "row place dim"],
     scale: Scale,
     patient: Int[Tensor, " row"] | None = None,
+    present: Bool[Tensor, "row place"] | None = None,
 ) -> Float[Tensor, ""]:
     """The paper's Eq. 4 of one view: one softmax over both kinds of negatives, one direction.
 
@@ -88,6 +99,7 @@ def union_loss(
         found: p, what each found in its column of the other view.
         scale: s, that is, 1 / temperature; above 0.
         patient: Whose each row is; None makes every other row a negative.
+        present: Places that count; None takes all.
 
     Returns:
         0 where there is no row.
@@ -103,8 +115,44 @@ def union_loss(
     own = torch.eye(len(queries), dtype=torch.bool, device=queries.device)
     same = same_patient(patient)
     across = across.masked_fill(own if same is None else own | same, -torch.inf)
+    if present is not None:
+        within = _without(within, present)
+        across = across.masked_fill(~present.T[:, None, :], -torch.inf)
     candidates = torch.cat([within, across.transpose(0, 1)], dim=2)
-    return (candidates.logsumexp(dim=2) - within.diagonal(dim1=1, dim2=2)).mean()
+    each = candidates.logsumexp(dim=2) - within.diagonal(dim1=1, dim2=2)
+    return each.mean() if present is None else _mean_of(each, present)
+
+
+def _of_present(
+    logits: Float[Tensor, "many one one"],
+    present: Bool[Tensor, "many one"],
+    excluded: Bool[Tensor, "one one"] | None = None,
+) -> Float[Tensor, ""]:
+    """Half of the cross entropy of rows and half of that of columns, over those present alone."""
+    if logits.numel() == 0:
+        return logits.sum()
+    if excluded is not None:
+        logits = logits.masked_fill(excluded, -torch.inf)
+    losses = [
+        _mean_of(kept.logsumexp(dim=-1) - kept.diagonal(dim1=-2, dim2=-1), present)
+        for kept in (_without(logits, present), _without(logits.mT, present))
+    ]
+    return (losses[0] + losses[1]) / 2
+
+
+def _without(
+    logits: Float[Tensor, "many one one"], present: Bool[Tensor, "many one"]
+) -> Float[Tensor, "many one one"]:
+    """Absent ones are no candidates of others; each stays its own, so that no sum is empty."""
+    own = torch.eye(logits.shape[-1], dtype=torch.bool, device=logits.device)
+    return logits.masked_fill(~present[:, None, :] & ~own, -torch.inf)
+
+
+def _mean_of(
+    values: Float[Tensor, "many one"], present: Bool[Tensor, "many one"]
+) -> Float[Tensor, ""]:
+    """Over those present; 0 where none is."""
+    return torch.where(present, values, 0.0).sum() / present.sum().clamp(min=1)
 
 
 def _cosines(

@@ -26,13 +26,13 @@ class Problem:
     """One thing that is wrong, or that a person should know.
 
     Attributes:
-        kind: schema, hash, files, leak, labels, ids.
+        kind: schema, hash, files, leak, labels, ids, split.
         level: An error makes the check fail; a note does not.
         count: Rows, files or patients that have it.
         text: What was found, with examples, and what to do.
     """
 
-    kind: Literal["schema", "hash", "files", "leak", "labels", "ids"]
+    kind: Literal["schema", "hash", "files", "leak", "labels", "ids", "split"]
     level: Literal["error", "note"]
     count: int
     text: str
@@ -66,7 +66,8 @@ def check_manifest(manifest: Manifest, *, files: bool) -> list[Problem]:
         Problem(kind="schema", level="error", count=fault.rows, text=fault.text)
         for fault in faults(manifest)
     ]
-    problems += [*_leaks(manifest), *_labels(manifest), *_shared_ids(manifest)]
+    problems += [*_leaks(manifest), *_unassigned(manifest)]
+    problems += [*_labels(manifest), *_shared_ids(manifest)]
     if files:
         problems += _files(manifest)
     return sorted(problems, key=lambda problem: problem.level != "error")
@@ -110,6 +111,18 @@ def _leaks(manifest: Manifest) -> Iterator[Problem]:
             )
             yield Problem(kind="leak", level="note", count=len(torn), text=text)
             return
+
+
+def _unassigned(manifest: Manifest) -> Iterator[Problem]:
+    """Patients without a split where others have one, as a list leaves them."""
+    whose = manifest.exams.group_by("patient_id").agg(pl.col("split").drop_nulls().first())
+    left = sorted(whose.filter(pl.col("split").is_null())["patient_id"].to_list())
+    if 0 < len(left) < len(whose):
+        text = (
+            f"{len(left)} of {len(whose)} patients have no split ({_some(left)}): no run trains on "
+            "them and no part has them; index with --split beside --split-list to divide the rest"
+        )
+        yield Problem(kind="split", level="note", count=len(left), text=text)
 
 
 def _torn(placed: pl.DataFrame) -> list[str]:

@@ -128,6 +128,25 @@ def with_exams(manifest: Manifest, exams: Iterable[str]) -> Manifest:
     )
 
 
+def screening_exams(manifest: Manifest) -> Manifest:
+    """The manifest with the exams alone that its source calls screening.
+
+    Raises:
+        ManifestError: Its source says of no exam what it was for, or none of them is screening.
+    """
+    exams = manifest.exams
+    told = exams["screening"].drop_nulls() if "screening" in exams.columns else pl.Series([])
+    if told.is_empty():
+        raise ManifestError(
+            f"--screening: source '{manifest.source}' does not say which exams are screening; leave"
+            " it out, or add a column 'screening' to its table of exams"
+        )
+    chosen = exams.filter(pl.col("screening").fill_null(False))
+    if chosen.is_empty():
+        raise ManifestError(f"--screening: none of {len(exams):,} exams is a screening exam")
+    return with_exams(manifest, chosen["exam_id"].to_list())
+
+
 def _both(side: str) -> pl.Expr:
     return pl.col(f"{side}-CC").is_not_null() & pl.col(f"{side}-MLO").is_not_null()
 

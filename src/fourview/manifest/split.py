@@ -144,6 +144,31 @@ def split_by_list(
     return changed
 
 
+def assign_rest(
+    manifest: Manifest,
+    fractions: Mapping[str, float],
+    seed: int,
+    stratify: Sequence[str] = STRATA,
+) -> Manifest:
+    """Divide the patients that have no split yet, such as those that a list does not name.
+
+    Args:
+        manifest: Patients with a split keep it.
+        fractions: As in ``assign_split``, of the rest.
+        seed: As there.
+        stratify: As there.
+
+    Raises:
+        ManifestError: A fraction, a split or a column is unknown.
+    """
+    placed = manifest.exams.filter(pl.col("split").is_not_null())["patient_id"].unique()
+    rest = assign_split(without_patients(manifest, placed), fractions, seed, stratify).exams
+    new = rest.select("exam_id", new_split="split")
+    exams = manifest.exams.join(new, on="exam_id", how="left", maintain_order="left")
+    exams = exams.with_columns(split=pl.coalesce("split", "new_split")).drop("new_split")
+    return replace(manifest, exams=exams)
+
+
 def take_fraction(
     manifest: Manifest,
     fraction: float,

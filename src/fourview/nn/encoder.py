@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fourview.errors import CheckpointError, RecipeError
 from fourview.nn.pretrained import input_statistics, require_weights
+from fourview.nn.vit_names import as_timm_names_them, weights_file
 
 SMALL = "small"
 VIT_MODULE = "timm.models.vision_transformer"
@@ -73,14 +74,23 @@ class Encoder(nn.Module):
 
     @cached_property
     def first_center(self) -> float:
-        """Where cell 0 looks, in pixels from the edge; measured once, by gradients.
+        """Where cell 0 looks, in pixels from the edge; measured once, by gradients."""
+        return first_center_of(self, stride=self.stride)
 
-        Strided convolutions come in three kinds: padded evenly (the cell looks at its first
-        pixel), padded after as TensorFlow does (at its last), or not at all (at its middle).
-        """
-        found = _looks_at(self, cells=PROBE_CELLS)
-        kinds = (0.5, self.stride / 2, self.stride - 0.5)
-        return min(kinds, key=lambda kind: abs(kind - found))
+
+def first_center_of(network: nn.Module, *, stride: int) -> float:
+    """Where cell 0 of a network's grid looks, in pixels from the edge; measured by gradients.
+
+    Strided convolutions come in three kinds: padded evenly (the cell looks at its first pixel),
+    padded after as TensorFlow does (at its last), or not at all (at its middle).
+
+    Args:
+        network: Maps images of one channel to a grid of features.
+        stride: Pixels of a cell.
+    """
+    found = _looks_at(network, stride=stride, cells=PROBE_CELLS)
+    kinds = (0.5, stride / 2, stride - 0.5)
+    return min(kinds, key=lambda kind: abs(kind - found))
 
 
 class _Small(nn.Sequential):
@@ -204,34 +214,36 @@ def _probe(body: _TimmBody) -> tuple[int, int]:
     return int(grid.shape[1]), 64 // int(grid.shape[2])
 
 
-def _looks_at(encoder: Encoder, *, cells: int) -> float:
+def _looks_at(network: nn.Module, *, stride: int, cells: int) -> float:
     """Centre of the gradients of a middle cell, less the pixels of the cells before it."""
-    was_training = encoder.training
-    encoder.eval()
-    middle, side = cells // 2, cells * encoder.stride
+    was_training = network.training
+    network.eval()
+    middle, side = cells // 2, cells * stride
     make = torch.Generator().manual_seed(0)
-    device = encoder.mean.device
+    device = next(network.parameters()).device
     pixels = torch.rand(PROBE_IMAGES, 1, side, side, generator=make).to(device).requires_grad_()
     with torch.enable_grad():
-        grid = encoder(pixels).float()
+        grid = network(pixels).float()
         (gradient,) = torch.autograd.grad(grid[:, :, middle, middle].square().sum(), pixels)
-    encoder.train(was_training)
+    network.train(was_training)
     rows = gradient.square().sum(dim=(0, 1, 3)).double()
     places = torch.arange(side, device=device, dtype=rows.dtype) + 0.5
-    return float((rows * places).sum() / rows.sum()) - middle * encoder.stride
+    return float((rows * places).sum() / rows.sum()) - middle * stride
 
 
 def load_encoder_weights(network: nn.Module, path: Path) -> None:
     """Fill a network from a safetensors file or a plain state dict.
 
-    Names must agree. A state dict of the same network under other names is taken by the order and
-    shapes of its tensors (safetensors files keep no order, so not there). Only weights beyond the
-    encoder's, such as a classifier's, may be left over.
+    Names must agree; those of DINOv2's publishers are known (``nn.vit_names``), and a folder as
+    Hugging Face has them is taken for the weights in it. A state dict of the same network under
+    other names is taken by the order and shapes of its tensors (safetensors files keep no order, so
+    not there). Only weights beyond the encoder's, such as a classifier's, may be left over.
 
     Raises:
         CheckpointError: A weight is missing or has another shape; the message names it.
     """
-    state = _read_state(path)
+    path = weights_file(path)
+    state = as_timm_names_them(_read_state(path), network, path)
     wanted = network.state_dict()
     known = {k: v for k, v in state.items() if k in wanted}
     if len(known) < len(wanted):
@@ -251,6 +263,9 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read as weights: {error}") from error
+    for inner in ("model", "state_dict", "teacher"):  # beside an epoch or an optimiser
+        if isinstance(state, dict) and isinstance(state.get(inner), dict):
+            state = state[inner]
     return {str(k): v for k, v in dict(state).items() if isinstance(v, Tensor)}
 
 

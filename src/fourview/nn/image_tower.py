@@ -43,7 +43,8 @@ class ImageTowerConfig:
     Attributes:
         name: ``small``, or a timm model: a vision transformer or a convolutional network.
         weights: ``none`` (random), ``pretrained`` (timm's, from its hub or its local cache), or the
-            path of a safetensors file or state dict with the network's own names.
+            path of a safetensors file, a state dict, or a folder as Hugging Face has them; with the
+            network's own names, or Meta's or Hugging Face's of DINOv2 (``nn.vit_names``).
         size: Rows and columns that a transformer's table of positions is made for; other images
             get it interpolated. Others ignore it.
         pooled: Feature of an image: ``mean`` of the tokens, ``cls`` (the class token after the last
@@ -55,6 +56,7 @@ class ImageTowerConfig:
         widths: Channels of ``small``.
         depth: Blocks of a transformer; None takes all.
         checkpointing: Compute blocks again in the backward pass instead of keeping them.
+        frozen: Leave the weights, and batch statistics, as they came; heads alone are trained.
     """
 
     name: str = DINOV2
@@ -66,6 +68,7 @@ class ImageTowerConfig:
     widths: tuple[int, ...] = SMALL_WIDTHS
     depth: int | None = None
     checkpointing: bool = False
+    frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +127,13 @@ class ImageTower(nn.Module):
             isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.modules()
         )
 
+        if config.frozen:
+            self.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "ImageTower":
+        """A frozen tower stays in evaluation mode."""
+        return super().train(mode and not self.config.frozen)
+
     @property
     def first_center(self) -> float:
         """Where cell 0 looks, in pixels from the edge; see ``nn.encoder``."""
@@ -131,6 +141,10 @@ class ImageTower(nn.Module):
 
     def forward(self, pixels: Float[Tensor, "image 1 row col"]) -> ImageFeatures:
         """Features of every cell and image."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.frozen):
+            return self._features(pixels)
+
+    def _features(self, pixels: Float[Tensor, "image 1 row col"]) -> ImageFeatures:
         if isinstance(self.body, _Transformer):
             return cast("ImageFeatures", self.body(pixels))
         grid = self.body(pixels)

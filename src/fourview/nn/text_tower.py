@@ -13,8 +13,9 @@ Shapes:  S texts, T tokens, N sentences of the longest text, D features.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
@@ -26,12 +27,16 @@ from torch.utils.checkpoint import checkpoint
 from fourview.contract import TextBatch
 from fourview.errors import CheckpointError, RecipeError
 from fourview.nn.lora import LoraConfig, adapt
+from fourview.nn.text_folder import ALLOWED, text_folder
 from fourview.nn.tokenizer import (
+    BERT_BY_ANOTHER_NAME,
     SMALL,
     TokenizerConfig,
     load_transformers_tokenizer,
+    model_type,
     small_vocabulary,
     special_numbers,
+    vocabulary_digest,
 )
 
 SMALL_POSITIONS = 256
@@ -43,7 +48,8 @@ class TextTowerConfig:
     """Which network, and what of it is the feature.
 
     Attributes:
-        name: ``small``, or a folder with a transformers model (config.json, weights, tokenizer).
+        name: ``small``, or a folder with a transformers model (config.json, weights, tokenizer);
+            ``nn.text_folder`` says where it is looked for.
         weights: ``pretrained`` reads the folder's weights, ``none`` starts from random ones; the
             small one has no weights to start from.
         kind: ``encoder`` (reads both ways) or ``decoder`` (reads on); see ``nn.tokenizer``.
@@ -100,6 +106,8 @@ class TextTower(nn.Module):
     Attributes:
         dim: D.
         tokenizer: What has to make the token numbers; the longest text is the feed's choice.
+        vocabulary: Digest of that tokenizer's; empty for the small one, which is ours.
+        most_tokens: Longest text that it reads; None where the network sets no bound.
     """
 
     def __init__(self, config: TextTowerConfig) -> None:
@@ -116,6 +124,7 @@ class TextTower(nn.Module):
         else:
             self.network = _TransformersText(config)
         self.dim = self.network.dim
+        self.vocabulary, self.most_tokens = self.network.vocabulary, self.network.most_tokens
         self.tokenizer = TokenizerConfig(name=config.name, kind=config.kind)
 
     def forward(self, text: TextBatch) -> TextFeatures:
@@ -189,6 +198,8 @@ class _SmallText(nn.Module):
     def __init__(self, config: TextTowerConfig) -> None:
         super().__init__()
         self.dim = config.dim
+        self.vocabulary: str = ""
+        self.most_tokens: int | None = SMALL_POSITIONS
         self.checkpointing, self.attention = config.checkpointing, config.attention
         self.embedding = nn.Embedding(len(small_vocabulary()), config.dim)
         self.position = nn.Parameter(torch.empty(SMALL_POSITIONS, config.dim))
@@ -267,11 +278,18 @@ class _TransformersText(nn.Module):
 
     def __init__(self, config: TextTowerConfig) -> None:
         super().__init__()
-        numbers = special_numbers(load_transformers_tokenizer(config.name), config.kind)
+        tokenizer = load_transformers_tokenizer(config.name)
+        numbers = special_numbers(tokenizer, config.kind)
         self.attention = config.attention
-        self.model, self.dim = _load(config)
+        self.vocabulary: str = vocabulary_digest(tokenizer)
+        self.model, self.dim, self.most_tokens = _load(config)
         embedding = cast("nn.Embedding", self.model.get_input_embeddings())
-        self.first_added = len(load_transformers_tokenizer(config.name))
+        self.first_added = len(tokenizer)
+        if self.first_added > embedding.num_embeddings:
+            raise CheckpointError(
+                f"{config.name}: its tokenizer has {self.first_added:,} tokens, its network "
+                f"{embedding.num_embeddings:,}; they belong to two models: fetch both from one"
+            )
         num_added = sum(number >= self.first_added for number in numbers)
         adapt(self.model, config.lora)
         self.added: nn.Parameter | None = None
@@ -300,21 +318,44 @@ class _TransformersText(nn.Module):
         return found.last_hidden_state, attention
 
 
-def _load(config: TextTowerConfig) -> tuple[Any, int]:
-    from transformers import AutoConfig, AutoModel  # noqa: PLC0415 - an optional extra, slow
+@contextmanager
+def _without_load_report() -> Iterator[None]:
+    from transformers.utils import logging  # noqa: PLC0415 - an optional extra, slow
 
-    folder = config.name
-    if not Path(folder).is_dir():
-        raise CheckpointError(f"{folder}: no folder; a text tower is loaded from a local one")
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def _load(config: TextTowerConfig) -> tuple[Any, int, int | None]:
+    """The network of a folder without its head, its width, and the longest text that it reads."""
+    from transformers import (  # noqa: PLC0415 - an optional extra, slow
+        AutoConfig,
+        AutoModel,
+        BertConfig,
+    )
+
+    folder = text_folder(config.name)
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{config.name}: no folder; a text tower is loaded from a local one: name it, or set "
+            f"{ALLOWED} to the folder that holds it"
+        )
+    reads: Any = BertConfig if model_type(folder) in BERT_BY_ANOTHER_NAME else AutoConfig
     how = {"attn_implementation": "eager"} if config.attention else {}
     try:
-        plan = AutoConfig.from_pretrained(folder, local_files_only=True)
+        plan = reads.from_pretrained(folder, local_files_only=True)
         if config.layers is not None:
             plan.num_hidden_layers = config.layers
+        plan.auto_map = {}  # no code of a folder is run
         if config.weights == "pretrained":
-            model = AutoModel.from_pretrained(
-                folder, config=plan, local_files_only=True, dtype=torch.float32, **how
-            )
+            with _without_load_report():  # its table of heads that nothing here reads
+                model = AutoModel.from_pretrained(
+                    folder, config=plan, local_files_only=True, dtype=torch.float32, **how
+                )
         else:
             make: Any = AutoModel.from_config  # has no types
             model = make(plan, dtype=torch.float32, **how)
@@ -324,5 +365,7 @@ def _load(config: TextTowerConfig) -> tuple[Any, int]:
     if getattr(model, "pooler", None) is not None:
         model.pooler = None  # a head of another objective, which nothing here reads
     if config.checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-    return model, int(plan.hidden_size)
+        newer = getattr(model, "activation_checkpointing_enable", None)  # the older name warns
+        (newer or model.gradient_checkpointing_enable)({"use_reentrant": False})
+    most = getattr(plan, "max_position_embeddings", None)
+    return model, int(plan.hidden_size), None if most is None else int(most)

@@ -25,6 +25,9 @@ from torch import Tensor
 
 from fourview.contract import TextBatch
 from fourview.errors import CaptionError
+from fourview.fingerprint import digest_of_text, short
+from fourview.json_file import read_json_object
+from fourview.nn.text_folder import ALLOWED, text_folder
 
 SMALL = "small"
 PAD, UNKNOWN, CLS, SEP = range(4)  # of the small tokenizer
@@ -32,6 +35,9 @@ SPECIAL = ("[pad]", "[unk]", "[cls]", "[sep]")
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 SIGNS = ".,;:!?()/-+=%'\""
 _WORD = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
+# Kinds of model that are a BERT with another head, for which their folders ask for code of their
+# own (CXR-BERT): nothing of a folder is run here, and the BERT is read as one.
+BERT_BY_ANOTHER_NAME = frozenset({"cxr-bert"})
 ROLES = {"encoder": ("cls_token", "sep_token"), "decoder": ("bos_token", "sep_token", "eos_token")}
 
 
@@ -40,18 +46,19 @@ class TokenizerConfig:
     """Which tokenizer.
 
     Attributes:
-        name: ``small``, or a folder with the tokenizer files of a transformers model.
+        name: ``small``, or a folder with the tokenizer files of a transformers model; in a recipe
+            empty, which is that of the text tower (``model.text.name``).
         max_tokens: Longest text, special tokens included; the papers' 144 (72 for short captions).
-        kind: Layout of a text: ``encoder`` or ``decoder`` (module docstring). The small one is
-            always an encoder's.
+        kind: Layout of a text: ``encoder`` or ``decoder`` (module docstring); empty as for
+            ``name``. The small one is always an encoder's.
     """
 
-    name: str = SMALL
+    name: str = ""
     max_tokens: int = 144
-    kind: str = "encoder"
+    kind: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in ("encoder", "decoder"):
+        if self.kind not in ("", "encoder", "decoder"):
             raise ValueError(f"kind '{self.kind}' is none of encoder, decoder")
         if self.max_tokens < 3:
             raise ValueError(f"max_tokens {self.max_tokens} holds no text; need at least 3")
@@ -73,7 +80,8 @@ class Tokenizer:
 
     def __init__(self, config: TokenizerConfig) -> None:
         self.config = config
-        self._pieces: _Pieces = _Small() if config.name == SMALL else _Transformers(config)
+        is_small = config.name in ("", SMALL)
+        self._pieces: _Pieces = _Small() if is_small else _Transformers(config)
         self._known: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
 
     def batch(self, texts: Sequence[Sequence[str]], images: Sequence[int]) -> TextBatch:
@@ -155,7 +163,7 @@ class _Transformers:
 
     def __init__(self, config: TokenizerConfig) -> None:
         self._tokenizer = load_transformers_tokenizer(config.name)
-        numbers = special_numbers(self._tokenizer, config.kind)
+        numbers = special_numbers(self._tokenizer, config.kind or "encoder")
         self.begin, self.separator = numbers[0], numbers[1]
         self.end: int | None = numbers[2] if config.kind == "decoder" else None
         own = self._tokenizer.pad_token_id
@@ -172,22 +180,30 @@ class _Transformers:
 
 
 def load_transformers_tokenizer(folder: str) -> Any:
-    """The tokenizer in a folder; nothing is fetched.
+    """The tokenizer in a folder (``nn.text_folder``); nothing is fetched.
 
     Raises:
         CaptionError: transformers is not installed, or the folder holds no tokenizer.
     """
     try:
-        from transformers import AutoTokenizer  # noqa: PLC0415 - an optional extra, slow to import
+        from transformers import (  # noqa: PLC0415 - an optional extra, slow to import
+            AutoTokenizer,
+            BertTokenizerFast,
+        )
     except ImportError:
         raise CaptionError(
             "text models need transformers; install fourview[language], or take the text tower "
             "and tokenizer 'small'"
         ) from None
-    if not Path(folder).is_dir():
-        raise CaptionError(f"{folder}: no folder with a tokenizer; name a local one, or 'small'")
+    place = text_folder(folder)
+    if not place.is_dir():
+        raise CaptionError(
+            f"{folder}: no folder with a tokenizer; name a local one, set {ALLOWED} to the folder "
+            "that holds it, or take 'small'"
+        )
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        reads = BertTokenizerFast if model_type(place) in BERT_BY_ANOTHER_NAME else AutoTokenizer
+        return reads.from_pretrained(place, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise CaptionError(f"{folder}: no tokenizer can be read there ({reason})") from error
@@ -203,3 +219,17 @@ def special_numbers(tokenizer: Any, kind: str) -> tuple[int, ...]:
             own, following = following, following + 1
         numbers.append(own)
     return tuple(numbers)
+
+
+def model_type(folder: Path) -> str:
+    """The kind of model that a folder's config.json names; empty where it names none."""
+    try:
+        return str(read_json_object(folder / "config.json").get("model_type", ""))
+    except (OSError, ValueError):
+        return ""
+
+
+def vocabulary_digest(tokenizer: Any) -> str:
+    """Of every piece of the vocabulary with its number."""
+    pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    return short(digest_of_text("\n".join(f"{number} {piece}" for piece, number in pieces)))

@@ -1,6 +1,7 @@
 """Embeddings of images and captions as one Parquet file, with the model and its terms beside."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
@@ -8,14 +9,15 @@ import polars as pl
 import torch
 
 from fourview.captions.caption import Style
-from fourview.disk import whole
+from fourview.disk import table_ending, whole
 from fourview.entities import Manifest
 from fourview.errors import CaptionError, CheckpointError
-from fourview.feeds.kinds.captions import CaptionFeedConfig, prepare_captions
+from fourview.feeds.kinds.captions import prepare_captions
 from fourview.predict.language import ImageEmbeddings, LanguageModel, Progress, about_model
 from fourview.store.store import Store
 from fourview.suggest import no_such
 
+EMBEDDINGS = (".parquet",)  # a CSV has no place for lists and for the model's terms
 KEYS = ("image_id", "patient_id", "exam_id", "side", "view")
 
 
@@ -33,8 +35,9 @@ def embed_manifest(
 ) -> pl.DataFrame:
     """A row an image, and a row a caption where ``style`` is given.
 
-    Captions have nothing hidden but the side; an image without density or BI-RADS has whatever
-    else is known of it, and none where nothing is.
+    An empty style or template is that of the captions that the model was trained with. Nothing is
+    hidden but what its training always hid, such as the side; an image without density or BI-RADS
+    has whatever else is known of it, and none where nothing is.
 
     Returns:
         kind (image, text), image_id, patient_id, exam_id, side, view, text, embedding of length 1.
@@ -54,9 +57,11 @@ def embed_manifest(
     table = _with_features(images.table, images.features, "image", [None] * len(images.table))
     if style is None:
         return table
-    if style not in get_args(Style):
+    if style and style not in get_args(Style):
         raise CaptionError(no_such("caption style", style, get_args(Style)))
-    settings = CaptionFeedConfig(style=cast("Style", style), template=template, require=())
+    settings = replace(model.captions, template=template or model.template, require=(), birads=())
+    if style:
+        settings = replace(settings, style=cast("Style", style), segments=())
     prepared = prepare_captions(manifest, images.table["image_id"].to_list(), settings)
     captions = {
         image: found
@@ -69,17 +74,22 @@ def embed_manifest(
     features = model.encode_texts(distinct, progress=progress)
     number = {sentences: place for place, sentences in enumerate(distinct)}
     own = images.table.filter(pl.col("image_id").is_in(list(captions)))
-    texts = [captions[image] for image in own["image_id"]]
-    chosen = features[torch.tensor([number[caption.sentences] for caption in texts])]
+    told = [captions[image] for image in own["image_id"]]
+    chosen = features[torch.tensor([number[caption.sentences] for caption in told])]
     return pl.concat(
-        [table, _with_features(own, chosen, "text", [caption.text for caption in texts])]
+        [table, _with_features(own, chosen, "text", [caption.text for caption in told])]
     )
 
 
 def write_embeddings(
     table: pl.DataFrame, path: Path, model: LanguageModel, manifest_hash: str
 ) -> None:
-    """Write what ``embed_manifest`` gave, whole or not at all, with the model's terms."""
+    """Write what ``embed_manifest`` gave as Parquet, whole or not at all, with the model's terms.
+
+    Raises:
+        FourviewError: The name does not end with .parquet.
+    """
+    table_ending(path, EMBEDDINGS)
     metadata = {**about_model(model), "manifest_hash": manifest_hash}
     with whole(path) as draft:
         table.write_parquet(draft, metadata=metadata)

@@ -41,7 +41,7 @@ class Engine:
         model = model.to(self.device).eval()
         for name, part in list(model.named_children()):
             if name in heavy:
-                model.add_module(name, _FastPart(part, self))
+                model.add_module(name, _FastPart(part, self).eval())
         return model
 
 

@@ -6,13 +6,14 @@ however many images it is compared with.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import torch
 from jaxtyping import Float
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from fourview.captions.caption import caption_facts, load_template
@@ -22,12 +23,13 @@ from fourview.contract import LanguageImageModel, ModelOutput
 from fourview.entities import PREDICTIONS_SCHEMA, SIDES, SLOTS, Manifest
 from fourview.errors import CheckpointError
 from fourview.feeds.batches import batches
+from fourview.feeds.kinds.captions import CaptionFeedConfig
 from fourview.feeds.kinds.exams import ExamFeed
 from fourview.feeds.samples import Sample, make_samples
 from fourview.nn.tokenizer import Tokenizer
 from fourview.predict.table import prediction_rows
 from fourview.preprocess.spec import PixelSpec, pixel_spec
-from fourview.run_files import checkpoint_of
+from fourview.run_files import TEMPLATE, checkpoint_of
 from fourview.store.store import Store
 
 Progress = Callable[[str, int, int], None]
@@ -53,9 +55,19 @@ class LanguageModel:
     Attributes:
         card: What travels with the weights.
         spec: The pixels it reads.
+        captions: How the captions were told that it was trained with: what it is asked with, too.
+        template: File with their words; empty is the package's.
+
+    Args:
+        model: The network.
+        card: What its checkpoint says of it.
+        template: File with the words of its captions; empty takes the package's.
+        device: Where to compute.
     """
 
-    def __init__(self, model: nn.Module, card: ModelCard, *, device: str = "cpu") -> None:
+    def __init__(
+        self, model: nn.Module, card: ModelCard, *, template: str = "", device: str = "cpu"
+    ) -> None:
         if not isinstance(model, LanguageImageModel):
             raise CheckpointError(
                 f"{card.recipe} compares no images with texts; name the run of a language-image "
@@ -64,7 +76,9 @@ class LanguageModel:
         self.card, self.device = card, torch.device(device)
         self.spec: PixelSpec = pixel_spec(card.pixel_spec)
         self.model: LanguageImageModel = model.to(device).eval()
-        self.tokenizer = Tokenizer(self.model.text_tower.tokenizer)
+        self.captions, self.template = _captions_of(card), template
+        longest = self.captions.tokenizer.max_tokens
+        self.tokenizer = Tokenizer(replace(self.model.text_tower.tokenizer, max_tokens=longest))
 
     def encode_texts(
         self, texts: Sequence[Sequence[str]], *, progress: Progress | None = None
@@ -128,26 +142,36 @@ class LanguageModel:
         """Predictions of images and breasts from a prompt set, with nothing trained.
 
         Scores are the softmax over a set's classes of cosine times the learned scale, taken once; a
-        breast has the mean of its images' scores.
+        breast has the mean of its images' scores. A set without a style of its own is asked in the
+        style, segments and words of the captions that the model was trained with.
 
         Args:
             manifest: Whose images, and what is known of them.
             store: Their pixels.
             prompts: Name of a prompt set of the template.
-            template: File with captions and prompts; empty takes the package's.
+            template: File with captions and prompts; empty takes the model's own.
             splits: Only these parts; None takes all.
             batch_size: Exams at a time.
             workers: Processes that read the store.
             progress: Called with what is done, how much, and of how much.
 
         Raises:
-            CaptionError: There is no such prompt set.
+            CaptionError: There is no such prompt set, or the model's captions never told its
+                classes.
             CheckpointError: The store holds other pixels than the model was trained on.
         """
         samples = self._samples(manifest, store, splits)
         images = [image for sample in samples for image in sample.images]
-        words = load_template(template)
-        made = make_prompts(words, prompts, caption_facts(manifest, words.columns), images)
+        words = load_template(template or self.template)
+        made = make_prompts(
+            words,
+            prompts,
+            caption_facts(manifest, words.columns),
+            images,
+            hidden=self.captions.mask.draw(None),
+            style=self.captions.style,
+            segments=self.captions.segments,
+        )
         texts = self.encode_texts(made.texts, progress=progress)
         scale = self.model.logit_scale.detach().exp().float().cpu()
         columns = [made.classes.index(name) for name in made.scores]
@@ -198,8 +222,31 @@ def load_language_model(run: Path | str, *, device: str = "cpu") -> LanguageMode
     Raises:
         CheckpointError: There is no checkpoint, it does not fit, or it is of another kind.
     """
-    model, card, _ = load_checkpoint(checkpoint_of(Path(run)))
-    return LanguageModel(model, card, device=device)
+    folder = checkpoint_of(Path(run))
+    model, card, _ = load_checkpoint(folder)
+    template = str(folder / TEMPLATE) if (folder / TEMPLATE).exists() else ""
+    if card.feed.get("template") and not template:
+        raise CheckpointError(
+            f"{folder}: {card.recipe} was trained with captions of {card.feed['template']}, and "
+            f"there is no {TEMPLATE}; copy that file there under this name"
+        )
+    return LanguageModel(model, card, template=template, device=device)
+
+
+def _captions_of(card: ModelCard) -> CaptionFeedConfig:
+    """How the captions were told that a model was trained with; a converted one's as usual.
+
+    Raises:
+        CheckpointError: The card says something else.
+    """
+    try:
+        return TypeAdapter(CaptionFeedConfig).validate_python(card.feed)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CheckpointError(
+            f"{card.recipe}: its card is damaged: feed.{where}: {first['msg']}"
+        ) from error
 
 
 def sentences_of(query: str) -> tuple[str, ...]:
@@ -230,6 +277,7 @@ def about_model(model: LanguageModel) -> Mapping[str, str]:
         "recipe": card.recipe,
         "pixel_spec": f"{model.spec.name} {model.spec.fingerprint}",
         "terms": card.terms,
+        "caution": card.caution,
         "may_release": "true" if card.may_release else "false",
     }
 

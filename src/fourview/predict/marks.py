@@ -52,7 +52,7 @@ class Look:
                 yield sample, image_id, SIDES[slot % len(SIDES)]
 
     def heatmaps(self) -> tuple[Heatmap, ...]:
-        """Of every class and image, class by class; none where the network has none."""
+        """Of every class that has maps and image, class by class; none where no class has any."""
         if self.output.heatmaps is None:
             return ()
         maps = self.output.heatmaps.detach().float().cpu().numpy()
@@ -61,7 +61,7 @@ class Look:
         ]
         return tuple(
             Heatmap(image_id=image_id, class_name=name, values=values, geometry=geometry)
-            for number, name in enumerate(self.classes)
+            for number, name in enumerate(self.classes[: maps.shape[1]])
             for (image_id, geometry), values in zip(geometries, maps[:, number], strict=True)
         )
 

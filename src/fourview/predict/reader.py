@@ -12,12 +12,16 @@ from typing import final
 
 import numpy as np
 import polars as pl
-from torch import nn
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from fourview.checkpoint.card import ModelCard
-from fourview.contract import Task
+from fourview.checkpoint.ensemble import members_of, read_ensemble
+from fourview.contract import ExamBatch, Task
 from fourview.entities import (
     SIDES,
+    Asked,
     BreastPrediction,
     Exam,
     ExamPrediction,
@@ -35,10 +39,12 @@ from fourview.predict.engine import PLAIN, Engine
 from fourview.predict.findings import scored_findings
 from fourview.predict.marks import Look, findings_of, marks_of
 from fourview.predict.network import Network, Progress, load_network
+from fourview.predict.places import placed_findings
 from fourview.predict.table import mean_of_tables, prediction_rows, table_of
 from fourview.preprocess.spec import PixelSpec
 from fourview.store.store import Store
 
+BreastScores = Float[Tensor, "exam 2 class"]
 Scores = Mapping[tuple[str, str], Mapping[str, float]]  # by unit and id or side, of each class
 
 
@@ -59,15 +65,18 @@ class Reader:
         networks: Of one task, whose scores are averaged; or of tasks whose classes differ, which
             stand beside each other. Findings and heatmaps are those of the first
             that scores findings, else of the first of the first suspicion.
+        name: FAMILY:NAME where all are one model; None names each.
 
     Raises:
         CheckpointError: There are none, or two tasks have a class in common.
     """
 
-    def __init__(self, networks: Sequence[Network]) -> None:
+    def __init__(self, networks: Sequence[Network], *, name: str | None = None) -> None:
         if not networks:
             raise CheckpointError("an ensemble of no models; name a run or several")
         self.networks = tuple(networks)
+        self.name = name or " + ".join(network.name for network in networks)
+        self._is_one = name is not None
         tasks = {n.first.task.name: n.first.task for n in networks}
         named = [name for one in tasks.values() for name in one.classes]
         if len(set(named)) < len(named):
@@ -88,11 +97,25 @@ class Reader:
         cards = [network.card for network in self.networks]
         return replace(
             cards[0],
-            recipe=" + ".join(card.recipe for card in cards),
+            recipe=self.name if self._is_one else " + ".join(card.recipe for card in cards),
             digest=" + ".join(card.digest for card in cards),
             terms="; ".join(sorted({c.terms for n in self.networks for c in n.cards if c.terms})),
             may_release=all(c.may_release for n in self.networks for c in n.cards),
         )
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """The tasks, as predictions say them."""
+        return tuple(
+            Asked(name=t.name, classes=t.classes, exclusive=t.exclusive)
+            for one in self.tasks
+            for t in one.asked
+        )
+
+    @property
+    def caution(self) -> str:
+        """What whoever sees a score must know of the models, of each different one a sentence."""
+        return " ".join(dict.fromkeys(card.caution for n in self.networks for card in n.cards))
 
     @property
     def spec(self) -> PixelSpec:
@@ -128,13 +151,17 @@ class Reader:
             return None
         return max(rows for rows, _ in known), max(cols for _, cols in known)
 
-    def predict(self, exam: Exam, findings: Sequence[Finding] = ()) -> ExamPrediction:
+    def predict(
+        self, exam: Exam, findings: Sequence[Finding] = (), *, join: bool = True
+    ) -> ExamPrediction:
         """Read one exam; an image that cannot be preprocessed is listed, not fatal.
 
         Args:
             exam: What to read.
             findings: To be scored one by one, with regions on the exam's images in the stored
                 frame.
+            join: Make one finding of what a model marks in CC and MLO at one depth behind the
+                nipple (``localise.two_views``); False leaves a finding for each image.
 
         Raises:
             CheckpointError: Findings are named, and no network scores any.
@@ -149,13 +176,15 @@ class Reader:
         scores = _scores(seen)
         leads = self._of_findings or next(n for n in self.networks if n.first.task == self.task)
         lead = seen[self.networks.index(leads)]
+        drawn = self._drawn(seen, lead, findings)
+        placed, unplaced = placed_findings(exam, drawn, join=join and not self.scores_findings)
         read = {image.image_id for one in seen for image in one.pixels.images}
         return ExamPrediction(
             patient_id=exam.patient_id,
             exam_id=exam.exam_id,
-            breasts=tuple(self._breasts(exam, seen, scores, self._drawn(seen, lead, findings))),
+            breasts=tuple(self._breasts(exam, seen, scores, placed)),
             images=tuple(self._images(exam, seen, scores, lead)),
-            model=" + ".join(network.name for network in self.networks),
+            model=self.name,
             model_digest=" + ".join(network.digest for network in self.networks),
             pixel_spec=" + ".join(f"{spec.name} {name}" for name, spec in specs.items()),
             terms=self.card.terms,
@@ -169,13 +198,45 @@ class Reader:
                     if left.image_id not in read
                 }.values()
             ),
-            notes=(*exam.notes, *self._notes(named=bool(findings))),
+            notes=(*exam.notes, *unplaced, *self._notes(named=bool(findings))),
+            asked=self.asked,
+            caution=self.caution,
+            exam=exam,
         )
+
+    def score_pixels(self, pixels: Float[Tensor, "exam 4 row col"]) -> BreastScores:
+        """Scores of processed pixels, without files: for tests of one's own, sliders, attributions.
+
+        Args:
+            pixels: In [0, 1] in the order R-CC, L-CC, R-MLO, L-MLO, as ``process`` with this
+                reader's ``spec`` makes them; a view that is all NaN is missing.
+
+        Returns:
+            By exam, breast (right, left) and class of ``task``; NaN for a breast without images.
+            Of several networks the mean.
+
+        Raises:
+            CheckpointError: A network reads more than whole images, or gives no scores of breasts.
+        """
+        of_task = [n for n in self.networks if n.first.task == self.task]
+        found = []
+        for network in of_task:
+            one = network.first
+            if one.family.reads.feed != "exams":
+                raise CheckpointError(
+                    f"{one.card.recipe} reads patches of images that it chooses itself; use predict"
+                )
+            batch = ExamBatch.of_slots(pixels).to(one.engine.device)
+            scores = one.family.look(one.model, batch, explained=False).breast_scores
+            if scores is None:
+                raise CheckpointError(f"{one.card.recipe} gives no scores of breasts; use predict")
+            found.append(scores.float().cpu())
+        return torch.stack(found).mean(dim=0)
 
     def predict_store(
         self,
         manifest: Manifest,
-        store: Store,
+        store: Store | Sequence[Store],
         *,
         splits: Sequence[str] | None = None,
         batch_size: int = 8,
@@ -186,18 +247,19 @@ class Reader:
 
         Args:
             manifest: Whose images.
-            store: Their pixels.
+            store: Their pixels; several where networks read different ones.
             splits: Only exams of these; None takes all.
             batch_size: Exams at a time.
             workers: Processes that read the store.
             progress: Called with samples done and samples in all, over all networks.
 
         Raises:
-            CheckpointError: The store holds other pixels than a network was trained on.
+            CheckpointError: No store holds the pixels that a network was trained on.
         """
+        stores = [store] if isinstance(store, Store) else list(store)
         tables = []
         for number, network in enumerate(self.networks):
-            feed = network.feed_of_store(manifest, store, splits)
+            feed = network.feed_of_store(manifest, _store_for(network, stores), splits)
             shown = None if progress is None else partial(self._progress, progress, number)
             tables.append(
                 network.table(feed, batch_size=batch_size, workers=workers, progress=shown)
@@ -250,11 +312,6 @@ class Reader:
                 notes = ["not scored: no readable CC or MLO"]
             else:
                 notes = [] if len(views) == 2 else [f"read from {views.pop()} alone"]
-            notes += [
-                f"{task.name}: " + ", ".join(f"{c} {by_class[c]:.3f}" for c in task.classes)
-                for task in self.tasks
-                if (task.num_classes > 1 or task != self.task) and task.classes[0] in by_class
-            ]
             yield BreastPrediction(
                 side=side,
                 score=self._suspicion(by_class),
@@ -307,13 +364,26 @@ def load_model(
 ) -> Reader:
     """The reader of a run or checkpoint folder, or of several: the mean of their scores.
 
+    A folder of several networks that are one model (``checkpoint.ensemble``) counts as so many.
+
     Without an argument it is the small model that ships with the package.
 
     Raises:
         CheckpointError: There is no checkpoint, it does not fit, or several have no mean.
     """
-    runs = [run] if run is None or isinstance(run, str | Path) else run
-    return Reader([load_network(each, engine=engine) for each in runs])
+    runs = [run] if run is None or isinstance(run, str | Path) else list(run)
+    folders: list[Path | None] = []
+    for each in runs:
+        folders += [None] if each is None else members_of(Path(each))
+    only = None if len(runs) != 1 or runs[0] is None else read_ensemble(Path(runs[0]))
+    networks = [load_network(folder, engine=engine) for folder in folders]
+    return Reader(networks, name=None if only is None else only.recipe)
+
+
+def _store_for(network: Network, stores: Sequence[Store]) -> Store:
+    """The store that a network can read; the first one, which it refuses, where there is none."""
+    fits = (s for s in stores if s.fingerprint == network.spec.fingerprint)
+    return next(fits, stores[0])
 
 
 def _see(network: Network, pixels: ExamPixels) -> _Seen:

@@ -39,7 +39,7 @@ class Spread:
         runs: Run folders or checkpoints, whose scores are averaged where there are several; None
             in place of one is the small model of the package.
         manifest: Its folder, on a disk that all workers see.
-        store: Likewise.
+        store: Likewise; several where networks read different pixels.
         splits: Only exams of these; None takes all.
         exact: Do not compile.
         batch_size: Exams at a time.
@@ -49,7 +49,7 @@ class Spread:
 
     runs: tuple[Path | None, ...]
     manifest: Path
-    store: Path
+    store: tuple[Path, ...]
     splits: tuple[str, ...] | None = None
     exact: bool = False
     batch_size: int = 8
@@ -90,19 +90,20 @@ def predict_spread(
 
 def _part(what: Spread, start: int) -> tuple[pl.DataFrame, str]:
     """In a worker: the predictions of the part that begins at an exam."""
-    manifest, store, reader, way = _opened(what, os.getpid())
+    manifest, stores, reader, way = _opened(what, os.getpid())
     exams = _exams(manifest, what.splits).slice(start, BATCHES * what.batch_size)
     part = with_exams(manifest, exams["exam_id"])
-    return reader.predict_store(part, store, batch_size=what.batch_size), way
+    return reader.predict_store(part, stores, batch_size=what.batch_size), way
 
 
 @lru_cache(maxsize=1)
-def _opened(what: Spread, _process: int) -> tuple[Manifest, Store, Reader, str]:
+def _opened(what: Spread, _process: int) -> tuple[Manifest, list[Store], Reader, str]:
     torch.set_num_threads(what.threads)
-    manifest, store = read_manifest(what.manifest, validate=False), Store.open(what.store)
+    manifest = read_manifest(what.manifest, validate=False)
+    stores = [Store.open(path) for path in what.store]
     manifest = with_views(manifest, what.views) if what.views else manifest
-    engine = PLAIN if what.exact else best_engine(many=len(store) > FEW)
-    return manifest, store, load_model(what.runs, engine=engine), engine.description
+    engine = PLAIN if what.exact else best_engine(many=len(stores[0]) > FEW)
+    return manifest, stores, load_model(what.runs, engine=engine), engine.description
 
 
 def _exams(manifest: Manifest, splits: tuple[str, ...] | None) -> pl.DataFrame:

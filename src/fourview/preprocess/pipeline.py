@@ -9,21 +9,22 @@ Returns: pixels in [0, 1]; inside the mask above 0, outside exactly 0, in steps 
 Frame:   the geometry leads from the file's own pixels here, also where they were decoded smaller.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt16
 
-from fourview.entities import Image, ProcessedImage, Turn
+from fourview.entities import Image, ProcessedImage, Turn, Voi
 from fourview.errors import PixelError
 from fourview.geometry import Geometry, Size
 from fourview.preprocess.align import align, alignment
 from fourview.preprocess.breast import Breast
 from fourview.preprocess.nyu import nyu_window
-from fourview.preprocess.spec import PixelSpec
+from fourview.preprocess.spec import PixelSpec, pixel_spec
 from fourview.preprocess.upright import stand_up, with_turn
+from fourview.preprocess.whole_box import display_of, eight_bits, placed_box
 from fourview.preprocess.window import (
     MAX_LEVEL,
     Display,
@@ -35,6 +36,8 @@ from fourview.preprocess.window import (
 
 # Views taken from above or below: there is no "below" on the image, so padding is even.
 FROM_ABOVE = frozenset({"CC", "XCC", "XCCL", "XCCM", "FB", "CV"})
+
+NO_SPACING = (1.0, 1.0)  # a file without spacing is measured in its own pixels
 
 Corners = tuple[int, int, int, int]  # x0, y0, x1, y1, half-open
 Levels = UInt16[np.ndarray, "row col"]
@@ -65,14 +68,22 @@ class Turned(NamedTuple):
     turn: Turn | None
 
 
-def process(image: Image, spec: PixelSpec, *, voi: VoiChoice | None = None) -> ProcessedImage:
+def process(
+    image: Image,
+    spec: PixelSpec | str,
+    *,
+    voi: VoiChoice | None = None,
+    scale: float | None = None,
+) -> ProcessedImage:
     """Make what models see of one mammogram.
 
     Args:
         image: Modality values with their window, polarity and padding.
-        spec: What to do.
+        spec: What to do; or the name of a spec, such as "mvccl-192x96".
         voi: Overrides ``spec.voi`` for this image: a source knows that the file's window is wrong
             ("ignore"), or the user gives a window; needed where the spec asks for the user's.
+        scale: Millimetres of a processed pixel (pixels of the file, where it gives no spacing) of
+            the whole breast, for a spec with ``one_scale_of="breast"``; None fits this image alone.
 
     Returns:
         Pixels, mask and geometry. Whatever was decided on the way is in the notes.
@@ -80,17 +91,26 @@ def process(image: Image, spec: PixelSpec, *, voi: VoiChoice | None = None) -> P
     Raises:
         PixelError: The image is blank, has no breast, or its window cannot be used.
     """
+    if isinstance(spec, str):
+        spec = pixel_spec(spec)
     stored_size = image.stored_size
     image, breast, turn, turn_notes = stand_up(image)
+    if spec.layout in ("stretched", "square"):
+        made = _whole_box(image, breast, spec, Turned(stored_size, turn), voi)
+        return replace(made, notes=(*image.notes, *turn_notes, *made.notes))
     mirror, side_notes = _mirror(image, breast)
     choice = _voi_choice(image, spec, voi)
     display, display_note = choose_display(image, breast.mask, range_=spec.range, voi=choice)
-    frame = _frame(image, breast, spec, mirror=mirror, display=display)
+    if scale is not None and spec.one_scale_of == "breast":
+        spec_here = replace(spec, mm_per_px=scale)
+    else:
+        spec_here = spec
+    frame = _frame(image, breast, spec_here, mirror=mirror, display=display)
     levels, mask = _cut(image, frame, mirror=mirror, display=display)
     geometry = _geometry(image, frame, Turned(stored_size, turn), mirror=mirror)
     notes = (*image.notes, *turn_notes, display_note, *side_notes, *frame.notes)
     if spec.align_ap:
-        levels, mask, geometry, ap_notes = _aligned(image, spec, levels, mask, geometry)
+        levels, mask, geometry, ap_notes = _aligned(image, spec_here, levels, mask, geometry)
         notes += ap_notes
     if spec.rows is not None and spec.cols is not None:
         size = (spec.rows, spec.cols)
@@ -106,6 +126,58 @@ def process(image: Image, spec: PixelSpec, *, voi: VoiChoice | None = None) -> P
         fingerprint=spec.fingerprint,
         notes=notes,
     )
+
+
+def _whole_box(
+    image: Image, breast: Breast, spec: PixelSpec, turned: Turned, voi: VoiChoice | None
+) -> ProcessedImage:
+    """Layouts that take the breast's box in 8 bits, as it hangs."""
+    if spec.rows is None or spec.cols is None:
+        raise PixelError(f"pixel spec {spec.name}: layout {spec.layout} needs rows and cols")
+    choice = _voi_choice(image, spec, voi)
+    display = choice if isinstance(choice, Voi) else display_of(image, ignored=choice == "ignore")
+    rows, cols = image.pixels.shape
+    whole = Frame((0, 0, cols, rows), breast.mask)
+    placed = placed_box(
+        image,
+        eight_bits(image, display),
+        breast.box,
+        _geometry(image, whole, turned, mirror=False),
+        size=(spec.rows, spec.cols),
+        fit="square" if spec.layout == "square" else "stretched",
+    )
+    note = "the breast's box in 8 bits by the image's own extremes, not mirrored"
+    return ProcessedImage(
+        image_id=image.image_id,
+        view=image.view,
+        pixels=from_levels(placed.levels),
+        mask=placed.mask,
+        geometry=placed.geometry,
+        spec=spec.name,
+        fingerprint=spec.fingerprint,
+        notes=(note,),
+    )
+
+
+def scale_needed(image: Image, spec: PixelSpec, *, voi: VoiChoice | None = None) -> float:
+    """The scale at which an image, turned and cropped, just fills the frame of a spec.
+
+    Args:
+        image: Modality values.
+        spec: With rows and cols.
+        voi: As for ``process``.
+
+    Returns:
+        Millimetres of a processed pixel; pixels of the file, where it gives no spacing.
+
+    Raises:
+        PixelError: As ``process``.
+    """
+    assert spec.rows and spec.cols
+    own = process(image, replace(spec, rows=None, cols=None, one_scale_of="image"), voi=voi)
+    rows, cols = own.pixels.shape
+    row_mm, col_mm = (mm * _halved_by(image) for mm in image.spacing_mm or NO_SPACING)
+    return max(rows * row_mm / spec.rows, cols * col_mm / spec.cols)
 
 
 def was_enlarged(geometry: Geometry) -> bool:
@@ -225,7 +297,8 @@ def _fitted(image: Image, corners: Corners, spec: PixelSpec) -> tuple[Corners, t
     if spec.rows is None or spec.cols is None:
         return corners, ()
     even = image.view.position in FROM_ABOVE and not spec.align_ap
-    if spec.mm_per_px is not None and image.spacing_mm is not None:
+    of_breast = spec.one_scale_of == "breast"
+    if spec.mm_per_px is not None and (image.spacing_mm is not None or of_breast):
         return _at_scale(image, corners, spec, even=even)
     if spec.pad_to_aspect:
         corners = _padded(corners, (spec.rows, spec.cols), even=even)
@@ -238,8 +311,8 @@ def _at_scale(
     image: Image, corners: Corners, spec: PixelSpec, *, even: bool
 ) -> tuple[Corners, tuple[str, ...]]:
     """The frame's size in millimetres, or larger where the breast is; its scale as a note."""
-    assert spec.rows and spec.cols and spec.mm_per_px and image.spacing_mm
-    row_mm, col_mm = (mm * _halved_by(image) for mm in image.spacing_mm)
+    assert spec.rows and spec.cols and spec.mm_per_px
+    row_mm, col_mm = (mm * _halved_by(image) for mm in image.spacing_mm or NO_SPACING)
     x0, y0, x1, y1 = corners
     height, width = spec.rows * spec.mm_per_px / row_mm, spec.cols * spec.mm_per_px / col_mm
     larger = max(1.0, (y1 - y0) / height, (x1 - x0) / width)
@@ -247,7 +320,10 @@ def _at_scale(
     wide = max(x1 - x0, round(width * larger))
     y0 -= (tall - (y1 - y0)) // 2 if even else 0
     why = ", so that the frame holds the whole breast" if larger > 1 else ""
-    note = f"{spec.mm_per_px * larger:.3g} mm a processed pixel{why}"
+    if spec.one_scale_of == "breast" and not why:
+        why = ", the scale of both views of the breast"
+    unit = "mm" if image.spacing_mm else "pixels of the file"
+    note = f"{spec.mm_per_px * larger:.3g} {unit} a processed pixel{why}"
     return (x0, y0, x0 + wide, y0 + tall), (note,)
 
 

@@ -30,12 +30,16 @@ class PixelSpec:
         ap_fallback_degrees: Turn of an MLO in which no line is found; 0 leaves it as it is.
         layout: How the frame is laid: around the breast (fit), or as the NYU classifiers' window
             at native resolution, on the breast alone (nyu) or on the file's pixels with the
-            off-by-one of mirrored views (nyu_parity). See ``preprocess.nyu``.
+            off-by-one of mirrored views (nyu_parity). See ``preprocess.nyu``. Or the breast's box
+            in 8 bits as it hangs, stretched to the frame or in a square: ``preprocess.whole_box``.
         cc_rows: Height of the NYU window of views from above, where it is not ``rows``; what is
             below it in the frame is 0.
         mlo_cols: Width of the NYU window of all other views, where it is not ``cols``.
         mm_per_px: Side of a processed pixel. Where the spacing is known every image gets this one
             scale (a breast that is too large gets a smaller one); None scales each to the frame.
+        one_scale_of: Where ``mm_per_px`` is None: each ``image`` is scaled to the frame by itself,
+            or all CC and MLO images of a ``breast`` by the one scale at which the largest fills it
+            (``store.breast_scale``), so that a column is the same depth in both views.
         decode: How fine a file is decoded: to twice the processed size, or to the processed size
             and finer only for a breast that then turns out to be smaller than it becomes.
     """
@@ -50,10 +54,11 @@ class PixelSpec:
     align_ap: bool = False
     ap_line: Literal["oriented", "plain"] = "oriented"
     ap_fallback_degrees: float = 0.0
-    layout: Literal["fit", "nyu", "nyu_parity"] = "fit"
+    layout: Literal["fit", "nyu", "nyu_parity", "stretched", "square"] = "fit"
     cc_rows: int | None = None
     mlo_cols: int | None = None
     mm_per_px: float | None = None
+    one_scale_of: Literal["image", "breast"] = "image"
     decode: Literal["twice", "as_needed"] = "twice"
 
     @property
@@ -112,6 +117,23 @@ SPECS: dict[str, PixelSpec] = {
             decode="as_needed",
         ),
         PixelSpec(
+            name="glam-518-filled",  # as large as both views of a breast fit
+            rows=518,
+            cols=518,
+            align_ap=True,
+            one_scale_of="breast",
+            decode="as_needed",
+        ),
+        PixelSpec(
+            name="glam-756x378",  # the same, twice as tall as wide, as breasts are
+            rows=756,
+            cols=378,
+            align_ap=True,
+            one_scale_of="breast",
+            decode="as_needed",
+        ),
+        PixelSpec(name="glam-108x54", rows=108, cols=54, align_ap=True, one_scale_of="breast"),
+        PixelSpec(
             name="glam-518-stretched",  # as the public code: column j is a fraction of the depth
             rows=518,
             cols=518,
@@ -159,6 +181,16 @@ SPECS: dict[str, PixelSpec] = {
             mlo_cols=1748,
         ),
         PixelSpec(
+            name="dmv-2974x1942-parity",
+            rows=2974,
+            cols=1942,
+            voi="ignore",
+            range="bits",
+            layout="nyu_parity",
+            cc_rows=2677,
+            mlo_cols=1748,
+        ),
+        PixelSpec(
             name="frcnn-2145x1737",  # the whole image: its longer and shorter side at most these
             rows=2145,
             cols=1737,
@@ -181,6 +213,9 @@ SPECS: dict[str, PixelSpec] = {
             range="min_max",
             pad_to_aspect=False,
         ),
+        PixelSpec(name="mammoscreen-2048x1024", rows=2048, cols=1024, layout="stretched"),
+        PixelSpec(name="mammoscreen-1920x1280", rows=1920, cols=1280, layout="stretched"),
+        PixelSpec(name="mammoscreen-1536x1536", rows=1536, cols=1536, layout="square"),
     )
 }
 

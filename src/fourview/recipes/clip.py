@@ -8,7 +8,6 @@ from fourview.models.clip.model import ClipConfig
 from fourview.models.clip.objective import ClipObjectiveConfig
 from fourview.nn.image_tower import ImageTowerConfig
 from fourview.nn.text_tower import TextTowerConfig
-from fourview.nn.tokenizer import TokenizerConfig
 from fourview.train.recipe import (
     ContrastConfig,
     OptimizerConfig,
@@ -17,8 +16,9 @@ from fourview.train.recipe import (
     SplitConfig,
 )
 
-BERT = "BioClinicalBERT"  # a local folder: --set model.text.name=PATH feed.tokenizer.name=PATH
-EPOCHS = 23  # 40,000 steps of 144 on the published 252,822 images
+BERT = "Bio_ClinicalBERT"  # a folder of text models: docs/weights.md
+STEPS = 40_000  # MaMA's; about 23 passes over its 252,822 training images
+SPLIT = SplitConfig(train=0.7, validation=0.1, test=0.2)  # by patient, as MaMA's
 
 
 def paper() -> Recipe:
@@ -36,16 +36,17 @@ def paper() -> Recipe:
         ),
         pixel_spec="vlp-518",
         stage="pretrain",
-        feed=CaptionFeedConfig(tokenizer=TokenizerConfig(name=BERT), positive="none"),
+        feed=CaptionFeedConfig(positive="none"),
         unit="exam",
         batch=144,
-        epochs=EPOCHS,
+        steps=STEPS,
         optimizer=OptimizerConfig(
             name="adamw", lr=4e-5, weight_decay=0.1, decay="matrices", clip_norm=1.0
         ),
         schedule=ScheduleConfig(name="warmup_cosine", warmup=0.1, lowest=2.5e-4),
         augment=_mammograms(),
         precision="bfloat16",
+        split=SPLIT,
         contrast=ContrastConfig(chunk=12),
     )
 

@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from fourview.captions.augment import GENTLE
+from fourview.captions.augment import GENTLE, HEAVY
 from fourview.feeds.augment import AugmentConfig
+from fourview.feeds.augment_photo import PhotoConfig
 from fourview.feeds.kinds.captions import CaptionFeedConfig
 from fourview.models.glam.model import GlamConfig
 from fourview.models.glam.objective import GlamObjectiveConfig
 from fourview.nn.image_tower import ImageTowerConfig
 from fourview.nn.text_tower import TextTowerConfig
-from fourview.nn.tokenizer import TokenizerConfig
 from fourview.train.recipe import (
     ContrastConfig,
     OptimizerConfig,
@@ -18,8 +18,9 @@ from fourview.train.recipe import (
     SplitConfig,
 )
 
-BERT = "BioClinicalBERT"  # a local folder: --set model.text.name=PATH feed.tokenizer.name=PATH
-EPOCHS = 22  # 40,000 steps of 144 on the published 257,000 images
+BERT = "Bio_ClinicalBERT"  # a folder of text models: docs/weights.md
+STEPS = 40_000  # about 32 passes over the training part, 70 % of the published 257,000 images
+SPLIT = SplitConfig(train=0.7, validation=0.1, test=0.2)  # by patient, as MaMA
 
 
 def paper() -> Recipe:
@@ -27,8 +28,8 @@ def paper() -> Recipe:
 
     Du et al. 2025 (MICCAI), section 3: learning rate 4e-5, decay 0.2, batch 144, 40,000 steps, all
     losses from the first one; AdamW as in the code (the paper says SGD, which cannot train a ViT at
-    that rate). Reported zero-shot on EMBED screening: BI-RADS 47.24 balanced accuracy, density
-    79.06.
+    that rate). Screening exams (``index --screening``) with BI-RADS 0, 1 or 2, 70/10/20 by patient.
+    Reported zero-shot on EMBED screening: BI-RADS 47.24 balanced accuracy, density 79.06.
     """
     return Recipe(
         name="glam:paper",
@@ -40,14 +41,14 @@ def paper() -> Recipe:
         pixel_spec="glam-518",
         stage="pretrain",
         feed=CaptionFeedConfig(
-            tokenizer=TokenizerConfig(name=BERT),
             positive="partner",
             texts="every",
             augment=GENTLE,
+            birads=(0, 1, 2),
         ),
         unit="exam",
         batch=144,
-        epochs=EPOCHS,
+        steps=STEPS,
         optimizer=OptimizerConfig(
             name="adamw", lr=4e-5, weight_decay=0.2, decay="matrices", clip_norm=1.0
         ),
@@ -61,6 +62,7 @@ def paper() -> Recipe:
             gain=0.3,
         ),
         precision="bfloat16",
+        split=SPLIT,
         contrast=ContrastConfig(chunk=12),
     )
 
@@ -68,19 +70,45 @@ def paper() -> Recipe:
 def reference() -> Recipe:
     """As the public code computes it: free queries, CC with captions only, summed directions.
 
-    Breasts stretched to a square, so that a column is a fraction of the depth.
+    Breasts stretched to a square, so that a column is a fraction of the depth; the published Hough
+    transform, and 18 degrees where it finds no line. Six layers of the text encoder; captions with
+    the heavy changes, their negations kept; jitter and blur without crops and flips, as the code
+    has them for pairs; the weights after the last step.
     """
     recipe = paper()
     image = replace(recipe.model.image, mean=(0.5,) * 3, std=(0.5,) * 3)
+    text = replace(recipe.model.text, layers=6)
     return replace(
         recipe,
         name="glam:reference",
-        model=replace(recipe.model, image=image, pooling="free", view_norm="batch", max_scale=None),
+        model=replace(
+            recipe.model, image=image, text=text, pooling="free", view_norm="batch", max_scale=None
+        ),
         objective=GlamObjectiveConfig(text_views="cc", text_weight=2.0, negatives="all"),
-        feed=replace(recipe.feed, texts="anchor"),
+        feed=replace(recipe.feed, texts="anchor", augment=HEAVY),
         contrast=replace(recipe.contrast, gathered=False),
-        optimizer=replace(recipe.optimizer, decay="all"),
-        pixel_spec="glam-518-stretched",
+        optimizer=replace(recipe.optimizer, decay="all", clip_norm=None),
+        augment=replace(
+            recipe.augment, gain=0.0, photo=PhotoConfig(jitter=0.8, jitter_range=0.8, blur=0.4)
+        ),
+        select="last",
+        pixel_spec="glam-518-published",
+    )
+
+
+def filled() -> Recipe:
+    """Breasts as large as both views fit the frame, and nothing asked of places without tissue.
+
+    In ``glam:paper`` a median breast fills a quarter of the super-patches, and most negatives are
+    empty. Here both views of a breast have one scale, at which the larger fills 756 x 378 pixels
+    (54 x 27 tokens, 6 x 3 a super-patch), and what is less than a tenth breast is left out.
+    """
+    recipe = paper()
+    return replace(
+        recipe,
+        name="glam:filled",
+        pixel_spec="glam-756x378",
+        objective=GlamObjectiveConfig(least_tissue=0.1),
     )
 
 

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 from fourview.captions.caption import MaskConfig
-from fourview.feeds.augment import AugmentConfig
+from fourview.feeds.augment import NO_AUGMENTATION, AugmentConfig
+from fourview.feeds.augment_photo import SIMCLR
 from fourview.feeds.kinds.captions import CaptionFeedConfig
 from fourview.models.mama.model import MamaConfig
 from fourview.models.mama.objective import MamaObjectiveConfig
 from fourview.nn.image_tower import ImageTowerConfig
 from fourview.nn.lora import LoraConfig
 from fourview.nn.text_tower import TextTowerConfig
-from fourview.nn.tokenizer import TokenizerConfig
 from fourview.train.recipe import (
     ContrastConfig,
     OptimizerConfig,
@@ -19,9 +19,10 @@ from fourview.train.recipe import (
     SplitConfig,
 )
 
-LLM = "BioMedLM"  # a local folder: --set model.text.name=PATH feed.tokenizer.name=PATH
-BERT = "BioClinicalBERT"
-EPOCHS = 23  # 40,000 steps of 144 on the published 252,822 images
+LLM = "BioMedLM"  # a folder of text models: docs/weights.md
+BERT = "Bio_ClinicalBERT"
+STEPS = 40_000  # about 23 passes over the published 252,822 training images
+SPLIT = SplitConfig(train=0.7, validation=0.1, test=0.2)  # by patient, section 4.1
 
 
 def paper() -> Recipe:
@@ -46,10 +47,10 @@ def paper() -> Recipe:
         ),
         pixel_spec="vlp-518",
         stage="pretrain",
-        feed=CaptionFeedConfig(tokenizer=TokenizerConfig(name=LLM, kind="decoder")),
+        feed=CaptionFeedConfig(),
         unit="exam",
         batch=144,
-        epochs=EPOCHS,
+        steps=STEPS,
         optimizer=OptimizerConfig(
             name="adamw", lr=4e-5, weight_decay=0.1, decay="matrices", clip_norm=1.0
         ),
@@ -63,6 +64,7 @@ def paper() -> Recipe:
             gain=0.3,
         ),
         precision="bfloat16",
+        split=SPLIT,
         contrast=ContrastConfig(chunk=12),
     )
 
@@ -72,7 +74,8 @@ def reference() -> Recipe:
 
     The features that the code trains with: mean of all tokens before the last norm, half of the
     second images the anchor itself, negatives of one process, temperature decayed and without a
-    bound; the breast's box stretched to a square.
+    bound, gradients as long as they are; SimCLR's crops of a tenth and more with both flips, jitter
+    and blur; the breast's box stretched to a square; the weights after the last step.
     """
     recipe = paper()
     image = replace(recipe.model.image, pooled="all", mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -85,7 +88,9 @@ def reference() -> Recipe:
         objective=MamaObjectiveConfig(loss_scale="reference", delta_gates="all", negatives="all"),
         feed=replace(recipe.feed, self_prob=0.5),
         contrast=replace(recipe.contrast, gathered=False),
-        optimizer=replace(recipe.optimizer, decay="all"),
+        optimizer=replace(recipe.optimizer, decay="all", clip_norm=None),
+        augment=replace(NO_AUGMENTATION, vertical_flip=0.5, photo=SIMCLR),
+        select="last",
         pixel_spec="vlp-518-stretched",
     )
 
@@ -115,8 +120,10 @@ def bert() -> Recipe:
     return replace(
         recipe,
         name="mama:bert",
-        model=replace(recipe.model, text=TextTowerConfig(name=BERT, weights="pretrained")),
-        feed=replace(recipe.feed, tokenizer=TokenizerConfig(name=BERT)),
+        model=replace(
+            recipe.model,
+            text=TextTowerConfig(name=BERT, weights="pretrained", sentence="separator"),
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from fourview.models.mammo_clip.model import MammoClipConfig
 from fourview.nn.tokenizer import TokenizerConfig
 from fourview.train.recipe import ContrastConfig, OptimizerConfig, Recipe, ScheduleConfig
 
-BERT = "BioClinicalBERT"  # a local folder: --set model.text.name=PATH feed.tokenizer.name=PATH
+BERT = "Bio_ClinicalBERT"  # a folder of text models: docs/weights.md
 
 
 def b2() -> Recipe:
@@ -26,7 +26,7 @@ def b2() -> Recipe:
         pixel_spec="mammoclip-1520x912",
         stage="pretrain",
         feed=CaptionFeedConfig(
-            tokenizer=TokenizerConfig(name=BERT, max_tokens=256),
+            tokenizer=TokenizerConfig(max_tokens=256),
             positive="partner",
             num_texts=2,
             augment=GENTLE,

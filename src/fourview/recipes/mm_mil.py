@@ -4,11 +4,17 @@ from fourview.feeds.augment import AugmentConfig
 from fourview.feeds.kinds.captions import CaptionFeedConfig
 from fourview.models.mm_mil.model import MmMilConfig
 from fourview.nn.text_tower import TextTowerConfig
-from fourview.nn.tokenizer import TokenizerConfig
-from fourview.train.recipe import ContrastConfig, OptimizerConfig, Recipe, ScheduleConfig
+from fourview.train.recipe import (
+    ContrastConfig,
+    OptimizerConfig,
+    Recipe,
+    ScheduleConfig,
+    SplitConfig,
+)
 
-BERT = "BioClinicalBERT"  # a local folder: --set model.text.name=PATH feed.tokenizer.name=PATH
-EPOCHS = 23  # 40,000 steps of 144 on MaMA's 252,822 images
+BERT = "Bio_ClinicalBERT"  # a folder of text models: docs/weights.md
+STEPS = 40_000  # MaMA's; about 23 passes over its 252,822 training images
+SPLIT = SplitConfig(train=0.7, validation=0.1, test=0.2)  # by patient, as MaMA's
 
 
 def paper() -> Recipe:
@@ -25,10 +31,10 @@ def paper() -> Recipe:
         ),
         pixel_spec="vlp-518",
         stage="pretrain",
-        feed=CaptionFeedConfig(tokenizer=TokenizerConfig(name=BERT), positive="none"),
+        feed=CaptionFeedConfig(positive="none"),
         unit="exam",
         batch=144,
-        epochs=EPOCHS,
+        steps=STEPS,
         optimizer=OptimizerConfig(
             name="adamw", lr=4e-5, weight_decay=0.1, decay="matrices", clip_norm=1.0
         ),
@@ -42,5 +48,6 @@ def paper() -> Recipe:
             gain=0.3,
         ),
         precision="bfloat16",
+        split=SPLIT,
         contrast=ContrastConfig(chunk=12),
     )

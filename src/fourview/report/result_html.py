@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 import fourview
 from fourview.entities import Metric, Result
-from fourview.evaluate.labels import RULES
+from fourview.evaluate.labels import RULES, counted
 from fourview.evaluate.metrics import MetricRecord, label_of, metric_record
 from fourview.evaluate.protocols import known_protocol
 from fourview.report.page import render
@@ -15,16 +15,19 @@ from fourview.report.result_charts import (
     decision_chart,
     forest,
     froc_chart,
+    histogram_chart,
+    miss_chart,
     pr_chart,
     roc_chart,
 )
 
 DIGITS = 3  # of a metric that nothing is known of
 _FACTS = {
+    "recipe": "Model",
     "data": "Data set",
     "split": "Split",
     "data_terms": "Terms of the data",
-    "model_digest": "Model",
+    "model_digest": "Weights (SHA-256)",
     "pixel_spec": "Pixels",
     "terms": "Terms of the weights",
     "manifest_hash": "Manifest",
@@ -43,10 +46,14 @@ def result_to_html(result: Result) -> str:
         "label_words": RULES[protocol.label].words if protocol else "",
         "main": [_shown(m) for m in result.metrics[:2]],
         "metrics": [_shown(m) for m in result.metrics],
+        "units": counted(result.num_units, result.unit),
         "charts": charts(result),
         "groups": _groups(result),
         "published": _published(result),
         "facts": [(_FACTS[k], result.provenance[k]) for k in _FACTS if result.provenance.get(k)],
+        "model": result.provenance.get("recipe", ""),
+        "caution": result.provenance.get("caution", ""),
+        "worst": _worst(result),
         "software": f"fourview {fourview.__version__}",
     }
     return render("result", values)
@@ -79,6 +86,11 @@ def charts(result: Result) -> list[tuple[str, Markup]]:
     if "decision" in by_name:
         everyone = by_name["decision_all"]
         out.append(("Decision curve", decision_chart(by_name["decision"], everyone)))
+    if "misses" in by_name:
+        out.append(("Biopsies avoided, by cancers missed", miss_chart(by_name["misses"])))
+    if "scores_positive" in by_name:
+        picture = histogram_chart(by_name["scores_negative"], by_name["scores_positive"])
+        out.append(("Scores", picture))
     if "froc" in by_name:
         out.append(("FROC", froc_chart(by_name["froc"])))
     return [(title, Markup(picture)) for title, picture in out]
@@ -115,6 +127,17 @@ def _groups(result: Result) -> list[dict[str, Any]]:
         {"column": column.replace("_", " "), "metric": rows[0]["name"], "rows": rows}
         for column, rows in columns.items()
     ]
+
+
+def _worst(result: Result) -> list[dict[str, Any]]:
+    """Blocks of rows, a kind each; without the columns that no row has."""
+    if result.worst is None:
+        return []
+    blocks = []
+    for (kind,), rows in result.worst.group_by("kind", maintain_order=True):
+        shown = [c for c in rows.columns if c not in ("kind", "label", "said", "score")]
+        blocks.append({"kind": kind, "ids": shown, "rows": rows.to_dicts()})
+    return blocks
 
 
 def _published(result: Result) -> list[dict[str, Any]]:

@@ -19,6 +19,8 @@ _CSV = {
     "protocol": pl.String,
     "dataset": pl.String,
     "metric": pl.String,
+    "task": pl.String,
+    "view": pl.String,
     "published": pl.Float64,
     "published_low": pl.Float64,
     "published_high": pl.Float64,
@@ -42,7 +44,7 @@ def write_reproduction(reproduction: Reproduction, out: Path) -> tuple[Path, ...
 
 def reproduction_to_frame(reproduction: Reproduction) -> pl.DataFrame:
     """One row a cell that holds a published number, ours or both; what is absent is null."""
-    columns = reproduction.table.columns
+    columns = reproduction.all_columns
     rows = [_cell(reproduction, row, column) for row in reproduction.rows for column in columns]
     has_any = pl.any_horizontal(pl.col("published", "ours").is_not_null()) | (pl.col("note") != "")
     return pl.DataFrame(rows, schema=_CSV).filter(has_any)
@@ -59,15 +61,17 @@ def reproduction_to_json(reproduction: Reproduction) -> dict[str, Any]:
         "comparable": reproduction.comparable,
         "on_published_data": reproduction.is_on_published_data,
         "data": reproduction.data,
+        "dataset": reproduction.dataset,
+        "part": reproduction.part,
         "manifest_hash": reproduction.manifest_hash,
-        "columns": [asdict(column) for column in table.columns],
+        "columns": [_told(column) for column in reproduction.all_columns],
         "rows": [_row(reproduction, row) for row in reproduction.rows],
-        "notes": list(reproduction.notes),
+        "notes": [*table.remarks, *reproduction.notes],
     }
 
 
 def _row(reproduction: Reproduction, row: TableRow) -> dict[str, Any]:
-    cells = [_cell(reproduction, row, column) for column in reproduction.table.columns]
+    cells = [_cell(reproduction, row, column) for column in reproduction.all_columns]
     results = reproduction.results.get(row.name, {})
     return {
         "name": row.name,
@@ -90,13 +94,17 @@ def _row(reproduction: Reproduction, row: TableRow) -> dict[str, Any]:
     }
 
 
+def _told(column: TableColumn) -> dict[str, str]:
+    return {**asdict(column), "task": column.task, "view": column.view}
+
+
 def _cell(reproduction: Reproduction, row: TableRow, column: TableColumn) -> dict[str, Any]:
     number, ours = row.published.get(column), reproduction.ours(row, column)
     deviation = deviation_of(number) if number else ""
     return {
         "method": row.method,
         "setting": row.setting,
-        **asdict(column),
+        **_told(column),
         "published": number.value if number else None,
         "published_low": number.low if number else None,
         "published_high": number.high if number else None,

@@ -5,6 +5,7 @@ from typing import Any
 
 import fourview
 from fourview.entities import Metric, PublishedNumber
+from fourview.evaluate.labels import counted
 from fourview.evaluate.metrics import label_of
 from fourview.evaluate.protocols import known_protocol
 from fourview.report.page import render
@@ -17,19 +18,22 @@ NOT_RUN = "not run"
 def reproduction_to_html(reproduction: Reproduction) -> str:
     """The page; nothing on it comes from the network."""
     table = reproduction.table
-    groups = groupby(table.columns, key=lambda c: (c.protocol, c.dataset))
+    columns = reproduction.all_columns
+    groups = groupby(columns, key=lambda c: (c.protocol, c.dataset, c.task, c.view))
     values: dict[str, Any] = {
         "title": table.source,
         "table": table,
         "reproduction": reproduction,
         "groups": [
-            {"protocol": protocol, "dataset": dataset, "num_columns": len(list(columns))}
-            for (protocol, dataset), columns in groups
+            {"protocol": p, "dataset": d, "task": task, "view": view, "num_columns": len(list(c))}
+            for (p, d, task, view), c in groups
         ],
-        "metrics": [label_of(c.metric) for c in table.columns],
+        "metrics": [label_of(c.metric) for c in columns],
         "rows": [_row(reproduction, row) for row in reproduction.rows],
         "has_settings": any(row.setting for row in reproduction.rows),
         "measured": _measured(reproduction),
+        "cautions": _cautions(reproduction),
+        "notes": [*table.remarks, *reproduction.notes],
         "not_run": NOT_RUN,
         "software": f"fourview {fourview.__version__}",
     }
@@ -47,7 +51,7 @@ def published_text(number: PublishedNumber) -> tuple[str, str]:
 
 def _row(reproduction: Reproduction, row: TableRow) -> dict[str, Any]:
     cells = []
-    for column in reproduction.table.columns:
+    for column in reproduction.all_columns:
         number, ours = row.published.get(column), reproduction.ours(row, column)
         cells.append(
             {
@@ -65,6 +69,12 @@ def _row(reproduction: Reproduction, row: TableRow) -> dict[str, Any]:
     }
 
 
+def _cautions(reproduction: Reproduction) -> list[str]:
+    """What whoever sees our scores must know of the models behind them."""
+    results = (r for own in reproduction.results.values() for r in own.values())
+    return sorted({c for r in results if (c := r.provenance.get("caution", ""))})
+
+
 def _measured(reproduction: Reproduction) -> list[dict[str, Any]]:
     """What each of our rows was measured on and by."""
     return [
@@ -73,7 +83,7 @@ def _measured(reproduction: Reproduction) -> list[dict[str, Any]]:
             "input": reproduction.inputs[name],
             "protocol": protocol,
             "title": known.title if (known := known_protocol(protocol)) else protocol,
-            "units": f"{result.num_units:,} {result.unit}{'s' if result.num_units != 1 else ''}",
+            "units": counted(result.num_units, result.unit),
             "interval": result.interval,
             "model": result.provenance.get("model_digest", ""),
         }

@@ -11,6 +11,7 @@ from functools import cache
 
 from fourview.entities import Metric, PublishedNumber, Result
 from fourview.errors import EvaluationError
+from fourview.evaluate.protocol_words import task_of, view_of
 from fourview.evaluate.protocols import PROTOCOLS
 from fourview.evaluate.published import published_numbers
 from fourview.suggest import did_you_mean, nearest, no_such
@@ -20,6 +21,17 @@ _SHORT = {
     "Cls-Det-RS": "clsdet",
     "Wu et al. 2020": "lesion",
     "Public meta-repository": "metarepo",
+}
+_PARTS: Mapping[str, str | None] = {  # where it is not the protocol's; None for the whole set
+    "INbreast": "test",
+    "CMMD": None,
+    "ADMANI-2": None,
+    "private, 2,967 images": None,
+}
+_REMARKS: Mapping[str, tuple[str, ...]] = {
+    "mvccl-table2": (
+        "the row 'Single view' is not in the table: its number stands in the text of section 3.4",
+    ),
 }
 TOO_NEAR = 0.85  # letters in common with a row of the paper: a slip, no new row
 _DEVIATION = "deviation "  # of a single number, so no part of the row's setting
@@ -32,6 +44,21 @@ class TableColumn:
     protocol: str
     dataset: str
     metric: str
+
+    @property
+    def part(self) -> str | None:
+        """The part of the data set that the paper measured: a split; None for all of it."""
+        return _PARTS.get(self.dataset, PROTOCOLS[self.protocol].split)
+
+    @property
+    def task(self) -> str:
+        """What is asked: cancer, density, ..."""
+        return task_of(PROTOCOLS[self.protocol])
+
+    @property
+    def view(self) -> str:
+        """What one score is of: single images, both views of a breast, ..."""
+        return view_of(PROTOCOLS[self.protocol])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +107,11 @@ class PublishedTable:
         """Data sets that its numbers are of."""
         return tuple(dict.fromkeys(c.dataset for c in self.columns))
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know of the paper's own numbers."""
+        return _REMARKS.get(self.name, ())
+
     def columns_of_source(self, source: str) -> tuple[TableColumn, ...]:
         """The columns whose data set is named as a manifest's source: ``vindr``, VinDr-Mammo."""
         plain = _plain(source)
@@ -95,9 +127,11 @@ class Reproduction:
         added: Measured rows that the paper does not have.
         results: By row name, then by protocol.
         inputs: By row name: which file or run was measured.
-        columns: Where our numbers belong: those of the manifest's data set, or all measured ones
-            where it is none of the paper's.
+        columns: Where our numbers belong: columns of the paper whose data set, part and unit are
+            those that were measured, else columns of our own.
         data: The manifest's source.
+        dataset: Which of the paper's data sets the manifest is; None where it is none of them.
+        part: What was measured of it, in words.
         manifest_hash: Of the manifest.
         notes: What to know of the numbers, each once.
     """
@@ -108,8 +142,23 @@ class Reproduction:
     inputs: Mapping[str, str]
     columns: tuple[TableColumn, ...]
     data: str
+    dataset: str | None = None
+    part: str = ""
     manifest_hash: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def all_columns(self) -> tuple[TableColumn, ...]:
+        """The paper's columns, each group followed by ours of the same protocol on other data."""
+        measured = {name for results in self.results.values() for name in results}
+        own = [c for c in self.columns if c not in self.table.columns and c.protocol in measured]
+        last = {column.protocol: column for column in self.table.columns}
+        shown: list[TableColumn] = []
+        for column in self.table.columns:
+            shown.append(column)
+            if last[column.protocol] == column:
+                shown += [each for each in own if each.protocol == column.protocol]
+        return tuple(shown)
 
     @property
     def rows(self) -> tuple[TableRow, ...]:
@@ -125,16 +174,23 @@ class Reproduction:
 
     @property
     def is_on_published_data(self) -> bool:
-        """Whether our columns are of a data set named as the manifest; its part may differ."""
-        of_source = self.table.columns_of_source(self.data)
-        return any(column in of_source for column in self.columns)
+        """Whether our numbers stand in the paper's own columns."""
+        return any(column in self.table.columns for column in self.columns)
 
     @property
     def comparable(self) -> str:
         """What a reader has to know before the two numbers of a cell are compared."""
         manifest = f"the manifest of '{self.data}', hash {self.manifest_hash}"
-        columns = self.columns or self.table.columns
-        theirs = " and ".join(dict.fromkeys(c.dataset for c in columns))
+        manifest += f", {self.part}" if self.part else ""
+        protocols = {column.protocol for column in self.columns}
+        theirs = " and ".join(
+            dict.fromkeys(
+                column.dataset
+                for column in self.table.columns
+                if (column in self.columns) == self.is_on_published_data
+                and (not protocols or column.protocol in protocols)
+            )
+        )
         if self.is_on_published_data:
             return (
                 f"Ours are of {manifest}. They can be compared with the paper's ({theirs}) only if"
@@ -142,7 +198,8 @@ class Reproduction:
             )
         return (
             f"Not comparable: ours are of {manifest}, theirs of {theirs}. Numbers on other data say"
-            " nothing of whether a method was reproduced."
+            " nothing of whether a method was reproduced. If the manifest is the paper's set, name"
+            " it with --dataset, and its part with --split."
         )
 
 

@@ -19,6 +19,7 @@ from fourview.predict.reader import load_model
 from fourview.report.exam_json import exam_to_json
 from fourview.serve.cohort import WHOLE
 from fourview.serve.maps import EMBEDDED, Ask, Row
+from fourview.store.breast_scale import scales_of_exam
 from fourview.store.read_image import process_as_prepared, read_listed_image
 
 EXAMS_KEPT = 4  # in memory
@@ -108,12 +109,13 @@ def _agreement(model: LanguageModel, exam: Exam, side: str) -> dict[str, Any]:
     if not model.model.has_slice_maps:
         raise CheckpointError(f"{model.card.recipe} compares no views; name a run of glam")
     views = {}
+    scale = scales_of_exam(exam, model.spec).get(side)
     for position in ("CC", "MLO"):
         name = f"{side}-{position}"
         image = next((i for i in exam.images if i.view.name == name), None)
         if image is None:
             raise FourviewError(f"the exam has no {name}")
-        views[position] = process_as_prepared(image, model.spec)
+        views[position] = process_as_prepared(image, model.spec, scale=scale)
     with torch.inference_mode():
         cosines, rows = model.model.patch_to_slice(*(_stack(views[p]) for p in ("CC", "MLO")))
     return {

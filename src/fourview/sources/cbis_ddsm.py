@@ -5,8 +5,8 @@ Reads:   the four {mass,calc}_case_description_{train,test}_set.csv; headers of 
          case folder (Mass-Training_P_00001_LEFT_CC, and _1 behind it for the first abnormality's
          crop and mask): the paths in the tables are of an older download.
 Labels:  pathology of an abnormality; a breast is cancer where one of its abnormalities is
-         MALIGNANT, BENIGN and BENIGN_WITHOUT_CALLBACK are not. BI-RADS is ``assessment``, density 0
-         is unknown.
+         MALIGNANT, BENIGN and BENIGN_WITHOUT_CALLBACK are not; it is ``benign`` where one of them
+         is either of these. BI-RADS is ``assessment``, the image's own too; density 0 is unknown.
 Exams:   one exam a patient: the study of a DICOM file here is a single view.
 Split:   as published, by patient: 31 patients are in train for one type and in test for the
          other, and are test here; ``published_split`` keeps the tables' word, "both" where an image
@@ -53,7 +53,8 @@ TERMS = (
 )
 RULES = {
     "cancer": "1 where an abnormality of the breast is MALIGNANT, else 0",
-    "birads": "assessment, the most severe of the breast; 0 outranks 1 and 2",
+    "benign": "1 where an abnormality of the breast is BENIGN or BENIGN_WITHOUT_CALLBACK, else 0",
+    "birads": "assessment, the most severe of the breast, or of the image; 0 outranks 1 and 2",
     "density": "breast density 1 to 4 as A to D, where all rows of the breast agree; 0 is unknown",
     "image_cancer": "1 where an abnormality seen on the image is MALIGNANT, else 0",
 }
@@ -71,7 +72,10 @@ def read_cbis_ddsm(root: Path) -> Manifest:
     folders = case_folders(root)
     images = _images(rows, root, folders)
     breasts = rows.group_by("patient_id", "exam_id", "side", maintain_order=True).agg(
-        most_severe_birads(), one_value("density"), cancer=pl.col("malignant").max()
+        most_severe_birads(),
+        one_value("density"),
+        cancer=pl.col("malignant").max(),
+        benign=1 - pl.col("malignant").min(),
     )
     parts = pl.col("published_split")
     exams = rows.group_by("patient_id", "exam_id", maintain_order=True).agg(
@@ -132,6 +136,7 @@ def _images(rows: pl.DataFrame, root: Path, folders: Mapping[str, Path]) -> pl.D
         pl.col("case").min(),
         pl.col("table_path").first(),
         pl.col("series").first(),
+        most_severe_birads(),
         published_split=pl.when(both).then(pl.lit("both")).otherwise(parts.first()),
         image_cancer=pl.col("malignant").max(),
     )

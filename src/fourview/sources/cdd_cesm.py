@@ -4,7 +4,7 @@ Reads:   ROOT/Radiology-manual-annotations.csv (or .xlsx), the size of each JPEG
          ROOT/Radiology_hand_drawn_segmentations_v2.csv or, without it, ROOT/masks/IMAGE.jpg.
          Pixels stay in "Low energy images of CDD-CESM" and "Subtracted images of CDD-CESM", or in
          "images".
-Labels:  Pathology is a breast's: Malignant is cancer, Normal and Benign are not. BI-RADS holds
+Labels:  Pathology is a breast's: Malignant is cancer, Benign is ``benign``. BI-RADS holds
          one value a finding, joined by "$": the most severe is the breast's. "_" is unknown.
 Exams:   one exam a patient.
 Kinds:   low-energy images are ordinary mammograms; subtracted ones are kept and left out.
@@ -63,7 +63,9 @@ TERMS = (
 )
 RULES = {
     "cancer": "Pathology Classification/ Follow up of the breast: Malignant 1, Benign or Normal 0",
-    "birads": "BIRADS, the most severe of the breast's findings; 0 outranks 1 and 2",
+    "benign": "the same: Benign 1, Malignant or Normal 0",
+    "birads": "BIRADS, the most severe of the breast's findings, or of the image's; 0 outranks 1"
+    " and 2",
     "density": "Breast density (ACR) where all rows of the breast agree; _ is unknown",
     "malignant": "the breast's pathology, where its image's findings have one BI-RADS category",
 }
@@ -81,6 +83,7 @@ def read_cdd_cesm(root: Path) -> Manifest:
     table = _with_untold(root, table, [] if drawn is None else drawn["image_id"].to_list())
     images = table.select(
         *("patient_id", "exam_id", "image_id", "side", "kind", "tags", "text", "machine"),
+        birads=_most_severe_of_list("birads"),
         view="View",
         left_out=pl.when(pl.col("kind") == "cesm_subtracted")
         .then(pl.lit(Reason.SUBTRACTED.value))
@@ -90,7 +93,12 @@ def read_cdd_cesm(root: Path) -> Manifest:
     breasts = (
         table.explode("birads")
         .group_by("patient_id", "exam_id", "side", maintain_order=True)
-        .agg(pl.col("cancer").max(), most_severe_birads(), one_value("density"))
+        .agg(
+            pl.col("cancer").max(),
+            (pl.col("pathology") == "Benign").cast(pl.Int8).max().alias("benign"),
+            most_severe_birads(),
+            one_value("density"),
+        )
     )
     exams = table.group_by("patient_id", "exam_id", maintain_order=True).agg(
         one_value("age"), one_value("density")
@@ -192,6 +200,13 @@ def _findings(regions: pl.DataFrame, table: pl.DataFrame, images: pl.DataFrame) 
         frame=pl.when(pl.col("x0").is_not_null()).then(pl.lit("stored")),
     )
     return clip_boxes(joined, images)
+
+
+def _most_severe_of_list(column: str) -> pl.Expr:
+    """As ``most_severe_birads``, of one row's list."""
+    values = pl.col(column).list.drop_nulls()
+    recalled = values.list.contains(0) & (values.list.max() <= 2)
+    return pl.when(recalled).then(pl.lit(0)).otherwise(values.list.max()).cast(pl.Int8)
 
 
 def _kind_by_tags() -> pl.Expr:

@@ -3,8 +3,8 @@
 Reads:   ROOT/CMMD_clinicaldata_revision.xlsx (or .csv), and the header of every *.dcm below ROOT:
          patient by PatientID, since mirrors have other folders; side by Image Laterality and view
          by View Code, since the order of the files tells neither.
-Labels:  the sheet's row of the breast: Malignant is cancer, Benign is not. A breast without a row
-         is taken as not cancer, as the published evaluations do; ``labelled_by`` says which.
+Labels:  the sheet's row of the breast: Malignant is cancer, Benign is ``benign``. A breast without
+         a row is taken as neither, as the published evaluations do; ``labelled_by`` says which.
 Exams:   one exam a patient.
 Split:   every exam is test, as published, but D1-0951, whose images are left out by the protocol.
 Pixels:  the header's window is a sigmoid that nobody applied to these 8-bit images: ``voi`` is
@@ -36,6 +36,7 @@ NOT_IN_PROTOCOL = "D1-0951"  # a step of the published evaluation failed on it a
 TERMS = "CMMD (TCIA), CC BY 4.0; cite doi:10.7937/tcia.eqde-4b16."
 RULES = {
     "cancer": "classification of the breast's row: Malignant 1, Benign 0; no row: 0 (labelled_by)",
+    "benign": "the same: Benign 1, Malignant 0 (one word a breast: its worst); no row: 0",
     "mass": "1 where abnormality is mass or both",
     "calcification": "1 where abnormality is calcification or both",
 }
@@ -66,6 +67,7 @@ def cmmd_manifest(root: Path, sheet: pl.DataFrame, headers: pl.DataFrame) -> Man
     breasts = seen.join(sheet, on=["patient_id", "side"], how="full", coalesce=True).with_columns(
         exam_id="patient_id",
         cancer=pl.col("cancer").fill_null(0),
+        benign=pl.col("benign").fill_null(0),
         labelled_by=pl.when(pl.col("cancer").is_null())
         .then(pl.lit("no row in the sheet"))
         .otherwise(pl.lit("sheet")),
@@ -109,6 +111,7 @@ def read_sheet(path: Path) -> pl.DataFrame:
         side="LeftRight",
         age="Age",
         cancer=pl.col("classification").replace_strict(CANCER, return_dtype=pl.Int8),
+        benign=(pl.col("classification") == "Benign").cast(pl.Int8),
         mass=pl.col("abnormality").is_in(["mass", "both"]).cast(pl.Int8),
         calcification=pl.col("abnormality").is_in(["calcification", "both"]).cast(pl.Int8),
     )

@@ -1,10 +1,11 @@
 """A person's own table -> Manifest; the column names of Mirai's tables are accepted.
 
 Reads:   ROOT, a CSV file or the folder that holds exactly one besides findings.csv; one row an
-         image, and findings.csv, one row a region, where there is one.
+         image, and findings.csv, one row a region, where there is one (``_findings_table``).
 Columns: patient_id, exam_id, side and view, and a path; others of the manifest where known, and
          any more, which are kept as texts; modifiers are joined by ";". ``ALIASES`` has more names.
-Labels:  ``cancer``, ``birads`` and ``density`` of a row are its breast's. Mirai's years_to_cancer
+Labels:  ``cancer``, ``benign``, ``birads`` and ``density`` of a row are its breast's; an image
+         also keeps a BI-RADS of its own. Mirai's years_to_cancer
          is a woman's and not a breast's: it is kept with the exam, and ``cancer`` stays unknown,
          for the other breast's cancer is none of this one's.
 Ids:     exams that are counted within each patient, as Mirai's are, get ids of patient and exam;
@@ -14,6 +15,7 @@ Paths:   relative to the table's folder or absolute; with another root, backslas
 Splits:  ``split`` or Mirai's split_group; dev is validation.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from fourview.entities import Manifest
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import make_manifest
 from fourview.manifest.rules import SPLITS
+from fourview.sources._findings_table import FINDINGS_FILE, read_findings_table
 from fourview.sources._paths import with_found_paths
 from fourview.sources._tables import (
     most_severe_birads,
@@ -54,12 +57,13 @@ SPLIT_WORDS = {
     "valid": "validation",
 }
 DENSITIES = {"A": "A", "B": "B", "C": "C", "D": "D", "1": "A", "2": "B", "3": "C", "4": "D"}
-LABELS = ("cancer", "birads", "density")
+LABELS = ("cancer", "benign", "birads", "density")
 EXAM_COLUMNS = ("age", "split", "years_to_cancer", "years_to_last_followup")
-FINDINGS_FILE = "findings.csv"
 TERMS = "The user's own table: ask the owner of the data before passing on weights."
 RULES = {
     "cancer": "column cancer, given for each breast; unknown where there is none",
+    "benign": "column benign, given for each breast, beside a cancer or alone",
+    "birads": "column birads: the image's own; the most severe of a breast's images is its own",
     "years_to_cancer": "the woman's, not the breast's: years to a diagnosis (Mirai's 100: none)",
 }
 
@@ -79,16 +83,19 @@ def read_csv(root: Path) -> Manifest:
     known = ("image_id", *LABELS, *EXAM_COLUMNS)
     others = sorted(names - {*needed, *known} - {"", "row"})
     table = _typed(read_table(path, needed, optional=(*known, *others), aliases=ALIASES), path)
-    own = ["image_id", *needed, *others]
+    own = ["image_id", *needed, "birads", *others]
+    labels = ("cancer", "benign", "density") if "benign" in names else ("cancer", "density")
+    if table["birads"].is_null().all():
+        own.remove("birads")
     folder = path.parent
     table = with_found_paths(_with_own_ids(table), folder)
     return make_manifest(
         source="csv",
         root=folder,
         images=table.select(own),
-        breasts=_agreed(table, ("patient_id", "exam_id", "side"), ("cancer", "density"), path),
+        breasts=_agreed(table, ("patient_id", "exam_id", "side"), labels, path),
         exams=_agreed(table, ("patient_id", "exam_id"), EXAM_COLUMNS, path),
-        findings=_findings(folder / FINDINGS_FILE, table),
+        findings=read_findings_table(folder / FINDINGS_FILE, table),
         terms=TERMS,
         label_rules=RULES,
         may_release_weights=False,
@@ -126,7 +133,7 @@ def _typed(table: pl.DataFrame, path: Path) -> pl.DataFrame:
     require_values(table, "side", tuple(SIDES), path)
     require_values(table, "density", tuple(DENSITIES), path, blank=True)
     require_values(table, "split", tuple(SPLIT_WORDS), path, blank=True)
-    whole = [c for c in ("cancer", "birads", "rows", "cols") if c in table.columns]
+    whole = [c for c in ("cancer", "benign", "birads", "rows", "cols") if c in table.columns]
     real = [c for c in (*EXAM_COLUMNS, "spacing_mm") if c in table.columns and c != "split"]
     table = with_numbers(with_numbers(table, whole, path, whole=True), real, path)
     if "modifiers" in table.columns:
@@ -139,7 +146,7 @@ def _typed(table: pl.DataFrame, path: Path) -> pl.DataFrame:
 
 
 def _agreed(
-    table: pl.DataFrame, keys: tuple[str, ...], columns: tuple[str, ...], path: Path
+    table: pl.DataFrame, keys: tuple[str, ...], columns: Sequence[str], path: Path
 ) -> pl.DataFrame:
     """One row a breast or exam, whose rows must not contradict each other; blanks do not count."""
     groups = table.group_by(keys, maintain_order=True)
@@ -155,21 +162,3 @@ def _agreed(
             )
     aggregates: list[Any] = [pl.col(c).drop_nulls().first() for c in columns]
     return groups.agg(*aggregates, *([most_severe_birads()] if "side" in keys else []))
-
-
-def _findings(path: Path, table: pl.DataFrame) -> pl.DataFrame | None:
-    """Regions of images of the table: image_id, x0, y0, x1, y1 and whatever else is known."""
-    if not path.is_file():
-        return None
-    box = ("x0", "y0", "x1", "y1")
-    optional = ("finding_id", "kind", "malignant")
-    rows = read_table(path, ("image_id", *box), optional=optional)
-    rows = with_numbers(with_numbers(rows, box, path), ("malignant",), path, whole=True)
-    require_values(rows, "image_id", table["image_id"].to_list(), path)
-    number = pl.int_range(1, pl.len() + 1).over("image_id")
-    whose = table.select("image_id", "patient_id", "exam_id", "side")
-    joined = rows.join(whose, on="image_id", how="left", maintain_order="left").with_columns(
-        finding_id=pl.coalesce("finding_id", pl.format("{}-{}", "image_id", number)),
-        frame=pl.when(pl.col("x0").is_not_null()).then(pl.lit("stored")),
-    )
-    return joined.drop("row")

@@ -4,7 +4,9 @@ Reads:   ROOT/INbreast.csv (";" between fields) or INbreast.xlsx; the old INbrea
          saved as either. File names below ROOT/AllDICOMs say patient, side and view:
          FILE_HASH_MG_R_ML_ANON.dcm, where ML is the MLO view. ROOT/AllXML/FILE.xml has regions.
 Labels:  no biopsies are published: a breast is cancer where its BI-RADS is 4 or more, which is
-         the usual stand-in; 1, 2 and 3 are not. Some papers leave out 3: filter by ``birads``.
+         the usual stand-in; 1, 2 and 3 are not. An image keeps its own BI-RADS (67 images of 1,
+         243 of 2 and 3, 100 of 4 and more). The nature of a finding is unknown, unless ``index
+         --finding-nature birads`` takes it from its image's category.
 Exams:   patient ids are removed from the table: the hash in the file name is the only key; an exam
          is one patient on one acquisition date.
 Split:   none is published; ``manifest.split.split_by_list`` takes a paper's list.
@@ -61,7 +63,7 @@ TERMS = (
 )
 RULES = {
     "cancer": f"1 where the breast's BI-RADS is {CANCER_FROM} or more, else 0: no biopsies exist",
-    "birads": "Bi-Rads by its first character; the most severe of the breast's images",
+    "birads": "Bi-Rads by its first character: the image's own; a breast has its images' worst",
     "density": "ACR 1 to 4 as A to D, where all images of the breast agree",
 }
 REGION: dict[str, Any] = {
@@ -100,7 +102,7 @@ def read_inbreast(root: Path) -> Manifest:
     return make_manifest(
         source="inbreast",
         root=root,
-        images=images.drop("birads", "density"),
+        images=images.drop("density"),
         breasts=breasts,
         findings=_findings(root, images),
         terms=TERMS,

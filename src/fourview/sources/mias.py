@@ -45,6 +45,7 @@ TERMS = (
 )
 RULES = {
     "cancer": "Info.txt: 1 where an abnormality of the breast has severity M, else 0",
+    "benign": "Info.txt: 1 where an abnormality of the breast has severity B, else 0",
     "density": "unknown: background tissue F, G, D is no BI-RADS density",
     "malignant": "Info.txt: severity M 1, B 0",
 }
@@ -95,7 +96,9 @@ def read_mias(root: Path) -> Manifest:
         box_note="note",
     )
     breasts = table.group_by("patient_id", "exam_id", "side", maintain_order=True).agg(
-        cancer=pl.col("malignant").max().fill_null(0), tissue=pl.col("tissue").first()
+        cancer=pl.col("malignant").max().fill_null(0),
+        benign=(pl.col("malignant") == 0).any().cast(pl.Int8),
+        tissue=pl.col("tissue").first(),
     )
     return make_manifest(
         source="mias",

@@ -4,6 +4,7 @@ Reads:   the one pickled list in ROOT (*.pkl, *.p, *.pickle) with an unpickler t
          containers, texts and numbers and refuses every class; pixels stay in ROOT/images/ID.png.
 Labels:  ``cancer_label``: left_malignant and right_malignant, 1 or 0; an exam whose ``unknown`` is
          1 is unknown. Benign labels are kept as ``benign``.
+Regions: ROOT/findings.csv, where there is one (``_findings_table``); the list itself has none.
 Exams:   the list has no ids: exam and patient are the row, counted from 0. Two exams of one woman
          cannot be told, so a split of this list may leak unless the list is of one exam a woman.
 Frame:   ``horizontal_flip`` is YES where all chest walls of an exam are on the other side; pixels
@@ -21,6 +22,7 @@ import polars as pl
 from fourview.entities import SLOTS, Manifest
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import make_manifest
+from fourview.sources._findings_table import FINDINGS_FILE, read_findings_table
 from fourview.sources._tables import find_file
 
 FLIPS = ("YES", "NO")
@@ -69,12 +71,14 @@ def read_nyu(root: Path) -> Manifest:
         images += list(_images(exam, exam_id, where))
         breasts += list(_breasts(exam, exam_id, where))
     image_table = pl.DataFrame(images, IMAGE_SCHEMA, orient="row")
+    image_table = image_table.with_columns(patient_id="exam_id", kind=pl.lit("ffdm"))
     breast_table = pl.DataFrame(breasts, BREAST_SCHEMA, orient="row")
     return make_manifest(
         source="nyu",
         root=root,
-        images=image_table.with_columns(patient_id="exam_id", kind=pl.lit("ffdm")),
+        images=image_table,
         breasts=breast_table.with_columns(patient_id="exam_id"),
+        findings=read_findings_table(root / FINDINGS_FILE, image_table),
         terms=TERMS,
         label_rules=RULES,
         may_release_weights=False,

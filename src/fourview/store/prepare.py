@@ -16,7 +16,7 @@ import fcntl
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,7 +36,8 @@ from fourview.jobs.schedule import Lost
 from fourview.manifest.content_hash import table_digest
 from fourview.manifest.manifest import images_to_read
 from fourview.preprocess.pipeline import to_pixel_levels
-from fourview.preprocess.spec import PixelSpec
+from fourview.preprocess.spec import PixelSpec, pixel_spec
+from fourview.store.breast_scale import beside, scale_of_rows
 from fourview.store.journal import Journal
 from fourview.store.read_image import ReadImage, read_listed_image, read_processed
 from fourview.store.shard import Tiling, checksum_of, encode_shard, is_whole
@@ -89,11 +90,12 @@ class _Job:
 
     index: int
     row: dict[str, Any]
+    beside: tuple[Mapping[str, Any], ...] = ()  # all images of its breast, where they share a scale
 
 
 def prepare(
     manifest: Manifest,
-    spec: PixelSpec,
+    spec: PixelSpec | str,
     out: Path | str,
     *,
     workers: int = 1,
@@ -110,7 +112,7 @@ def prepare(
 
     Args:
         manifest: Which images there are; its ``root`` says where.
-        spec: What is done to the pixels.
+        spec: What is done to the pixels; or the name of a spec.
         out: Folder of the store; made if absent.
         workers: Processes, each on one core.
         executor: Where images are processed; None is ``workers`` processes of this machine.
@@ -125,13 +127,14 @@ def prepare(
         DiskFullError: There is no room even for the tables.
     """
     start, out = time.monotonic(), Path(out)
+    spec = pixel_spec(spec) if isinstance(spec, str) else spec
     rows = images_to_read(manifest)
     about = _describe(manifest, rows, spec)
     with named_if_full(out), _locked(out):
         _begin(out, about)
         journal = Journal(out / JOURNAL)
         done = _done_before(out, journal, retry_failed=retry_failed)
-        todo = (_Job(i, row) for i, row in enumerate(rows.iter_rows(named=True)) if i not in done)
+        todo = (job for job in _jobs(rows, spec) if job.index not in done)
         task = partial(_process_one, out=out, root=Path(manifest.root), spec=spec, read=read)
         run = (executor or LocalExecutor(workers)).run
         num_new = 0
@@ -165,6 +168,13 @@ def _describe(manifest: Manifest, rows: pl.DataFrame, spec: PixelSpec) -> Descri
         terms=manifest.terms,
         complete=False,
     )
+
+
+def _jobs(rows: pl.DataFrame, spec: PixelSpec) -> Iterator[_Job]:
+    """An image each, in the order of the array."""
+    views = beside(rows.iter_rows(named=True)) if spec.one_scale_of == "breast" else {}
+    for index, row in enumerate(rows.iter_rows(named=True)):
+        yield _Job(index, row, tuple(views.get((row["exam_id"], row["side"]), ())))
 
 
 @contextmanager
@@ -244,7 +254,10 @@ def _process_one(
     cv2.setNumThreads(1)
     row = job.row
     try:
-        image, processed = read_processed(root / str(row["path"]), row, spec, read=read)
+        scale = scale_of_rows(job.beside, root, spec, read) if job.beside else None
+        image, processed = read_processed(
+            root / str(row["path"]), row, spec, read=read, scale=scale
+        )
         levels = to_pixel_levels(processed.pixels)
         data = encode_shard(levels, Tiling.of(canvas_of(spec)))
     except StoreError as error:

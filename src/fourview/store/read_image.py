@@ -56,7 +56,12 @@ def _is_picture(path: Path) -> bool:
 
 
 def read_processed(
-    path: Path, row: Mapping[str, Any], spec: PixelSpec, *, read: ReadImage = read_listed_image
+    path: Path,
+    row: Mapping[str, Any],
+    spec: PixelSpec,
+    *,
+    read: ReadImage = read_listed_image,
+    scale: float | None = None,
 ) -> tuple[Image, ProcessedImage]:
     """Read and process one image of a manifest, from no more pixels than it takes.
 
@@ -68,24 +73,27 @@ def read_processed(
         row: Its row of the manifest's images.
         spec: What is done to the pixels.
         read: Makes an Image of a path, its row and a spec, with no more pixels than the spec needs.
+        scale: Of its breast, as ``process`` takes it.
 
     Raises:
         DicomError: A DICOM file that cannot be read.
         PixelError: A picture file that cannot be read, or an image without a breast.
     """
     image = read(path, row, spec)
-    processed = process(image, spec, voi=row["voi"])
+    processed = process(image, spec, voi=row["voi"], scale=scale)
     if spec.decode == "twice":
         return image, processed
     for finer in (replace(spec, decode="twice"), replace(spec, rows=None, cols=None)):
         if not was_enlarged(processed.geometry):
             break
         image = read(path, row, finer)
-        processed = process(image, spec, voi=row["voi"])
+        processed = process(image, spec, voi=row["voi"], scale=scale)
     return image, processed
 
 
-def process_as_prepared(image: Image, spec: PixelSpec) -> ProcessedImage:
+def process_as_prepared(
+    image: Image, spec: PixelSpec, *, scale: float | None = None
+) -> ProcessedImage:
     """Process an image that was read already, to the pixels that ``prepare`` makes of its file.
 
     How fine a wavelet file is decoded shows in its pixels. One that was decoded to another size
@@ -95,18 +103,37 @@ def process_as_prepared(image: Image, spec: PixelSpec) -> ProcessedImage:
         image: Read from a file at any resolution; one that was made in memory has no path and is
             processed as it is.
         spec: What is done to the pixels.
+        scale: Of its breast, as ``process`` takes it.
 
     Raises:
         DicomError: The file cannot be read any more.
         PixelError: The image has no breast.
     """
-    if not image.path or image.metadata.get("transfer_syntax") not in JPEG_2000 | HTJ2K:
-        return process(image, spec)
+    if not _is_wavelet(image):
+        return process(image, spec, scale=scale)
 
-    def read(path: Path, _row: Mapping[str, Any], wanted: PixelSpec) -> Image:
-        halvings = halvings_for(image.stored_size, wanted.at_first, MANY)
-        if image.pixels.shape == tuple(-(-side // 2**halvings) for side in image.stored_size):
-            return image
-        return read_image(path, at_least=wanted.at_first, for_processing=True, view=image.view)
+    def read(_path: Path, _row: Mapping[str, Any], wanted: PixelSpec) -> Image:
+        return as_first_read(image, wanted)
 
-    return read_processed(Path(image.path), {"voi": None}, spec, read=read)[1]
+    return read_processed(Path(image.path), {"voi": None}, spec, read=read, scale=scale)[1]
+
+
+def as_first_read(image: Image, spec: PixelSpec) -> Image:
+    """The image as fine as ``prepare`` first decodes it for a spec; itself where it is so already.
+
+    Raises:
+        DicomError: The file cannot be read any more.
+    """
+    if not _is_wavelet(image):
+        return image
+    halvings = halvings_for(image.stored_size, spec.at_first, MANY)
+    if image.pixels.shape == tuple(-(-side // 2**halvings) for side in image.stored_size):
+        return image
+    return read_image(
+        Path(image.path), at_least=spec.at_first, for_processing=True, view=image.view
+    )
+
+
+def _is_wavelet(image: Image) -> bool:
+    """Whether how fine the file was decoded shows in the pixels, and it can be decoded again."""
+    return bool(image.path) and image.metadata.get("transfer_syntax") in JPEG_2000 | HTJ2K

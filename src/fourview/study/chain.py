@@ -14,28 +14,29 @@ from pathlib import Path
 import polars as pl
 
 from fourview.checkpoint.convert import published_names
+from fourview.checkpoint.ensemble import member_for
 from fourview.disk import copy_file, whole_folder
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
-from fourview.json_file import read_json_object
 from fourview.predict.network import context_of, load_network
 from fourview.run_files import (
     BEST,
     CONTEXT,
     LOG,
     OPERATING_POINTS,
-    SPLIT,
     STARTS_FROM,
     checkpoint_of,
+    holds_run,
     is_checkpoint,
     operating_points_of,
 )
 from fourview.store.said import Said
 from fourview.store.store import Store
-from fourview.study.find_recipe import find_recipe
+from fourview.study.find_recipe import find_recipe, recipe_names
+from fourview.study.seen import is_of_same_data, trained_patients, with_split_of
 from fourview.train.loop import Machine, Progress
 from fourview.train.recipe import Recipe
-from fourview.train.run import TEST, TRAIN, VALIDATION, train, with_split
+from fourview.train.run import TEST, VALIDATION, train, with_split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +91,10 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
             )
         return folder / BEST
 
-    for given in (before.start, before.context):
-        if given is not None:
-            require_same_split(given, recipe, manifest, store)
+    recipe = _with_known_patients(recipe, manifest, store, before, say)
     start = None
     if before.start is not None:
-        start = checkpoint_of(before.start)
+        start = checkpoint_of(member_for(before.start, recipe.pixel_spec))
     elif recipe.starts_from is not None:
         start = needed(recipe.starts_from, out / STARTS_FROM)
     context: Said | None = None
@@ -136,28 +135,80 @@ def _require_trainable(name: str, recipe: Recipe) -> None:
 def require_same_split(run: Path, recipe: Recipe, manifest: Manifest, store: Store) -> None:
     """Refuse a run that was trained on patients that this recipe measures on.
 
-    A checkpoint folder without its run says nothing of its patients, and is taken.
+    A checkpoint of which nobody knows its patients is taken (``study.seen``).
 
     Raises:
         TrainingError: They share patients; the message names one.
     """
-    path = run / SPLIT
-    if not path.exists():
+    seen = trained_patients(run, manifest)
+    if seen is None:
         return
-    try:
-        seen = set(read_json_object(path)[TRAIN])
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrainingError(
-            f"{path}: damaged ({error}); without it nobody knows whom the run was trained on"
-        ) from error
     exams = with_split(manifest, recipe, store).exams
     measured = exams.filter(pl.col("split").is_in([VALIDATION, TEST]))["patient_id"]
     shared = sorted(seen & set(measured.to_list()))
     if shared:
         raise TrainingError(
-            f"{run}: was trained on {len(shared)} patients that '{recipe.name}' measures on, such "
-            f"as {shared[0]}; train it with the same split"
+            f"{run}: was trained on {len(shared)} of the patients that '{recipe.name}' measures "
+            f"on, such as {shared[0]}; give both the same split: index with --split, or leave out "
+            "--set split.*"
         )
+
+
+def _with_known_patients(
+    recipe: Recipe, manifest: Manifest, store: Store, before: Before, say: Callable[[str], None]
+) -> Recipe:
+    """The recipe with its start's split; nobody is measured whom a given run was trained on."""
+    if before.start is not None:
+        own = recipe.split
+        recipe = with_split_of(recipe, before.start, manifest)
+        if recipe.split != own:
+            say(f"patients are divided as {before.start} was trained: {_shares(recipe)}")
+    for given in (before.start, before.context):
+        if given is None:
+            continue
+        if trained_patients(given, manifest) is None and is_of_same_data(given, manifest):
+            say(f"note: nobody knows which patients of '{manifest.source}' {given} has seen")
+        require_same_split(given, recipe, manifest, store)
+    return recipe
+
+
+def _shares(recipe: Recipe) -> str:
+    """The split in words."""
+    split = recipe.split
+    shares = f"{split.train:g} train, {split.validation:g} validation, {split.test:g} test"
+    return f"{shares}, seed {split.seed}"
+
+
+def require_folder(out: Path, *, resume: bool) -> None:
+    """Refuse to go on with a run that is not there, or to put one among other things.
+
+    Raises:
+        TrainingError: There is nothing to resume, or the folder holds anything but a run.
+    """
+    if holds_run(out):
+        return
+    if out.is_dir() and any(out.iterdir()):
+        raise TrainingError(f"{out}: holds other things than a run; name a new folder")
+    if resume:
+        raise TrainingError(
+            f"{out}: holds no run to go on with; correct the folder, or leave out --resume"
+        )
+
+
+def require_context(recipe: Recipe, *, start: Path | None) -> None:
+    """Refuse a context network that neither the recipe nor one that is trained before it reads.
+
+    Raises:
+        TrainingError: It would not be read.
+    """
+    there = recipe
+    while there.context is None:
+        before = None if start is not None else there.starts_from
+        if before not in recipe_names():
+            raise TrainingError(
+                f"--context: '{recipe.name}' reads no context network; leave it out"
+            )
+        there = find_recipe(before)
 
 
 def _is_whole(folder: Path) -> bool:

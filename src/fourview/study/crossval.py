@@ -15,17 +15,18 @@ import polars as pl
 
 from fourview.disk import write_text
 from fourview.entities import Manifest
-from fourview.errors import EvaluationError
+from fourview.errors import EvaluationError, TrainingError
 from fourview.evaluate.protocols import find_protocol
 from fourview.evaluate.run import evaluate
 from fourview.evaluate.table import read_predictions, write_predictions
+from fourview.json_file import read_json_object
 from fourview.manifest.manifest import manifest_hash
 from fourview.manifest.split import assign_fold
-from fourview.run_files import PREDICTIONS
+from fourview.run_files import CROSSVAL, PREDICTIONS, RECIPE, SPLIT
 from fourview.store.store import Store
 from fourview.study.chain import NOTHING, Before, train_chain
 from fourview.train.loop import Machine, Progress
-from fourview.train.recipe import Recipe
+from fourview.train.recipe import Recipe, recipe_from_json
 from fourview.train.run import TEST
 
 
@@ -102,7 +103,9 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
     for fold in range(num_folds):
         part = assign_fold(manifest, fold, num_folds, fold_seed)
         run = out / f"fold-{fold}"
-        if not (run / PREDICTIONS).exists():
+        if (run / PREDICTIONS).exists():
+            _require_same(run, recipe, part)
+        else:
             train_chain(
                 recipe,
                 part,
@@ -123,6 +126,27 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
     )
     _write(out, recipe, manifest, tables, metrics, fold_seed)
     return metrics
+
+
+def _require_same(run: Path, recipe: Recipe, part: Manifest) -> None:
+    """Refuse a finished fold of another recipe, or of other patients.
+
+    Raises:
+        TrainingError: It would be measured in place of what was asked for.
+    """
+    kept = json.loads(recipe_from_json((run / RECIPE).read_text(encoding="utf-8")).to_json())
+    asked = json.loads(recipe.to_json())
+    differ = sorted(key for key in asked | kept if asked.get(key) != kept.get(key))
+    if differ:
+        raise TrainingError(
+            f"{run}: is done, by a recipe with another {', '.join(differ)}; name a new folder"
+        )
+    tested = set(part.exams.filter(pl.col("split") == TEST)["patient_id"])
+    if set(read_json_object(run / SPLIT)[TEST]) != tested:
+        raise TrainingError(
+            f"{run}: is done, with other patients in its test part; name a new folder, or the"
+            " manifest, --folds and --fold-seed that it was made with"
+        )
 
 
 def _of_fold(progress: Progress | None, fold: int, num_folds: int) -> Progress | None:
@@ -166,6 +190,7 @@ def _write(
 ) -> None:
     about: Mapping[str, str] = {
         "recipe": f"{recipe.name}, {len(tables)} folds",
+        "folds": str(len(tables)),
         "manifest_hash": manifest_hash(manifest),
         "terms": manifest.terms,
     }
@@ -181,4 +206,4 @@ def _write(
         for m in metrics
     ]
     text = json.dumps({**about, "fold_seed": fold_seed, "metrics": rows}, indent=2)
-    write_text(out / "crossval.json", text + "\n")
+    write_text(out / CROSSVAL, text + "\n")

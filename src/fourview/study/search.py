@@ -10,10 +10,10 @@ import numpy as np
 
 from fourview.disk import write_text
 from fourview.errors import RecipeError
+from fourview.run_files import SEARCH, TRIAL
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import read_log
-
-FOUND = "search.json"
+from fourview.train.validate import LAST_EPOCH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +68,13 @@ def search(
     """
     trials = []
     for index, lr in enumerate(learning_rates(recipe, num)):
-        run = out / f"trial-{index:02d}"
+        run = out / f"{TRIAL}{index:02d}"
         train_one(replace(recipe, optimizer=replace(recipe.optimizer, lr=lr)), run)
         trials.append(Trial(lr=lr, run=run, value=best_value(recipe, run)))
     sign = -1 if recipe.select == "auc" else 1
     trials.sort(key=lambda t: math.inf if math.isnan(t.value) else sign * t.value)
     rows = [{"lr": t.lr, "run": t.run.name, recipe.select: _or_none(t.value)} for t in trials]
-    write_text(out / FOUND, json.dumps({"best": rows[0], "trials": rows}, indent=2) + "\n")
+    write_text(out / SEARCH, json.dumps({"best": rows[0], "trials": rows}, indent=2) + "\n")
     return tuple(trials)
 
 
@@ -84,7 +84,7 @@ def best_value(recipe: Recipe, run: Path) -> float:
     if not kept:
         return math.nan
     row, select = kept[-1], recipe.select
-    named = f"validation_{select}"
+    named = "validation_loss" if select == LAST_EPOCH else f"validation_{select}"
     value = row[named] if named in row else row["validation_parts"].get(select)
     return math.nan if value is None else float(value)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from fourview.checkpoint.card import read_card
+from fourview.checkpoint.ensemble import member_for
 from fourview.errors import RecipeError
 from fourview.nn.encoder import EncoderConfig
 from fourview.run_files import checkpoint_of
@@ -22,6 +23,7 @@ def starting_from(recipe: Recipe, run: Path) -> Recipe:
         CheckpointError: There is no checkpoint.
         RecipeError: The run has no image tower.
     """
+    run = member_for(run, recipe.pixel_spec)
     folder = checkpoint_of(run)
     card = read_card(folder)
     names = {f.name for f in fields(recipe.model)}
@@ -36,7 +38,9 @@ def starting_from(recipe: Recipe, run: Path) -> Recipe:
             "name a language-image run"
         )
     try:
-        tower = TypeAdapter(type(recipe.model.image)).validate_python({**theirs, "weights": "none"})
+        tower = TypeAdapter(type(recipe.model.image)).validate_python(
+            {**theirs, "weights": "none", "frozen": False}
+        )
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise RecipeError(f"{folder}: its image tower cannot be used: {reason}") from error

@@ -21,13 +21,14 @@ def epoch_batches(
     seed: int,
     epoch: int,
     start: int = 0,
+    stop: int | None = None,
     process: int = 0,
     processes: int = 1,
     workers: int = 0,
 ) -> Iterator[ExamBatch]:
-    """This process's share of each step's items, from step ``start`` of an epoch on."""
+    """This process's share of each step's items, from step ``start`` of an epoch to ``stop``."""
     order = feed.order(seed=seed, epoch=epoch)
-    steps = steps_per_epoch(len(order), batch)
+    steps = steps_per_epoch(len(order), batch) if stop is None else stop
     chosen = [
         order[step * batch : (step + 1) * batch][process::processes] for step in range(start, steps)
     ]

@@ -28,7 +28,7 @@ from fourview.train.optimise import Schedule, make_optimizer
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import RunLog
 from fourview.train.state import Position, load_state, save_state
-from fourview.train.validate import Validation, validate
+from fourview.train.validate import LAST_EPOCH, Validation, validate
 
 Progress = Callable[[str, int, int], None]  # what, done, of
 
@@ -87,7 +87,9 @@ class Loop:
         optimizer = make_optimizer(objective, recipe.optimizer)
         per_epoch = len(training.order(seed=recipe.seed, epoch=0))
         self.steps = steps_per_epoch(per_epoch, recipe.batch)
-        self.schedule = Schedule(recipe.schedule, optimizer, self.steps * recipe.epochs)
+        self.total_steps = recipe.total_steps(self.steps)
+        self.epochs = math.ceil(self.total_steps / self.steps)
+        self.schedule = Schedule(recipe.schedule, optimizer, self.total_steps)
         self.position = Position(
             epoch=0,
             step=0,
@@ -117,7 +119,7 @@ class Loop:
             self.out / LOG, keep_steps=self.position.total_steps, keep_epochs=self.position.epoch
         )
         try:
-            for epoch in range(self.position.epoch, self.recipe.epochs):
+            for epoch in range(self.position.epoch, self.epochs):
                 if self._is_stuck(epoch):
                     break
                 self._epoch(epoch, log)
@@ -144,6 +146,7 @@ class Loop:
             process=self.accelerator.process_index,
             processes=self.accelerator.num_processes,
             workers=self.machine.workers,
+            stop=min(self.steps, self.total_steps - epoch * self.steps),
         )
         for step, batch in enumerate(batches_of_epoch, start=start):
             terms, rate = self._step(epoch, step, batch.to(self.accelerator.device))
@@ -155,7 +158,7 @@ class Loop:
                 total_steps=self.position.total_steps + 1,
             )
             self._log_step(log, epoch, step, terms, rate)
-            self.progress(f"epoch {epoch + 1} of {self.recipe.epochs}", step + 1, self.steps)
+            self.progress(f"epoch {epoch + 1} of {self.epochs}", step + 1, self.steps)
             if self.position.total_steps % self.machine.save_every == 0:
                 self._save()
         found = self._validate()
@@ -173,7 +176,7 @@ class Loop:
         generator = torch.Generator().manual_seed(seed + process)
         batch = augment(batch, self.recipe.augment, generator)
         rate = self.schedule.rate
-        self.bare.progress = self.position.total_steps / (self.steps * self.recipe.epochs)
+        self.bare.progress = self.position.total_steps / self.total_steps
         self.optimizer.zero_grad()
         terms = self._backward(batch)
         if self.recipe.optimizer.clip_norm is not None:
@@ -186,7 +189,7 @@ class Loop:
 
     def _require_part(self, terms: LossTerms) -> None:
         """A part of the loss that chooses checkpoints must be one that this objective has."""
-        known = ("loss", "auc", *terms.parts)
+        known = ("loss", "auc", LAST_EPOCH, *terms.parts)
         if self.recipe.select not in known:
             raise TrainingError(
                 f"select is '{self.recipe.select}', need one of {', '.join(known)}; "
@@ -244,8 +247,8 @@ class Loop:
 
     def _keep_best(self, epoch: int, found: Validation) -> bool:
         value = found.value_of(self.recipe.select)
-        first = self.position.best_epoch < 0
-        if not (first or value < self.position.best_value):
+        kept_anyway = self.position.best_epoch < 0 or self.recipe.select == LAST_EPOCH
+        if not (kept_anyway or value < self.position.best_value):
             return False
         value = math.inf if math.isnan(value) else value
         self.position = replace(self.position, best_epoch=epoch, best_value=value)
@@ -261,6 +264,7 @@ class Loop:
                 may_release=self.provenance.may_release,
                 trained_on=self.provenance.trained_on,
                 feed=self.recipe.feed,
+                split=self.recipe.split,
             )
         return True
 

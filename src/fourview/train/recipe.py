@@ -13,6 +13,10 @@ from fourview.feeds.samples import Unit
 from fourview.json_file import parse_json_object
 from fourview.models.find import find_family
 from fourview.suggest import no_such
+from fourview.train.tokens import with_own_tokenizer
+
+LENGTHS = ("epochs", "steps")  # either says how long a run is
+EPOCHS = 20  # where neither is said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,13 +117,17 @@ class Recipe:
         feed: Settings of what that stage reads (``feeds/kinds``).
         unit: A sample is a whole exam, or one breast of it.
         batch: Samples a step, over all processes.
-        epochs: Passes over the training part.
+        epochs: Passes over the training part; None where ``steps`` says how long. Where neither is
+            said, 20.
+        steps: Steps of the optimiser in all, as papers give them; the last pass may end early. None
+            where ``epochs`` says how long.
         precision: ``float32``, or ``bfloat16`` for forward passes (weights stay float32).
         seed: Of weights, order, augmentation and dropout.
         select: What the validation part chooses the checkpoint by: ``loss``, the lowest total;
             ``auc``, the highest; or the lowest of one part of the loss by its name, such as
-            ``cross_entropy``. A plateau is one of the same loss, and of the total where it is
-            ``auc``.
+            ``cross_entropy``. With ``last`` it chooses nothing: the weights after the last step are
+            kept, as papers without a validation part have it. A plateau is one of the same loss,
+            and of the total where it is ``auc`` or ``last``.
         split: Used where the manifest has none.
         contrast: How a stage that compares samples with each other computes its batch.
         starts_from: Recipe whose best checkpoint this one begins with.
@@ -136,7 +144,8 @@ class Recipe:
     feed: Any = None
     unit: Unit = "breast"
     batch: int = 4
-    epochs: int = 20
+    epochs: int | None = None
+    steps: int | None = None
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -150,9 +159,17 @@ class Recipe:
     patience_epochs: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("batch", "epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, need 1 or more")
+        for name in ("batch", *LENGTHS):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}, need 1 or more")
+        if self.epochs is None and self.steps is None:
+            object.__setattr__(self, "epochs", EPOCHS)
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError(
+                f"epochs is {self.epochs} and steps is {self.steps}; one of them says how long, "
+                "the other has to be none"
+            )
         stages = find_family(self.family).stages
         if self.stage not in stages:
             raise RecipeError(f"family '{self.family}': {no_such('stage', self.stage, stages)}")
@@ -165,6 +182,10 @@ class Recipe:
     def task(self) -> str | None:
         """The label that is trained; None for a family that only pre-trains."""
         return None if find_family(self.family).kind == "pretrain" else str(self.model.task)
+
+    def total_steps(self, per_epoch: int) -> int:
+        """Steps of the whole run, where a pass over the training part has ``per_epoch``."""
+        return self.steps if self.steps is not None else per_epoch * (self.epochs or EPOCHS)
 
     def to_json(self) -> str:
         """Text that ``recipe_from_json`` reads back to an equal recipe."""
@@ -197,14 +218,21 @@ def recipe_from_json(text: str) -> Recipe:
 def override(recipe: Recipe, assignments: list[str]) -> Recipe:
     """The recipe with some fields changed, as ``--set optimizer.lr=3e-5`` asks.
 
+    ``steps`` takes the place of the recipe's ``epochs``, and ``epochs`` that of its ``steps``.
+
     Raises:
-        RecipeError: A key that is no field (the nearest is named) or a value of another type.
+        RecipeError: A key that is no field (the nearest is named), a value of another type, or both
+            ``epochs`` and ``steps``.
     """
+    said = [key for key in (a.partition("=")[0] for a in assignments) if key in LENGTHS]
+    if len(set(said)) > 1:
+        raise RecipeError("--set epochs and --set steps: name one of them")
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise RecipeError(f"--set {assignment}: need key=value, such as optimizer.lr=3e-5")
         recipe = _replaced(recipe, key.split("."), value, key)
+    with_own_tokenizer(recipe)  # refuses a tokenizer that is not the text tower's
     return recipe
 
 
@@ -220,8 +248,11 @@ def _replaced(holder: Any, path: list[str], text: str, whole: str) -> Any:
         value = _replaced(current, path[1:], text, whole)
     else:
         value = _typed(holder, name, text, whole)
+    changes = {name: value}
+    if isinstance(holder, Recipe) and name in LENGTHS and value is not None:
+        changes |= {other: None for other in LENGTHS if other != name}
     try:
-        return replace(holder, **{name: value})
+        return replace(holder, **changes)
     except ValueError as error:
         raise RecipeError(f"--set {whole}={text}: {error}") from error
 

@@ -40,12 +40,14 @@ from fourview.store.said import Said
 from fourview.store.store import Store
 from fourview.train.begin import Begun, begin_with
 from fourview.train.loop import Loop, Machine, Progress, Provenance
-from fourview.train.recipe import Recipe
+from fourview.train.recipe import Recipe, SplitConfig
 from fourview.train.run_folder import environment
+from fourview.train.tokens import require_tokens_fit, with_own_tokenizer
 
 OPERATING_RULES = ("sensitivity-0.95", "sensitivity-0.90", "specificity-0.90", "youden")
 MISS_RULES = tuple(f"sensitivity-{1 - missed:.2f}" for missed in (0, 0.01, 0.02, 0.03, 0.05))
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
+REMARKED = 64  # samples that are looked at before a run
 
 
 def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machine
@@ -86,6 +88,8 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     if not resume and (out / LOG).exists():
         raise TrainingError(f"{out}: holds a run already; add --resume to go on, or take another")
     machine = machine or Machine()
+    recipe = with_own_tokenizer(recipe)
+    given = manifest  # by whose hash it is known again; the split below is the recipe's
     manifest = with_split(manifest, recipe, store)
     parts = {
         part: _feed(manifest, store, recipe, part, cache_bytes, context)
@@ -98,21 +102,29 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     if begun is not None:
         write_text(out / BEGUN, json.dumps(asdict(begun), indent=1) + "\n")
         say(str(begun))
+    for line in _remarks(objective, parts[TRAIN]):
+        say(line)
     parts = _with_codes(parts, recipe, objective, progress)
+    terms, may_release = _terms(manifest, start)
     loop = Loop(
         recipe,
         objective,
         training=parts[TRAIN],
         validation=parts[VALIDATION],
         out=out,
-        provenance=_provenance(recipe, manifest, store, start, context),
+        provenance=Provenance(
+            digest=_digest(recipe, manifest, store, start, context),
+            trained_on=f"{given.source} {manifest_hash(given)}",
+            terms=terms,
+            may_release=may_release,
+        ),
         machine=machine,
         progress=progress,
     )
     _write_environment(out, loop)
     loop.fit()
     if loop.accelerator.is_main_process and recipe.task is not None:
-        _measure(out, recipe, task(recipe.task), parts, manifest, loop, machine)
+        _measure(out, recipe, task(recipe.task), parts, given, loop, machine)
     return out / BEST
 
 
@@ -130,31 +142,25 @@ def _with_codes(
     return coded
 
 
+def _remarks(objective: Objective, training: Feed) -> tuple[str, ...]:
+    """What the objective says of a few samples, spread over the training part."""
+    if type(objective).remarks is Objective.remarks:
+        return ()
+    step = max(1, len(training) // REMARKED)
+    chosen = range(0, min(len(training), step * REMARKED), step)
+    with torch.no_grad():
+        return objective.remarks(training.collate([training.read(i) for i in chosen]))
+
+
 def _objective(recipe: Recipe, start: Path | None) -> tuple[Objective, Begun | None]:
     """The stage's objective around its network, and what of its weights ``start`` gave."""
     family = find_family(recipe.family)
     stage = family.stages[recipe.stage]
     torch.manual_seed(recipe.seed)  # initial weights
     model = family.build(recipe.model)
+    require_tokens_fit(recipe, model)
     begun = None if start is None else begin_with(model, recipe, start)
     return stage.objective(model, recipe.objective), begun
-
-
-def _provenance(
-    recipe: Recipe,
-    manifest: Manifest,
-    store: Store,
-    start: Path | None,
-    context: Said | None,
-) -> Provenance:
-    """What the run's checkpoints say of where they come from."""
-    terms, may_release = _terms(manifest, start)
-    return Provenance(
-        digest=_digest(recipe, manifest, store, start, context),
-        trained_on=f"{manifest.source} {manifest_hash(manifest)}",
-        terms=terms,
-        may_release=may_release,
-    )
 
 
 def _write_environment(out: Path, loop: Loop) -> None:
@@ -173,17 +179,18 @@ def with_split(manifest: Manifest, recipe: Recipe, store: Store) -> Manifest:
             f"the store holds {store.spec.name}, recipe '{recipe.name}' needs {recipe.pixel_spec}; "
             f"run: fourview prepare MANIFEST --spec {recipe.pixel_spec} -o STORE"
         )
+    return divided(manifest, recipe.split)
+
+
+def divided(manifest: Manifest, split: SplitConfig) -> Manifest:
+    """The manifest with its own split, or the one that ``split`` says; a validation part always."""
     if manifest.exams["split"].is_not_null().any():
         if (manifest.exams["split"] == VALIDATION).any():
             return manifest
-        rest = 1 - recipe.split.validation
+        rest = 1 - split.validation
         return assign_split(
-            manifest,
-            {TRAIN: rest, VALIDATION: recipe.split.validation},
-            recipe.split.seed,
-            within=TRAIN,
+            manifest, {TRAIN: rest, VALIDATION: split.validation}, split.seed, within=TRAIN
         )
-    split = recipe.split
     shares = {TRAIN: split.train, VALIDATION: split.validation, TEST: split.test}
     return assign_split(manifest, shares, split.seed)
 
@@ -210,9 +217,10 @@ def _feed(
 
 
 def _require_samples(recipe: Recipe, training: Feed) -> None:
-    if len(training) < recipe.batch:
+    drawn = len(training.order(seed=recipe.seed, epoch=0))  # more than there are, where repeated
+    if drawn < recipe.batch:
         raise TrainingError(
-            f"the training part has {len(training)} samples with images in the store, a batch "
+            f"the training part has {drawn} samples with images in the store, a batch "
             f"needs {recipe.batch}; prepare more images or lower batch"
         )
     if recipe.task is not None:
@@ -290,6 +298,7 @@ def _measure(
         "pixel_spec": f"{card.pixel_spec} {card.fingerprint}",
         "manifest_hash": manifest_hash(manifest),
         "terms": card.terms,
+        "caution": card.caution,
         "recipe": recipe.name,
     }
     write_predictions(pl.concat(tables.values()), out / PREDICTIONS, about)

@@ -13,6 +13,8 @@ from fourview.contract import ExamBatch, ModelOutput, Objective, Task
 from fourview.evaluate.auc import auroc
 from fourview.feeds.samples import Sample
 
+LAST_EPOCH = "last"  # of ``Recipe.select``: the validation part chooses nothing
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
@@ -38,8 +40,10 @@ class Validation:
         }
 
     def loss_of(self, select: str) -> float:
-        """The loss that ``Recipe.select`` names; the total where it names the AUC."""
-        return self.loss if select in ("loss", "auc") else self.parts.get(select, math.nan)
+        """The loss that ``Recipe.select`` names; the total where it names none."""
+        if select in ("loss", "auc", LAST_EPOCH):
+            return self.loss
+        return self.parts.get(select, math.nan)
 
     def value_of(self, select: str) -> float:
         """What the best checkpoint has the lowest of; NaN where undefined."""

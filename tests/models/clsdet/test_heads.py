@@ -203,3 +203,20 @@ def test_the_maximum_trains_the_highest_region_alone():
     logits = torch.tensor([[[0.1], [2.0], [-1.0]]], requires_grad=True)
     max_region(logits, torch.ones(1, 3, dtype=torch.bool)).no.sum().backward()
     assert logits.grad.flatten().tolist()[0::2] == [0, 0] and logits.grad[0, 1, 0] < 0
+
+
+@pytest.mark.parametrize("head", ["cls_det_rs", "dual_branch", "max_region"])
+def test_cancer_alone_has_one_class_beside_normal(head):
+    torch.manual_seed(0)
+    model = Clsdet(replace(CONFIG, task="cancer", head=head)).double()
+    batch = region_batch()
+    terms = ClsdetObjective(model, ClsdetObjectiveConfig(mask_b_when_m=True))(batch)
+    assert terms.output.image_scores.shape == (len(COUNTS), 1)
+    p = terms.output.image_scores[:, 0].tolist()
+    logs = [math.log(p if y else 1 - p) for p, (y, _) in zip(p, LABELS, strict=True)]
+    assert terms.total.item() == pytest.approx(-sum(logs) / len(logs), rel=EXACT)
+
+
+def test_one_class_without_a_normal_one_is_refused():
+    with pytest.raises(ValueError, match="no normal class"):
+        replace(CONFIG, task="cancer", head="db_baseline")

@@ -152,3 +152,24 @@ def test_the_patch_classifier_alone_scores_by_its_peaks():
 def test_a_canvas_that_is_too_small_is_refused():
     with pytest.raises(PixelError, match="64 x 52"):
         Dmv(CONFIG)(exam_batch("2", size=(64, 52)))
+
+
+@pytest.mark.parametrize("kind", ["views", "image", "patches"])
+def test_cancer_alone_is_the_malignant_half_of_the_published_heads(kind):
+    """Where benign is not labelled its heads are absent; the others say what they said."""
+    patches = TINY_PATCHES if kind == "patches" else None
+    config = replace(CONFIG, kind=kind, patches=patches)
+    torch.manual_seed(3)
+    both, alone = Dmv(config).eval(), Dmv(replace(config, task="cancer")).eval()
+    state = both.state_dict()
+    for name in [name for name in state if name.startswith("answer.")]:
+        state[name] = state[name].chunk(2)[1]  # malignant rows come after the benign ones
+    alone.load_state_dict(state)
+    batch = exam_batch("0123", "03", size=(72, 52))
+    with torch.no_grad():
+        one, two = alone(batch), both(batch)
+    assert one.breast_scores.shape == (2, 2, 1)
+    torch.testing.assert_close(one.image_scores, two.image_scores[:, :1])
+    torch.testing.assert_close(one.breast_scores, two.breast_scores[..., :1], equal_nan=True)
+    with pytest.raises(ValueError, match="need abnormality, or cancer alone"):
+        replace(config, task="density")

@@ -11,6 +11,7 @@ from fourview.losses.glam import position_loss
 from fourview.models.glam.model import TINY, Glam
 from fourview.models.glam.modules import SliceAttention, SuperPatches
 from fourview.models.glam.objective import GlamObjective, GlamObjectiveConfig, _with_borrowed
+from fourview.train.grad_cache import contrastive_backward
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}  # float64 sums in another order
 GRID, TOKENS, DIM = (3, 2), (6, 4), 8
@@ -122,3 +123,45 @@ def test_maps_cover_the_super_patches():
     agreement, rows = model.patch_to_slice(cc, mlo)
     assert agreement.shape == (2, 4, 2, 2)
     assert rows.shape == (2, 4, 2, 2, 4)
+
+
+def pixels_of_tissue(batch, rows, cols):
+    """The batch with breast in the upper left corner of every image alone."""
+    pixels = torch.zeros_like(batch.pixels)
+    pixels[:, :, :rows, :cols] = batch.pixels[:, :, :rows, :cols].clamp(min=0.01)
+    return replace(batch, pixels=pixels)
+
+
+def test_tissue_is_the_part_of_a_super_patch_that_is_above_0():
+    model = Glam(replace(TINY, super_patches=(4, 2)))
+    pixels = torch.zeros(1, 1, 64, 32)
+    pixels[0, 0, :24, :20] = 0.5  # cells are 16 x 16
+    want = torch.tensor([[1, 4 / 16], [8 / 16, 8 * 4 / 256], [0, 0], [0, 0]])
+    torch.testing.assert_close(model.tissue(pixels)[0], want)
+
+
+def test_what_is_empty_is_left_out_of_the_local_loss_in_chunks_too():
+    torch.manual_seed(0)
+    model = Glam(TINY)
+    batch = pixels_of_tissue(caption_batch("02", "13", "02", "0"), 40, 20)
+    objective = GlamObjective(model, GlamObjectiveConfig(least_tissue=0.1)).eval()
+    plain = GlamObjective(model, GlamObjectiveConfig()).eval()
+    found, without = objective(batch).parts["local"], plain(batch).parts["local"]
+    assert found != without
+    filled = model.tissue(batch.pixels) >= 0.1
+    (remark,) = objective.remarks(batch)
+    assert f"{100 * filled.float().mean():.0f} % of all" in remark and "left out" in remark
+    whole = contrastive_backward(objective, batch).parts["local"]
+    torch.testing.assert_close(
+        contrastive_backward(objective, batch, chunk=2).parts["local"], whole
+    )
+    torch.testing.assert_close(whole, found)
+
+
+def test_a_place_counts_only_where_its_column_of_the_other_view_has_tissue():
+    slices = Glam(TINY).slices
+    cc = torch.tensor([[[1, 1, 0], [1, 0, 0]]], dtype=torch.bool)
+    mlo = torch.tensor([[[1, 0, 0], [0, 0, 1]]], dtype=torch.bool)
+    of_cc, of_mlo = slices.present(cc, mlo)  # column by column, as the queries are
+    assert of_cc.tolist() == [[True, True, False, False, False, False]]
+    assert of_mlo.tolist() == [[True, False, False, False, False, False]]

@@ -246,3 +246,22 @@ def test_the_similarity_is_a_mean_over_the_images_that_have_another_view():
     assert output.alone.tolist() == [False, False, True]
     want = (float(output.similarity_loss[0]) + float(output.similarity_loss[1])) / 2
     assert float(terms.parts["similarity"]) == pytest.approx(want, rel=1e-5)  # float32
+
+
+@pytest.mark.parametrize(
+    ("local", "gcm", "own"), [("lcm", False, 16), ("sa", False, 16), ("lcm", True, 24)]
+)
+def test_pooled_joins_the_mean_features_of_both_views_beside_a_rows_own(local, gcm, own):
+    """The first columns of the classifier's input are the row's own; the last are the means."""
+    plain, joined = (model(local=local, gcm=gcm, pooled=pooled) for pooled in (False, True))
+    batch, grid = exam_batch("02"), features(2)
+    seen = []
+    for each in (plain, joined):
+        each.head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        with torch.no_grad():
+            each.read(grid, batch)
+    assert (seen[0].shape[1], seen[1].shape[1]) == (own, own + 16)
+    mean = torch.stack([cell.flatten(1).mean(dim=1) for cell in grid])
+    torch.testing.assert_close(seen[1][:, own:], torch.cat([mean, mean.flip(0)], dim=1))
+    with pytest.raises(ValueError, match="pooled=False"):
+        replace(TINY, views="one", local="none", gcm=False, pooled=True)

@@ -18,7 +18,7 @@ images one by one).
 Recipes of this feed have ``unit="exam"``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -63,6 +63,7 @@ class CaptionFeedConfig:
         augment: Changes of captions in training.
         require: Columns without which an image has no caption and is no anchor; add ``procedure``
             for MaMA's rule on EMBED.
+        birads: Assessments that an anchor may have; empty takes all. GLAM trains on 0, 1 and 2.
         anchors: Every image once an epoch, or one image of every exam, drawn anew.
         positive: The second image: ``none``; ``same``, the anchor again; ``exam``, uniform over the
             exam's images with the anchor (MaMA); ``other``, the same without it; ``breast``,
@@ -80,6 +81,7 @@ class CaptionFeedConfig:
     mask: MaskConfig = field(default_factory=MaskConfig)
     augment: CaptionAugmentConfig = field(default_factory=CaptionAugmentConfig)
     require: tuple[str, ...] = ("density", "birads")
+    birads: tuple[int, ...] = ()
     anchors: Literal["image", "exam"] = "image"
     positive: Positive = "exam"
     self_prob: float | None = None
@@ -270,11 +272,17 @@ def prepare_captions(
         if name not in there_are:
             message = no_such("segment", name, there_are)
             raise RecipeError(f"feed.segments, style {settings.style}: {message}")
-    known = caption_facts(manifest, (*template.columns, *settings.require))
+    known = caption_facts(manifest, (*template.columns, *settings.require, "birads"))
+    wanted = {str(category) for category in settings.birads}
+
+    def is_anchor(facts: Mapping[str, str]) -> bool:
+        has_all = all(column in facts for column in settings.require)
+        return has_all and (not wanted or facts.get("birads") in wanted)
+
     return {
         image: template.prepare(known[image], settings.style, settings.segments or None)
         for image in images
-        if all(column in known.get(image, {}) for column in settings.require)
+        if is_anchor(known.get(image, {}))
     }
 
 

@@ -32,7 +32,8 @@ class ImageFeedConfig:
             image of each class.
         fraction_seed: Decides which; not the run's seed, so that runs differ by their own only.
         balanced: Draw with replacement, each class as often as the others; else every image once.
-        draws: Images of an epoch; 0 takes as many as there are.
+        draws: Images of an epoch; 0 takes as many as the whole part has, whatever the fraction: a
+            few images are then seen often, in as many steps.
     """
 
     fraction: float = 1.0
@@ -53,6 +54,7 @@ class ImageFeed(Feed):
         classes: The class of each sample.
         pixels: Of their images.
         settings: How they are drawn.
+        whole: Images of the whole part, of which these may be a fraction; None where they are all.
         cache_bytes: Keep all pixels in memory if they take no more than this.
     """
 
@@ -63,8 +65,10 @@ class ImageFeed(Feed):
         pixels: Pixels,
         settings: ImageFeedConfig,
         *,
+        whole: int | None = None,
         cache_bytes: int = 0,
     ) -> None:
+        self.whole = len(samples) if whole is None else whole
         self.samples, self.pixels, self.settings = tuple(samples), pixels, settings
         ids = [sample.images[0] for sample in self.samples]
         self._levels = CachedPixels(pixels, ids, cache_bytes=cache_bytes)
@@ -72,7 +76,7 @@ class ImageFeed(Feed):
 
     def order(self, *, seed: int, epoch: int) -> list[int]:
         """Indices of one epoch: with replacement and weights 1 / size of the class if balanced."""
-        draws = self.settings.draws or len(self.samples)
+        draws = (self.settings.draws or self.whole) if self.samples else 0
         if not self.settings.balanced:
             rounds = -(-draws // max(len(self.samples), 1))
             orders = [
@@ -122,7 +126,9 @@ def _make(manifest: Manifest, store: Store, request: FeedRequest) -> Feed:
     chosen = _fraction([value for _, value in found], settings)
     samples = [found[i][0] for i in chosen]
     classes = [found[i][1] for i in chosen]
-    return ImageFeed(samples, classes, store, settings, cache_bytes=request.cache_bytes)
+    return ImageFeed(
+        samples, classes, store, settings, whole=len(found), cache_bytes=request.cache_bytes
+    )
 
 
 def _images(exam: Sample, label: str) -> list[tuple[Sample, float]]:

@@ -40,8 +40,8 @@ class RegionFeedSettings:
             too.
         copies: Augmented copies in training. With pixels every epoch draws its own.
         labels: How an image's labels are made; see ``manifest.image_labels``.
-        balance: Show images of the smaller classes (malignant, benign only, normal) as often as
-            those of the largest.
+        balance: Show images of the smaller classes (malignant, benign only, normal; or malignant
+            and not, where no more is known) as often as those of the largest.
     """
 
     windows: RegionRule = field(default_factory=RegionRule)
@@ -193,8 +193,10 @@ class RegionFeed(CodedFeed):
         values = {label: self.labels[label][sample.images[0]] for label in LABELS}
         if values["cancer"] == 1:
             return "malignant"
-        if any(math.isnan(value) for value in values.values()):
+        if math.isnan(values["cancer"]):
             return None
+        if math.isnan(values["benign"]):
+            return "not malignant"  # of data that say no more
         return "benign" if values["benign"] == 1 else "normal"
 
     def _boxes_of(self, image_id: str, slot: int) -> Int[np.ndarray, "region 4"]:

@@ -29,7 +29,8 @@ class ClsdetConfig:
     """Defaults are the paper's values where it gives them, else the choices of the README.
 
     Attributes:
-        task: ``abnormality``: cancer and benign, the paper's M and B, each a yes or no.
+        task: ``abnormality``: cancer and benign, the paper's M and B, each a yes or no; or
+            ``cancer`` where benign findings are not labelled: M against all else.
         head: ``cls_det_rs``; ``dual_branch``, the same without region selection; or a baseline:
             ``max_region``, ``db_baseline`` (no normal class, no selection).
         code_dim: Length of the codes that are read; 128 of VGG-M-128.
@@ -50,8 +51,13 @@ class ClsdetConfig:
     encoder: RegionEncoderConfig | None = None
 
     def __post_init__(self) -> None:
-        if task(self.task).exclusive:
-            raise ValueError(f"task is '{self.task}', need one of several yes-or-no labels")
+        if not task(self.task).is_suspicion:
+            raise ValueError(f"task is '{self.task}', need yes-or-no labels")
+        if task(self.task).num_classes == 1 and self.head == "db_baseline":
+            raise ValueError(
+                f"head db_baseline has no normal class: of the one class of task '{self.task}' it"
+                " would be sure everywhere; take another head"
+            )
         if self.num_selected < 1:
             raise ValueError(f"num_selected is {self.num_selected}, need at least 1")
         if not self.det_temperature > 0:

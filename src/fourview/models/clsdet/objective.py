@@ -42,10 +42,10 @@ class ClsdetObjective(Objective):
         """By image, of every class; a label that the batch says nothing of is unknown."""
         unknown = torch.full((batch.num_images,), torch.nan, device=batch.exam.device)
         known = {*batch.targets, *batch.image_targets}
-        malignant, benign = (
+        malignant, *others = (
             batch.target_of_images(name) if name in known else unknown
             for name in self.model.task.classes
         )
         if self.config.mask_b_when_m:
-            benign = torch.where(malignant == 1, torch.nan, benign)
-        return torch.stack([malignant, benign], dim=1)
+            others = [torch.where(malignant == 1, torch.nan, benign) for benign in others]
+        return torch.stack([malignant, *others], dim=1)

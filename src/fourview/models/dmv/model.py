@@ -22,8 +22,7 @@ from fourview.nn.resnet22 import ResNet22, ResNet22Config, standardised
 
 RIGHT, LEFT = 0, 1  # sides, as slots have them
 ANSWERS = 2  # no, yes: the published heads are softmaxes of two
-VIEW_ROWS = ((3, 1), (2, 0))  # of side, class: rows are L and R benign, L and R malignant
-IMAGE_ROWS = (1, 0)  # of class: rows are benign, malignant
+CLASSES = ("cancer", "benign")
 HEAT_CELL = 16  # pixels; heatmaps are handed on no finer
 
 
@@ -32,7 +31,8 @@ class DmvConfig:
     """Defaults are the published view-wise model without heatmaps.
 
     Attributes:
-        task: ``abnormality``: cancer and benign of each breast.
+        task: ``abnormality``: cancer and benign of each breast, as published; or ``cancer`` where
+            benign findings are not labelled: the heads of benign are then absent.
         kind: ``views`` joins both breasts in each view; ``image`` scores images one at a time;
             ``patches`` is the patch classifier alone, whose maps' peaks are the scores.
         network: Of each of the two views.
@@ -51,8 +51,8 @@ class DmvConfig:
     patches: PatchNetworkConfig | None = None
 
     def __post_init__(self) -> None:
-        if tuple(task(self.task).labels) != ("cancer", "benign"):
-            raise ValueError(f"task is '{self.task}', need abnormality: the heads have two classes")
+        if tuple(task(self.task).labels) not in (CLASSES, CLASSES[:1]):
+            raise ValueError(f"task is '{self.task}', need abnormality, or cancer alone")
         if self.kind == "patches" and self.patches is None:
             raise ValueError("kind='patches' needs the settings of the patch classifier")
 
@@ -152,7 +152,8 @@ class Dmv(nn.Module):
             right, left = (slots[:, NUM_SIDES * position + side] for side in (RIGHT, LEFT))
             hidden = self.hidden[position](torch.cat([left, right], dim=1)).relu()
             rows = self.answer[position](hidden).unflatten(1, (-1, ANSWERS))
-            found.append(rows[:, torch.tensor(VIEW_ROWS, device=rows.device)])
+            order = torch.tensor(view_rows(self.task.num_classes), device=rows.device)
+            found.append(rows[:, order])
         by_view = torch.stack(found, dim=1)  # exam, position, side, class, answer
         return by_view[batch.exam, batch.slot // NUM_SIDES, batch.slot % NUM_SIDES]
 
@@ -167,11 +168,12 @@ class Dmv(nn.Module):
             dim=1,
         )  # image, slot, row, answer
         here = torch.arange(len(features), device=features.device)
-        return found[here, batch.slot][:, list(IMAGE_ROWS)]
+        return found[here, batch.slot].flip(1)  # rows are benign, malignant
 
     def _peaks(self, batch: ExamBatch) -> DmvOutput:
         assert self.patch_network is not None
         maps = self.patch_network.heatmaps(standardised(batch.pixels)).flip(1)  # malignant first
+        maps = maps[:, : self.task.num_classes]
         scores = maps.amax(dim=(2, 3))
         grid = [max(1, n // HEAT_CELL) for n in maps.shape[2:]]
         return DmvOutput(
@@ -179,6 +181,16 @@ class Dmv(nn.Module):
             breast_scores=batch.per_breast(scores),
             heatmaps=adaptive_max_pool2d(maps, grid),
         )
+
+
+def view_rows(num_classes: int) -> list[list[int]]:
+    """Of side (R, L) and class, a view's row: they are L and R benign, L and R malignant.
+
+    >>> view_rows(2), view_rows(1)
+    ([[3, 1], [2, 0]], [[1], [0]])
+    """
+    last = range(num_classes - 1, -1, -1)  # malignant rows are the last ones
+    return [[NUM_SIDES * place + 1 - side for place in last] for side in (RIGHT, LEFT)]
 
 
 TINY = DmvConfig(

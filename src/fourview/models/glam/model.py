@@ -11,6 +11,7 @@ from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, pad
 
 from fourview.models.glam.modules import Pooling, SliceAttention, SuperPatches
 from fourview.nn.image_tower import ImageTowerConfig
@@ -82,22 +83,40 @@ class Glam(TwoTower):
         grid = self.super_patches
         return self.pool_cc(cc).unflatten(1, grid), self.pool_mlo(mlo).unflatten(1, grid)
 
+    def tissue(
+        self, pixels: Float[Tensor, "image 1 row col"]
+    ) -> Float[Tensor, "image patch_row patch_col"]:
+        """The part of each super-patch that is breast, in [0, 1]; pixels outside of it are 0."""
+        stride = self.image_tower.stride
+        tall, wide = (
+            stride * max(1, -(-side // stride) // cells)
+            for side, cells in zip(pixels.shape[2:], self.super_patches, strict=True)
+        )
+        rows, cols = self.super_patches[0] * tall, self.super_patches[1] * wide
+        inside = (pixels > 0).to(pixels.dtype)[:, :, :rows, :cols]
+        beyond = (0, cols - inside.shape[3], 0, rows - inside.shape[2])
+        return avg_pool2d(pad(inside, beyond), (tall, wide))[:, 0]
+
     @property
     def has_slice_maps(self) -> bool:
         """Whether it was made with the local alignment."""
         return self.slices is not None
 
     def patch_to_slice(
-        self, cc: Float[Tensor, "breast 1 row col"], mlo: Float[Tensor, "breast 1 row col"]
+        self,
+        cc: Float[Tensor, "breast 1 row col"],
+        mlo: Float[Tensor, "breast 1 row col"],
+        of: Literal["CC", "MLO"] = "CC",
     ) -> tuple[
         Float[Tensor, "breast patch_row patch_col column"],
         Float[Tensor, "breast patch_row patch_col column other_row"],
     ]:
-        """For each CC super-patch, its agreement with each MLO column, and where in the column.
+        """For each super-patch of a view, its agreement with each column of the other, and where.
 
         Args:
             cc: Pixels of the CC views.
             mlo: Pixels of the MLO views of the same breasts.
+            of: The view whose super-patches are looked for in the other.
 
         Returns:
             Cosines in [-1, 1], and weights over the rows of each column that sum to 1.
@@ -109,7 +128,7 @@ class Glam(TwoTower):
             raise ValueError("this GLAM was trained without local alignment and has no maps")
         tokens = [self.image_tower(pixels) for pixels in (cc, mlo)]
         grids = [t.tokens.unflatten(1, t.grid) for t in tokens]
-        return self.slices.agreement(*self.super_patch_grids(*grids))
+        return self.slices.agreement(*self.super_patch_grids(*grids), of)
 
 
 TINY = GlamConfig(

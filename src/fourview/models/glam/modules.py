@@ -130,26 +130,49 @@ class SliceAttention(nn.Module):
             (queries_mlo.reshape(shape), found_mlo.reshape(shape)),
         )
 
+    def present(
+        self, cc: Bool[Tensor, "breast row col"], mlo: Bool[Tensor, "breast row col"]
+    ) -> tuple[Bool[Tensor, "breast place"], Bool[Tensor, "breast place"]]:
+        """Which places of each view have something to find, in the order of ``forward``.
+
+        Args:
+            cc: Super-patches that are filled.
+            mlo: The same of the other view.
+        """
+        along = 1 if self.columns else (1, 2)
+        both = [here & there.any(dim=along, keepdim=True) for here, there in ((cc, mlo), (mlo, cc))]
+        ordered = [grid.transpose(1, 2) if self.columns else grid for grid in both]
+        return ordered[0].flatten(1), ordered[1].flatten(1)
+
     def agreement(
-        self, cc: Float[Tensor, "breast row col dim"], mlo: Float[Tensor, "breast row col dim"]
+        self,
+        cc: Float[Tensor, "breast row col dim"],
+        mlo: Float[Tensor, "breast row col dim"],
+        of: Literal["CC", "MLO"] = "CC",
     ) -> tuple[
         Float[Tensor, "breast row col column"], Float[Tensor, "breast row col column other_row"]
     ]:
-        """How well each CC super-patch is found in *every* column of the MLO, and where there.
+        """How well each super-patch of a view is found in *every* column of the other, and where.
+
+        Args:
+            cc: Super-patches of the CC views.
+            mlo: Of the MLO views of the same breasts.
+            of: The view whose super-patches are looked for in the other.
 
         Returns:
             Cosines of the super-patch with what it finds in each column, in [-1, 1]; and the
             attention over the column's rows, the mean over heads, which sums to 1.
         """
-        cc, mlo = self.norm(cc), self.norm(mlo)
-        queries = cc.flatten(1, 2)
+        own, other, attend = (cc, mlo, self.from_cc) if of == "CC" else (mlo, cc, self.from_mlo)
+        own, other = self.norm(own), self.norm(other)
+        queries = own.flatten(1, 2)
         cosines, weights = [], []
-        for column in mlo.unbind(dim=2):
-            found = self.from_cc(queries, column)
+        for column in other.unbind(dim=2):
+            found = attend(queries, column)
             cosines.append(cosine_similarity(queries, found, dim=-1))
-            weights.append(self.from_cc.weights(queries, column))
+            weights.append(attend.weights(queries, column))
         by_column, within = torch.stack(cosines, dim=2), torch.stack(weights, dim=2)
-        shape = cc.shape[:3]
+        shape = own.shape[:3]
         return (
             by_column.reshape(*shape, *by_column.shape[2:]),
             within.reshape(*shape, *within.shape[2:]),

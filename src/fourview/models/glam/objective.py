@@ -4,14 +4,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from fourview.contract import Encoded, LossTerms
+from fourview.contract import Encoded, ExamBatch, LossTerms
 from fourview.losses.contrastive import info_nce, nt_xent, two_way_info_nce
 from fourview.losses.glam import patient_loss, position_loss, union_loss
 from fourview.models.glam.model import Glam
 from fourview.nn.two_tower import Negatives, TwoTowerObjective, patients_of
+
+FILLED = 0.1  # of a super-patch, where nobody says from when on it is breast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,9 @@ class GlamObjectiveConfig:
             patients, as two losses; ``position`` or ``patient`` one of them; ``union`` one softmax
             over both (the paper's Eq. 4).
         local_weight: Of the local loss.
+        least_tissue: Part of a super-patch that must be breast for it to count: others, and those
+            whose column of the other view has none that counts, are left out of the local loss
+            and of its negatives. 0 takes all, as published, the empty ones too.
         negatives: Rows of one patient are no negatives of each other, or all rows are.
     """
 
@@ -32,6 +37,7 @@ class GlamObjectiveConfig:
     text_weight: float = 1.0
     local_negatives: Literal["both", "position", "patient", "union"] = "both"
     local_weight: float = 1.0
+    least_tissue: float = 0.0
     negatives: Negatives = "other_patients"
 
 
@@ -43,12 +49,39 @@ class GlamObjective(TwoTowerObjective):
     """
 
     image_parts: tuple[str, ...] = ("pooled", "grid")
+    tissue = False  # whether the part of each super-patch that is breast is asked for
 
     def __init__(self, model: Glam, config: GlamObjectiveConfig) -> None:
         super().__init__(model)
         self.config = config
+        if not 0 <= config.least_tissue <= 1:
+            raise ValueError(f"least_tissue is {config.least_tissue}, need 0 to 1")
         if model.slices is None:
             self.image_parts = ("pooled",)
+        self.tissue = model.slices is not None and config.least_tissue > 0
+
+    def remarks(self, batch: ExamBatch) -> tuple[str, ...]:
+        """How much of the super-patches is breast: empty ones have nothing to find."""
+        model: Glam = self.model  # type: ignore[assignment]
+        if model.slices is None or not batch.num_images:
+            return ()
+        least = self.config.least_tissue or FILLED
+        filled = model.tissue(batch.pixels) >= least
+        places = filled.sum(dim=(1, 2)).float()
+        columns = filled.any(dim=1).sum(dim=1).float()
+        used = "left out" if self.tissue else "kept: objective.least_tissue leaves them out"
+        return (
+            f"breast fills {places.median():.0f} of {filled[0].numel()} super-patches and "
+            f"{columns.median():.0f} of {filled.shape[2]} columns of a median image, "
+            f"{100 * filled.float().mean():.0f} % of all (at least {100 * least:.0f} % of each); "
+            f"empty ones are {used}",
+        )
+
+    def encode_images(self, pixels: Float[Tensor, "image 1 row col"]) -> dict[str, Tensor]:
+        """The parts that are compared, and where the breast is."""
+        parts = super().encode_images(pixels)
+        model: Glam = self.model  # type: ignore[assignment]
+        return parts | {"tissue": model.tissue(pixels)} if self.tissue else parts
 
     def compare(self, encoded: Encoded) -> LossTerms:
         """The loss of a batch."""
@@ -104,9 +137,15 @@ class GlamObjective(TwoTowerObjective):
             return encoded.images["grid"].sum() * 0.0
         grids = (encoded.images["grid"][view] for view in pairs)
         scale = model.scale(model.patch_scale)
+        present: tuple[Bool[Tensor, "pair place"] | None, ...] = (None, None)
+        if self.tissue:
+            filled = (encoded.images["tissue"][v] >= self.config.least_tissue for v in pairs)
+            present = model.slices.present(*filled)
         losses = [
-            self._of_view(queries, found, scale, patient)
-            for queries, found in model.slices(*model.super_patch_grids(*grids))
+            self._of_view(queries, found, scale, patient, there)
+            for (queries, found), there in zip(
+                model.slices(*model.super_patch_grids(*grids)), present, strict=True
+            )
         ]
         return (losses[0] + losses[1]) / 2
 
@@ -116,14 +155,15 @@ class GlamObjective(TwoTowerObjective):
         found: Float[Tensor, "breast place dim"],
         scale: Float[Tensor, ""],
         patient: Int[Tensor, " breast"] | None,
+        present: Bool[Tensor, "breast place"] | None,
     ) -> Float[Tensor, ""]:
         kind = self.config.local_negatives
         if kind == "union":
-            return union_loss(queries, found, scale, patient)
-        position = position_loss(queries, found, scale)
+            return union_loss(queries, found, scale, patient, present)
+        position = position_loss(queries, found, scale, present)
         if kind == "position":
             return position
-        across = patient_loss(queries, found, scale, patient)
+        across = patient_loss(queries, found, scale, patient, present)
         return across if kind == "patient" else position + across
 
 

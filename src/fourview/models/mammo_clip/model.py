@@ -37,7 +37,7 @@ class MammoClipConfig(TwoTowerConfig):
     )
     text: TextTowerConfig = field(
         default_factory=lambda: TextTowerConfig(
-            name="BioClinicalBERT", weights="pretrained", pooled="last"
+            name="Bio_ClinicalBERT", weights="pretrained", pooled="last"
         )
     )
     max_scale: float | None = None

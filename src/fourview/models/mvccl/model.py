@@ -44,6 +44,8 @@ class MvcclConfig:
         attention: Sizes of the attention block of ``lcm`` and ``sa``.
         positions: Tell ``lcm`` or ``sa`` where in its view a cell lies; the paper does not.
         consistency: Choices within ``gcm``.
+        pooled: Join the mean pooled features of both views too, where there are others; "Fusion" of
+            the ablation's rows may be read so.
         sa_on: Tokens of ``sa``: all cells, or each view's max pooled features.
         head_dim: Width of the classifier's hidden layer.
         dropout: In the classifier.
@@ -57,13 +59,16 @@ class MvcclConfig:
     attention: AttentionConfig = field(default_factory=AttentionConfig)
     positions: bool = False
     consistency: GlobalConsistencyConfig = field(default_factory=GlobalConsistencyConfig)
+    pooled: bool = False
     sa_on: Literal["tokens", "global"] = "tokens"
     head_dim: int = 512
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.views == "one" and (self.local != "none" or self.gcm):
-            raise ValueError("views='one' has no other view: set local='none' and gcm=False")
+        if self.views == "one" and (self.local != "none" or self.gcm or self.pooled):
+            raise ValueError(
+                "views='one' has no other view: set local='none', gcm=False and pooled=False"
+            )
         if self.positions and self.local not in ("lcm", "sa"):
             raise ValueError("positions=True has no cells to tell: set local to lcm or sa")
 
@@ -124,9 +129,9 @@ class Mvccl(nn.Module):
             parts.append(self.local(features, features[aux]))
         elif self.local is not None:
             parts += self._local(self._tokens(features), aux)
-        if not parts:
+        if not parts or self.config.pooled:
             mean = features.mean(dim=(2, 3))
-            parts = [mean] if self.config.views == "one" else [mean, mean[aux]]
+            parts += [mean] if self.config.views == "one" else [mean, mean[aux]]
         logits = self.head(torch.cat(parts, dim=1)).float()
         image_scores = self.task.scores(logits)
         return MvcclOutput(
@@ -160,7 +165,9 @@ class Mvccl(nn.Module):
         total = dim if self.consistency is not None else 0
         if self.local is not None:
             total += self.local.dim * (1 if isinstance(self.local, DepthSlices) else 2)
-        return total or (dim if self.config.views == "one" else 2 * dim)
+        if not total or self.config.pooled:
+            total += dim if self.config.views == "one" else 2 * dim
+        return total
 
 
 def _once_a_pair(

@@ -31,7 +31,7 @@ class GlobalConsistencyConfig:
 
 
 class GlobalConsistency(nn.Module):
-    """Predict each view's global features from the other's; the paper's Eq. 2 and 3."""
+    """Predict each view's global features from the other's; the paper's Eq. 2."""
 
     def __init__(self, dim: int, config: GlobalConsistencyConfig) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def _feature_map(dim: int, kind: str) -> nn.Module:
 
 
 class LocalCoOccurrence(nn.Module):
-    """Each cell of one view described by the cells of the other: f_A(U, U', U'), Eq. 4 and 5.
+    """Each cell of one view described by the cells of the other: f_A(U, U', U'), Eq. 3 and 4.
 
     Queries come from the view itself, keys **and values** from the other one.
     """

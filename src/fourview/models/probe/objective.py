@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 
 from fourview.contract import ExamBatch, LossTerms, Objective
+from fourview.errors import RecipeError
 from fourview.losses.asymmetric import asymmetric_loss
 from fourview.losses.classification import masked_cross_entropy
 from fourview.models.probe.model import Probe, ProbeOutput
@@ -21,12 +22,14 @@ class ProbeObjectiveConfig:
         focus_positive: Exponent of the asymmetric loss for the right class.
         focus_negative: For the others.
         smoothing: Of its targets.
+        positive_weight: Of the yes in the cross entropy of a yes-or-no task.
     """
 
     loss: Literal["cross_entropy", "asymmetric"] = "cross_entropy"
     focus_positive: float = 1.0
     focus_negative: float = 4.0
     smoothing: float = 0.1
+    positive_weight: float = 1.0
 
 
 class FineTuneObjective(Objective):
@@ -39,6 +42,11 @@ class FineTuneObjective(Objective):
         self.config = config
         if config.loss == "asymmetric" and model.task.num_classes == 1:
             raise ValueError("the asymmetric loss needs several classes: set loss=cross_entropy")
+        if config.positive_weight != 1.0 and model.task.num_classes > 1:
+            raise RecipeError(
+                f"objective.positive_weight is for a yes or no; task '{model.task.name}' has "
+                f"{model.task.num_classes} classes: set it to 1"
+            )
 
     def forward(self, batch: ExamBatch) -> LossTerms:
         """The loss of a batch, by image."""
@@ -56,7 +64,9 @@ class FineTuneObjective(Objective):
                 smoothing=self.config.smoothing,
             )
         else:
-            total = masked_cross_entropy(output.logits, targets)
+            total = masked_cross_entropy(
+                output.logits, targets, positive_weight=self.config.positive_weight
+            )
         return LossTerms(total=total, parts={}, output=output)
 
 

@@ -1,0 +1,74 @@
+"""One scale for all views of a breast, so that the largest of them fills the frame.
+
+A spec with ``one_scale_of="breast"`` has no scale of its own: it is the largest that any CC or MLO
+image of the breast needs (``preprocess.pipeline.scale_needed``), and a hundredth more, since a
+wavelet file that is decoded finer is turned by a slightly other angle. Where some files give their
+spacing and others do not, nobody knows their scales, and each image is scaled by itself.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fourview.entities import Exam, Image
+from fourview.errors import FourviewError
+from fourview.preprocess.pipeline import scale_needed
+from fourview.preprocess.spec import PixelSpec
+from fourview.store.read_image import ReadImage, as_first_read
+
+MARGIN = 1.01
+STANDARD = ("CC", "MLO")
+Rows = Sequence[Mapping[str, Any]]
+
+
+def beside(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """Rows of the CC and MLO images of each breast, by exam and side."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["view"] in STANDARD and row["side"] is not None:
+            found.setdefault((row["exam_id"], row["side"]), []).append(row)
+    return found
+
+
+def scale_of_rows(rows: Rows, root: Path, spec: PixelSpec, read: ReadImage) -> float | None:
+    """The scale of the breast whose images these rows of a manifest are; None where unknown."""
+
+    def images() -> Iterable[Image]:
+        for row in rows:
+            try:
+                yield read(root / str(row["path"]), row, spec)
+            except (FourviewError, OSError):  # it fails by itself, and then costs itself only
+                continue
+
+    return scale_of_images(images(), spec)
+
+
+def scales_of_exam(exam: Exam, spec: PixelSpec) -> dict[str | None, float | None]:
+    """The scale of each breast by side; empty where a spec has none for both of its views."""
+    if spec.one_scale_of != "breast":
+        return {}
+    sides = {image.view.side for image in exam.images}
+    return {
+        side: scale_of_images((i for i in exam.images if i.view.side == side), spec)
+        for side in sides
+    }
+
+
+def scale_of_images(images: Iterable[Image], spec: PixelSpec) -> float | None:
+    """The scale of the breast whose images these are; None where unknown.
+
+    Args:
+        images: CC and MLO of one breast; those that cannot be processed do not count.
+        spec: With rows and cols.
+    """
+    scales: list[float] = []
+    has_spacing: set[bool] = set()
+    for image in images:
+        if image.view.position not in STANDARD:
+            continue
+        try:
+            scales.append(scale_needed(as_first_read(image, spec), spec))
+        except FourviewError:
+            continue
+        has_spacing.add(image.spacing_mm is not None)
+    return MARGIN * max(scales) if len(has_spacing) == 1 else None
