@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
-.PHONY: demo test check tests test-slow bench docs lock clean
+.PHONY: demo test check tests test-slow tests-pacs bench docs lock clean
 
 demo: $(VENV)/.ready
 	$(BIN)/fourview demo -o demo
@@ -23,6 +23,9 @@ tests: $(VENV)/.ready
 
 test-slow: $(VENV)/.ready
 	$(BIN)/pytest -q -m slow
+
+tests-pacs: $(VENV)/.ready  # a network of its own with Debian's Orthanc in it; needs root
+	unshare -n sh -c 'ip link set lo up && OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/node'
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks

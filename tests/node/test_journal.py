@@ -73,6 +73,10 @@ def test_after_a_start_every_unfinished_study_waits_its_quiet_time_again(journal
     journal.start(now=100.0)
     assert journal.candidates(100.5, 1.0) == []
     assert [row["study"] for row in journal.candidates(101.0, 1.0)] == ["1"]
+    journal.listens(now=150.0)  # after the models were loaded
+    assert journal.candidates(150.5, 1.0) == []
+    journal.listens(now=120.0)
+    assert [row["study"] for row in journal.candidates(151.0, 1.0)] == ["1"]
 
 
 def test_an_image_that_comes_while_its_study_is_read_makes_it_wait_again(journal):

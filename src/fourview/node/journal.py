@@ -46,6 +46,14 @@ class Journal(Watching):
         """All files of results."""
         return {row[0] for row in self.db.execute("SELECT file FROM result WHERE file NOT NULL")}
 
+    def listens(self, now: float) -> None:
+        """The node takes images from now on: what waits gets its whole quiet time from here."""
+        with self._tables.writing() as db:
+            db.execute(
+                f"UPDATE study SET quiet_since = max(quiet_since, ?) WHERE state IN {_UNREAD}",
+                (now,),
+            )
+
     # --- receiving -----------------------------------------------------------------------------
     def instance(self, sop: str) -> Row | None:
         """What is known of an image."""
