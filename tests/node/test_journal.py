@@ -124,6 +124,21 @@ def test_pixels_are_forgotten_only_when_all_results_are_sent(journal):
     assert journal.forget_results(later) == ["out/9.1.dcm"]
 
 
+def test_results_of_a_reading_are_forgotten_together(journal):
+    journal.add(arrival(), now=0)
+    read_once(journal, sops=("9.1", "9.2"))
+    later = time.time() + 10
+    for name in ("a", "b"):
+        for each in journal.take(name, now=0):
+            state = "failed" if (name, each.sop) == ("b", "9.2") else "sent"
+            journal.settle_delivery(each, state, status="", detail="")
+    assert journal.forget_results(later) == []
+    assert journal.retry(None) == 1
+    (each,) = journal.take("b", now=0)
+    journal.settle_delivery(each, "sent", status="0000", detail="")
+    assert len(journal.forget_results(later)) == 2
+
+
 def test_retry_puts_back_what_failed_and_nothing_else(journal):
     for number in ("1", "2"):
         journal.add(arrival(f"{number}.1", number), now=0)

@@ -108,7 +108,7 @@ class Journal(Watching):
             )
 
     # --- reading -------------------------------------------------------------------------------
-    def candidates(self, now: float, soonest_s: float, limit: int = 50) -> list[Row]:
+    def candidates(self, now: float, soonest_s: float, limit: int = 500) -> list[Row]:
         """Studies that may be due, those first that were never cut off, then the longest waiting.
 
         Rows have study, quiet_since, settled, images and slots (with commas between them).
