@@ -72,6 +72,7 @@ def measure(
         "pixel_spec": f"{card.pixel_spec} {card.fingerprint}",
         "manifest_hash": known_by,
         "terms": card.terms,
+        "caution": card.caution,
         "recipe": recipe_name,
     }
     write_predictions(pl.concat(tables.values()), out / PREDICTIONS, about)
