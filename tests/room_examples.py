@@ -43,7 +43,7 @@ class Client:
         self.token = token
 
     def request(self, method, path, body=None, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port)
         headers = {"Authorization": f"Bearer {self.token}"} | headers
         data = None if body is None else json.dumps(body)
         connection.request(method, path, data, headers)
@@ -60,3 +60,12 @@ class Client:
 def decoded(text):
     """Values of base64 of little-endian float32."""
     return np.frombuffer(base64.b64decode(text), "<f4")
+
+
+def until(page, expression):
+    """Wait until something holds in the page, however slow the machine is."""
+    for _ in range(36_000):  # an hour: only so that a deadlock ends
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"never: {expression}")

@@ -125,8 +125,8 @@ class ServedStudy:
 class ScriptedReader:
     """Answers what a rule says, and keeps every byte that it is sent."""
 
-    def __init__(self, url, code, pin="1234"):
-        self.client = Client(url)
+    def __init__(self, url, code, pin="1234", token=TOKEN):
+        self.client = Client(url, token)
         self.heard = []
         status, told = self.client.json("/api/study/login", "POST", {"code": code, "pin": pin})
         self.status, self.told = status, told

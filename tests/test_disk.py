@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import fourview
 from fourview import disk
-from fourview.errors import DiskFullError
+from fourview.errors import DiskFullError, FourviewError
 
 NO_ROOM = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -117,6 +117,13 @@ def test_a_table_is_csv_or_parquet_by_its_name(tmp_path):
     assert (tmp_path / "a.csv").read_text() == "a\n1\n2\n"
     assert pl.read_parquet(tmp_path / "a.parquet").equals(table)
     assert pl.read_parquet_metadata(tmp_path / "a.parquet")["terms"] == "none"
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a", "a.parquet.bak"])
+def test_an_ending_that_cannot_be_written_is_refused_with_those_that_can(name, tmp_path):
+    with pytest.raises(FourviewError, match=r"there are: \.parquet, \.csv; such as .*a.*\.parquet"):
+        disk.write_table(pl.DataFrame({"a": [1]}), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path):

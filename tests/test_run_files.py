@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 import fourview
-from fourview.run_files import BEST, DESCRIPTION, OPERATING_POINTS, checkpoint_of
+from fourview.checkpoint.card import read_card
+from fourview.errors import CheckpointError
+from fourview.run_files import (
+    BEST,
+    DESCRIPTION,
+    OPERATING_POINTS,
+    checkpoint_of,
+    packaged_names,
+)
 from fourview.run_files import operating_points_of as points_of
 
 
@@ -48,3 +56,15 @@ def test_the_names_stand_in_one_file():
     for name in ('"operating_points.json"', '"checkpoints"', '"split.json"', '"model.safetensors"'):
         users = {p.name for p in house.rglob("*.py") if name in p.read_text()}
         assert users == {"run_files.py"}, name
+
+
+def test_a_name_of_the_package_stands_for_its_checkpoint_unless_a_folder_has_it(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert packaged_names() == ["mvccl-small"]
+    assert (checkpoint_of(Path("mvccl-small")) / DESCRIPTION).exists()
+    with pytest.raises(CheckpointError, match="did you mean 'mvccl-small'"):
+        read_card(checkpoint_of(Path("mvcl-small")))
+    Path("mvccl-small").mkdir()
+    assert checkpoint_of(Path("mvccl-small")) == Path("mvccl-small")

@@ -18,13 +18,23 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fourview.api import index, measure, read_exam, train_recipe, write_report
+    from fourview.api import (
+        index,
+        measure,
+        open_manifest,
+        open_store,
+        read_exam,
+        train_recipe,
+        write_report,
+    )
+    from fourview.checkpoint.card import ModelCard, load_checkpoint
     from fourview.checkpoint.convert import convert
     from fourview.contract import ExamBatch, LossTerms, ModelFamily, ModelOutput, Objective, Stage
     from fourview.dicom.exams import read_exams
     from fourview.dicom.header import Header, read_header
     from fourview.dicom.image import read_image
     from fourview.entities import (
+        Asked,
         BreastPrediction,
         Exam,
         ExamPrediction,
@@ -44,6 +54,7 @@ if TYPE_CHECKING:
     from fourview.evaluate.compare import Comparison, compare
     from fourview.evaluate.protocols import Protocol, find_protocol
     from fourview.evaluate.table import read_predictions, write_predictions
+    from fourview.feeds.dataset import StoreDataset
     from fourview.geometry import Box, Geometry
     from fourview.manifest.check import Problem, check_manifest
     from fourview.manifest.manifest import make_manifest, read_manifest, write_manifest
@@ -54,6 +65,7 @@ if TYPE_CHECKING:
     from fourview.predict.engine import Engine, best_engine
     from fourview.predict.language import LanguageModel, load_language_model
     from fourview.predict.reader import Reader, load_model
+    from fourview.predict.run import Run, open_run
     from fourview.preprocess.pipeline import process
     from fourview.preprocess.spec import PixelSpec, pixel_spec
     from fourview.report.dicom.options import DicomOptions, NotMade
@@ -68,6 +80,7 @@ if TYPE_CHECKING:
     from fourview.train.recipe import Recipe, override
 
 __all__ = [
+    "Asked",
     "Box",
     "BreastPrediction",
     "Comparison",
@@ -90,6 +103,7 @@ __all__ = [
     "Machine",
     "Manifest",
     "Metric",
+    "ModelCard",
     "ModelFamily",
     "ModelOutput",
     "NotMade",
@@ -102,8 +116,10 @@ __all__ = [
     "Recipe",
     "Region",
     "Result",
+    "Run",
     "Stage",
     "Store",
+    "StoreDataset",
     "View",
     "__version__",
     "assign_split",
@@ -119,10 +135,14 @@ __all__ = [
     "find_protocol",
     "find_recipe",
     "index",
+    "load_checkpoint",
     "load_language_model",
     "load_model",
     "make_manifest",
     "measure",
+    "open_manifest",
+    "open_run",
+    "open_store",
     "override",
     "pixel_spec",
     "prepare",
@@ -147,9 +167,15 @@ _HOMES = {  # where each is; imported, and with it torch where it is needed, whe
     "fourview.api": (
         "index",
         "measure",
+        "open_manifest",
+        "open_store",
         "read_exam",
         "train_recipe",
         "write_report",
+    ),
+    "fourview.checkpoint.card": (
+        "ModelCard",
+        "load_checkpoint",
     ),
     "fourview.checkpoint.convert": ("convert",),
     "fourview.contract": (
@@ -167,6 +193,7 @@ _HOMES = {  # where each is; imported, and with it torch where it is needed, whe
     ),
     "fourview.dicom.image": ("read_image",),
     "fourview.entities": (
+        "Asked",
         "BreastPrediction",
         "Exam",
         "ExamPrediction",
@@ -195,6 +222,7 @@ _HOMES = {  # where each is; imported, and with it torch where it is needed, whe
         "read_predictions",
         "write_predictions",
     ),
+    "fourview.feeds.dataset": ("StoreDataset",),
     "fourview.geometry": (
         "Box",
         "Geometry",
@@ -223,6 +251,10 @@ _HOMES = {  # where each is; imported, and with it torch where it is needed, whe
     "fourview.predict.reader": (
         "Reader",
         "load_model",
+    ),
+    "fourview.predict.run": (
+        "Run",
+        "open_run",
     ),
     "fourview.preprocess.pipeline": ("process",),
     "fourview.preprocess.spec": (

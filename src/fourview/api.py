@@ -43,6 +43,24 @@ def write_report(prediction: ExamPrediction, exam: Exam, out: Path | str) -> Pat
     return write_exam_report(prediction, exam.images, Path(out)).html
 
 
+def open_manifest(path: Path | str) -> Manifest:
+    """Open the folder that ``fourview index`` wrote: ``read_manifest`` under another name.
+
+    Raises:
+        ManifestError: There is none, or it breaks a rule.
+    """
+    return read_manifest(path)
+
+
+def open_store(path: Path | str) -> Store:
+    """Open the folder that ``fourview prepare`` wrote: ``Store.open`` under another name.
+
+    Raises:
+        StoreError: There is no store, or it is not finished.
+    """
+    return Store.open(path)
+
+
 def index(root: Path | str, source: str) -> Manifest:
     """Turn a data set into a manifest, in memory.
 

@@ -11,16 +11,17 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fourview.errors import DiskFullError
+from fourview.errors import DiskFullError, FourviewError
 
 if TYPE_CHECKING:  # a command's first second is not spent on tables it may not read
     import polars as pl
 
+TABLES = (".parquet", ".csv")  # endings of tables that are written
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # as numpy tells it
 PIECE = 1 << 20  # bytes written at a time where the system cannot reserve room by itself
@@ -82,21 +83,46 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_table(
     table: "pl.DataFrame", path: Path, *, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write a table, whole or not at all: as CSV where the name ends so, else as Parquet.
+    """Write a table, whole or not at all: its ending says whether as Parquet or as CSV.
 
     Args:
         table: Any.
-        path: The file.
-        metadata: Kept in the header of a Parquet file.
+        path: The file; it ends with one of ``TABLES``.
+        metadata: Kept in the header of a Parquet file; a CSV has no place for them.
 
     Raises:
+        FourviewError: Another ending.
         DiskFullError: There is no room for it.
     """
+    ending = table_ending(path)
     with whole(path) as draft:
-        if path.suffix.lower() == ".csv":
+        if ending == ".csv":
             table.write_csv(draft)
         else:
             table.write_parquet(draft, metadata=None if metadata is None else dict(metadata))
+
+
+def table_ending(path: Path, endings: Sequence[str] = TABLES) -> str:
+    """The ending of a table that is to be written, in small letters; checked before any work.
+
+    Args:
+        path: The file that was asked for.
+        endings: Those that can be written.
+
+    Raises:
+        FourviewError: It has another one, or none; or it is a folder.
+    """
+    ending, example = path.suffix.lower(), path.with_suffix(endings[0])
+    if path.is_dir():
+        inside = path / f"table{endings[0]}"
+        raise FourviewError(f"{path}: is a folder; -o needs a file, such as {inside}")
+    if ending not in endings:
+        found = f"'{ending}' is no ending" if ending else "has no ending"
+        raise FourviewError(
+            f"{path}: {found} of a table that can be written; there are: {', '.join(endings)}; "
+            f"such as {example}"
+        )
+    return ending
 
 
 def copy_file(source: Path, path: Path) -> None:

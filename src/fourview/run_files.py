@@ -35,11 +35,25 @@ SEARCH = "search.json"  # of a search over learning rates, with the runs trial-0
 TRIAL = "trial-"
 CROSSVAL = "crossval.json"  # of folds, with the runs fold-0, fold-1, ...
 _OF_RUNS = (RECIPE, ENVIRONMENT, SPLIT, BEGUN, LOG, "checkpoints", PREDICTIONS, OPERATING_POINTS)
+PACKAGED = Path(__file__).parent / "predict" / "embedded"  # checkpoints that the package ships
 
 
 def checkpoint_of(run: Path) -> Path:
-    """The best checkpoint of a run; a folder that is none, such as a checkpoint, is its own."""
-    return run / BEST if (run / BEST / DESCRIPTION).exists() else run
+    """The best checkpoint of a run; a folder that is none, such as a checkpoint, is its own.
+
+    The name of a checkpoint that the package ships, such as ``mvccl-small``, stands for that one
+    where no folder has this name.
+    """
+    if (run / BEST / DESCRIPTION).exists():
+        return run / BEST
+    if not run.exists() and str(run) in packaged_names():
+        return PACKAGED / run
+    return run
+
+
+def packaged_names() -> list[str]:
+    """The checkpoints that the package ships, sorted."""
+    return sorted(folder.name for folder in PACKAGED.iterdir() if is_checkpoint(folder))
 
 
 def holds_run(folder: Path) -> bool:

@@ -104,3 +104,15 @@ def test_the_pages_program_runs(tmp_path, monkeypatch, capsys):
         exec(compile(block, f"api.md, block {number + 1}", "exec"), names)
     assert "report/report.html" in capsys.readouterr().out
     assert (tmp_path / "result" / "report.html").exists()
+
+
+def test_wherever_a_path_goes_a_text_goes_too():
+    """Every parameter that takes a Path takes a str; a callback's own parameters do not count."""
+    for name in PUBLIC:
+        thing = getattr(fourview, name)
+        if not inspect.isfunction(thing):
+            continue
+        for parameter in inspect.signature(thing).parameters.values():
+            hint = str(parameter.annotation)
+            if "Path" in hint and "Callable" not in hint:
+                assert "str" in hint, f"{name}({parameter.name}: {hint})"

@@ -141,7 +141,7 @@ def test_reading_an_exam_and_predicting_a_store_agree(case, exams, tmp_path):
     for exam in read:
         own = table.filter(pl.col("exam_id") == exam.exam_id)
         findings = named_findings(manifest, exam) if reader.scores_findings else []
-        said = reader.predict(exam, findings)
+        said = reader.predict(exam, findings, join=False)
         if reader.scores_findings:
             compared += same_findings(said, own)
             continue
@@ -192,6 +192,30 @@ def same_marks(reader, said, table):
         assert set(got) <= there
         assert [one[-1] for one in got] == rows["score"].head(MOST_DRAWN).to_list()
     return len(drawn)
+
+
+def test_joining_views_regroups_what_was_drawn_and_changes_nothing_else(exams, tmp_path):
+    read, *_ = exams
+    reader = load_model(run_of("single_view", tmp_path / "run"))
+    joined = 0
+    for exam in read:
+        alone, together = (reader.predict(exam, join=join) for join in (False, True))
+        for apart, one in zip(alone.breasts, together.breasts, strict=True):
+            marks = [
+                (f.regions[0].image_id, corners(f.regions[0].box), f.score) for f in apart.findings
+            ]
+            kept = [
+                (r.image_id, corners(r.box), f.score if r.score is None else r.score)
+                for f in one.findings
+                for r in f.regions
+            ]
+            assert sorted(marks) == sorted(kept)
+            assert [f.score for f in one.findings] == sorted(
+                (f.score for f in one.findings), reverse=True
+            )
+            joined += sum(len(f.regions) == 2 for f in one.findings)
+        assert alone.notes == together.notes
+    assert joined
 
 
 def test_every_kind_of_mark_was_drawn_by_some_case(exams, tmp_path):

@@ -27,19 +27,20 @@ CODES = (
     *("model.num_selected=2",),
 )
 COUNTS = "[8,8,8,8]"  # windows of an epoch
+BEFORE = {"lesion": "lesion:small_patch", "end2end": "end2end:mini_patch"}
 RUNS = {  # recipe, spec, settings, options
     "gmic": ("gmic:mini", SMALL, (), ()),
     "dmv": ("dmv:mini", SMALL, (), ()),
     "nyu_glam": ("nyu_glam:mini", SMALL, (), ()),
     "mvccl": ("mvccl:mini", SMALL, (), ()),
     "frcnn": ("frcnn:mini", SMALL, (), ()),
-    "end2end": ("end2end:mini_patch", SMALL, (), ()),
+    "end2end": ("end2end:mini", SMALL, (), ()),
     "clsdet": ("clsdet:small", NATIVE, CODES, ()),
     "lesion": (
         "lesion:small",
         SMALL,
         (*WINDOWS, f"feed.per_epoch={COUNTS}", f"objective.per_epoch={COUNTS}"),
-        ("--context", "RUNS/gmic"),
+        ("--context", "RUNS/context"),
     ),
 }
 
@@ -86,15 +87,16 @@ def place(tmp_path_factory):
 
 def train(root: Path, name: str, data: str, out: Path, *more: object) -> None:
     recipe, spec, settings, options = RUNS[name]
-    if name == "lesion" and "--start" not in more:
-        first = root / "runs" / "lesion-patch"
-        own = ("--manifest", root / f"{data}-manifest", "--store", root / f"{data}-{spec}")
-        fourview("train", "lesion:small_patch", *own, "-o", first, *set_of("epochs=1", *settings))
+    own = ("--manifest", root / f"{data}-manifest", "--store", root / f"{data}-{spec}")
+    if name == "lesion" and not more:
+        fourview("train", "gmic:mini", *own, "-o", root / "runs" / "context", *set_of("epochs=1"))
+    if name in BEFORE and not more:
+        first = root / "runs" / f"{name}-before"
+        fourview("train", BEFORE[name], *own, "-o", first, *set_of("epochs=1", *settings))
         more = ("--start", first)
     options = [str(word).replace("RUNS", str(root / "runs")) for word in options]
-    fourview("train", recipe, "--manifest", root / f"{data}-manifest",
-             "--store", root / f"{data}-{spec}", "-o", out,
-             *set_of("epochs=1", "batch=2", *settings), *options, *more)  # fmt: skip
+    changed = set_of("epochs=1", "batch=2", *settings)
+    fourview("train", recipe, *own, "-o", out, *changed, *options, *more)
 
 
 def set_of(*assignments: str) -> list[str]:

@@ -1,5 +1,7 @@
 """Tables: the forms that are read, and what is refused with the rows named."""
 
+import csv
+
 import polars as pl
 import pytest
 
@@ -22,6 +24,17 @@ def test_a_table_comes_back_as_it_was_written_with_its_metadata(tmp_path):
     assert back.select(table.columns).equals(table)
     assert facts == metadata | {"format": "fourview"}
     assert [p.name for p in tmp_path.iterdir()] == ["p.parquet"]
+
+
+def test_a_table_that_is_written_as_csv_is_text_and_has_the_same_scores(tmp_path):
+    _, table = scored_set(5)
+    write_predictions(table, tmp_path / "p.csv", {"model_digest": "abc"})
+    with (tmp_path / "p.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["score"]) for row in rows] == table["score"].to_list()
+    back, facts = read_predictions(tmp_path / "p.csv")
+    assert back.select(table.columns).equals(table, null_equal=True)
+    assert facts == {"format": "fourview"}
 
 
 def test_a_plain_csv_of_ids_and_scores_is_enough(tmp_path):

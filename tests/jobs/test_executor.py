@@ -19,10 +19,13 @@ from fourview.store.store import FAILED, IMAGES
 from job_examples import square_in, troubled
 from mammogram_examples import breast_pixels
 
+PATIENCE_S = 3600.0  # only so that a deadlock ends
+HANGS_S = 10.0  # after which the job that never ends is given up; the others take no time at all
+RAY = pytest.mark.xdist_group("ray")  # in one process, so that one cluster is started
 QUIET = pytest.mark.filterwarnings("ignore")  # Ray's own, of its dependencies and its sockets
 
 
-def outcomes(executor, function, jobs, timeout_s=60.0):
+def outcomes(executor, function, jobs, timeout_s=PATIENCE_S):
     """What came of each job: its result, or why there is none; each job once."""
     told = [
         (job, getattr(outcome, "reason", outcome))
@@ -34,7 +37,7 @@ def outcomes(executor, function, jobs, timeout_s=60.0):
 
 def kill_one(folder, job):
     """SIGKILL the process that is at or was at ``job``."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         seen = [path for path in folder.iterdir() if path.name.startswith(f"{job}.")]
         if seen:
@@ -50,7 +53,7 @@ EXPECTED = {"a": "A", "hang": "timeout", "die": "killed", "once": "ONCE", "raise
 
 def test_local_jobs_that_hang_die_or_raise_are_told_and_the_others_done(tmp_path):
     function = partial(troubled, tmp_path)
-    assert outcomes(LocalExecutor(2), function, TROUBLE, 3.0) == EXPECTED | {"b": "B"}
+    assert outcomes(LocalExecutor(2), function, TROUBLE, HANGS_S) == EXPECTED | {"b": "B"}
 
 
 @QUIET
@@ -64,18 +67,20 @@ def test_a_cluster_that_is_not_there_is_told_by_its_address(monkeypatch):
 
 
 @QUIET
+@RAY
 @pytest.mark.usefixtures("cluster")
 def test_jobs_on_ray_that_hang_die_or_raise_are_told_and_the_others_done(tmp_path):
     function = partial(troubled, tmp_path)
-    assert outcomes(RayExecutor(2), function, TROUBLE, 3.0) == EXPECTED | {"b": "B"}
+    assert outcomes(RayExecutor(2), function, TROUBLE, HANGS_S) == EXPECTED | {"b": "B"}
     assert outcomes(RayExecutor(2), function, []) == {}
 
 
 @QUIET
+@RAY
 @pytest.mark.usefixtures("cluster")
 def test_a_ray_worker_that_is_killed_changes_no_result(tmp_path):
     jobs = range(40)
-    run = RayExecutor(2).run(partial(square_in, tmp_path), jobs, timeout_s=60.0)
+    run = RayExecutor(2).run(partial(square_in, tmp_path), jobs, timeout_s=PATIENCE_S)
     results, killed = {}, set()
     for job, result in run:
         results[job] = result
@@ -88,6 +93,7 @@ def test_a_ray_worker_that_is_killed_changes_no_result(tmp_path):
 
 
 @QUIET
+@RAY
 @pytest.mark.usefixtures("cluster")
 def test_index_and_prepare_give_the_same_on_ray_as_here(tmp_path):
     root = tmp_path / "files"

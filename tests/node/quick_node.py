@@ -1,6 +1,6 @@
 """``fourview node`` with a worker that needs no torch: python quick_node.py node.toml [--once].
 
-KILL_AT names a moment at which the process kills itself, as a power cut would; CLOCK a file with
+KILL_AT is a file that names a moment at which the process kills itself; CLOCK a file with
 seconds that are added to the wall clock.
 """
 
@@ -24,16 +24,28 @@ MOMENTS = {  # a method of the journal, and whether the moment is after it
 }
 
 
-def die_at(moment: str) -> None:
-    name, is_after = MOMENTS[moment]
-    method = getattr(Journal, name)
+def die_at(armed: Path) -> None:
+    """Kill this process at the moment that the file names when it comes; the file goes first."""
+    for name in {name for name, _ in MOMENTS.values()}:
+        setattr(Journal, name, _dying(getattr(Journal, name), name, armed))
 
+
+def _dying(method, name: str, armed: Path):
     def dying(self, *args, **kwargs):
-        if is_after:
-            method(self, *args, **kwargs)
-        os.kill(os.getpid(), signal.SIGKILL)
+        told = MOMENTS.get(armed.read_text(), ("", False)) if armed.exists() else ("", False)
+        if told == (name, False):
+            _die(armed)
+        value = method(self, *args, **kwargs)
+        if told == (name, True):
+            _die(armed)
+        return value
 
-    setattr(Journal, name, dying)
+    return dying
+
+
+def _die(armed: Path) -> None:
+    armed.unlink()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def follow_clock(path: Path) -> None:
@@ -43,7 +55,7 @@ def follow_clock(path: Path) -> None:
 
 if __name__ == "__main__":
     if os.environ.get("KILL_AT"):
-        die_at(os.environ["KILL_AT"])
+        die_at(Path(os.environ["KILL_AT"]))
     if os.environ.get("CLOCK"):
         follow_clock(Path(os.environ["CLOCK"]))
     try:

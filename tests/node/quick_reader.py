@@ -11,8 +11,8 @@ from pathlib import Path
 from dicom_output_examples import prediction_of
 from fourview.dicom.exams import read_exams
 from fourview.fingerprint import digest_of_text
-from fourview.node.journal import Made
-from fourview.node.work import Answer, Job
+from fourview.node.job import Answer, Job
+from fourview.node.rows import Made
 from fourview.report.dicom.options import DicomOptions, Predecessor
 from fourview.report.dicom.source import read_instance
 from fourview.report.dicom.write import write_dicom

@@ -116,6 +116,17 @@ def test_a_file_that_is_too_large_is_refused(tmp_path, study):
 
 
 @pytest.mark.slow
+def test_a_study_that_hangs_the_worker_fails_in_time_and_the_next_is_read(tmp_path):
+    with Node(tmp_path, read_s=15).running() as node:
+        store(node.port, write_study(tmp_path / "hang", 1, patient="hang"))
+        store(node.port, write_study(tmp_path / "good", 2))
+        wait_for(lambda: node.status()["studies"] == {"failed": 1, "done": 1}, "both", 90)
+        events = {e["event"]: e["at"] for e in node.events()}
+        assert "longer than 15 s" in node.status()["failures"][0]["why"]
+        assert events["failed"] < events["read"]
+
+
+@pytest.mark.slow
 def test_a_clock_that_is_set_back_or_forward_hurries_nothing(tmp_path, study):
     clock = tmp_path / "clock"
     clock.write_text("0")

@@ -15,6 +15,7 @@ from fourview.feeds import pixels as exam_pixels
 from fourview.models.find import find_family
 from fourview.predict.table import mean_of_tables
 from fourview.preprocess.spec import pixel_spec
+from fourview.report.exam_html import exam_html
 from lesion_examples import exam_of
 
 
@@ -84,7 +85,13 @@ def test_models_whose_classes_differ_stand_beside_each_other(tmp_path, drawn):
     ):
         assert both.score == of_cancer.score
         assert both.scores == {**of_density.scores, **of_cancer.scores}
-        assert any(note.startswith("density: A 0.") for note in both.notes)
+        assert not [note for note in both.notes if "density" in note]  # they are numbers now
+    by_name = {asked.name: asked for asked in said.asked}
+    assert by_name["density"].is_choice
+    assert not by_name["cancer"].is_choice
+    assert by_name["density"].best(said.breasts[0].scores) in "ABCD"
+    page = exam_html(said, exam.images)
+    assert page.count('class="parts"') == len(said.breasts)
 
 
 @pytest.fixture

@@ -77,6 +77,7 @@ def test_a_worker_that_is_killed_changes_no_score(scored, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own, of its dependencies and its sockets
+@pytest.mark.xdist_group("ray")  # in one process, so that one cluster is started
 @pytest.mark.usefixtures("cluster")
 def test_a_ray_worker_that_is_killed_changes_no_score(scored, tmp_path):
     what, expected = scored

@@ -13,6 +13,7 @@ import pytest
 from exam_examples import IDS, SIZE, exam_prediction, image, view
 from fourview.entities import (
     SLOTS,
+    Asked,
     BreastPrediction,
     Finding,
     Heatmap,
@@ -86,7 +87,7 @@ def decoded(uri):
 
 def test_the_page_says_scores_reasons_and_provenance():
     text = page(
-        created="2031-02-03", operating_points={"90 % sensitivity": 0.4, "rule-in": 0.9}
+        created="2031-02-03", operating_points={"sensitivity-0.90": 0.4, "rule-in": 0.9}
     ).text
     for words in (
         "Research use only. Not a medical device.",
@@ -99,6 +100,52 @@ def test_the_page_says_scores_reasons_and_provenance():
         "2 \u00d7 2 mm",  # 20.5 x 20 pixels of 0.1 mm
     ):
         assert words in text
+
+
+def test_a_banner_says_what_the_model_was_trained_on_and_names_it():
+    told = replace(exam_prediction(), caution="Trained on phantoms only.")
+    got = page(told)
+    assert "Trained on phantoms only. Model mvccl:small." in got.text
+    banners = [a for a in got.all("p") if a.get("class") == "caution"]
+    assert len(banners) == 2  # over the page, and over the enlarged views
+    assert not [a for a in page().all("p") if a.get("class") == "caution"]
+
+
+def test_the_header_has_date_age_vendor_and_the_density_that_a_model_gives():
+    about = {"study_date": "20310203", "age": "057Y", "manufacturer": "Maker", "model": "M 1"}
+    density = Asked(name="density", classes=("A", "B"))
+    breasts = tuple(replace(b, scores={"A": 0.3, "B": 0.7}) for b in exam_prediction().breasts)
+    told = replace(exam_prediction(), asked=(density,), breasts=breasts)
+    text = page(told, [image("R-CC", metadata=about), image("L-CC", metadata=about)]).text
+    assert "Date 2031-02-03 Age 57 years Vendor Maker M 1 Density (model) B" in text
+    one = (replace(breasts[0], scores={"A": 0.9, "B": 0.1}), breasts[1])
+    assert "Density (model) R A, L B" in page(replace(told, breasts=one)).text
+    bare = page().text
+    assert not [w for w in ("Date", "Age", "Vendor", "Density") if w in bare.split("Exam 1.2.3")[0]]
+
+
+def test_density_has_a_bar_of_four_classes_for_each_breast():
+    density = Asked(name="density", classes=tuple("ABCD"))
+    scores = {"A": 0.0625, "B": 0.125, "C": 0.5, "D": 0.3125}
+    breasts = tuple(BreastPrediction(side=s, score=None, scores=scores) for s in "RL")
+    got = page(replace(exam_prediction(), asked=(density,), breasts=breasts))
+    assert got.text.count("Density C A 0.062 B 0.125 C 0.500 D 0.312") == 2
+    assert "not scored" not in got.text  # the breasts are; no suspicion was asked
+    widths = [
+        a["style"] for a in got.all("i") if a.get("class", "").startswith("part-") and "style" in a
+    ]
+    assert widths == [f"flex-grow: {round(v, 4)}" for v in scores.values()] * 2
+
+
+def test_how_much_of_a_file_is_shown_and_with_full_every_pixel_of_it():
+    picture = image("R-CC", size=(2400, 1600))
+    plain, whole = page(pictures=[picture]), page(pictures=[picture], full=True)
+    assert "shown at 50 % of the file's pixels" in plain.text
+    assert "all of them when enlarged" in whole.text
+    button = next(a for a in whole.all("button") if a.get("class") == "layers")
+    assert decoded(button["data-full"]).shape == (2400, 1600)
+    assert not [a for a in plain.all("button") if "data-full" in a]
+    assert "every pixel of the file" in page(pictures=[image("R-CC")], full=True).text
 
 
 def test_what_has_no_score_is_called_so_and_never_zero():
@@ -172,7 +219,7 @@ def test_hostile_header_strings_stay_text():
     assert HOSTILE not in text
     got, plain = Page(text), page()
     assert len(got.all("script")) == len(plain.all("script")) == 1
-    assert len(got.all("b")) == len(got.all("figure")) + 1  # captions, the enlarged view's name
+    assert len(got.all("b")) == len(got.all("figure"))  # the captions
     names = {name for _, attributes in got.elements for name in attributes}
     assert not {name for name in names if name.startswith("on")}
     assert all(i["src"].startswith("data:") for i in got.all("img"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from exam_examples import exam_prediction
-from fourview.entities import BreastPrediction, ExamPrediction
+from fourview.entities import Asked, BreastPrediction, ExamPrediction
 from fourview.errors import ReportError
 from fourview.report.exam_json import exam_from_json, exam_to_json
 
@@ -51,8 +51,8 @@ def test_the_document_keeps_its_shape():
     document = exam_to_json(exam_prediction())
     assert list(document) == [
         *("schema", "schema_version", "use", "frames", "patient_id", "exam_id", "model"),
-        *("model_digest", "pixel_spec", "precision", "terms", "breasts", "images", "left_out"),
-        "notes",
+        *("model_digest", "pixel_spec", "precision", "terms", "caution", "asked", "breasts"),
+        *("images", "left_out", "notes"),
     ]
     assert document["schema"] == "fourview.exam"
     assert document["schema_version"] == 1
@@ -71,11 +71,16 @@ def test_the_document_keeps_its_shape():
                     "score": 0.75,
                     "malignant": None,
                     "source": "proposed",
+                    "nipple_mm": None,
+                    "quadrant": "",
                     "regions": [
                         {
                             "image_id": "1.2.3.1",
                             "box": [10.0, 40.0, 30.5, 60.0],
                             "polygon": [[10.0, 40.0], [30.5, 40.0], [20.0, 60.0]],
+                            "score": None,
+                            "depth_mm": None,
+                            "nipple_mm": None,
                         }
                     ],
                     "patches": [],
@@ -152,3 +157,15 @@ def test_a_missing_field_is_named_and_an_unknown_one_is_passed_over():
     del document["model"]
     with pytest.raises(ReportError, match="model: Field required"):
         exam_from_json(document)
+
+
+def test_a_result_of_before_tasks_were_written_is_read():
+    document = exam_to_json(exam_prediction())
+    del document["asked"], document["caution"]
+    assert same(exam_from_json(document), exam_prediction())
+
+
+def test_tasks_and_caution_come_back():
+    asked = (Asked(name="density", classes=("A", "B")), Asked(name="cancer", classes=("cancer",)))
+    told = replace(exam_prediction(), asked=asked, caution="Trained on phantoms only.")
+    assert same(through_text(told), told)

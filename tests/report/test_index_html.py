@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 from exam_examples import exam_prediction
+from fourview.entities import Asked, BreastPrediction
 from fourview.report.index_html import exam_folder, index_row, write_index
 
 
@@ -39,3 +40,15 @@ def test_hostile_strings_stay_text_and_links_are_quoted(tmp_path):
 
 def test_no_exam_gives_a_page_that_says_so(tmp_path):
     assert "No exam was read." in write_index([], tmp_path).read_text(encoding="utf-8")
+
+
+def test_a_density_stands_where_no_suspicion_does_and_the_banner_above(tmp_path):
+    density = Asked(name="density", classes=("A", "B"))
+    breasts = (BreastPrediction(side="R", score=None, scores={"A": 0.2, "B": 0.8}),)
+    told = replace(
+        exam_prediction(), asked=(density,), breasts=breasts, caution="Trained on phantoms only."
+    )
+    text = write_index([index_row(told, None)], tmp_path).read_text(encoding="utf-8")
+    assert "density B" in text
+    assert text.count("not scored") == 1  # the other breast
+    assert "Trained on phantoms only." in text

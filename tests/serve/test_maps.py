@@ -1,12 +1,11 @@
 """Networks at work for the room: what the worker answers, and that its death is told."""
 
 import os
-import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -132,16 +131,15 @@ def test_a_worker_that_dies_leaves_the_room_standing(tmp_path):
     networks = Networks(str(tmp_path / "no_run"), None)
     with pytest.raises(FourviewError, match="no_run"):
         networks.predict((("nothing.dcm", None),))
-    for child in children(os.getpid()):
-        os.kill(child, signal.SIGKILL)
-    time.sleep(0.2)
+    killed = children(os.getpid())
+    for child in killed:
+        child.kill()
+    psutil.wait_procs(killed)
     with pytest.raises(FourviewError):  # a new worker says the same
         networks.predict((("other.dcm", None),))
 
 
 def children(parent):
     """Worker processes of ours: children of the server that forks them."""
-    import psutil  # noqa: PLC0415 (only here)
-
     found = psutil.Process(parent).children(recursive=True)
-    return [p.pid for p in found if p.ppid() != parent and "forkserver" in " ".join(p.cmdline())]
+    return [p for p in found if p.ppid() != parent and "forkserver" in " ".join(p.cmdline())]

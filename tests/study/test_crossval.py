@@ -152,7 +152,7 @@ def test_a_run_reads_an_exam_as_it_reads_the_store(native, tmp_path):
         for row in rows.iter_rows(named=True)
     )
     exam = Exam(patient_id=rows["patient_id"][0], exam_id=exam_id, images=images)
-    prediction = reader.predict(exam)
+    prediction = reader.predict(exam, join=False)
     mine = table.filter((pl.col("exam_id") == exam_id) & (pl.col("class") == "cancer"))
     for breast in prediction.breasts:
         stored = mine.filter((pl.col("unit") == "breast") & (pl.col("side") == breast.side))

@@ -1,5 +1,7 @@
 """A checkpoint: weights as safetensors, and beside them all that is needed to use them. No pickle.
 
+What a card may ask for is checked in ``checkpoint.plan``: it opens no file.
+
 FOLDER/model.safetensors    the model's state, float32
 FOLDER/model.json           family, config, task, pixel spec with fingerprint, terms, digest
 FOLDER/template.json        words of the captions it was trained with, where they are a person's own
@@ -25,10 +27,11 @@ from fourview.models.find import find_family
 from fourview.nn.text_folder import text_folder
 from fourview.outside import modules_of
 from fourview.preprocess.spec import PixelSpec, pixel_spec
-from fourview.run_files import DESCRIPTION, TEMPLATE, WEIGHTS
-from fourview.suggest import no_such
+from fourview.run_files import DESCRIPTION, TEMPLATE, WEIGHTS, packaged_names
+from fourview.suggest import did_you_mean, no_such
 
 MAX_CARD = 1 << 20  # bytes; ours have 2,000
+PHANTOMS = "phantom"  # the source of manifests of phantom exams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,20 @@ class ModelCard:
     split: dict[str, Any] = field(default_factory=dict)
     vocabulary: str = ""
     modules: tuple[str, ...] = ()
+
+    @property
+    def caution(self) -> str:
+        """What whoever sees a score must know of the training data, in one sentence."""
+        source = self.trained_on.partition(" ")[0]
+        if source == PHANTOMS:
+            return "Trained on phantoms only: its scores say nothing about a person."
+        if self.licence:
+            return "Converted from published weights; measure it on your own data first."
+        if not source:
+            return (
+                "Nothing is recorded of the data it was trained on; measure it on your own first."
+            )
+        return f"Trained on {source} only; measure it on your own data first."
 
 
 def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
@@ -113,7 +130,9 @@ def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
     return card
 
 
-def load_checkpoint(folder: Path, *, own: bool = False) -> tuple[nn.Module, ModelCard, ModelFamily]:
+def load_checkpoint(
+    folder: Path | str, *, own: bool = False
+) -> tuple[nn.Module, ModelCard, ModelFamily]:
     """The network with its weights, in evaluation mode; strict: every name must be there.
 
     Nothing that the card says is believed: the weights must have its digest, the network that it
@@ -128,6 +147,7 @@ def load_checkpoint(folder: Path, *, own: bool = False) -> tuple[nn.Module, Mode
             that name is another one today than the one they were trained on, or a module outside
             of the package is needed that is not in use.
     """
+    folder = Path(folder)
     card = read_card(folder)
     family, spec = _found(folder, card)
     if spec.fingerprint != card.fingerprint:
@@ -170,19 +190,22 @@ def _require_vocabulary(card: ModelCard, model: nn.Module, folder: Path) -> None
         )
 
 
-def read_card(folder: Path) -> ModelCard:
+def read_card(folder: Path | str) -> ModelCard:
     """The description of a checkpoint.
 
     Raises:
         CheckpointError: It is missing or damaged.
     """
-    path = folder / DESCRIPTION
+    path = Path(folder) / DESCRIPTION
     try:
         data = read_json_object(path, max_bytes=MAX_CARD)
         card = TypeAdapter(ModelCard).validate_python(data)
     except OSError as error:
+        ours = packaged_names()
+        near = did_you_mean(str(folder), ours)
         raise CheckpointError(
-            f"{path}: not found; need a run folder or a checkpoint folder of Fourview"
+            f"{path}: not found; {near}need a run folder, a checkpoint folder, or the name of a "
+            f"checkpoint that the package ships: {', '.join(ours)}"
         ) from error
     except ValidationError as error:
         first = error.errors()[0]

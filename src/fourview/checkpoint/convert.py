@@ -34,13 +34,13 @@ def published_names() -> list[str]:
 
 
 def convert(
-    sources: Sequence[Path],
+    sources: Sequence[Path | str],
     name: str,
-    out: Path,
+    out: Path | str,
     *,
     spec: str | None = None,
     accept_licence: bool = False,
-    renamed: Path | None = None,
+    renamed: Path | str | None = None,
 ) -> ModelCard:
     """Turn published files into a checkpoint folder that ``load_model`` reads.
 
@@ -63,7 +63,7 @@ def convert(
     """
     ensembles = _ensembles()
     if name in ensembles:
-        return _convert_all(sources, name, out, ensembles[name], spec=spec, renamed=renamed)
+        return _convert_all(sources, name, Path(out), ensembles[name], spec=spec, renamed=renamed)
     family, weights = find_published(name)
     if weights.consent and not accept_licence:
         raise CheckpointError(
@@ -74,17 +74,18 @@ def convert(
         raise CheckpointError(
             f"{name} cannot read '{spec}'; it reads: {', '.join(weights.pixel_specs)}"
         )
-    for source in sources:
-        if not source.is_file():
-            raise FileNotFoundError(2, "not found", str(source))
-    state = _with_other_names(_joined(sources), renamed)
+    files = [Path(source) for source in sources]
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(2, "not found", str(file))
+    state = _with_other_names(_joined(files), None if renamed is None else Path(renamed))
     model = family.build(weights.config)
-    where = " + ".join(str(source) for source in sources)
+    where = " + ".join(str(file) for file in files)
     placed = place(state, weights, model.state_dict(), where=where)
     model.load_state_dict(placed, strict=True)
-    digests = ", ".join(digest_of_file(source) for source in sources)
+    digests = ", ".join(digest_of_file(file) for file in files)
     return save_checkpoint(
-        out,
+        Path(out),
         model,
         recipe=f"{family.name}:{name}",
         family=family.name,
@@ -98,13 +99,13 @@ def convert(
 
 
 def _convert_all(
-    sources: Sequence[Path],
+    sources: Sequence[Path | str],
     name: str,
     out: Path,
     family: ModelFamily,
     *,
     spec: str | None,
-    renamed: Path | None,
+    renamed: Path | str | None,
 ) -> ModelCard:
     """Every network of an ensemble into a folder of its own, then what makes them one model."""
     if spec is not None:

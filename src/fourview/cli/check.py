@@ -26,6 +26,7 @@ def check(
     *,
     files: Annotated[bool, Parameter(negative="--no-files")] = True,
     pixels: bool = False,
+    page: Annotated[Path | None, Parameter(name=["--page", "-o"])] = None,
     contact_sheet: Path | None = None,
     sheet_images: SomeOrNone = 120,
     spec: str = "mvccl-384x192",
@@ -40,6 +41,8 @@ def check(
         manifest: Folder written by ``fourview index``, or by ``fourview prepare``.
         files: Also look for every image's file.
         pixels: Of a store: read all pixels and compare them with their checksums.
+        page: Also write an HTML page with statistics: age, vendor, density, labels, sizes and
+            spacing by split, what was left out, and the findings above.
         contact_sheet: Also write a picture (.png, .jpg or .webp) of what the pipeline makes of the
             images: mask outline, side of the chest wall and processed pixels; what is odd is red.
         sheet_images: How many images, spread evenly over the manifest; 0 shows all.
@@ -53,9 +56,7 @@ def check(
     sheets: list[Path] = []
     num_odd = 0
     if (manifest / STORE).exists():
-        if contact_sheet is not None or not files:
-            option = "--no-files" if contact_sheet is None else "--contact-sheet"
-            raise ManifestError(f"{manifest}: is a store; {option} is for manifests")
+        _refuse_of_store(manifest, contact_sheet, page, files=files)
         problems, counts = _of_store(manifest, pixels, quiet=json), pl.DataFrame()
     elif pixels:
         raise StoreError(f"{manifest}: no store, so it has no pixels to check; name a store")
@@ -63,6 +64,7 @@ def check(
         problems = check_folder(manifest, files=files)
         tables = read_manifest(manifest, validate=False)
         counts = label_counts(tables)
+        _page(tables, problems, page)
         sheets, num_odd = _sheets(tables, contact_sheet, spec, sheet_images, workers, quiet=json)
     failed = any(problem.level == "error" for problem in problems)
     if json:
@@ -77,10 +79,19 @@ def check(
         for row in counts.iter_rows(named=True):
             split = row.pop("split") or "no split"
             say(f"{split}: " + ", ".join(f"{value:,} {name}" for name, value in row.items()))
+        if page is not None:
+            say(f"page: {page}")
         if contact_sheet is not None:
             say(f"contact sheet: {', '.join(map(str, sheets))}; {num_odd} images to look at in red")
         say("failed" if failed else "ok")
     sys.exit(1 if failed else 0)
+
+
+def _refuse_of_store(store: Path, sheet: Path | None, page: Path | None, *, files: bool) -> None:
+    asked = {"--contact-sheet": sheet is not None, "--page": page is not None}
+    for option, is_asked in {**asked, "--no-files": not files}.items():
+        if is_asked:
+            raise ManifestError(f"{store}: is a store; {option} is for manifests")
 
 
 def _of_store(store: Path, pixels: bool, *, quiet: bool) -> list[Problem]:
@@ -88,6 +99,15 @@ def _of_store(store: Path, pixels: bool, *, quiet: bool) -> list[Problem]:
         return check_store(
             store, pixels=pixels, progress=lambda done, of: update("images", done, of)
         )
+
+
+def _page(manifest: Manifest, problems: list[Problem], out: Path | None) -> None:
+    """Write the page of statistics where one is asked for."""
+    if out is None:
+        return
+    from fourview.report.manifest_page import write_manifest_page  # noqa: PLC0415
+
+    write_manifest_page(manifest, problems, out)
 
 
 def _sheets(

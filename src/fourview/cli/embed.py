@@ -12,8 +12,9 @@ from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
 from fourview.cli.unused import refuse_unused
+from fourview.disk import table_ending
 from fourview.manifest.manifest import manifest_hash, read_manifest
-from fourview.predict.embeddings import embed_manifest, write_embeddings
+from fourview.predict.embeddings import EMBEDDINGS, embed_manifest, write_embeddings
 from fourview.predict.engine import best_engine
 from fourview.predict.language import load_language_model
 from fourview.store.store import Store
@@ -55,6 +56,7 @@ def embed(
     use_modules(module)
     if not texts:
         refuse_unused(embed, needs="--texts", template=template, style=style)
+    table_ending(out, EMBEDDINGS)
     tables, pixels = read_manifest(manifest), Store.open(store)
     require_images(tables, pixels, split)
     model = load_language_model(run, device=device or best_engine(many=False).device)

@@ -79,7 +79,8 @@ def node_drop(settings: Path, study: str, /) -> None:
         settings: The node's file.
         study: Study Instance UID, as node-status shows it.
     """
-    from fourview.node.journal import Journal, place_of
+    from fourview.node.journal import Journal
+    from fourview.node.rows import place_of
     from fourview.node.spool import IN, OUT
 
     folder = read_settings(settings).folder

@@ -15,6 +15,7 @@ from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
 from fourview.cli.unused import refuse_unused
+from fourview.disk import table_ending
 from fourview.entities import Manifest
 from fourview.errors import FourviewError
 from fourview.evaluate.run import SEEN
@@ -53,7 +54,8 @@ def predict(
         run: Run folder or checkpoint; without it the small model that ships with the package.
         manifest: Folder written by ``fourview index``.
         store: Folder written by ``fourview prepare``; repeated for a model that reads several.
-        out: Parquet file to write.
+        out: Parquet or CSV file to write, as its ending says; a CSV has no place for the model's
+            digest, its pixels and its terms.
         also: Another run; may be repeated. The scores are the mean of all.
         split: Only these parts: train, validation, test; may be repeated.
         view: Read as if only these views had been taken: CC, MLO.
@@ -76,13 +78,10 @@ def predict(
         refuse_unused(predict, needs=not_asked, also=also, exact=exact, executor=executor)
     if run is None:
         refuse_unused(predict, needs="a RUN, whose scores it joins", also=also)
+    table_ending(out)
     whole, stores = read_manifest(manifest), [Store.open(each) for each in store]
     pixels = stores[0]
     tables = with_views(whole, view) if view else whole
-    if out.is_dir():
-        raise FourviewError(
-            f"{out}: is a folder; -o needs a file, such as {out / 'scores.parquet'}"
-        )
     require_images(tables, pixels, split)
     if prompts is not None:
         _zero_shot(
@@ -124,6 +123,7 @@ def predict(
         "manifest_hash": manifest_hash(whole),
         "views": " and ".join(view) or "all",
         "terms": reader.card.terms,
+        "caution": reader.caution,
         "precision": way,
     }
     _write(predictions, out, about, {"precision": way}, json=json)
@@ -144,6 +144,8 @@ def _write(
         print(jsonlib.dumps(summary))
     else:
         say(f"{len(predictions)} scores in {out}")
+        if table_ending(out) == ".csv":
+            say("note: a CSV does not say which model, pixels and terms they are of; Parquet does")
 
 
 def _seen(

@@ -1,6 +1,7 @@
 """``fourview read``: DICOM in; scores, findings and a report out."""
 
 import json as jsonlib
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from fourview.cli.say import say
 from fourview.cli.unused import refuse_unused
 from fourview.dicom.apart import start_decoder
 from fourview.dicom.pseudonyms import Pseudonyms
+from fourview.entities import Finding
 from fourview.errors import FourviewError, ReportError
 from fourview.manifest.findings_file import read_findings
 from fourview.predict.engine import PLAIN, best_engine
@@ -25,6 +27,7 @@ from fourview.predict.studies import Named, Read, read_studies
 from fourview.report.dicom.options import DicomOptions, parse_kinds
 from fourview.report.dicom.result_file import CREATED
 from fourview.report.exam_json import exam_to_json
+from fourview.report.words import other_texts
 
 
 def read(
@@ -38,6 +41,8 @@ def read(
     say: list[str] | None = None,
     at: list[str] | None = None,
     dicom: Kinds = None,
+    separate: bool = False,
+    full: bool = False,
     exact: bool = False,
     pseudonyms: Path | None = None,
     module: Modules = (),
@@ -68,6 +73,10 @@ def read(
         pseudonyms: File with a secret key of 16 bytes or more: ids are replaced by what it makes of
             them, dates are shifted, and nothing else of the headers that could tell who is written.
             Not with --dicom, whose objects name the patient as the images do.
+        separate: Leave a finding for each image. Without it what a model marks in CC and MLO at one
+            depth behind the nipple, within 10 mm, is one finding.
+        full: Put every pixel of the files into the report, so that enlarged views are as sharp as
+            the files are: about 2 MB a view. Without it a view has 1,200 rows at most.
         exact: Compute on the processor, even where there is a GPU.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the results as JSON, one exam a line.
@@ -85,7 +94,9 @@ def read(
         raise FourviewError("--say: none of --maps finds sentences (GLAM compares views); leave it")
     now = datetime.now(UTC).replace(second=0, microsecond=0)  # as exact as the report prints it
     objects = None if dicom is None else DicomOptions(kinds=parse_kinds(dicom), created=now)
-    num_exams, troubles = 0, []
+    num_exams, troubles = 0, list[str]()
+    if not json:
+        show_caution(reader.caution)
     for done in read_studies(
         study,
         reader,
@@ -96,6 +107,8 @@ def read(
         maps=shown,
         dicom=objects,
         pseudonyms=None if pseudonyms is None else Pseudonyms.read(pseudonyms),
+        full=full,
+        join=not separate,
     ):
         num_exams += 1
         troubles += [done.dicom_trouble] if done.dicom_trouble else []
@@ -122,17 +135,36 @@ def _maps(
     ]
 
 
+def show_caution(caution: str) -> None:
+    """What whoever sees a score must know of the model; to standard error, before any score."""
+    say(f"note: {caution}", to=sys.stderr)
+
+
 def _show(done: Read) -> None:
     say(f"exam {done.prediction.exam_id}")
     for breast in done.prediction.breasts:
-        score = "not scored" if breast.score is None else f"{breast.score:.3f}"
+        others = other_texts(done.prediction, breast)
+        scores = [] if breast.score is None else [f"{breast.score:.3f}"]
+        said = "; ".join([*scores, *others]) or "not scored"
         notes = f" ({'; '.join(breast.notes)})" if breast.notes else ""
-        say(f"  {breast.side}: {score}, {len(breast.findings)} regions{notes}")
+        say(f"  {breast.side}: {said}, {len(breast.findings)} regions{notes}")
         for finding in breast.findings:
-            if finding.patches:
-                say(f"    {finding.finding_id} ({finding.source}): {finding.score:.3f}")
+            if finding.patches or finding.quadrant:
+                say(f"    {_finding(finding, done)}")
     for file in done.prediction.left_out:
         say(f"  left out: {file.path}: {file.detail}")
     if done.dicom is not None:
         show_dicom(done.dicom, done.folder / "dicom", indent="  ")
     say(f"  report: {done.folder / 'report.html'} (research use only)")
+
+
+def _finding(finding: Finding, done: Read) -> str:
+    """A finding in a line: its views, score and place."""
+    names = {image.image_id: image.view.name for image in done.prediction.images}
+    views = " and ".join(dict.fromkeys(names.get(r.image_id, "") for r in finding.regions))
+    score = "not scored" if finding.score is None else f"{finding.score:.3f}"
+    far = "" if finding.nipple_mm is None else f"{finding.nipple_mm:.0f} mm from the nipple"
+    place = ", ".join(part for part in (finding.quadrant, far) if part)
+    return f"{finding.finding_id} ({finding.source}): {score}, {views}" + (
+        f", {place}" if place else ""
+    )

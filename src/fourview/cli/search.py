@@ -12,7 +12,7 @@ from fourview.cli.parts import require_images
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
 from fourview.cli.unused import refuse_unused
-from fourview.disk import write_table
+from fourview.disk import table_ending, write_table
 from fourview.errors import FourviewError
 from fourview.manifest.manifest import read_manifest
 from fourview.predict.embeddings import read_embeddings
@@ -62,6 +62,8 @@ def search(
     sentences = sentences_of(query)
     if not sentences:
         raise FourviewError('the query is empty; give a text such as "a suspicious mass is seen"')
+    if out is not None:
+        table_ending(out)
     model = load_language_model(run, device=device or best_engine(many=False).device)
     if embeddings is not None:
         images = read_embeddings(embeddings, model)

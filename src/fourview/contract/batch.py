@@ -120,6 +120,27 @@ class ExamBatch:
     text: TextBatch | None = None
     patient: Int[Tensor, " exam"] | None = None
 
+    @classmethod
+    def of_slots(cls, pixels: Float[Tensor, "exam 4 row col"]) -> "ExamBatch":
+        """A batch of exams with at most one image of each of the four views.
+
+        Args:
+            pixels: Processed pixels in [0, 1] in the order R-CC, L-CC, R-MLO, L-MLO, chest wall at
+                the left, 0 outside the breast. A view that is all NaN is missing.
+
+        >>> batch = ExamBatch.of_slots(torch.rand(3, 4, 64, 32))
+        >>> batch.num_exams, batch.num_images, tuple(batch.pixels.shape)
+        (3, 12, (12, 1, 64, 32))
+        """
+        exam, slot = torch.nonzero(~pixels.isnan().flatten(2).all(dim=2), as_tuple=True)
+        return cls(
+            pixels=pixels[exam, slot][:, None],
+            exam=exam,
+            slot=slot,
+            rank=torch.zeros_like(slot),
+            num_exams=len(pixels),
+        )
+
     @property
     def num_images(self) -> int:
         """I."""

@@ -3,6 +3,7 @@
 from fourview.entities.exam import (
     SIDES,
     SLOTS,
+    Asked,
     BreastPrediction,
     Exam,
     ExamPrediction,
@@ -43,6 +44,7 @@ __all__ = [
     "PREDICTIONS_SCHEMA",
     "SIDES",
     "SLOTS",
+    "Asked",
     "BreastPrediction",
     "Curve",
     "Exam",

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from fourview.entities.looks import ExamLook, ImageLook, PredictionLook
 from fourview.entities.reasons import Reason
 from fourview.geometry import Box, Geometry, Size
 
@@ -99,8 +100,8 @@ class Turn:
         return self.exchanged or self.upside_down
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Image(ImageLook):
     """One mammogram as it is in its file: full depth, after the modality LUT, not windowed.
 
     Attributes:
@@ -158,11 +159,12 @@ class LeftOut:
     file: str = field(default="", compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exam:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Exam(ExamLook):
     """One visit's images of both breasts; one DICOM study.
 
-    ``images`` are those that can be read; within a slot the preferred one comes first.
+    ``exam["L-CC"]`` is an image, ``for image in exam`` goes through all; a notebook shows the four
+    views. ``images`` are those that can be read; within a slot the preferred one comes first.
     """
 
     patient_id: str
@@ -201,11 +203,21 @@ class ProcessedImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """A box on one image, in the stored frame; ``polygon`` where the source drew one."""
+    """A box on one image, in the stored frame; ``polygon`` where the source drew one.
+
+    Attributes:
+        score: A model's suspicion of this region alone, where its finding joins two views.
+        depth_mm: Of its centre behind the nipple, along the anterior-posterior axis; None where
+            the axis is not known.
+        nipple_mm: From its centre to the nipple, on this image.
+    """
 
     image_id: str
     box: Box
     polygon: tuple[tuple[float, float], ...] | None = None
+    score: float | None = None
+    depth_mm: float | None = None
+    nipple_mm: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +239,9 @@ class Finding:
         malignant: What is known; None where unknown.
         source: "proposed" by a model, or the data set or file it comes from.
         patches: What it was scored by, where a model looked at it alone.
+        nipple_mm: Its distance from the nipple, the mean over its regions; None where not known.
+        quadrant: Where in the breast: upper outer quadrant, inner half, subareolar, ...; empty
+            where not known.
     """
 
     finding_id: str
@@ -237,6 +252,8 @@ class Finding:
     malignant: bool | None = None
     source: str = "proposed"
     patches: tuple[Patch, ...] = ()
+    nipple_mm: float | None = None
+    quadrant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,7 +306,33 @@ class BreastPrediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExamPrediction:
+class Asked:
+    """What a model was asked: which of the scores belong together.
+
+    Attributes:
+        name: Of the task: cancer, density, ...
+        classes: Names of its scores, in their order.
+        exclusive: Whether a breast is of exactly one of several classes, so that their scores sum
+            to 1 (density); False where each class is a yes or no of its own.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    exclusive: bool = True
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether one class of several is chosen, as with density."""
+        return self.exclusive and len(self.classes) > 1
+
+    def best(self, scores: Mapping[str, float]) -> str | None:
+        """The class with the highest score; None where no class has one."""
+        known = [name for name in self.classes if name in scores]
+        return max(known, key=scores.__getitem__, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ExamPrediction(PredictionLook):
     """What a model says of an exam, with all that is needed to judge and repeat it.
 
     Attributes:
@@ -299,6 +342,10 @@ class ExamPrediction:
         terms: What the licence of the training data asks of whoever uses the weights.
         precision: How it was computed: "float32", "bfloat16, compiled".
         left_out: Files that were not read, with reasons.
+        asked: The tasks that the scores answer; empty in results of older versions.
+        caution: What whoever sees a score must know of the model, in one sentence.
+        exam: The exam that was read, with its pixels, for ``overlay``; None where a prediction
+            comes from a file. No part of what is compared or written down.
     """
 
     patient_id: str
@@ -312,6 +359,9 @@ class ExamPrediction:
     precision: str = "float32"
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    asked: tuple[Asked, ...] = ()
+    caution: str = ""
+    exam: Exam | None = field(default=None, compare=False)
 
     def breast(self, side: Side) -> BreastPrediction | None:
         """The prediction of one side; None where the exam has no image of it."""

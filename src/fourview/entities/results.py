@@ -25,7 +25,8 @@ class Curve:
 
     Attributes:
         name: roc, pr, calibration, decision, misses, froc; ``decision_all`` for the decision to
-            recall all.
+            recall all; ``scores_negative`` and ``scores_positive`` are histograms, x the bins'
+            centres.
         x: In the unit that ``x_label`` names.
         y: In the unit that ``y_label`` names.
         low: Lower ends of intervals of ``y``; None where there are none.
@@ -89,6 +90,8 @@ class Result:
         thresholds: Applied here, by name; chosen on another table unless a note says otherwise.
         chosen: Thresholds that this table suggests for other tables, by name.
         unmatched: Every row left out, with ``found_in`` (predictions, manifest) and ``reason``.
+        worst: The units that the model is most wrong of: ``kind``, ids, ``label``, ``said``,
+            ``score``.
     """
 
     protocol: str
@@ -105,3 +108,4 @@ class Result:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     chosen: Mapping[str, float] = field(default_factory=dict)
     unmatched: pl.DataFrame | None = None
+    worst: pl.DataFrame | None = None

@@ -21,6 +21,7 @@ from fourview.evaluate.published import published_numbers
 from fourview.evaluate.resample import Resampling
 from fourview.evaluate.table import completed
 from fourview.evaluate.units import Units, gather_units
+from fourview.evaluate.worst import histograms_of, worst_errors
 from fourview.fingerprint import digest_of_parts, short
 from fourview.manifest.manifest import manifest_hash
 
@@ -109,12 +110,18 @@ def evaluate(
             *froc_notes,
             *group_notes,
         ),
-        curves=(*curves_of(units, rules), *miss_curve(units, rules, resampling), *froc),
+        curves=(
+            *curves_of(units, rules),
+            *miss_curve(units, rules, resampling),
+            *froc,
+            *histograms_of(units, rules),
+        ),
         groups=drawn,
         published=published_numbers(rules.name),
         thresholds={k: v for k, v in at.items() if k},
         chosen=_chosen(units, rules),
         unmatched=units.unmatched,
+        worst=worst_errors(units, rules),
     )
 
 

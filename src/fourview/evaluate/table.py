@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fourview.disk import whole
+from fourview.disk import write_table
 from fourview.entities import PREDICTIONS_SCHEMA
 from fourview.errors import EvaluationError, ManifestError
 from fourview.fingerprint import digest_of_texts
@@ -93,17 +93,18 @@ def _with_names(raw: pl.DataFrame) -> pl.DataFrame:
 
 
 def write_predictions(frame: pl.DataFrame, path: Path | str, metadata: Mapping[str, str]) -> None:
-    """Write a predictions table as Parquet, whole or not at all.
+    """Write a predictions table, whole or not at all: its ending says whether Parquet or CSV.
 
-    Its metadata get a digest of the table and of themselves, which ``read_predictions`` checks.
+    The metadata of a Parquet file get a digest of the table and of themselves, which
+    ``read_predictions`` checks. A CSV has no place for metadata.
 
     Raises:
         EvaluationError: A column is missing or has a type that cannot be a prediction's.
+        FourviewError: The name ends with neither .parquet nor .csv.
     """
     path, table = Path(path), completed(frame, where=str(path))
     checked = {**metadata, **dict.fromkeys(_DIGESTS, _digest(table, metadata))}
-    with whole(path) as draft:
-        table.write_parquet(draft, metadata=checked)
+    write_table(table, path, metadata=checked)
 
 
 def _checked(table: pl.DataFrame, metadata: Mapping[str, str], path: Path) -> dict[str, str]:

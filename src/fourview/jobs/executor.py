@@ -31,6 +31,7 @@ ResultT = TypeVar("ResultT")
 NAMES = ("local", "ray")
 START_TIMEOUT_S = 900.0  # until the first actor has a CPU: a cluster may have to start a machine
 CONNECT_TIMEOUT_S = 10.0
+STARTS = 4  # tries to start a cluster here: Ray gives its own node 30 s, which a busy machine needs
 POLL_S = 1.0
 STORE = 256 << 20  # bytes of Ray's object store where the cluster is ours: answers are small
 
@@ -208,13 +209,36 @@ def _connect(ray: Any, workers: int) -> bool:
     try:
         if address:
             _require_answer(address)
-        ray.init(address=address or "local", **quiet, **({} if address else own))
+            ray.init(address=address, **quiet)
+        else:
+            start_cluster(ray, **quiet, **own)
     except (OSError, ValueError, RuntimeError) as error:
         raise FourviewError(
             f"RAY_ADDRESS '{address or 'local'}': no Ray cluster there ({_last_line(error)}); "
             "start one, or leave RAY_ADDRESS unset for one on this machine"
         ) from error
     return True
+
+
+def start_cluster(ray: Any, **settings: Any) -> None:
+    """Start a Ray cluster on this machine, however long its processes take to come up.
+
+    Args:
+        ray: The module.
+        settings: Of ``ray.init``.
+
+    Raises:
+        RuntimeError: It did not start, however often it was tried.
+    """
+    for tries_left in reversed(range(STARTS)):
+        try:
+            ray.init(address="local", **settings)
+        except Exception as error:  # Ray raises a bare Exception where its node is too slow
+            ray.shutdown()
+            if tries_left == 0 or "timed out" not in str(error):
+                raise RuntimeError(_last_line(error)) from error
+        else:
+            return
 
 
 def _require_answer(address: str) -> None:

@@ -75,7 +75,8 @@ def make_manifest(
 
     Args:
         source: Name of the reader, such as "rsna".
-        root: Folder that ``path`` is relative to.
+        root: Folder that ``path`` is relative to; kept as an absolute path, so that the manifest
+            can be read from any folder.
         images: At least patient_id, exam_id and image_id; ids may be integers.
         breasts: At least patient_id, exam_id and side; None where nothing is known of breasts.
         exams: At least patient_id and exam_id; None where nothing is known of exams.
@@ -98,7 +99,7 @@ def make_manifest(
         exams=_sorted("exams", exam_table),
         findings=_sorted("findings", _typed("findings", findings)),
         source=source,
-        root=str(root),
+        root=str(Path(root).absolute()),
         terms=terms,
         label_rules=dict(label_rules or {}),
         may_release_weights=may_release_weights,

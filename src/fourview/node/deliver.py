@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fourview.errors import FourviewError
-from fourview.node.journal import Journal, Sending
+from fourview.node.journal import Journal
+from fourview.node.rows import Sending
 from fourview.node.send_dimse import send_dimse
 from fourview.node.send_web import send_web
 from fourview.node.sent import Sent

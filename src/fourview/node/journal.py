@@ -1,95 +1,25 @@
-"""The node's memory: what came, what was read, what was sent. No other file has SQL.
+"""The node's memory: what came, what was read, what was sent. SQL is here and beside it only.
 
 Every change is one transaction that is on the disk when the call returns; so a node that is killed
 at any moment goes on with what its senders were told. Files are written before the rows that name
 them and deleted after. States of a study: receiving, waiting, reading, done, ignored, failed; of a
-delivery: waiting, sending, sent, failed.
+delivery: waiting, sending, sent, failed. Tables are in ``tables``, what people ask in ``watching``.
 """
 
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from sqlite3 import Connection, Row
 from typing import Any
 
-from fourview.errors import NodeError
-from fourview.fingerprint import digest_of_text
-from fourview.node.tables import Connections
+from fourview.node.rows import Arrival, Made, Sending
+from fourview.node.tables import tell
+from fourview.node.watching import Watching
 
-FILE = "queue.sqlite"
 _UNREAD = "('receiving', 'waiting')"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """An image that is on the disk, to be noted down.
-
-    Attributes:
-        file: Below the spool.
-        slot: Its standard view, such as R-CC; None where it has none.
-        caller: AE title of who sent it, or name of the pull.
-        is_open: Whether the association that delivered it is still open.
-    """
-
-    sop: str
-    study: str
-    series: str | None
-    file: str
-    sha256: str
-    bytes: int
-    sop_class: str
-    syntax: str
-    slot: str | None
-    caller: str
-    is_open: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """An object that a reading gave; ``file`` is below the spool, ``exam`` tells patients apart."""
-
-    sop: str
-    kind: str
-    exam: str
-    file: str
-    sop_class: str
-    series: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
-    """A result to be sent to one destination."""
-
-    sop: str
-    study: str
-    destination: str
-    file: str
-    sop_class: str
-    attempts: int
-    waited_s: float
-
-
-class Journal:
-    """See the module docstring; calls may come from any thread.
-
-    Args:
-        folder: The spool.
-        create: Whether the file may be made.
-
-    Raises:
-        NodeError: It is damaged, of another version, or not there.
-    """
-
-    def __init__(self, folder: Path, *, create: bool = True) -> None:
-        self.folder = folder
-        self._tables = Connections(folder / FILE, create=create)
-
-    @property
-    def db(self) -> Connection:
-        """This thread's connection, for reading."""
-        return self._tables.db
+class Journal(Watching):
+    """See the module docstring; calls may come from any thread."""
 
     # --- start ---------------------------------------------------------------------------------
     def start(self, now: float) -> int:
@@ -115,6 +45,14 @@ class Journal:
     def result_files(self) -> set[str]:
         """All files of results."""
         return {row[0] for row in self.db.execute("SELECT file FROM result WHERE file NOT NULL")}
+
+    def listens(self, now: float) -> None:
+        """The node takes images from now on: what waits gets its whole quiet time from here."""
+        with self._tables.writing() as db:
+            db.execute(
+                f"UPDATE study SET quiet_since = max(quiet_since, ?) WHERE state IN {_UNREAD}",
+                (now,),
+            )
 
     # --- receiving -----------------------------------------------------------------------------
     def instance(self, sop: str) -> Row | None:
@@ -151,7 +89,7 @@ class Journal:
                 (*values, *more, changed),
             )
             what = "changed" if is_other else "stored"
-            _tell(db, what, new.study, {"caller": new.caller, "bytes": new.bytes, **facts})
+            tell(db, what, new.study, {"caller": new.caller, "bytes": new.bytes, **facts})
 
     def receiving_ended(self, studies: Iterable[str]) -> None:
         """No association that delivered these studies is open any more."""
@@ -170,7 +108,7 @@ class Journal:
             )
 
     # --- reading -------------------------------------------------------------------------------
-    def candidates(self, now: float, soonest_s: float, limit: int = 50) -> list[Row]:
+    def candidates(self, now: float, soonest_s: float, limit: int = 500) -> list[Row]:
         """Studies that may be due, those first that were never cut off, then the longest waiting.
 
         Rows have study, quiet_since, settled, images and slots (with commas between them).
@@ -223,7 +161,7 @@ class Journal:
                 (key, study),
             )
             images = db.execute("SELECT count(*) FROM instance WHERE study = ?", (study,))
-            _tell(db, "due", study, {"images": images.fetchone()[0]})
+            tell(db, "due", study, {"images": images.fetchone()[0]})
             return at if job is None else float(job["created_at"])
 
     def finish(
@@ -272,7 +210,7 @@ class Journal:
             )
             db.execute("UPDATE study SET interrupted = 0 WHERE study = ?", (study,))
             told = {"objects": len(made), **(facts or {})}
-            _tell(db, {"done": "read"}.get(outcome, outcome), study, told)
+            tell(db, {"done": "read"}.get(outcome, outcome), study, told)
         return True
 
     def put_back(self, study: str) -> None:
@@ -289,7 +227,7 @@ class Journal:
                 "UPDATE study SET state = 'failed', note = ?, ended_at = ? WHERE study = ?",
                 (note, time.time(), study),
             )
-            _tell(db, "failed", study, {"reason": reason})
+            tell(db, "failed", study, {"reason": reason})
 
     def latest_reports(self, study: str) -> list[Row]:
         """The newest reports of a study: exam, kind, sop, sop_class and series."""
@@ -342,7 +280,7 @@ class Journal:
                 (state, next_try, waited_s, ended, status, detail, sent.sop, sent.destination),
             )
             told = {"to": sent.destination, "status": status, "attempts": sent.attempts + 1}
-            _tell(db, event, sent.study, told)
+            tell(db, event, sent.study, told)
 
     def unsend(self, sends: Sequence[Sending]) -> None:
         """Sending was cut off before anything was known."""
@@ -353,180 +291,6 @@ class Journal:
                 [(each.sop, each.destination) for each in sends],
             )
 
-    # --- people --------------------------------------------------------------------------------
-    def retry(self, study: str | None) -> int:
-        """Put a study, or all that failed, back to the queue; returns how many things."""
-        which, value = ("study = ?", (study,)) if study else ("1", ())
-        with self._tables.writing() as db:
-            if study and not _has_study(db, study):
-                raise NodeError(f"no study '{study}' here; see: fourview node-status")
-            states = "('failed', 'ignored')" if study else "('failed')"
-            found = db.execute(
-                f"SELECT study FROM study WHERE {which} AND state IN {states}", value
-            ).fetchall()
-            for row in found:
-                db.execute("DELETE FROM job WHERE study = ? AND outcome IS NOT 'done'", tuple(row))
-                db.execute(
-                    "UPDATE study SET state = 'waiting', settled = 1, note = '' WHERE study = ?",
-                    tuple(row),
-                )
-            sends = db.execute(
-                "UPDATE delivery SET state = 'waiting', attempts = 0, waited_s = 0, next_try = 0 "
-                f"WHERE state = 'failed' AND {which}",
-                value,
-            ).rowcount
-        return len(found) + sends
-
-    def drop(self, study: str) -> None:
-        """Forget a study; its files are the caller's.
-
-        Raises:
-            NodeError: There is none, or it is being read.
-        """
-        with self._tables.writing() as db:
-            if not _has_study(db, study):
-                raise NodeError(f"no study '{study}' here; see: fourview node-status")
-            db.execute("DELETE FROM delivery WHERE study = ?", (study,))
-            db.execute("DELETE FROM study WHERE study = ?", (study,))
-            db.execute("DELETE FROM meta WHERE key LIKE ?", (f"pull/%/{study}",))
-            _tell(db, "dropped", study, {})
-
-    # --- keeping -------------------------------------------------------------------------------
-    def forget_pixels(self, before_at: float) -> list[str]:
-        """Files of images whose results were all sent before a time; their rows forget them."""
-        with self._tables.writing() as db:
-            rows = db.execute(
-                "SELECT i.study, i.file FROM instance i JOIN study s ON s.study = i.study "
-                "WHERE i.file NOT NULL AND s.state IN ('done', 'ignored') AND s.ended_at < ? "
-                "AND s.arrived_at < ? AND NOT EXISTS (SELECT 1 FROM delivery d "
-                "WHERE d.study = s.study AND (d.state != 'sent' OR d.ended_at >= ?))",
-                (before_at, before_at, before_at),
-            ).fetchall()
-            counts: dict[str, int] = {}
-            for study, file in rows:
-                db.execute("UPDATE instance SET file = NULL WHERE file = ?", (file,))
-                counts[study] = counts.get(study, 0) + 1
-            for study, number in counts.items():
-                _tell(db, "swept", study, {"images": number})
-        return [row["file"] for row in rows]
-
-    def forget_results(self, before_at: float) -> list[str]:
-        """Files of results that are older than a time and sent; their rows forget them."""
-        with self._tables.writing() as db:
-            rows = db.execute(
-                "SELECT r.study, r.file FROM result r WHERE r.file NOT NULL AND r.made_at < ? "
-                "AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.sop = r.sop "
-                "AND d.state != 'sent')",
-                (before_at,),
-            ).fetchall()
-            for _, file in rows:
-                db.execute("UPDATE result SET file = NULL WHERE file = ?", (file,))
-        return [row["file"] for row in rows]
-
-    # --- status, events, notes -----------------------------------------------------------------
-    def states(self) -> dict[str, int]:
-        """Studies by state."""
-        return dict(self.db.execute("SELECT state, count(*) FROM study GROUP BY state").fetchall())
-
-    def deliveries(self) -> dict[str, int]:
-        """Deliveries by state."""
-        rows = self.db.execute("SELECT state, count(*) FROM delivery GROUP BY state")
-        return dict(rows.fetchall())
-
-    def oldest(self) -> float | None:
-        """When the first of what is not finished came, wall clock; None where all is."""
-        found = self.db.execute(
-            "SELECT min(at) FROM (SELECT min(arrived_at) AS at FROM study WHERE state IN "
-            "('receiving', 'waiting', 'reading') UNION ALL SELECT min(made_at) FROM delivery "
-            "WHERE state IN ('waiting', 'sending'))"
-        ).fetchone()[0]
-        return None if found is None else float(found)
-
-    def failures(self, limit: int = 20) -> list[dict[str, Any]]:
-        """What failed, the latest first: study, what, when and why."""
-        rows = self.db.execute(
-            "SELECT study, 'reading' AS what, ended_at AS at, note AS why FROM study "
-            "WHERE state = 'failed' UNION ALL "
-            "SELECT study, 'sending to ' || destination, ended_at, "
-            "trim(status || ' ' || detail) FROM delivery WHERE state = 'failed' "
-            "ORDER BY at DESC LIMIT ?",
-            (limit,),
-        )
-        return [dict(row) for row in rows]
-
-    def last_trouble(self) -> str:
-        """Why the latest try to send is tried again; "" where none is."""
-        found = self.db.execute(
-            "SELECT destination || ': ' || trim(status || ' ' || detail) FROM delivery "
-            "WHERE state = 'waiting' AND attempts > 0 ORDER BY made_at DESC LIMIT 1"
-        ).fetchone()
-        return "" if found is None else str(found[0])
-
-    def is_idle(self, now: float) -> bool:
-        """Whether nothing waits to be read, and everything to be sent was tried."""
-        busy = self.db.execute(
-            "SELECT 1 FROM study WHERE state IN ('receiving', 'waiting', 'reading') UNION ALL "
-            "SELECT 1 FROM delivery WHERE state = 'sending' "
-            "OR (state = 'waiting' AND next_try <= ?) LIMIT 1",
-            (now,),
-        )
-        return busy.fetchone() is None
-
-    def state_of(self, study: str) -> str | None:
-        """The state of a study; None where it is unknown."""
-        found = self.db.execute("SELECT state FROM study WHERE study = ?", (study,)).fetchone()
-        return None if found is None else str(found[0])
-
-    def tell(self, what: str, study: str | None = None, **facts: Any) -> None:
-        """Note an event for the audit log."""
-        with self._tables.writing() as db:
-            _tell(db, what, study, facts)
-
-    def events(self, limit: int = 500) -> list[Row]:
-        """What the audit log is still to be told."""
-        rows = self.db.execute("SELECT * FROM event ORDER BY id LIMIT ?", (limit,))
-        return rows.fetchall()
-
-    def events_written(self, last: int) -> None:
-        """Events up to this one are in the audit log."""
-        with self._tables.writing() as db:
-            db.execute("DELETE FROM event WHERE id <= ?", (last,))
-
-    def seen(self, key: str) -> str | None:
-        """A note of a pull."""
-        found = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if found is None else str(found[0])
-
-    def note_seen(self, key: str, value: str) -> None:
-        """Keep a note of a pull."""
-        with self._tables.writing() as db:
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-
-
-def input_key(images: Iterable[Row], about: Sequence[str]) -> str:
-    """What a reading is of: its images' bytes, the models, kinds of object and the encoder."""
-    lines = [f"{row['sop']} {row['sha256']}" for row in images]
-    return digest_of_text("\n".join([*sorted(lines), *about]))
-
-
-def place_of(study: str) -> str:
-    """The folder of a study below in/ and out/: a hash, so no text of a header names a file."""
-    name = digest_of_text(study)[:32]
-    return f"{name[:2]}/{name}"
-
-
-def file_of(study: str, sop: str, sha256: str = "") -> str:
-    """Where an image lies below the spool; ``sha256`` tells a changed one from its older self."""
-    mark = f"-{sha256[:8]}" if sha256 else ""
-    return f"in/{place_of(study)}/{digest_of_text(sop)[:32]}{mark}.dcm"
-
-
-def _tell(db: Connection, what: str, study: str | None, facts: Mapping[str, Any]) -> None:
-    db.execute(
-        "INSERT INTO event(at, what, study, detail) VALUES (?, ?, ?, ?)",
-        (time.time(), what, study, json.dumps(dict(facts))),
-    )
-
 
 def _latest(db: Connection, study: str) -> list[Row]:
     return db.execute(
@@ -534,7 +298,3 @@ def _latest(db: Connection, study: str) -> list[Row]:
         "WHERE study = ? AND kind NOT IN ('gsps', 'seg') GROUP BY exam, kind",
         (study,),
     ).fetchall()
-
-
-def _has_study(db: Connection, study: str) -> bool:
-    return db.execute("SELECT 1 FROM study WHERE study = ?", (study,)).fetchone() is not None

@@ -16,12 +16,13 @@ from typing import TextIO
 from fourview.errors import NodeError
 from fourview.node.audit import Audit
 from fourview.node.deliver import Delivery
+from fourview.node.job import WORKER
 from fourview.node.journal import Journal
 from fourview.node.pull import Puller
 from fourview.node.receive import OpenStudies, Receiver, import_pynetdicom
 from fourview.node.settings import NodeSettings
 from fourview.node.spool import expire, free_bytes, owned, sweep
-from fourview.node.work import WORKER, Work, model_problem
+from fourview.node.work import Work, model_problem
 
 TICK_S = 0.25  # how soon events are in the log, and an end is seen
 KEEPING_S = 30.0  # how often old files and the disk are looked at
@@ -121,6 +122,7 @@ def _start(
 ) -> None:
     ready_s = round(time.monotonic() - began, 1)
     place = "" if parts.receiver is None else f"{settings.listen}"
+    journal.listens(time.monotonic())  # a sender could not go on while models were loaded
     journal.tell("ready", listens=place, seconds=ready_s)
     for puller in parts.pullers:
         if once and puller.pull.every_s:

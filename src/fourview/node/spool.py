@@ -23,7 +23,8 @@ from fourview.dicom.part10 import open_dicom
 from fourview.entities import SLOTS
 from fourview.errors import DicomError, NodeError
 from fourview.fingerprint import digest_of_file, digest_of_text
-from fourview.node.journal import Arrival, Journal, file_of
+from fourview.node.journal import Journal
+from fourview.node.rows import Arrival, file_of
 
 IN, OUT, PART, REFUSED, LOCK = "in", "out", "part", "refused", "lock"
 DAY_S = 86_400.0

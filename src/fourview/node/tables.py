@@ -12,14 +12,18 @@ Times named ``_at`` are wall clock, for the record. ``quiet_since`` and ``next_t
 seconds of the process that runs; ``Journal.start`` sets them anew.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import local
+from typing import Any
 
 from fourview.errors import NodeError
 
+FILE = "queue.sqlite"
 VERSION = 1
 BUSY_S = 30.0
 SCHEMA = """
@@ -136,3 +140,32 @@ class Connections:
             f"{self.path.name}: damaged (sqlite says: {told}); move {self.path} away and start "
             "again: the files of in/ are taken up again, and are read and sent once more"
         )
+
+
+class Opened:
+    """A journal that is open; what it can do is in ``watching`` and ``journal``.
+
+    Args:
+        folder: The spool.
+        create: Whether the file may be made.
+
+    Raises:
+        NodeError: It is damaged, of another version, or not there.
+    """
+
+    def __init__(self, folder: Path, *, create: bool = True) -> None:
+        self.folder = folder
+        self._tables = Connections(folder / FILE, create=create)
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """This thread's connection, for reading."""
+        return self._tables.db
+
+
+def tell(db: sqlite3.Connection, what: str, study: str | None, facts: Mapping[str, Any]) -> None:
+    """Note an event in the transaction that it is about."""
+    db.execute(
+        "INSERT INTO event(at, what, study, detail) VALUES (?, ?, ?, ?)",
+        (time.time(), what, study, json.dumps(dict(facts))),
+    )

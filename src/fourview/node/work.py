@@ -5,7 +5,6 @@ keeps it busy for too long costs one study. It writes to a draft folder; that ta
 the disk, and is noted with its deliveries in the transaction that makes the study done.
 """
 
-import importlib
 import os
 import shutil
 import sqlite3
@@ -14,97 +13,23 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from fourview.errors import DiskFullError, NodeError
 from fourview.jobs.schedule import Lost
 from fourview.jobs.workers import run_jobs
 from fourview.node.due import DueRule, Known, could_be_due, due, slots_missing
-from fourview.node.journal import Journal, Made, input_key, place_of
+from fourview.node.job import WORKER, Answer, Job, Reading
+from fourview.node.journal import Journal
 from fourview.node.receive import OpenStudies
+from fourview.node.rows import Made, input_key, place_of
 from fourview.node.settings import NodeSettings
 from fourview.node.spool import OUT, PART, sync
 from fourview.report.dicom.identity import ENCODER
 
 POLL_S = 0.25
 AGAIN_S = 5.0  # after a full disk or a locked journal
-WORKER = "fourview.node.worker"
 Count = Callable[[str], int | None]  # study -> images that a server counts; None: no answer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What a worker is asked to do; with no ``files`` only to load the models.
-
-    Attributes:
-        study: Study Instance UID.
-        key: See ``journal.input_key``.
-        files: Of its images.
-        folder: Draft to write to; the worker makes it.
-        created_at: Time that the objects bear, seconds since 1970.
-        objects: Kinds.
-        models: Runs; none for the model of the package.
-        earlier: Reports to replace, by exam and kind: class, instance and series.
-        note: What the report should say.
-    """
-
-    study: str = ""
-    key: str = ""
-    files: tuple[str, ...] = ()
-    folder: str = ""
-    created_at: float = 0.0
-    objects: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    earlier: dict[str, dict[str, tuple[str, str, str]]] = field(default_factory=dict)
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a worker says of a job.
-
-    Attributes:
-        outcome: ready (models are loaded), done, ignored, failed.
-        detail: Why, in one sentence.
-        reason: One word for the audit log.
-        digests: Of the models.
-        exams: How many the study holds.
-        made: Objects with paths below the draft folder.
-    """
-
-    outcome: str
-    detail: str = ""
-    reason: str = ""
-    digests: tuple[str, ...] = ()
-    exams: int = 0
-    made: tuple[Made, ...] = ()
-
-
-class Reading:
-    """The function of a worker process: it imports its module as the process starts, not before.
-
-    Args:
-        module: Has ``answer(job)``; it is what needs torch.
-    """
-
-    def __init__(self, module: str) -> None:
-        self.module = module
-
-    def __call__(self, job: Job) -> Answer:
-        """Do a job."""
-        answer: Answer = importlib.import_module(self.module).answer(job)
-        return answer
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _reading, (self.module,)
-
-
-def _reading(module: str) -> Reading:
-    """In the worker: time to import torch does not count as time of a job."""
-    importlib.import_module(module)
-    return Reading(module)
 
 
 class Work:
@@ -310,8 +235,9 @@ class Work:
         draft = Path(job.folder)
         if isinstance(said, Lost):
             told = f"{said.detail}; fourview node-retry reads it again"
-            facts = {"reason": said.reason}
-            self.journal.finish(job.study, job.key, "failed", note=told, facts=facts)
+            self.journal.finish(
+                job.study, job.key, "failed", note=told, facts={"reason": str(said.reason)}
+            )
             shutil.rmtree(draft, ignore_errors=True)
             return
         made: tuple[Made, ...] = ()
@@ -320,6 +246,7 @@ class Work:
             _put(draft, self.journal.folder / place)
             made = tuple(_below(each, place) for each in said.made)
         note = "; ".join(part for part in (job.note, said.detail) if part)
+        facts: dict[str, int | str]
         facts = {"exams": said.exams} if said.outcome == "done" else {"reason": said.reason}
         kept = self.journal.finish(
             job.study,

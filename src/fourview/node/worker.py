@@ -11,8 +11,8 @@ from fourview.dicom.header import read_header
 from fourview.entities import Exam
 from fourview.errors import DicomError, ExamError, FourviewError
 from fourview.fingerprint import digest_of_text
-from fourview.node.journal import Made
-from fourview.node.work import Answer, Job
+from fourview.node.job import Answer, Job
+from fourview.node.rows import Made
 from fourview.predict.engine import best_engine
 from fourview.predict.reader import Reader, load_model
 from fourview.predict.studies import Read, read_studies

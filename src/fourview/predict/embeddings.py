@@ -9,7 +9,7 @@ import polars as pl
 import torch
 
 from fourview.captions.caption import Style
-from fourview.disk import whole
+from fourview.disk import table_ending, whole
 from fourview.entities import Manifest
 from fourview.errors import CaptionError, CheckpointError
 from fourview.feeds.kinds.captions import prepare_captions
@@ -17,6 +17,7 @@ from fourview.predict.language import ImageEmbeddings, LanguageModel, Progress, 
 from fourview.store.store import Store
 from fourview.suggest import no_such
 
+EMBEDDINGS = (".parquet",)  # a CSV has no place for lists and for the model's terms
 KEYS = ("image_id", "patient_id", "exam_id", "side", "view")
 
 
@@ -83,7 +84,12 @@ def embed_manifest(
 def write_embeddings(
     table: pl.DataFrame, path: Path, model: LanguageModel, manifest_hash: str
 ) -> None:
-    """Write what ``embed_manifest`` gave, whole or not at all, with the model's terms."""
+    """Write what ``embed_manifest`` gave as Parquet, whole or not at all, with the model's terms.
+
+    Raises:
+        FourviewError: The name does not end with .parquet.
+    """
+    table_ending(path, EMBEDDINGS)
     metadata = {**about_model(model), "manifest_hash": manifest_hash}
     with whole(path) as draft:
         table.write_parquet(draft, metadata=metadata)

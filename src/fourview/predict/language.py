@@ -277,6 +277,7 @@ def about_model(model: LanguageModel) -> Mapping[str, str]:
         "recipe": card.recipe,
         "pixel_spec": f"{model.spec.name} {model.spec.fingerprint}",
         "terms": card.terms,
+        "caution": card.caution,
         "may_release": "true" if card.may_release else "false",
     }
 

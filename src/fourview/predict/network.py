@@ -6,7 +6,6 @@ Reading one exam and scoring a store are the same here: both are a feed of the f
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -262,7 +261,7 @@ def load_network(run: Path | str | None = None, *, engine: Engine = PLAIN) -> Ne
         CheckpointError: There is no checkpoint, it does not fit, it is pre-trained only, or it
             lacks the context network that it was trained with.
     """
-    folder = embedded_folder() if run is None else checkpoint_of(Path(run))
+    folder = checkpoint_of(Path(EMBEDDED if run is None else run))
     model, card, family = load_checkpoint(folder)
     if family.kind != "read":
         raise CheckpointError(f"{folder}: {card.recipe} is pre-trained only and reads no exams")
@@ -283,11 +282,6 @@ def load_network(run: Path | str | None = None, *, engine: Engine = PLAIN) -> Ne
                 f"{card.recipe} reads {card.pixel_spec}; train both on one spec"
             )
     return Network(model, card, family, points=points_of(folder), context=context, engine=engine)
-
-
-def embedded_folder() -> Path:
-    """Where the small default model lies in the installed package."""
-    return Path(str(files("fourview.predict") / "embedded" / EMBEDDED))
 
 
 def points_of(folder: Path) -> Points:

@@ -12,13 +12,16 @@ from typing import final
 
 import numpy as np
 import polars as pl
-from torch import nn
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from fourview.checkpoint.card import ModelCard
 from fourview.checkpoint.ensemble import members_of, read_ensemble
-from fourview.contract import Task
+from fourview.contract import ExamBatch, Task
 from fourview.entities import (
     SIDES,
+    Asked,
     BreastPrediction,
     Exam,
     ExamPrediction,
@@ -36,10 +39,12 @@ from fourview.predict.engine import PLAIN, Engine
 from fourview.predict.findings import scored_findings
 from fourview.predict.marks import Look, findings_of, marks_of
 from fourview.predict.network import Network, Progress, load_network
+from fourview.predict.places import placed_findings
 from fourview.predict.table import mean_of_tables, prediction_rows, table_of
 from fourview.preprocess.spec import PixelSpec
 from fourview.store.store import Store
 
+BreastScores = Float[Tensor, "exam 2 class"]
 Scores = Mapping[tuple[str, str], Mapping[str, float]]  # by unit and id or side, of each class
 
 
@@ -99,6 +104,20 @@ class Reader:
         )
 
     @property
+    def asked(self) -> tuple[Asked, ...]:
+        """The tasks, as predictions say them."""
+        return tuple(
+            Asked(name=t.name, classes=t.classes, exclusive=t.exclusive)
+            for one in self.tasks
+            for t in one.asked
+        )
+
+    @property
+    def caution(self) -> str:
+        """What whoever sees a score must know of the models, of each different one a sentence."""
+        return " ".join(dict.fromkeys(card.caution for n in self.networks for card in n.cards))
+
+    @property
     def spec(self) -> PixelSpec:
         """The pixels that the first network reads; each reads its own of an exam."""
         return self.networks[0].spec
@@ -132,13 +151,17 @@ class Reader:
             return None
         return max(rows for rows, _ in known), max(cols for _, cols in known)
 
-    def predict(self, exam: Exam, findings: Sequence[Finding] = ()) -> ExamPrediction:
+    def predict(
+        self, exam: Exam, findings: Sequence[Finding] = (), *, join: bool = True
+    ) -> ExamPrediction:
         """Read one exam; an image that cannot be preprocessed is listed, not fatal.
 
         Args:
             exam: What to read.
             findings: To be scored one by one, with regions on the exam's images in the stored
                 frame.
+            join: Make one finding of what a model marks in CC and MLO at one depth behind the
+                nipple (``localise.two_views``); False leaves a finding for each image.
 
         Raises:
             CheckpointError: Findings are named, and no network scores any.
@@ -153,11 +176,13 @@ class Reader:
         scores = _scores(seen)
         leads = self._of_findings or next(n for n in self.networks if n.first.task == self.task)
         lead = seen[self.networks.index(leads)]
+        drawn = self._drawn(seen, lead, findings)
+        placed, unplaced = placed_findings(exam, drawn, join=join and not self.scores_findings)
         read = {image.image_id for one in seen for image in one.pixels.images}
         return ExamPrediction(
             patient_id=exam.patient_id,
             exam_id=exam.exam_id,
-            breasts=tuple(self._breasts(exam, seen, scores, self._drawn(seen, lead, findings))),
+            breasts=tuple(self._breasts(exam, seen, scores, placed)),
             images=tuple(self._images(exam, seen, scores, lead)),
             model=self.name,
             model_digest=" + ".join(network.digest for network in self.networks),
@@ -173,8 +198,40 @@ class Reader:
                     if left.image_id not in read
                 }.values()
             ),
-            notes=(*exam.notes, *self._notes(named=bool(findings))),
+            notes=(*exam.notes, *unplaced, *self._notes(named=bool(findings))),
+            asked=self.asked,
+            caution=self.caution,
+            exam=exam,
         )
+
+    def score_pixels(self, pixels: Float[Tensor, "exam 4 row col"]) -> BreastScores:
+        """Scores of processed pixels, without files: for tests of one's own, sliders, attributions.
+
+        Args:
+            pixels: In [0, 1] in the order R-CC, L-CC, R-MLO, L-MLO, as ``process`` with this
+                reader's ``spec`` makes them; a view that is all NaN is missing.
+
+        Returns:
+            By exam, breast (right, left) and class of ``task``; NaN for a breast without images.
+            Of several networks the mean.
+
+        Raises:
+            CheckpointError: A network reads more than whole images, or gives no scores of breasts.
+        """
+        of_task = [n for n in self.networks if n.first.task == self.task]
+        found = []
+        for network in of_task:
+            one = network.first
+            if one.family.reads.feed != "exams":
+                raise CheckpointError(
+                    f"{one.card.recipe} reads patches of images that it chooses itself; use predict"
+                )
+            batch = ExamBatch.of_slots(pixels).to(one.engine.device)
+            scores = one.family.look(one.model, batch, explained=False).breast_scores
+            if scores is None:
+                raise CheckpointError(f"{one.card.recipe} gives no scores of breasts; use predict")
+            found.append(scores.float().cpu())
+        return torch.stack(found).mean(dim=0)
 
     def predict_store(
         self,
@@ -255,12 +312,6 @@ class Reader:
                 notes = ["not scored: no readable CC or MLO"]
             else:
                 notes = [] if len(views) == 2 else [f"read from {views.pop()} alone"]
-            notes += [
-                f"{task.name}: " + ", ".join(f"{c} {by_class[c]:.3f}" for c in task.classes)
-                for one in self.tasks
-                for task in one.asked
-                if (task.num_classes > 1 or one != self.task) and task.classes[0] in by_class
-            ]
             yield BreastPrediction(
                 side=side,
                 score=self._suspicion(by_class),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fourview.dicom.archive import unpacked
 from fourview.dicom.exams import iter_exams
@@ -16,7 +16,8 @@ from fourview.predict.language_maps import LanguageMaps
 from fourview.predict.reader import Reader
 from fourview.report.biopsies import miss_rates
 from fourview.report.dicom.options import DicomOptions, DicomPaths
-from fourview.report.exam_html import ReportOptions, write_exam_report
+from fourview.report.exam_html import write_exam_report
+from fourview.report.exam_parts import ReportOptions
 from fourview.report.index_html import exam_folder, index_row, write_index
 
 MOST_REASONS = 30  # files that an error names; all that is written for one exam
@@ -73,6 +74,8 @@ def read_studies(  # noqa: PLR0913 - what is read, and what a report can hold
     dicom: DicomOptions | Callable[[Exam], DicomOptions] | None = None,
     pseudonyms: Pseudonyms | None = None,
     notes: Sequence[str] = (),
+    full: bool = False,
+    join: bool = True,
 ) -> Iterator[Read]:
     """Read every exam among files and folders, and write its report when it is done.
 
@@ -92,6 +95,8 @@ def read_studies(  # noqa: PLR0913 - what is read, and what a report can hold
             of each exam.
         pseudonyms: Replaces what tells whose the exams are, in everything that is written.
         notes: What every report should say beside the prediction's own notes.
+        full: Put every pixel of the files into the pages, for enlarging.
+        join: Make one finding of what a model marks in CC and MLO at one depth.
 
     Raises:
         CheckpointError: Findings are named and no model scores findings, or it has no threshold
@@ -104,15 +109,17 @@ def read_studies(  # noqa: PLR0913 - what is read, and what a report can hold
             "pseudonyms and DICOM results exclude each other: DICOM results name the patient as "
             "the images do, so that archives can file them; leave out --dicom or --pseudonyms"
         )
-    options = _options(reader, created, named, miss_rate)
+    options = replace(_options(reader, created, named, miss_rate), full=full)
     with unpacked(paths) as roots:
-        enough = _enough([reader.enough, *(m.model.spec.enough for m in maps)])
+        enough = None if full else _enough([reader.enough, *(m.model.spec.enough for m in maps)])
         aside = tuple(out for root in roots for out in root.left_out)
         exams = iter_exams([root.path for root in roots], at_least=enough, pseudonyms=pseudonyms)
 
         def read(exam: Exam, folder: Path) -> Read:
+            asked = _Asked(named, maps, pseudonyms, notes, join)
+            read = _read(exam, reader, folder, options, asked)
             wanted = dicom(exam) if callable(dicom) else dicom
-            return _read(exam, reader, folder, options, named, maps, wanted, pseudonyms, notes)
+            return read if wanted is None else _with_objects(read, exam, wanted)
 
         yield from _reports(exams, aside, read, out, created)
 
@@ -169,39 +176,42 @@ def _options(
     )
 
 
-def _read(
-    exam: Exam,
-    reader: Reader,
-    folder: Path,
-    options: ReportOptions,
-    named: Named | None,
-    maps: Sequence[LanguageMaps],
-    dicom: DicomOptions | None,
-    pseudonyms: Pseudonyms | None,
-    notes: Sequence[str],
-) -> Read:
+class _Asked(NamedTuple):
+    """What is asked of every exam; see ``read_studies``."""
+
+    named: Named | None
+    maps: Sequence[LanguageMaps]
+    pseudonyms: Pseudonyms | None
+    notes: Sequence[str]
+    join: bool
+
+
+def _read(exam: Exam, reader: Reader, folder: Path, options: ReportOptions, asked: _Asked) -> Read:
+    named, pseudonyms = asked.named, asked.pseudonyms
     findings = () if named is None else findings_of(exam, named.rows, source=named.source)
-    prediction = reader.predict(exam, findings)
-    if notes:
-        prediction = replace(prediction, notes=(*prediction.notes, *notes))
+    prediction = reader.predict(exam, findings, join=asked.join)
+    notes = [*prediction.notes, *asked.notes]
     if named is not None and not findings:
-        note = f"{named.source} names no finding on an image of this exam"
-        prediction = replace(prediction, notes=(*prediction.notes, note))
-    for each in maps:
+        notes.append(f"{named.source} names no finding on an image of this exam")
+    prediction = replace(prediction, exam=None, notes=tuple(notes))  # many predictions are kept
+    for each in asked.maps:
         prediction = each.add(exam, prediction)
     if pseudonyms is not None:
         left_out = tuple(map(pseudonyms.left_out, prediction.left_out))
         prediction = replace(prediction, left_out=left_out)
     write_exam_report(prediction, exam.images, folder, options=options)
-    if dicom is None:
-        return Read(prediction=prediction, folder=folder)
-    try:
-        from fourview.report.dicom.write import write_dicom  # noqa: PLC0415 - pydicom takes a second
+    return Read(prediction=prediction, folder=folder)
 
-        paths = write_dicom(prediction, exam, folder / "dicom", options=dicom)
-    except ReportError as error:  # the report stands, and the next exam is read
-        return Read(prediction=prediction, folder=folder, dicom_trouble=str(error))
-    return Read(prediction=prediction, folder=folder, dicom=paths)
+
+def _with_objects(read: Read, exam: Exam, dicom: DicomOptions) -> Read:
+    """With DICOM objects beside the report; where none can be made, the report stands."""
+    from fourview.report.dicom.write import write_dicom  # noqa: PLC0415 - pydicom takes a second
+
+    try:
+        paths = write_dicom(read.prediction, exam, read.folder / "dicom", options=dicom)
+    except ReportError as error:  # the next exam is read
+        return replace(read, dicom_trouble=str(error))
+    return replace(read, dicom=paths)
 
 
 def _enough(sizes: Sequence[Size | None]) -> Size | None:

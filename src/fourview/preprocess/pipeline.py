@@ -22,7 +22,7 @@ from fourview.geometry import Geometry, Size
 from fourview.preprocess.align import align, alignment
 from fourview.preprocess.breast import Breast
 from fourview.preprocess.nyu import nyu_window
-from fourview.preprocess.spec import PixelSpec
+from fourview.preprocess.spec import PixelSpec, pixel_spec
 from fourview.preprocess.upright import stand_up, with_turn
 from fourview.preprocess.whole_box import display_of, eight_bits, placed_box
 from fourview.preprocess.window import (
@@ -70,7 +70,7 @@ class Turned(NamedTuple):
 
 def process(
     image: Image,
-    spec: PixelSpec,
+    spec: PixelSpec | str,
     *,
     voi: VoiChoice | None = None,
     scale: float | None = None,
@@ -79,7 +79,7 @@ def process(
 
     Args:
         image: Modality values with their window, polarity and padding.
-        spec: What to do.
+        spec: What to do; or the name of a spec, such as "mvccl-192x96".
         voi: Overrides ``spec.voi`` for this image: a source knows that the file's window is wrong
             ("ignore"), or the user gives a window; needed where the spec asks for the user's.
         scale: Millimetres of a processed pixel (pixels of the file, where it gives no spacing) of
@@ -91,6 +91,8 @@ def process(
     Raises:
         PixelError: The image is blank, has no breast, or its window cannot be used.
     """
+    if isinstance(spec, str):
+        spec = pixel_spec(spec)
     stored_size = image.stored_size
     image, breast, turn, turn_notes = stand_up(image)
     if spec.layout in ("stretched", "square"):

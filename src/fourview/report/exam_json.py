@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fourview.entities import (
+    Asked,
     BreastPrediction,
     ExamPrediction,
     Finding,
@@ -41,11 +42,21 @@ class _Region(_Node):
     image_id: str
     box: list[float]  # x0 y0 x1 y1
     polygon: list[list[float]] | None
+    score: float | None = None
+    depth_mm: float | None = None
+    nipple_mm: float | None = None
 
     def entity(self) -> Region:
         x0, y0, x1, y1 = self.box
         polygon = None if self.polygon is None else tuple((x, y) for x, y in self.polygon)
-        return Region(image_id=self.image_id, box=Box(x0, y0, x1, y1), polygon=polygon)
+        return Region(
+            image_id=self.image_id,
+            box=Box(x0, y0, x1, y1),
+            polygon=polygon,
+            score=self.score,
+            depth_mm=self.depth_mm,
+            nipple_mm=self.nipple_mm,
+        )
 
 
 class _Patch(_Node):
@@ -67,6 +78,8 @@ class _Finding(_Node):
     source: str
     regions: list[_Region]
     patches: list[_Patch] = []
+    nipple_mm: float | None = None
+    quadrant: str = ""
 
     def entity(self) -> Finding:
         return Finding(
@@ -78,6 +91,8 @@ class _Finding(_Node):
             source=self.source,
             regions=tuple(r.entity() for r in self.regions),
             patches=tuple(p.entity() for p in self.patches),
+            nipple_mm=self.nipple_mm,
+            quadrant=self.quadrant,
         )
 
 
@@ -170,6 +185,15 @@ class _LeftOut(_Node):
         )
 
 
+class _Asked(_Node):
+    name: str
+    classes: list[str]
+    exclusive: bool
+
+    def entity(self) -> Asked:
+        return Asked(name=self.name, classes=tuple(self.classes), exclusive=self.exclusive)
+
+
 class _Exam(_Node):
     patient_id: str
     exam_id: str
@@ -182,6 +206,8 @@ class _Exam(_Node):
     images: list[_Image]
     left_out: list[_LeftOut]
     notes: list[str]
+    asked: list[_Asked] = []
+    caution: str = ""
 
     def entity(self) -> ExamPrediction:
         return ExamPrediction(
@@ -196,6 +222,8 @@ class _Exam(_Node):
             precision=self.precision,
             left_out=tuple(x.entity() for x in self.left_out),
             notes=tuple(self.notes),
+            asked=tuple(a.entity() for a in self.asked),
+            caution=self.caution,
         )
 
 
@@ -213,6 +241,11 @@ def exam_to_json(prediction: ExamPrediction) -> dict[str, Any]:
         "pixel_spec": prediction.pixel_spec,
         "precision": prediction.precision,
         "terms": prediction.terms,
+        "caution": prediction.caution,
+        "asked": [
+            {"name": a.name, "classes": list(a.classes), "exclusive": a.exclusive}
+            for a in prediction.asked
+        ],
         "breasts": [_breast(b) for b in prediction.breasts],
         "images": [_image(i) for i in prediction.images],
         "left_out": [
@@ -264,6 +297,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "score": _number(finding.score),
         "malignant": finding.malignant,
         "source": finding.source,
+        "nipple_mm": _number(finding.nipple_mm),
+        "quadrant": finding.quadrant,
         "regions": [
             {
                 "image_id": r.image_id,
@@ -271,6 +306,9 @@ def _finding(finding: Finding) -> dict[str, Any]:
                 "polygon": None
                 if r.polygon is None
                 else [[float(x), float(y)] for x, y in r.polygon],
+                "score": _number(r.score),
+                "depth_mm": _number(r.depth_mm),
+                "nipple_mm": _number(r.nipple_mm),
             }
             for r in finding.regions
         ],

@@ -1,14 +1,14 @@
 """The overview of many exams: index.html, one row an exam, with a link to each report."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
 import fourview
 from fourview.disk import write_text
-from fourview.entities import ExamPrediction, Side
+from fourview.entities import BreastPrediction, ExamPrediction, Side
 from fourview.report.page import render
 
 
@@ -21,6 +21,8 @@ class IndexRow:
         left: Score of the left breast; None where it has none.
         report: The exam's report.html; None where none was written.
         model: Family and recipe.
+        classes: What is said of a breast beside its suspicion, by side: "density B".
+        caution: What whoever sees a score must know of the model.
     """
 
     patient_id: str
@@ -32,6 +34,8 @@ class IndexRow:
     num_left_out: int
     model: str
     report: Path | None
+    classes: Mapping[str, str] = field(default_factory=dict)
+    caution: str = ""
 
     @property
     def highest(self) -> float | None:
@@ -61,7 +65,15 @@ def index_row(prediction: ExamPrediction, report: Path | None) -> IndexRow:
         num_left_out=len(prediction.left_out),
         model=prediction.model,
         report=report,
+        classes={b.side: _best(prediction, b) for b in prediction.breasts},
+        caution=prediction.caution,
     )
+
+
+def _best(prediction: ExamPrediction, breast: BreastPrediction) -> str:
+    """Of each task with several classes the one with the highest score: "density B"."""
+    best = ((a.name, a.best(breast.scores)) for a in prediction.asked if a.is_choice)
+    return ", ".join(f"{name} {letter}" for name, letter in best if letter)
 
 
 def write_index(
@@ -97,6 +109,7 @@ def write_index(
             "created": created,
             "software": software,
             "models": sorted({row.model for row in rows}),
+            "cautions": sorted({row.caution for row in rows if row.caution}),
         },
     )
     path = out / "index.html"

@@ -11,7 +11,7 @@ from fourview.entities import Curve
 
 WIDTH, HEIGHT = 420, 340
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 44  # room for ticks and labels, px
-COLORS = ("#2f5d8a", "#b5651d", "#3f7f5f", "#8a4f7d", "#6b6b6b", "#a33b3b", "#4b8f9e")
+COLORS = tuple(f"var(--chart-{k})" for k in range(7))  # result.css has them, light and dark
 TICKS = 5
 
 
@@ -63,6 +63,23 @@ class Axes:
             f'<polyline class="{style}" style="stroke:{color}" clip-path="url(#frame)"'
             f' points="{points}"/>'
         )
+
+    def columns(
+        self,
+        x: Float[np.ndarray, " bin"],
+        y: Float[np.ndarray, " bin"],
+        width: float,
+        color: str,
+    ) -> None:
+        """Bars from 0 up, half transparent, so that another set shows through."""
+        for center, height in zip(x, y, strict=True):
+            if height > 0:
+                left, right = self.column(center - width / 2), self.column(center + width / 2)
+                top = self.row(height)
+                self.parts.append(
+                    f'<rect class="column" style="fill:{color}" x="{left:.1f}" y="{top:.1f}"'
+                    f' width="{right - left:.1f}" height="{HEIGHT - BOTTOM - top:.1f}"/>'
+                )
 
     def reference(self, x: tuple[float, float], y: tuple[float, float]) -> None:
         """A dashed line to compare with."""
@@ -165,6 +182,21 @@ def miss_chart(curve: Curve) -> str:
             axes.line(np.repeat(curve.x, 2)[1:], np.repeat(end, 2)[:-1], COLORS[0], "faint")
     axes.line(np.repeat(curve.x, 2)[1:], np.repeat(curve.y, 2)[:-1], COLORS[0])
     return axes.svg("True-negative rate by miss rate")
+
+
+def histogram_chart(negative: Curve, positive: Curve) -> str:
+    """How the scores are spread without and with the label, each as a share of its own units."""
+    shares = [c.y / max(float(c.y.sum()), 1.0) for c in (negative, positive)]
+    step = float(negative.x[1] - negative.x[0])
+    ends = (float(negative.x[0]) - step / 2, float(negative.x[-1]) + step / 2)
+    top = _round_up(float(max(share.max() for share in shares)))
+    axes = Axes(ends, (0, top), negative.x_label, "share of units")
+    for share, curve, color in zip(shares, (negative, positive), COLORS, strict=False):
+        axes.columns(curve.x, share, step, color)
+    names = [f"without the label ({int(negative.y.sum()):,})"]
+    names.append(f"with the label ({int(positive.y.sum()):,})")
+    axes.legend(list(zip(names, COLORS, strict=False)), TOP + 18)
+    return axes.svg("Histogram of scores")
 
 
 def froc_chart(curve: Curve) -> str:

@@ -94,7 +94,12 @@ def result_to_json(result: Result) -> dict[str, Any]:
         "provenance": dict(result.provenance),
         "published": [asdict(number) for number in result.published],
         "curves": [_curve(curve) for curve in result.curves],
+        "worst": [] if result.worst is None else _rows_of(result.worst),
     }
+
+
+def _rows_of(table: pl.DataFrame) -> list[dict[str, Any]]:
+    return [{k: _finite(v) for k, v in row.items()} for row in table.iter_rows(named=True)]
 
 
 def _row(

@@ -15,6 +15,7 @@ from fourview.report.result_charts import (
     decision_chart,
     forest,
     froc_chart,
+    histogram_chart,
     miss_chart,
     pr_chart,
     roc_chart,
@@ -22,10 +23,11 @@ from fourview.report.result_charts import (
 
 DIGITS = 3  # of a metric that nothing is known of
 _FACTS = {
+    "recipe": "Model",
     "data": "Data set",
     "split": "Split",
     "data_terms": "Terms of the data",
-    "model_digest": "Model",
+    "model_digest": "Weights (SHA-256)",
     "pixel_spec": "Pixels",
     "terms": "Terms of the weights",
     "manifest_hash": "Manifest",
@@ -49,6 +51,9 @@ def result_to_html(result: Result) -> str:
         "groups": _groups(result),
         "published": _published(result),
         "facts": [(_FACTS[k], result.provenance[k]) for k in _FACTS if result.provenance.get(k)],
+        "model": result.provenance.get("recipe", ""),
+        "caution": result.provenance.get("caution", ""),
+        "worst": _worst(result),
         "software": f"fourview {fourview.__version__}",
     }
     return render("result", values)
@@ -83,6 +88,9 @@ def charts(result: Result) -> list[tuple[str, Markup]]:
         out.append(("Decision curve", decision_chart(by_name["decision"], everyone)))
     if "misses" in by_name:
         out.append(("Biopsies avoided, by cancers missed", miss_chart(by_name["misses"])))
+    if "scores_positive" in by_name:
+        picture = histogram_chart(by_name["scores_negative"], by_name["scores_positive"])
+        out.append(("Scores", picture))
     if "froc" in by_name:
         out.append(("FROC", froc_chart(by_name["froc"])))
     return [(title, Markup(picture)) for title, picture in out]
@@ -119,6 +127,17 @@ def _groups(result: Result) -> list[dict[str, Any]]:
         {"column": column.replace("_", " "), "metric": rows[0]["name"], "rows": rows}
         for column, rows in columns.items()
     ]
+
+
+def _worst(result: Result) -> list[dict[str, Any]]:
+    """Blocks of rows, a kind each; without the columns that no row has."""
+    if result.worst is None:
+        return []
+    blocks = []
+    for (kind,), rows in result.worst.group_by("kind", maintain_order=True):
+        shown = [c for c in rows.columns if c not in ("kind", "label", "said", "score")]
+        blocks.append({"kind": kind, "ids": shown, "rows": rows.to_dicts()})
+    return blocks
 
 
 def _published(result: Result) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ def reproduction_to_html(reproduction: Reproduction) -> str:
         "rows": [_row(reproduction, row) for row in reproduction.rows],
         "has_settings": any(row.setting for row in reproduction.rows),
         "measured": _measured(reproduction),
+        "cautions": _cautions(reproduction),
         "notes": [*table.remarks, *reproduction.notes],
         "not_run": NOT_RUN,
         "software": f"fourview {fourview.__version__}",
@@ -66,6 +67,12 @@ def _row(reproduction: Reproduction, row: TableRow) -> dict[str, Any]:
         "is_new": not row.published,
         "cells": cells,
     }
+
+
+def _cautions(reproduction: Reproduction) -> list[str]:
+    """What whoever sees our scores must know of the models behind them."""
+    results = (r for own in reproduction.results.values() for r in own.values())
+    return sorted({c for r in results if (c := r.provenance.get("caution", ""))})
 
 
 def _measured(reproduction: Reproduction) -> list[dict[str, Any]]:

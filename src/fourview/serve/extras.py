@@ -12,7 +12,7 @@ from fourview.evaluate.protocols import Protocol
 from fourview.geometry import Geometry
 from fourview.report.exam_json import exam_from_json
 from fourview.serve.annotations import AnnotationStore
-from fourview.serve.axes import Axis, axis_of
+from fourview.serve.axes import Axis, axis_json, axis_of
 from fourview.serve.cohort import ListedExam
 from fourview.serve.curve import Curve
 from fourview.serve.maps import Networks, Row
@@ -86,7 +86,7 @@ class Extras:
             if image_id not in self._axes:
                 self._axes[image_id] = self._axis(image_id)
             axis = self._axes[image_id]
-            found[image_key] = {"reason": axis} if isinstance(axis, str) else axis.json()
+            found[image_key] = {"reason": axis} if isinstance(axis, str) else axis_json(axis)
         return found
 
     def predict_json(self, key: str) -> Json:

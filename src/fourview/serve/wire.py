@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from fourview.entities import ExamPrediction, Finding, Heatmap
 from fourview.geometry import Geometry
 from fourview.report.overlay import short_names
+from fourview.report.words import other_texts
 from fourview.serve.cohort import ListedExam, ListedImage
 
 MAX_SENTENCE = 200
@@ -79,11 +80,17 @@ def prediction_json(prediction: ExamPrediction, name: str, keys: Mapping[str, st
         "name": name,
         "model": prediction.model,
         "breasts": [
-            {"side": b.side, "score": b.score, "notes": list(b.notes)} for b in prediction.breasts
+            {
+                "side": b.side,
+                "score": b.score,
+                "scores": dict(b.scores),
+                "notes": [*other_texts(prediction, b), *b.notes],
+            }
+            for b in prediction.breasts
         ],
         "findings": findings_json(findings, keys),
         "num_heatmaps": sum(len(image.heatmaps) for image in prediction.images),
-        "notes": list(prediction.notes),
+        "notes": [*([prediction.caution] if prediction.caution else []), *prediction.notes],
     }
 
 

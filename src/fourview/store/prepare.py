@@ -36,7 +36,7 @@ from fourview.jobs.schedule import Lost
 from fourview.manifest.content_hash import table_digest
 from fourview.manifest.manifest import images_to_read
 from fourview.preprocess.pipeline import to_pixel_levels
-from fourview.preprocess.spec import PixelSpec
+from fourview.preprocess.spec import PixelSpec, pixel_spec
 from fourview.store.breast_scale import beside, scale_of_rows
 from fourview.store.journal import Journal
 from fourview.store.read_image import ReadImage, read_listed_image, read_processed
@@ -95,7 +95,7 @@ class _Job:
 
 def prepare(
     manifest: Manifest,
-    spec: PixelSpec,
+    spec: PixelSpec | str,
     out: Path | str,
     *,
     workers: int = 1,
@@ -112,7 +112,7 @@ def prepare(
 
     Args:
         manifest: Which images there are; its ``root`` says where.
-        spec: What is done to the pixels.
+        spec: What is done to the pixels; or the name of a spec.
         out: Folder of the store; made if absent.
         workers: Processes, each on one core.
         executor: Where images are processed; None is ``workers`` processes of this machine.
@@ -127,6 +127,7 @@ def prepare(
         DiskFullError: There is no room even for the tables.
     """
     start, out = time.monotonic(), Path(out)
+    spec = pixel_spec(spec) if isinstance(spec, str) else spec
     rows = images_to_read(manifest)
     about = _describe(manifest, rows, spec)
     with named_if_full(out), _locked(out):

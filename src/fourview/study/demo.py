@@ -82,6 +82,8 @@ def run_demo(out: Path, *, num_exams: int, workers: int, created: str, progress:
         "pixel_spec": f"{reader.spec.name} {reader.spec.fingerprint}",
         "manifest_hash": manifest_hash(manifest),
         "terms": reader.card.terms,
+        "recipe": reader.card.recipe,
+        "caution": reader.caution,
     }
     write_predictions(predictions, out / PREDICTIONS, about)
     result = evaluate(predictions, manifest, PROTOCOL, thresholds=reader.operating_points)

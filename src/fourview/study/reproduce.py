@@ -311,6 +311,7 @@ def _predictions(
         "pixel_spec": f"{reader.spec.name} {reader.spec.fingerprint}",
         "manifest_hash": manifest_hash(manifest),
         "terms": reader.card.terms,
+        "caution": reader.caution,
         "precision": engine.description,
     }
 

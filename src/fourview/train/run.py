@@ -298,6 +298,7 @@ def _measure(
         "pixel_spec": f"{card.pixel_spec} {card.fingerprint}",
         "manifest_hash": manifest_hash(manifest),
         "terms": card.terms,
+        "caution": card.caution,
         "recipe": recipe.name,
     }
     write_predictions(pl.concat(tables.values()), out / PREDICTIONS, about)

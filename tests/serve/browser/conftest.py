@@ -34,6 +34,7 @@ def page(browser):
     """A new page whose errors and requests are kept; a test ends with no error."""
     context = browser.new_context(viewport={"width": 1700, "height": 1300})
     page = context.new_page()
+    page.set_default_timeout(3_600_000)  # ms: only so that a deadlock ends
     page.faults, page.asked = [], []
     page.on("pageerror", lambda error: page.faults.append(str(error)))
     page.on("request", lambda request: page.asked.append(request.url))

@@ -7,7 +7,7 @@ import pytest
 
 from fourview.serve.app import Threads, routes_of
 from fourview.serve.opening import What, open_extras
-from room_examples import served
+from room_examples import served, until
 from study_examples import make_study
 
 
@@ -87,8 +87,9 @@ def test_zoom_and_movement_are_linked_and_mirrored_for_the_other_breast(page, ro
         "R-CC": page.evaluate(script, ["R-CC", mirrored]),
     }
     page.mouse.move(box["x"] + x, box["y"] + y)
+    scale = page.evaluate("room.state.wall.views[0].scale")
     page.mouse.wheel(0, -300)
-    page.wait_for_timeout(400)
+    until(page, f"room.state.wall.views[0].scale !== {scale}")
     assert page.evaluate(script, ["L-CC", [100, 80]]) == pytest.approx(before["L-CC"], abs=0.05)
     assert page.evaluate(script, ["R-CC", mirrored]) == pytest.approx(before["R-CC"], abs=0.05)
     paces = page.evaluate("room.state.wall.views.map(v => v.pace[0])")
@@ -140,7 +141,7 @@ def test_a_permalink_opens_exam_step_and_zoom_again(page, room):
     opened(page, room, "&n=3")
     page.keyboard.press("3")
     page.evaluate("room.state.wall.zoom(0.4, room.state.wall.middle(), true)")
-    page.wait_for_timeout(300)
+    until(page, "!room.state.wall.moving && /zoom=/.test(location.hash)")
     link = page.evaluate("location.href")
     scale = page.evaluate("room.state.wall.views[0].scale")
     page.goto("about:blank")

@@ -26,7 +26,7 @@ from fourview.report.exam_json import exam_to_json
 from fourview.serve.app import Threads, routes_of
 from fourview.serve.opening import What, open_extras
 from fourview.sources.find import find_source
-from room_examples import served
+from room_examples import served, until
 
 VIEWS = ("R-CC", "L-CC", "R-MLO", "L-MLO")
 
@@ -157,14 +157,6 @@ def test_a_heatmaps_cell_lights_the_stored_box_that_geometry_says(opened):
         assert abs((rows.max() + 1 - rows.min()) - 2 * cell[1]) <= cell[1] / 10 + 2
 
 
-def until(page, expression):
-    for _ in range(600):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(f"never: {expression}")
-
-
 def test_a_threshold_shows_what_the_cohorts_curve_says(opened, room_of):
     page, (extras, _) = opened, room_of
     page.evaluate("room.state.choosePrediction(0)")
@@ -188,7 +180,8 @@ def test_regions_stay_on_their_stored_pixels_at_any_zoom(opened):
     page.evaluate("room.state.choosePrediction(1)")
     for step in (0.5, 1.7, 3):
         page.evaluate("s => room.view('R-CC').place([20, 250], s)", step)
-        page.wait_for_timeout(50)
+        page.evaluate("new Promise(requestAnimationFrame)")
+        page.evaluate("new Promise(requestAnimationFrame)")  # it is drawn in the frame before
         points = page.get_attribute("polygon.region.model", "points").split()
         drawn = [tuple(map(float, p.split(","))) for p in points]
         want = page.evaluate(

@@ -6,7 +6,7 @@ import pytest
 from fourview.serve.app import Threads
 from fourview.serve.study_room import StudyRoom
 from fourview.serve.study_routes import study_routes
-from room_examples import served
+from room_examples import served, until
 from study_examples import make_study
 
 
@@ -16,14 +16,6 @@ def study(tmp_path):
     room = StudyRoom(plan, tmp_path / "out", cache_bytes=1 << 22)
     with served(study_routes(room, Threads())) as url:
         yield room, url
-
-
-def until(page, expression):
-    for _ in range(600):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(f"never: {expression}")
 
 
 def tab_to(page, wanted):
