@@ -43,12 +43,17 @@ HELD_ELSEWHERE = {
     "docs/adding_a_metric.md": "tests/evaluate/test_metrics.py",
     "docs/adding_a_model.md": "tests/architecture/test_guide.py",
     "docs/install.md": "tests/docs/test_install.py",
+    "docs/weights.md": "tests/nn/test_weights_page.py",
 }
 NO_PROGRAM = {  # first line of a block that nobody runs: why
     "files --dicom--> Image, Exam --preprocess--> ProcessedImage --store--> (disk, by fingerprint)":
         "the way of an exam",
     "cli | api > (serve) > study > recipes > train > predict > report > evaluate > checkpoint":
         "the layers, held by import-linter",
+    "pip install 'fourview[pacs]'": "a node listens until it is ended: tests/node",
+    "receiving --association closed--> waiting --due--> reading --> done | ignored (no mammogram) "
+    "| failed": "states of a study",
+    "[Service]": "a unit of systemd",
     "cmmd/CMMD_clinicaldata_revision.xlsx          vindr/breast-level_annotations.csv":
         "trees of files",
     "models/NAME/__init__.py    FAMILY = ModelFamily(...)": "a folder's files",
@@ -211,6 +216,34 @@ def answer_one_exam(url: str, words: list[str]) -> None:
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("language_runs")
+def test_the_page_on_reports_runs_as_it_is_printed(prepared, capfd):
+    for name, target in {"MANIFEST": "manifest", "STORE": "store"}.items():
+        Path(name).symlink_to(prepared / target)
+    Path("scores.parquet").symlink_to(prepared / "test.parquet")
+    run_page("docs/report.md", capfd)
+    for page in ("page.html", "statistics.html", "OUT/report.html"):
+        assert Path(page).exists()
+
+
+@pytest.mark.slow
+def test_the_page_on_data_sets_runs_as_it_is_printed(prepared, tmp_path, monkeypatch, capfd):
+    """With the mini sibling of the published recipe; phantoms stand for somebody's table."""
+    monkeypatch.chdir(tmp_path)
+    manifest = read_manifest(prepared / "manifest")
+    labels = manifest.breasts.select("exam_id", "side", "cancer", "benign")
+    table = images_to_read(manifest).join(labels, on=["exam_id", "side"])
+    table = table.with_columns(path=pl.lit(f"{manifest.root}/") + pl.col("path"))
+    columns = ("patient_id", "exam_id", "image_id", "side", "view", "path", "cancer", "benign")
+    table.select(columns).write_csv("my_table.csv")
+    for name in ("store", "other_store"):
+        Path(name).symlink_to(prepared / "store")
+    Path("other").symlink_to(prepared / "manifest")
+    small = {"gmic:published_1": "gmic:mini", "0.8,0.1,0.1": "0.4,0.3,0.3"}
+    told = run_page("docs/data_sets.md", capfd, small | SMALL)
+    assert len(told) == 3
+
+
 @pytest.mark.slow
 def test_the_page_on_published_weights_runs_as_it_is_printed(capfd):
     write_published("sample_model_1.p", nyu_formulas.gmic_shapes())
