@@ -115,8 +115,8 @@ def test_the_find_it_table_names_what_is_there():
 def test_stages_hold_a_docstring_only():
     for stage in ("dicom", "phantom", "preprocess", "manifest", "jobs", "store", "sources",
                   "captions", "feeds", "nn", "losses", "models", "checkpoint", "train", "localise",
-                  "predict", "evaluate", "report", "report/dicom", "recipes", "study", "serve", "node",
-                  "cli"):  # fmt: skip
+                  "predict", "evaluate", "report", "report/dicom", "recipes", "study", "serve",
+                  "node", "cli"):  # fmt: skip
         text = (SOURCE / stage / "__init__.py").read_text()
         assert re.fullmatch(r'\s*""".*?"""\s*', text, re.DOTALL), stage
 
