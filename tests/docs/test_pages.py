@@ -30,7 +30,8 @@ SMALL = {
     r"--exams \d+": "--exams 12",
     r"--rows \d+": "--rows 192",
     r" --set epochs=\d+": "",
-    r"(fourview train (?:mvccl|probe).*)": r"\1 --set epochs=1 --set batch=2 --workers 0",
+    r"(fourview train (?!lesion).*)": r"\1 --set epochs=1 --set batch=2 --workers 0",
+    r"(fourview train probe.*)": r"\1 --set precision=float32",  # slow without units for the other
     r"(fourview predict .*)": r"\1 --exact",
     r"(fourview (?:evaluate|compare|reproduce) .*)": r"\1 --replicates 50",
     r"fourview demo": "fourview demo --exams 2 --workers 1",
@@ -48,6 +49,8 @@ NO_PROGRAM = {  # first line of a block that nobody runs: why
         "the way of an exam",
     "cli | api > (serve) > study > recipes > train > predict > report > evaluate > checkpoint":
         "the layers, held by import-linter",
+    "cmmd/CMMD_clinicaldata_revision.xlsx          vindr/breast-level_annotations.csv":
+        "trees of files",
     "models/NAME/__init__.py    FAMILY = ModelFamily(...)": "a folder's files",
 }  # fmt: skip
 NOT_HERE = ("make test",)  # runs these tests
@@ -81,6 +84,8 @@ def run_page(page: str, capfd, small=SMALL) -> dict[str, str]:
             exec(compile(block.text, f"{page}:{block.line}", "exec"), names)
         elif block.language == "toml":
             Path("study.toml").write_text(block.text)
+        elif block.text.startswith("patient_id,"):
+            Path("table.csv").write_text(block.text)
         else:
             found = block.commands()
             assert found or block.text.startswith("--set"), f"{page}:{block.line}: no command"
@@ -110,6 +115,16 @@ def test_the_tour_runs_as_it_is_printed(prepared, tmp_path, monkeypatch, capfd, 
     assert len(list(Path("tour").glob("*/report.html"))) >= 3  # result, and a folder a reading
     made = [out for c in told for out in re.findall(r"-o (\S+)", c)]
     assert len(made) == len(set(made)), "two commands write to one place"
+
+
+def test_the_page_on_choosing_runs_as_it_is_printed(prepared, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(prepared / "phantom", "exams")
+    told = run_page("docs/which.md", capfd)
+    assert Path("result/report.html").exists() and Path("zero.parquet").exists()
+    assert any("gmic-1" in said for said in told.values())
+    table = next(b for b in blocks("docs/which.md") if b.text.startswith("patient_id"))
+    assert len(read_manifest(Path("own")).images) == len(table.text.splitlines()) - 1
 
 
 @pytest.mark.usefixtures("folder")

@@ -128,7 +128,7 @@ def test_an_index_with_results_has_the_same_images_to_read(made, tmp_path):
         (
             ("read", "STUDY", "-o", "OUT", "--dicom", "pdf"),
             USAGE,
-            "'pdf' is no kind; there are: cad",
+            "no kind 'pdf'; there are: cad",
         ),
         (("dicom", "RESULT", "STUDY", "-o", "OUT", "--as", "sc,pdf"), USAGE, "seg, default, all"),
         (("dicom", "RESULT", "STUDY", "-o", "OUT", "--required-at", "2"), USAGE, "required-at"),

@@ -21,6 +21,7 @@ app = App(
     name="fourview",
     help="Deep learning on mammograms, from raw DICOM to a report. Research use only.",
     version=__version__,
+    help_format="plaintext",  # of this list; markdown costs a quarter of the time it may take
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main says what to do then
     default_parameter=Parameter(negative=""),  # switches are off unless named: no --no-json
@@ -63,7 +64,8 @@ _FUNCTIONS = {
     "send": "fourview.cli.node:send",
 }
 for _name, _help in COMMANDS.items():
-    app.command(_FUNCTIONS.get(_name, f"fourview.cli.{_name}:{_name}"), name=_name, help=_help)
+    _at = _FUNCTIONS.get(_name, f"fourview.cli.{_name}:{_name}")
+    app.command(_at, name=_name, help=_help, help_format="markdown")
 
 
 NO_ROOM = (

@@ -9,6 +9,7 @@ from fourview.entities import Manifest
 from fourview.errors import ManifestError, StoreError
 from fourview.manifest.manifest import images_to_read
 from fourview.store.store import Store
+from fourview.suggest import did_you_mean
 
 
 def require_images(manifest: Manifest, store: Store, split: tuple[str, ...]) -> None:
@@ -22,8 +23,9 @@ def require_images(manifest: Manifest, store: Store, split: tuple[str, ...]) -> 
     for name in split:
         if name not in there_are:
             known = ", ".join(there_are) or "none; index with --split makes them"
+            near = did_you_mean(name, there_are)
             raise ManifestError(
-                f"--split {name}: the manifest has no such part; there are: {known}"
+                f"--split {name}: the manifest has no such part; {near}there are: {known}"
             )
     exams = manifest.exams
     if split:

@@ -1,4 +1,4 @@
-"""What the rest of the house knows of a family of models."""
+"""What the rest of the package knows of a family of models."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

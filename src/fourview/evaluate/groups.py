@@ -14,6 +14,7 @@ from fourview.evaluate.metrics import columns_of
 from fourview.evaluate.protocols import Protocol
 from fourview.evaluate.resample import Resampling
 from fourview.evaluate.units import Units
+from fourview.suggest import did_you_mean
 
 DEFAULT_GROUPS = ("density", "age", "vendor", "view", "finding_kind", "finding_size")
 OF_FINDINGS = ("finding_kind", "finding_size")
@@ -45,7 +46,8 @@ def group_results(
         if values is None:
             if column not in DEFAULT_GROUPS:
                 raise EvaluationError(
-                    f"manifest: no column '{column}' to group by; images have"
+                    f"manifest: no column '{column}' to group by;"
+                    f" {did_you_mean(column, _columns(manifest))}images have"
                     f" {', '.join(manifest.images.columns)}; breasts"
                     f" {', '.join(manifest.breasts.columns)}; exams"
                     f" {', '.join(manifest.exams.columns)}"
@@ -168,3 +170,8 @@ def _of_findings(ids: pl.DataFrame, manifest: Manifest, column: str) -> pl.DataF
             rows = findings.select(*keys, "value").unique(maintain_order=True)
             return ids.join(rows, on=keys, how="inner").select("index", "value")
     return None
+
+
+def _columns(manifest: Manifest) -> list[str]:
+    tables = (manifest.images, manifest.breasts, manifest.exams)
+    return [name for table in tables for name in table.columns]

@@ -69,7 +69,7 @@ def measure_runs(
     """
     rules = find_protocol(protocol) if isinstance(protocol, str) else protocol
     if reference not in ways:
-        raise EvaluationError(f"reference '{reference}': need one of {', '.join(ways)}")
+        raise EvaluationError(no_such("reference", reference, ways))
     units = {
         way: [gather_units(completed(table), manifest, rules, split) for table in tables]
         for way, tables in ways.items()

@@ -11,8 +11,10 @@ from fourview.entities import Manifest
 from fourview.errors import EvaluationError
 from fourview.evaluate.image_names import with_image_ids
 from fourview.evaluate.labels import STANDARD_VIEWS, labelled_units
-from fourview.evaluate.protocols import Cluster, Protocol
+from fourview.evaluate.protocol import Cluster, Protocol
 from fourview.evaluate.table import OF_UNIT, ROWS_OF, check_rows, completed, name_rows
+from fourview.manifest.rules import SPLITS
+from fourview.suggest import did_you_mean
 
 _IDS = ("patient_id", "exam_id", "side", "image_id", "finding_id")
 _CLUSTER_KEYS: dict[Cluster, tuple[str, ...]] = {
@@ -285,9 +287,10 @@ def _refuse_strangers(
     split: str | None,
 ) -> None:
     if len(inside) == 0:
+        near = did_you_mean(str(split), SPLITS)
         raise EvaluationError(
             f"{protocol.name}: the manifest has no {protocol.unit} of split '{split}';"
-            " index with splits or name another one"
+            f" {near}index with splits or name another one"
         )
     raise EvaluationError(
         f"predictions: none of {len(scored):,} units is in the manifest; the table has"

@@ -12,6 +12,7 @@ from fourview.entities.labels import with_labels
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import images_to_read
 from fourview.manifest.select import with_slots
+from fourview.suggest import no_such
 
 Unit = Literal["exam", "breast"]
 UNKNOWN = float("nan")
@@ -134,9 +135,8 @@ def _labels(manifest: Manifest, label: str) -> pl.DataFrame:
     of_breast, of_exam = label in breasts.columns, label in exams.columns
     if not (of_breast or of_exam):
         todo = "; train cancer alone with --set model.task=cancer" if label == "benign" else ""
-        raise ManifestError(
-            f"breasts have no label '{label}'; there are: {', '.join(breasts.columns)}{todo}"
-        )
+        known = no_such("label", label, breasts.columns)
+        raise ManifestError(f"breasts have {known}{todo}")
     labelled = with_labels(breasts, [label], breasts=None, exams=exams)
     return labelled.select("exam_id", "side", label)
 

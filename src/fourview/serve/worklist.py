@@ -13,6 +13,7 @@ from fourview.evaluate.labels import labelled_units
 from fourview.evaluate.protocols import Protocol
 from fourview.serve.predictions import Source
 from fourview.serve.wire import Body
+from fourview.suggest import no_such
 
 PAGE = 100
 BINS = 20
@@ -123,8 +124,7 @@ class Worklist:
         for word in query.where:
             column, _, value = word.partition(":")
             if column not in self.facets:
-                known = ", ".join(self.facets) or "none"
-                raise ServeError(f"no filter '{column}'; there are: {known}")
+                raise ServeError(no_such("filter", column, self.facets))
             by_column.setdefault(column, []).append(value)
         for column, values in by_column.items():
             text = pl.col(column).cast(pl.String).fill_null("unknown")
@@ -147,7 +147,7 @@ class Worklist:
         else:
             by, down = query.sort, query.descending
         if by not in frame.columns:
-            raise ServeError(f"no column '{by}' to sort by; there are: {', '.join(frame.columns)}")
+            raise ServeError(f"cannot sort: {no_such('column', by, frame.columns)}")
         return frame.sort(by, "n", descending=[down, False], nulls_last=True, maintain_order=True)
 
     def _with_outcome(self, threshold: float | None) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fourview.errors import ReportError
+from fourview.suggest import no_such
 
 KINDS = ("cad-sr", "gsps", "sc", "sr1500", "seg")
 DEFAULT_KINDS = ("cad-sr", "gsps", "sc")
@@ -53,9 +54,7 @@ class DicomOptions:
     def __post_init__(self) -> None:
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         if unknown or not self.kinds:
-            raise ReportError(
-                f"no kind of DICOM object '{', '.join(unknown)}'; there are: {', '.join(KINDS)}"
-            )
+            raise ReportError(no_such("kind of DICOM object", ", ".join(unknown), KINDS))
         if self.required_at is not None and not 0 <= self.required_at <= 1:
             raise ReportError(f"required_at is {self.required_at}, need a score from 0 to 1")
 
@@ -80,8 +79,10 @@ def parse_kinds(words: Iterable[str]) -> tuple[str, ...]:
     named = [part.strip() for word in words for part in word.split(",") if part.strip()]
     unknown = [name for name in named if name not in groups]
     if unknown or not named:
-        found = f"'{unknown[0]}' is no kind" if unknown else "no kind is named"
-        raise ValueError(f"{found}; there are: {', '.join((*KINDS, 'default', 'all'))}")
+        known = (*KINDS, "default", "all")
+        if unknown:
+            raise ValueError(no_such("kind", unknown[0], known))
+        raise ValueError(f"no kind is named; there are: {', '.join(known)}")
     wanted = {kind for name in named for kind in groups[name]}
     return tuple(kind for kind in KINDS if kind in wanted)
 
