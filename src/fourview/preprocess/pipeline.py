@@ -177,7 +177,7 @@ def scale_needed(image: Image, spec: PixelSpec, *, voi: VoiChoice | None = None)
     own = process(image, replace(spec, rows=None, cols=None, one_scale_of="image"), voi=voi)
     rows, cols = own.pixels.shape
     row_mm, col_mm = (mm * _halved_by(image) for mm in image.spacing_mm or NO_SPACING)
-    return max(rows * row_mm / spec.rows, cols * col_mm / spec.cols)
+    return float(max(rows * row_mm / spec.rows, cols * col_mm / spec.cols))
 
 
 def was_enlarged(geometry: Geometry) -> bool:
