@@ -159,27 +159,6 @@ def _whole_box(
     )
 
 
-def scale_needed(image: Image, spec: PixelSpec, *, voi: VoiChoice | None = None) -> float:
-    """The scale at which an image, turned and cropped, just fills the frame of a spec.
-
-    Args:
-        image: Modality values.
-        spec: With rows and cols.
-        voi: As for ``process``.
-
-    Returns:
-        Millimetres of a processed pixel; pixels of the file, where it gives no spacing.
-
-    Raises:
-        PixelError: As ``process``.
-    """
-    assert spec.rows and spec.cols
-    own = process(image, replace(spec, rows=None, cols=None, one_scale_of="image"), voi=voi)
-    rows, cols = own.pixels.shape
-    row_mm, col_mm = (mm * _halved_by(image) for mm in image.spacing_mm or NO_SPACING)
-    return float(max(rows * row_mm / spec.rows, cols * col_mm / spec.cols))
-
-
 def was_enlarged(geometry: Geometry) -> bool:
     """Whether a file was decoded smaller and then enlarged, so that a finer decode shows more."""
     names = [step.name for step in geometry.steps]
@@ -312,7 +291,7 @@ def _at_scale(
 ) -> tuple[Corners, tuple[str, ...]]:
     """The frame's size in millimetres, or larger where the breast is; its scale as a note."""
     assert spec.rows and spec.cols and spec.mm_per_px
-    row_mm, col_mm = (mm * _halved_by(image) for mm in image.spacing_mm or NO_SPACING)
+    row_mm, col_mm = (mm * halved_by(image) for mm in image.spacing_mm or NO_SPACING)
     x0, y0, x1, y1 = corners
     height, width = spec.rows * spec.mm_per_px / row_mm, spec.cols * spec.mm_per_px / col_mm
     larger = max(1.0, (y1 - y0) / height, (x1 - x0) / width)
@@ -402,7 +381,7 @@ def _resize(
     return _zero_outside(cv2.resize(levels, wanted, interpolation=method), small), small
 
 
-def _halved_by(image: Image) -> int:
+def halved_by(image: Image) -> int:
     """How many stored pixels a side one of the image's is: 1, or 2, 4, ... if decoded smaller."""
     long_side = max(int(side) for side in image.pixels.shape)
     return max(1, round(max(image.stored_size) / long_side))
@@ -412,7 +391,7 @@ def _geometry(image: Image, frame: Frame, turned: Turned, *, mirror: bool) -> Ge
     """From the file's own pixels to what was cut."""
     geometry = Geometry(turned.stored_size)
     rows, cols = image.pixels.shape
-    factor = _halved_by(image)
+    factor = halved_by(image)
     if factor > 1:
         is_exchanged = turned.turn is not None and turned.turn.exchanged
         size = (cols, rows) if is_exchanged else (rows, cols)

@@ -1,7 +1,7 @@
 """One scale for all views of a breast, so that the largest of them fills the frame.
 
 A spec with ``one_scale_of="breast"`` has no scale of its own: it is the largest that any CC or MLO
-image of the breast needs (``preprocess.pipeline.scale_needed``), and a hundredth more, since a
+image of the breast needs (``preprocess.one_scale.scale_needed``), and a hundredth more, since a
 wavelet file that is decoded finer is turned by a slightly other angle. Where some files give their
 spacing and others do not, nobody knows their scales, and each image is scaled by itself.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from fourview.entities import Exam, Image
 from fourview.errors import FourviewError
-from fourview.preprocess.pipeline import scale_needed
+from fourview.preprocess.one_scale import scale_needed
 from fourview.preprocess.spec import PixelSpec
 from fourview.store.read_image import ReadImage, as_first_read
 
