@@ -101,10 +101,8 @@ def process(
     mirror, side_notes = _mirror(image, breast)
     choice = _voi_choice(image, spec, voi)
     display, display_note = choose_display(image, breast.mask, range_=spec.range, voi=choice)
-    if scale is not None and spec.one_scale_of == "breast":
-        spec_here = replace(spec, mm_per_px=scale)
-    else:
-        spec_here = spec
+    shared = scale is not None and spec.one_scale_of == "breast"
+    spec_here = replace(spec, mm_per_px=scale) if shared else spec
     frame = _frame(image, breast, spec_here, mirror=mirror, display=display)
     levels, mask = _cut(image, frame, mirror=mirror, display=display)
     geometry = _geometry(image, frame, Turned(stored_size, turn), mirror=mirror)
