@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 # What is pinned has hashes of the usual torch; another build of it has others.
 PINNED := -c requirements.txt $(if $(TORCH),--no-verify-hashes --torch-backend $(TORCH))
 
-.PHONY: demo test check tests test-slow bench docs lock clean
+.PHONY: demo test check tests test-slow tests-pacs bench docs lock clean
 
 demo: $(VENV)/.ready_to_read
 	$(BIN)/fourview demo -o demo
@@ -28,6 +28,9 @@ tests: $(VENV)/.ready
 
 test-slow: $(VENV)/.ready
 	$(BIN)/pytest -q -m slow
+
+tests-pacs: $(VENV)/.ready  # a network of its own with Debian's Orthanc in it; needs root
+	unshare -n sh -c 'ip link set lo up && OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/node'
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks

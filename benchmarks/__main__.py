@@ -26,6 +26,7 @@ NOT_HERE = {
     "node",
     "node_reader",
     "pectoral",
+    "two_views",
 }  # long, or figures without a plain way
 
 

@@ -31,7 +31,7 @@ from fourview.preprocess.spec import pixel_spec
 from fourview.store.said import Said
 from fourview.store.shard import Tiling, encode_shard
 from fourview.store.store import NATIVE_CANVAS, Description, Place, Store, shard_path
-from fourview.train.batches import epoch_batches
+from fourview.train.batches import TrainingBatches
 
 FRAME, BREAST = (3328, 2560), (3072, 1500)
 NUM_IMAGES, NUM_REGIONS, SUBSET, CODED = 3000, 200, 20, 16
@@ -173,7 +173,7 @@ def epoch(folder: Path) -> dict[str, object]:
     optimizer = torch.optim.Adam(objective.parameters(), lr=1e-4)
 
     def run_epoch() -> None:
-        for batch in epoch_batches(feed, 256, seed=0, epoch=0):
+        for batch in TrainingBatches(feed, 256, seed=0).of_epoch(0):
             optimizer.zero_grad()
             objective(batch).total.backward()
             optimizer.step()

@@ -38,7 +38,7 @@ from fourview.predict.engine import Engine
 from fourview.preprocess.spec import pixel_spec
 from fourview.store.prepare import prepare
 from fourview.store.store import Store
-from fourview.train.batches import epoch_batches
+from fourview.train.batches import TrainingBatches
 
 PAIRS = 3
 TIMED = 3  # exams read in each process
@@ -146,7 +146,7 @@ def our_epoch(feed: ExamFeed, model: Mvccl, config: AugmentConfig) -> None:
     objective = MvcclObjective(model, MvcclObjectiveConfig())
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, weight_decay=1e-6)
     make = torch.Generator().manual_seed(0)
-    for batch in epoch_batches(feed, BATCH, seed=0, epoch=0):
+    for batch in TrainingBatches(feed, BATCH, seed=0).of_epoch(0):
         terms = objective(augment(batch, config, make))
         optimizer.zero_grad()
         terms.total.backward()

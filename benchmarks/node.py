@@ -29,6 +29,7 @@ from pynetdicom import AE, StoragePresentationContexts, evt
 STUDIES = int(os.environ.get("NODE_STUDIES", "200"))
 SENDERS, LIMIT_S, WARM = 4, 600.0, 50  # WARM: studies before growth of memory counts
 ALLOWED_S, ALLOWED_MB = 120.0, 20.0
+RECEIVED, LARGE = 10, 17_000_000  # images, bytes each
 KNOWN_STUDIES, QUERY_S, START_S = 10_000, 0.020, 5.0
 ROOT = "1.2.826.0.1.3680043.10.999"
 SETTINGS = """
@@ -136,6 +137,7 @@ def _of_load(folder: Path) -> Iterator[dict[str, Any]]:
             sender.join()
         seen.append((len(kept) // 6, *_memory(process)))
         size = sum(p.stat().st_size for p in (folder / "spool").glob("queue.sqlite*"))
+        rate, grown = _receive(files[0], port, process)
     done = len(kept) // 6
     late = [node for studies, node, _ in seen if studies >= min(WARM, STUDIES // 4)]
     growth = (max(late) - late[0]) / 1e6 if late else float("nan")
@@ -149,6 +151,13 @@ def _of_load(folder: Path) -> Iterator[dict[str, Any]]:
     )
     yield _row(f"{done} of {STUDIES} studies, {SENDERS} senders", ALLOWED_S, took, None)
     yield _row("growth of memory (MB, not seconds)", ALLOWED_MB, max(growth, 0.01), 1)
+    print(f"receiving: {rate:.0f} MB a second in one association, {grown / 1e6:.1f} MB more memory")
+    yield _row(
+        f"receiving {RECEIVED * LARGE / 1e6:.0f} MB",
+        RECEIVED * LARGE / 30e6,
+        RECEIVED * LARGE / 1e6 / rate,
+        None,
+    )
     yield _row("idle (percent of a core, not seconds)", 1.0, max(100 * idle, 0.001), 1)
 
 
@@ -179,6 +188,27 @@ def _send(files: list[Any], port: int, numbers: range) -> None:
             if not waiting:
                 break
             time.sleep(0.5)
+
+
+def _receive(dataset: Any, port: int, process: psutil.Process) -> tuple[float, float]:
+    """Megabytes a second of large images in one association, and what the node's memory grew by."""
+    large = _as_study(dataset, STUDIES, 0)
+    large.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    large.PixelData = bytes(LARGE)
+    entity = AE(ae_title="BENCH")
+    entity.add_requested_context(large.SOPClassUID, large.file_meta.TransferSyntaxUID)
+    association = entity.associate("127.0.0.1", port, ae_title="FOURVIEW")
+    before = process.memory_info().rss
+    began = time.monotonic()
+    for number in range(RECEIVED):
+        large.SOPInstanceUID = f"{ROOT}.4.{number}"
+        large.file_meta.MediaStorageSOPInstanceUID = large.SOPInstanceUID
+        if association.send_c_store(large).get("Status") != 0:
+            raise RuntimeError("the node refused a large image")
+    took = time.monotonic() - began
+    grown = process.memory_info().rss - before
+    association.release()
+    return RECEIVED * LARGE / 1e6 / took, grown
 
 
 def _as_study(dataset: Any, number: int, place: int) -> Any:

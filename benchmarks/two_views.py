@@ -159,20 +159,6 @@ def rates(all_breasts: list[Breast], way: str, most_mm: float) -> tuple[int, int
     return right, wrong, both
 
 
-def run() -> list[dict[str, object]]:
-    """Findings that are joined wrongly or not at all, of 20 exams; counts, not seconds."""
-    some = list(breasts(FIRST_SEED, 20))
-    ours, plain = (
-        (both - right + wrong)
-        for way in ("ours", "plain")
-        for right, wrong, both in [rates(some, way, JoinRule().most_mm)]
-    )
-    name = "findings not joined or joined wrongly, 20 exams"
-    return [
-        {"name": name, "ours": ours, "plain": plain, "ratio": plain / max(ours, 1), "floor": 1.2}
-    ]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Joining findings over views, against truth.")
     parser.add_argument("--exams", type=int, default=EXAMS)

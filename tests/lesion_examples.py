@@ -13,7 +13,6 @@ from fourview.feeds.kinds.patches import PatchSettings
 from fourview.manifest.manifest import make_manifest
 from fourview.models.find import find_family
 from fourview.models.lesion.model import TINY
-from fourview.models.lesion.objective import LesionObjectiveConfig
 from fourview.preprocess.spec import pixel_spec
 from fourview.store.prepare import prepare
 from fourview.store.raster import read_raster
@@ -93,7 +92,6 @@ def patch_recipe() -> Recipe:
         family="lesion",
         stage="patch",
         model=TINY,
-        objective=LesionObjectiveConfig(per_epoch=COUNTS),
         feed=PatchSettings(sides=(10, 30), patch_px=16, per_epoch=COUNTS, windows=4),
         pixel_spec=SPEC,
         batch=5,

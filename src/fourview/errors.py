@@ -21,6 +21,7 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
     |-- StoreError                  a store cannot be opened, or was made with another pixel spec
     |-- ModuleError                 a module outside of the package that cannot be used
     |-- RecipeError                 an unknown recipe, key or value
+    |-- DeviceError                 a device that this machine does not have
     |-- TrainingError               a run that cannot start or go on
     |-- CheckpointError             weights that do not fit the model, or have another pixel spec
     |-- LocaliseError               a heatmap or scored regions that are no numbers in [0, 1]
@@ -110,6 +111,10 @@ class ModuleError(FourviewError):
 
 class RecipeError(FourviewError):
     """An unknown recipe, key or value."""
+
+
+class DeviceError(FourviewError):
+    """A device is named that this machine does not have."""
 
 
 class TrainingError(FourviewError):

@@ -12,6 +12,8 @@ They are in a module of yours, in lists with these names, as many of them as it 
 A module is named by ``use_module``, which is what ``--module`` of a command calls; or an installed
 package names it as an entry point of the group ``fourview.families``, ``fourview.recipes``, and so
 on. Such a module is imported only when a name of that kind is asked for that is none of ours.
+
+A metric is no list here: a module adds it with ``evaluate.metrics.register`` when it is imported.
 """
 
 import importlib

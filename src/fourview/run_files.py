@@ -3,12 +3,17 @@
 recipe.json            the recipe with every value
 environment.json       versions, device, processes, threads
 split.json             patients by part, where the manifest had no split
+inputs.json            digests of manifest, store, and the weights that it starts from or reads
 start.json             which weights another run gave, and which began anew
-log.jsonl              a line a step (loss and its parts) and a line an epoch (validation)
+log.jsonl              a line a step (loss and its parts, seconds) and a line an epoch (validation)
+epochs.csv             the lines of epochs as a table, where asked for (``--log csv``)
+curves.png             loss, validation and learning rate over the steps
+report.html            curves, what the recipe changes of its base, the worst errors
 checkpoints/last       to go on from
 checkpoints/best       model.safetensors, model.json, template.json where captions have one
 predictions.parquet    scores of the validation and test parts by the best checkpoint
-operating_points.json  thresholds chosen on the validation part; written last
+operating_points.json  thresholds chosen on the validation part
+test/                  the test part by the task's protocol: result.json, result.html
 starts_from            the run that it started from, where it was trained for this one
 ensemble.json          in place of a run: the checkpoints beside it are one model
 context                the run of its context network, or that run's best checkpoint
@@ -19,8 +24,12 @@ from pathlib import Path
 RECIPE = "recipe.json"
 ENVIRONMENT = "environment.json"
 SPLIT = "split.json"
+INPUTS = "inputs.json"
 BEGUN = "start.json"
 LOG = "log.jsonl"
+EPOCHS = "epochs.csv"
+CURVES = "curves.png"
+REPORT = "report.html"
 LAST = Path("checkpoints") / "last"
 BEST = Path("checkpoints") / "best"
 WEIGHTS = "model.safetensors"  # of a checkpoint
@@ -29,6 +38,7 @@ ENSEMBLE = "ensemble.json"  # beside the folders of several checkpoints that are
 TEMPLATE = "template.json"  # of a checkpoint whose captions have words of a person's own
 PREDICTIONS = "predictions.parquet"
 OPERATING_POINTS = "operating_points.json"
+MEASURED = "test"
 STARTS_FROM = "starts_from"
 CONTEXT = "context"
 SEARCH = "search.json"  # of a search over learning rates, with the runs trial-00, trial-01, ...

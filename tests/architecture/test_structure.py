@@ -41,6 +41,10 @@ COMMAND_LINE = {
     "read": {"--out", "--model", "--dicom", "--exact", "--json"},
     "dicom": {"--out", "--as", "--required-at", "--created", "--json"},
     "list": {"--json"},
+    "node": {"--once"},
+    "node-status": {"--json"},
+    "node-retry": {"--failed"},
+    "send": {"--to", "--config", "--json"},
     "serve": {"--manifest", "--predictions", "--host", "--port", "--open", "--cache"},
     "doctor": {"--json"},
 }
@@ -90,6 +94,8 @@ def test_the_help_says_all_that_the_docstring_says_of_an_option(command, capsys,
         "fourview.localise.findings",
         "fourview.cli.serve",
         "fourview.serve.app",
+        "fourview.cli.node",
+        "fourview.node.run",
     ],
 )
 def test_runs_without_importing_torch(module):
@@ -110,7 +116,7 @@ def test_stages_hold_a_docstring_only():
     for stage in ("dicom", "phantom", "preprocess", "manifest", "jobs", "store", "sources",
                   "captions", "feeds", "nn", "losses", "models", "checkpoint", "train", "localise",
                   "predict", "evaluate", "report", "report/dicom", "recipes", "study", "serve",
-                  "cli"):  # fmt: skip
+                  "node", "cli"):  # fmt: skip
         text = (SOURCE / stage / "__init__.py").read_text()
         assert re.fullmatch(r'\s*""".*?"""\s*', text, re.DOTALL), stage
 

@@ -73,6 +73,10 @@ def test_after_a_start_every_unfinished_study_waits_its_quiet_time_again(journal
     journal.start(now=100.0)
     assert journal.candidates(100.5, 1.0) == []
     assert [row["study"] for row in journal.candidates(101.0, 1.0)] == ["1"]
+    journal.listens(now=150.0)  # after the models were loaded
+    assert journal.candidates(150.5, 1.0) == []
+    journal.listens(now=120.0)
+    assert [row["study"] for row in journal.candidates(151.0, 1.0)] == ["1"]
 
 
 def test_an_image_that_comes_while_its_study_is_read_makes_it_wait_again(journal):
@@ -118,6 +122,21 @@ def test_pixels_are_forgotten_only_when_all_results_are_sent(journal):
     assert journal.forget_pixels(later) == [file_of("1", "1.1")]
     assert journal.instance("1.1")["file"] is None
     assert journal.forget_results(later) == ["out/9.1.dcm"]
+
+
+def test_results_of_a_reading_are_forgotten_together(journal):
+    journal.add(arrival(), now=0)
+    read_once(journal, sops=("9.1", "9.2"))
+    later = time.time() + 10
+    for name in ("a", "b"):
+        for each in journal.take(name, now=0):
+            state = "failed" if (name, each.sop) == ("b", "9.2") else "sent"
+            journal.settle_delivery(each, state, status="", detail="")
+    assert journal.forget_results(later) == []
+    assert journal.retry(None) == 1
+    (each,) = journal.take("b", now=0)
+    journal.settle_delivery(each, "sent", status="0000", detail="")
+    assert len(journal.forget_results(later)) == 2
 
 
 def test_retry_puts_back_what_failed_and_nothing_else(journal):

@@ -76,6 +76,7 @@ def test_a_dead_peer_holds_up_nobody_and_is_given_up_after_the_time_for_it(tmp_p
             assert time.monotonic() - began > 1
 
 
+@pytest.mark.slow
 def test_results_go_when_a_peer_is_back(tmp_path, study):
     archive = Archive()
     with Node(tmp_path, archives=[archive]).running() as node:
@@ -109,10 +110,22 @@ def test_a_full_disk_is_told_to_the_sender_and_left_behind(tmp_path, small_disk,
         assert node.process.poll() is None
 
 
+@pytest.mark.slow
 def test_a_file_that_is_too_large_is_refused(tmp_path, study):
     with Node(tmp_path, more='largest = "5 KB"').running() as node:
         assert store(node.port, study) == [0xA700] * 4
         assert [e["why"] for e in node.events() if e["event"] == "refused"]
+
+
+@pytest.mark.slow
+def test_a_study_that_hangs_the_worker_fails_in_time_and_the_next_is_read(tmp_path):
+    with Node(tmp_path, read_s=15).running() as node:
+        store(node.port, write_study(tmp_path / "hang", 1, patient="hang"))
+        store(node.port, write_study(tmp_path / "good", 2))
+        wait_for(lambda: node.status()["studies"] == {"failed": 1, "done": 1}, "both", 90)
+        events = {e["event"]: e["at"] for e in node.events()}
+        assert "longer than 15 s" in node.status()["failures"][0]["why"]
+        assert events["failed"] < events["read"]
 
 
 @pytest.mark.slow
@@ -131,6 +144,7 @@ def test_a_clock_that_is_set_back_or_forward_hurries_nothing(tmp_path, study):
             wait_for(lambda: len(archive.kept) == 6, "the results")
 
 
+@pytest.mark.slow
 def test_more_associations_than_allowed_are_rejected_and_the_others_served(tmp_path, study):
     with Node(tmp_path, more="max_associations = 2").running() as node:
         time.sleep(1)  # for the end of the connection that saw it listen
@@ -155,6 +169,7 @@ def test_more_associations_than_allowed_are_rejected_and_the_others_served(tmp_p
         assert "too many associations" in [e.get("why") for e in node.events()]
 
 
+@pytest.mark.slow
 def test_once_works_off_what_is_there_and_ends(tmp_path, study):
     archive = Archive()
     node = Node(tmp_path, archives=[archive], quiet_s=3)
@@ -228,6 +243,7 @@ def test_tls_takes_certificates_of_the_authority_and_no_others(tmp_path, study):
         assert len([reason for reason in why if reason.startswith("TLS: ")]) >= 3
 
 
+@pytest.mark.slow
 def test_a_sender_that_dies_in_the_middle_leaves_nothing(tmp_path, study):
     from pynetdicom import AE  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ import pytest
 
 from fourview.entities import PREDICTIONS_SCHEMA
 from fourview.feeds.samples import Sample
-from fourview.train.run import region_points
+from fourview.train.points import region_points
 
 
 def table_of(*rows):

@@ -9,8 +9,10 @@ import torch
 from factory import drawn_store, exam_batch
 from fourview.contract import ExamBatch, LossTerms, Objective
 from fourview.errors import TrainingError
+from fourview.feeds.batches import Batches
 from fourview.feeds.samples import Sample
 from fourview.models.mvccl.model import TINY
+from fourview.train.processes import Processes
 from fourview.train.recipe import OptimizerConfig, Recipe, ScheduleConfig, SplitConfig
 from fourview.train.run import train
 from fourview.train.run_folder import read_log
@@ -65,7 +67,9 @@ def test_a_plateau_is_one_of_the_cross_entropy_where_that_is_named(data, tmp_pat
 
 
 def test_a_part_that_the_loss_does_not_have_is_refused_at_the_first_step(data, tmp_path):
-    with pytest.raises(TrainingError, match="select is 'bce', need one of loss, auc, cross_ent"):
+    with pytest.raises(
+        TrainingError, match="select is 'bce', need one of loss, auc, last, cross_ent"
+    ):
         train(replace(RECIPE, select="bce"), *data, tmp_path)
 
 
@@ -81,13 +85,26 @@ class Told(Objective):
         return LossTerms(total=sum(parts.values(), start=torch.zeros(())), parts=parts)
 
 
+class Fixed(Batches):
+    """Batches of one process, in their order."""
+
+    def __init__(self, given: list) -> None:
+        self.given, self.numbers = given, range(len(given))
+
+    def __iter__(self):
+        return iter(self.given)
+
+
 def test_parts_are_means_over_the_samples_of_the_batches_that_have_them():
 
     batch = exam_batch("0123")
     sample = Sample(exam_id="e", patient_id="p", images=(), slots=(), ranks=(), targets={})
     told = [{"cross_entropy": 1.0, "similarity": 4.0}, {"cross_entropy": 2.5}]
     found = validate(
-        Told(told), [([sample] * 2, batch), ([sample], batch)], None, device=torch.device("cpu")
+        Told(told),
+        Fixed([([sample] * 2, batch), ([sample], batch)]),
+        None,
+        processes=Processes(torch.device("cpu")),
     )
     assert found.parts == {"cross_entropy": pytest.approx(1.5), "similarity": 4.0}
     assert found.loss == pytest.approx((2 * 5.0 + 2.5) / 3)

@@ -1,5 +1,7 @@
 """A checkpoint: weights as safetensors, and beside them all that is needed to use them. No pickle.
 
+What a card may ask for is checked in ``checkpoint.plan``: it opens no file.
+
 FOLDER/model.safetensors    the model's state, float32
 FOLDER/model.json           family, config, task, pixel spec with fingerprint, terms, digest
 FOLDER/template.json        words of the captions it was trained with, where they are a person's own
@@ -252,3 +254,8 @@ def _without_pretraining(config: dict[str, Any]) -> dict[str, Any]:
         else part
         for name, part in config.items()
     }
+
+
+def without_pretraining(family: ModelFamily, config: Any) -> Any:
+    """A family's config that asks for no weights of others, to plan its network from."""
+    return TypeAdapter(family.config).validate_python(_without_pretraining(asdict(config)))

@@ -1,6 +1,7 @@
 """``fourview crossval``: a recipe over folds of patients, mean and deviation."""
 
 import json as jsonlib
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -8,16 +9,18 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fourview.cli.modules import Modules, use_modules
-from fourview.cli.numbers import SomeOrNone
+from fourview.cli.numbers import Workers
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
+from fourview.cli.stores import open_store
 from fourview.evaluate.metrics import label_of
 from fourview.manifest.manifest import read_manifest
-from fourview.store.store import Store
 from fourview.study.crossval import cross_validate
 from fourview.study.find_recipe import find_recipe
 from fourview.train.loop import Machine
+from fourview.train.processes import is_first, leave_processes
 from fourview.train.recipe import override
+from fourview.train.trackers import require_logs
 
 GIBIBYTE = 2**30
 
@@ -33,7 +36,9 @@ def crossval(
     fold_seed: int = 0,
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     seed: int | None = None,
-    workers: SomeOrNone = 0,
+    device: str | None = None,
+    workers: Workers = None,
+    log: tuple[str, ...] = (),
     cache_gb: float = 4.0,
     module: Modules = (),
     json: bool = False,
@@ -52,7 +57,9 @@ def crossval(
         fold_seed: Of the folds; recipes that are compared need the same.
         set_: Change a value of the recipe: --set optimizer.lr=3e-5; may be repeated.
         seed: Short for --set seed=SEED.
-        workers: Processes that read the store.
+        device: Where to compute: cpu, cuda, cuda:1, mps, xpu; without it a GPU where there is one.
+        workers: Processes that read the store; without it as many as pay off.
+        log: Also log every fold to csv, tensorboard, mlflow or wandb; may be repeated.
         cache_gb: Keep what is read in memory where it takes no more than this.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the metrics as JSON.
@@ -61,19 +68,25 @@ def crossval(
     changed = override(find_recipe(recipe), set_ or [])
     if seed is not None:
         changed = replace(changed, seed=seed)
-    with progress_bar(quiet=json) as update:
+    require_logs(log)
+    told = is_first()
+    with progress_bar(quiet=json or not told) as update:
         metrics = cross_validate(
             changed,
             read_manifest(manifest),
-            Store.open(store),
+            open_store(store, changed.pixel_spec, manifest),
             out,
             num_folds=folds,
             fold_seed=fold_seed,
             protocols=protocol,
-            machine=Machine(workers=workers),
+            machine=Machine(workers=workers, device=device, log=log),
             cache_bytes=int(cache_gb * GIBIBYTE),
             progress=update,
+            say=lambda line: say(line, to=sys.stderr) if told else None,
         )
+    leave_processes()
+    if not told:
+        return
     if json:
         print(jsonlib.dumps(jsonlib.loads((out / "crossval.json").read_text())))
         return

@@ -17,6 +17,7 @@ def demo(
     out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("demo"),
     exams: int = 40,
     workers: int = 2,
+    device: str | None = None,
     json: bool = False,
 ) -> None:
     """Make phantom exams, read them with the small model of the package, and measure it.
@@ -25,11 +26,19 @@ def demo(
         out: Folder to write to; run again, it goes on with what is there.
         exams: How many.
         workers: Processes.
+        device: Where to compute: cpu, cuda, cuda:1, mps, xpu; without it a GPU where there is one.
         json: Print the figures as JSON.
     """
     created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     with progress_bar(quiet=json) as update:
-        made = run_demo(out, num_exams=exams, workers=workers, created=created, progress=update)
+        made = run_demo(
+            out,
+            num_exams=exams,
+            workers=workers,
+            created=created,
+            progress=update,
+            device=device,
+        )
     auc = next(m for m in made.result.metrics if m.name == "auroc")
     if json:
         figures = {"auroc": auc.value, "low": auc.low, "high": auc.high}

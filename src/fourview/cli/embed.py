@@ -15,7 +15,7 @@ from fourview.cli.unused import refuse_unused
 from fourview.disk import table_ending
 from fourview.manifest.manifest import manifest_hash, read_manifest
 from fourview.predict.embeddings import EMBEDDINGS, embed_manifest, write_embeddings
-from fourview.predict.engine import best_engine
+from fourview.predict.engine import engine_on
 from fourview.predict.language import load_language_model
 from fourview.store.store import Store
 
@@ -59,7 +59,7 @@ def embed(
     table_ending(out, EMBEDDINGS)
     tables, pixels = read_manifest(manifest), Store.open(store)
     require_images(tables, pixels, split)
-    model = load_language_model(run, device=device or best_engine(many=False).device)
+    model = load_language_model(run, device=engine_on(device or None).device)
     with progress_bar(quiet=json) as update:
         found = embed_manifest(
             model,

@@ -60,7 +60,7 @@ def list_(what: Kind, *, module: Modules = (), json: bool = False) -> None:
     }
     told = kinds[what]()
     theirs: dict[str, str] = {}
-    if what not in ("tables", "conversions"):
+    if what != "tables" and what != "conversions":  # noqa: PLR1714 - what mypy follows
         theirs = {each.name: each.module for each in outside(what)}
     if json:
         rows = {name: row | {"from": theirs.get(name, OURS)} for name, row in told.items()}

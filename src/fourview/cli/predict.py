@@ -23,7 +23,7 @@ from fourview.evaluate.table import write_predictions
 from fourview.jobs.executor import find_executor
 from fourview.manifest.manifest import manifest_hash, read_manifest
 from fourview.manifest.select import with_views
-from fourview.predict.engine import PLAIN, best_engine
+from fourview.predict.engine import engine_on
 from fourview.predict.language import about_model, load_language_model
 from fourview.predict.reader import load_model
 from fourview.predict.spread import FEW, Spread, predict_spread
@@ -42,6 +42,7 @@ def predict(
     prompts: str | None = None,
     template: str = "",
     exact: bool = False,
+    device: str | None = None,
     batch: Some = 8,
     workers: SomeOrNone = 0,
     executor: str | None = None,
@@ -61,7 +62,9 @@ def predict(
         view: Read as if only these views had been taken: CC, MLO.
         prompts: Score with a language-image run and this prompt set, zero-shot: embed-density, ...
         template: File with prompts of one's own; without it the run's, else the package's.
-        exact: Compute as plainly as can be: on the processor, not compiled.
+        exact: Compute as plainly as can be: not compiled, and on the processor unless --device
+            says otherwise.
+        device: Where to compute: cpu, cuda, cuda:1, mps, xpu; without it a GPU where there is one.
         batch: Exams at a time.
         workers: Processes that read the store; with an executor, those that score, each with a
             model.
@@ -75,7 +78,7 @@ def predict(
         refuse_unused(predict, needs="--prompts", template=template)
     else:
         not_asked = "a run that was trained to score (without --prompts)"
-        refuse_unused(predict, needs=not_asked, also=also, exact=exact, executor=executor)
+        refuse_unused(predict, needs=not_asked, also=also, executor=executor)
     if run is None:
         refuse_unused(predict, needs="a RUN, whose scores it joins", also=also)
     table_ending(out)
@@ -95,10 +98,11 @@ def predict(
             batch,
             workers,
             exact=exact,
+            device=device,
             json=json,
         )
         return
-    engine = PLAIN if exact else best_engine(many=len(pixels) > FEW)
+    engine = engine_on(device, many=len(pixels) > FEW, exact=exact)
     reader = load_model((run, *also), engine=engine)
     way = engine.description
     with progress_bar(quiet=json) as update:
@@ -112,7 +116,16 @@ def predict(
                 progress=partial(update, "exams"),
             )
         else:
-            what = Spread((run, *also), manifest, store, split or None, exact, batch, views=view)
+            what = Spread(
+                (run, *also),
+                manifest,
+                store,
+                split or None,
+                exact,
+                batch,
+                views=view,
+                device=device,
+            )
             places = find_executor(executor, max(1, workers))
             predictions, way = predict_spread(what, places, progress=partial(update, "exams"))
     about = {
@@ -183,12 +196,13 @@ def _zero_shot(
     workers: int,
     *,
     exact: bool,
+    device: str | None,
     json: bool,
 ) -> None:
     if run is None:
         raise FourviewError("--prompts needs the run of a language-image family; name it")
-    device = "cpu" if exact else best_engine(many=False).device
-    model = load_language_model(run, device=device)
+    where = engine_on(device, exact=exact).device
+    model = load_language_model(run, device=where)
     with progress_bar(quiet=json) as update:
         predictions = model.zero_shot(
             tables,
@@ -204,5 +218,5 @@ def _zero_shot(
     about = {**about_model(model), "manifest_hash": manifest_hash(tables), "prompts": prompts}
     about |= _seen((run,), tables, split)
     about["captions"] = style
-    about["precision"] = f"float32 on {device}"
+    about["precision"] = f"float32 on {where}"
     _write(predictions, out, about, {"prompts": prompts, "captions": style}, json=json)

@@ -18,7 +18,7 @@ from fourview.dicom.pseudonyms import Pseudonyms
 from fourview.entities import Finding
 from fourview.errors import FourviewError, ReportError
 from fourview.manifest.findings_file import read_findings
-from fourview.predict.engine import PLAIN, best_engine
+from fourview.predict.engine import engine_on
 from fourview.predict.language import load_language_model
 from fourview.predict.language_maps import LanguageMaps
 from fourview.predict.query_place import QueryPlace, parse_place
@@ -44,6 +44,7 @@ def read(
     separate: bool = False,
     full: bool = False,
     exact: bool = False,
+    device: str | None = None,
     pseudonyms: Path | None = None,
     module: Modules = (),
     json: bool = False,
@@ -78,6 +79,7 @@ def read(
         full: Put every pixel of the files into the report, so that enlarged views are as sharp as
             the files are: about 2 MB a view. Without it a view has 1,200 rows at most.
         exact: Compute on the processor, even where there is a GPU.
+        device: Where to compute: cpu, cuda, cuda:1, mps, xpu; without it a GPU where there is one.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the results as JSON, one exam a line.
     """
@@ -86,7 +88,7 @@ def read(
         refuse_unused(read, needs="--maps", say=say)
     places = [parse_place(text) for text in at or ()]
     start_decoder()  # while the model is loaded
-    engine = PLAIN if exact else best_engine(many=False)
+    engine = engine_on(device, exact=exact)
     reader = load_model(model or None, engine=engine)
     named = None if findings is None else Named(rows=read_findings(findings), source=findings.name)
     shown = _maps(maps or [], say or [], places, engine.device)

@@ -16,7 +16,7 @@ from fourview.disk import table_ending, write_table
 from fourview.errors import FourviewError
 from fourview.manifest.manifest import read_manifest
 from fourview.predict.embeddings import read_embeddings
-from fourview.predict.engine import best_engine
+from fourview.predict.engine import engine_on
 from fourview.predict.language import load_language_model, rank_images, sentences_of
 from fourview.store.store import Store
 
@@ -64,7 +64,7 @@ def search(
         raise FourviewError('the query is empty; give a text such as "a suspicious mass is seen"')
     if out is not None:
         table_ending(out)
-    model = load_language_model(run, device=device or best_engine(many=False).device)
+    model = load_language_model(run, device=engine_on(device or None).device)
     if embeddings is not None:
         images = read_embeddings(embeddings, model)
     elif manifest is None or store is None:

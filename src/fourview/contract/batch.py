@@ -8,7 +8,7 @@ Shapes:  I images, E exams, 2 breasts (right, left), 4 slots (entities.SLOTS), K
 P patches, F findings, S texts, T tokens of a text.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from torch import Tensor
 NUM_SLOTS = 4
 NUM_SIDES = 2
 Part = TypeVar("Part", "PatchBatch", "TextBatch")
+AnyBatch = TypeVar("AnyBatch", "PatchBatch", "TextBatch", "ExamBatch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,16 +78,21 @@ class TextBatch:
         return _moved(self, device)
 
 
-def _moved(part: Part, device: torch.device | str) -> Part:
-    return replace(part, **{f.name: _on(getattr(part, f.name), device) for f in fields(part)})
-
-
-def _on(value: Any, device: torch.device | str) -> Any:
+def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Every tensor of a batch, or of a part of it, changed; all else as it is."""
     if isinstance(value, Tensor):
-        return value.to(device, non_blocking=True)
+        return change(value)
     if isinstance(value, Mapping):
-        return {name: _on(each, device) for name, each in value.items()}
+        return {name: _changed(each, change) for name, each in value.items()}
+    if isinstance(value, ExamBatch | PatchBatch | TextBatch):
+        changes = {f.name: _changed(getattr(value, f.name), change) for f in fields(value)}
+        return replace(value, **changes)
     return value
+
+
+def _moved(part: AnyBatch, device: torch.device | str) -> AnyBatch:
+    moved: AnyBatch = _changed(part, lambda tensor: tensor.to(device, non_blocking=True))
+    return moved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,18 +216,12 @@ class ExamBatch:
 
     def to(self, device: torch.device | str) -> "ExamBatch":
         """The batch on a device."""
-        return replace(
-            self,
-            pixels=self.pixels.to(device, non_blocking=True),
-            exam=self.exam.to(device, non_blocking=True),
-            slot=self.slot.to(device, non_blocking=True),
-            rank=self.rank.to(device, non_blocking=True),
-            targets=_on(self.targets, device),
-            image_targets=_on(self.image_targets, device),
-            patches=None if self.patches is None else self.patches.to(device),
-            text=None if self.text is None else self.text.to(device),
-            patient=_on(self.patient, device),
-        )
+        return _moved(self, device)
+
+    def pin_memory(self) -> "ExamBatch":
+        """The batch in memory that a GPU copies from by itself; PyTorch's loader calls it."""
+        pinned: ExamBatch = _changed(self, lambda tensor: tensor.pin_memory())
+        return pinned
 
 
 def _of_images(part: Part | None, place: Int[Tensor, " image"]) -> Part | None:

@@ -1,4 +1,4 @@
-"""What the rest of the house knows of a family of models."""
+"""What the rest of the package knows of a family of models."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,18 +33,20 @@ class Stage:
     """One training stage.
 
     Attributes:
-        objective: Network and settings to the Objective.
+        objective: Network and settings to the Objective, and by name what ``from_feed`` names.
         settings: The frozen dataclass of that objective's settings.
         feed: What it reads: a module of ``feeds/kinds/``.
+        from_feed: Settings of the feed that the objective needs too, by their names.
         takes: Of the recipe that it starts from, only weights whose names begin so, and all of
             them; empty takes whatever fits.
         encoder: What this stage leaves as it is and patches go through first, so that their codes
             are kept (``feeds.coded``) and read in their place; None where there is nothing such.
     """
 
-    objective: Callable[[Any, Any], Objective]
+    objective: Callable[..., Objective]
     settings: type
     feed: str = "exams"
+    from_feed: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     encoder: Encoder | None = None
 

@@ -51,9 +51,11 @@ def manifest_of_labels(
     }
     if unit == "exam":  # an exam's label is made of its breasts'
         tables["breasts"] = rows.with_columns(side=pl.lit("R"))
-    own = {"images": ("cancer",), "breasts": (), "exams": (), "findings": ()}
     manifest = Manifest(
-        **{name: _typed(tables[name], SCHEMAS[name], own[name]) for name in SCHEMAS},
+        images=_typed(tables["images"], IMAGES_SCHEMA, ("cancer",)),
+        breasts=_typed(tables["breasts"], BREASTS_SCHEMA),
+        exams=_typed(tables["exams"], EXAMS_SCHEMA),
+        findings=_typed(tables["findings"], FINDINGS_SCHEMA),
         source=SOURCE,
         root="",
         terms="unknown: the table does not say whose its data are",
@@ -63,14 +65,6 @@ def manifest_of_labels(
     if nameless:
         notes.append(f"{nameless:,} rows name no patient: each is taken for another one's")
     return manifest, tuple(notes)
-
-
-SCHEMAS: Mapping[str, Mapping[str, Any]] = {
-    "images": IMAGES_SCHEMA,
-    "breasts": BREASTS_SCHEMA,
-    "exams": EXAMS_SCHEMA,
-    "findings": FINDINGS_SCHEMA,
-}
 
 
 def _require_labels(table: pl.DataFrame, rows: pl.DataFrame, protocol: Protocol) -> None:
@@ -94,7 +88,9 @@ def _require_labels(table: pl.DataFrame, rows: pl.DataFrame, protocol: Protocol)
         )
 
 
-def _typed(rows: pl.DataFrame, schema: Mapping[str, Any], own: tuple[str, ...]) -> pl.DataFrame:
+def _typed(
+    rows: pl.DataFrame, schema: Mapping[str, Any], own: tuple[str, ...] = ()
+) -> pl.DataFrame:
     """The schema's columns, null where the table has none, and some of the table's own."""
     columns = {
         name: pl.col(name).cast(dtype) if name in rows.columns else pl.lit(None, dtype)

@@ -11,7 +11,7 @@ from fourview.entities import Manifest
 from fourview.errors import EvaluationError
 from fourview.evaluate.image_names import with_image_ids
 from fourview.evaluate.labels import STANDARD_VIEWS, labelled_units
-from fourview.evaluate.protocols import Cluster, Protocol
+from fourview.evaluate.protocol import Cluster, Protocol
 from fourview.evaluate.table import OF_UNIT, ROWS_OF, check_rows, completed, name_rows
 from fourview.manifest.rules import SPLITS
 from fourview.suggest import did_you_mean

@@ -43,6 +43,11 @@ class CodedFeed(Feed):
     said: Said | None = None
     code_type: type[np.floating[Any]] = np.float32
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether all its patches are the same every time, so that codes can stand for them."""
+        return True
+
     @abstractmethod
     def about(self) -> Mapping[str, Any]:
         """What decides the patches, beside the pixels that they are cut from."""

@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fourview.errors import CheckpointError, RecipeError
-from fourview.nn.pretrained import input_statistics, require_weights
+from fourview.nn.pretrained import OURS, input_statistics, require_weights
 from fourview.nn.vit_names import as_timm_names_them, weights_file
 
-SMALL = "small"
+SMALL = OURS
 VIT_MODULE = "timm.models.vision_transformer"
 PROBE_CELLS, PROBE_IMAGES = 8, 4  # enough that the three kinds of padding cannot be mixed up
 SMALL_WIDTHS = (16, 24, 24, 40, 40)  # phantom study: stride 8 with 33,000 weights

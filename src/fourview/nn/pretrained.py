@@ -11,6 +11,8 @@ from fourview.errors import RecipeError
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of torchvision's and most of timm's ImageNet weights
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+OURS = "small"  # our own network, of which timm knows nothing
+
 Three = tuple[float, float, float]
 
 
@@ -21,6 +23,8 @@ def input_statistics(name: str, mean: Three | None, std: Three | None) -> tuple[
     """
     if mean is not None and std is not None:
         return mean, std
+    if name == OURS:
+        return mean or IMAGENET_MEAN, std or IMAGENET_STD
     import timm
 
     known = timm.get_pretrained_cfg(name) if timm.is_model(name) else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+import torch
 from torch import Tensor
 
 
@@ -9,4 +10,5 @@ def weight_bytes(weights: Iterable[tuple[str, Tensor]]) -> Iterator[bytes]:
     """The name and then the values of each tensor, in the order in which they come."""
     for name, value in weights:
         yield name.encode()
-        yield value.detach().cpu().contiguous().numpy().tobytes()
+        plain = value.detach().cpu().contiguous().reshape(-1)  # NumPy has no bfloat16
+        yield plain.view(torch.uint8).numpy().tobytes()

@@ -46,6 +46,14 @@ class Journal(Watching):
         """All files of results."""
         return {row[0] for row in self.db.execute("SELECT file FROM result WHERE file NOT NULL")}
 
+    def listens(self, now: float) -> None:
+        """The node takes images from now on: what waits gets its whole quiet time from here."""
+        with self._tables.writing() as db:
+            db.execute(
+                f"UPDATE study SET quiet_since = max(quiet_since, ?) WHERE state IN {_UNREAD}",
+                (now,),
+            )
+
     # --- receiving -----------------------------------------------------------------------------
     def instance(self, sop: str) -> Row | None:
         """What is known of an image."""
@@ -100,7 +108,7 @@ class Journal(Watching):
             )
 
     # --- reading -------------------------------------------------------------------------------
-    def candidates(self, now: float, soonest_s: float, limit: int = 50) -> list[Row]:
+    def candidates(self, now: float, soonest_s: float, limit: int = 500) -> list[Row]:
         """Studies that may be due, those first that were never cut off, then the longest waiting.
 
         Rows have study, quiet_since, settled, images and slots (with commas between them).

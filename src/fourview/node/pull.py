@@ -28,6 +28,7 @@ STUDY, SERIES, SOP, CLASS = "0020000D", "0020000E", "00080018", "00080016"
 MODALITY, COUNT = "00080060", "00201209"
 ORIGINAL = (("application/dicom", "*"),)  # else servers transcode to explicit little endian
 MOST_STUDIES = 10_000
+MOST_FAILED = 3  # studies in a row, before a round is given up
 PAGE = 500
 
 
@@ -54,11 +55,20 @@ class Puller:
 
     def round(self) -> int:
         """Ask once, and fetch what is missing; returns how many images came."""
-        came = 0
+        came = failed = 0
         for study in self._studies():
             if self.stop.is_set():
                 break
-            came += self._study(study)
+            try:
+                came += self._study(study)
+                failed = 0
+            except Exception as error:  # noqa: BLE001 (one study must not keep the others back)
+                failed += 1
+                self.journal.tell(
+                    "pull failed", study, server=self.pull.name, why=type(error).__name__
+                )
+                if failed >= MOST_FAILED:  # the server is gone: the next round tries again
+                    break
         return came
 
     def _run(self) -> None:
@@ -157,7 +167,9 @@ class Puller:
             "StudyDate": f"{first:%Y%m%d}-{date.today() + timedelta(days=1):%Y%m%d}",
         }
         rows = self._paged(self.client.search_for_studies, search_filters=filters)
-        return (uid(_first(row, STUDY)) for row in rows)
+        for row in rows:
+            with suppress(DicomError):  # an identifier that is none
+                yield uid(_first(row, STUDY))
 
     def _series(self, study: str) -> Iterator[tuple[str, int]]:
         """Its series of mammograms, with how many images each has."""
@@ -191,7 +203,10 @@ def _client(pull: Pull, settings: NodeSettings) -> Any:
             "pulling needs the package dicomweb-client; run: pip install 'fourview[pacs]'"
         ) from error
     client = DICOMwebClient(
-        pull.url.rstrip("/"), session=web_session(pull, settings), timeout=TIMEOUT_S
+        pull.url.rstrip("/"),
+        session=web_session(pull, settings),
+        timeout=TIMEOUT_S,
+        permissive_uid=True,  # ``spool.uid`` has checked them
     )
     client.set_http_retry_params(retry=True, max_attempts=TRIES)
     return client

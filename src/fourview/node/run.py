@@ -122,6 +122,7 @@ def _start(
 ) -> None:
     ready_s = round(time.monotonic() - began, 1)
     place = "" if parts.receiver is None else f"{settings.listen}"
+    journal.listens(time.monotonic())  # a sender could not go on while models were loaded
     journal.tell("ready", listens=place, seconds=ready_s)
     for puller in parts.pullers:
         if once and puller.pull.every_s:

@@ -38,7 +38,7 @@ class Watching(Opened):
         """Forget a study; its files are the caller's.
 
         Raises:
-            NodeError: There is none, or it is being read.
+            NodeError: There is none.
         """
         with self._tables.writing() as db:
             if not _has_study(db, study):
@@ -68,12 +68,12 @@ class Watching(Opened):
         return [row["file"] for row in rows]
 
     def forget_results(self, before_at: float) -> list[str]:
-        """Files of results that are older than a time and sent; their rows forget them."""
+        """Files of readings that are older than a time and sent whole; their rows forget them."""
         with self._tables.writing() as db:
             rows = db.execute(
                 "SELECT r.study, r.file FROM result r WHERE r.file NOT NULL AND r.made_at < ? "
-                "AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.sop = r.sop "
-                "AND d.state != 'sent')",
+                "AND NOT EXISTS (SELECT 1 FROM delivery d JOIN result o ON o.sop = d.sop "
+                "WHERE o.study = r.study AND o.input = r.input AND d.state != 'sent')",
                 (before_at,),
             ).fetchall()
             for _, file in rows:
@@ -134,7 +134,7 @@ class Watching(Opened):
         found = self.db.execute("SELECT state FROM study WHERE study = ?", (study,)).fetchone()
         return None if found is None else str(found[0])
 
-    def tell(self, what: str, study: str | None = None, **facts: Any) -> None:
+    def tell(self, what: str, study: str | None = None, /, **facts: Any) -> None:
         """Note an event for the audit log."""
         with self._tables.writing() as db:
             tell(db, what, study, facts)

@@ -235,8 +235,9 @@ class Work:
         draft = Path(job.folder)
         if isinstance(said, Lost):
             told = f"{said.detail}; fourview node-retry reads it again"
-            facts = {"reason": said.reason}
-            self.journal.finish(job.study, job.key, "failed", note=told, facts=facts)
+            self.journal.finish(
+                job.study, job.key, "failed", note=told, facts={"reason": str(said.reason)}
+            )
             shutil.rmtree(draft, ignore_errors=True)
             return
         made: tuple[Made, ...] = ()
@@ -245,6 +246,7 @@ class Work:
             _put(draft, self.journal.folder / place)
             made = tuple(_below(each, place) for each in said.made)
         note = "; ".join(part for part in (job.note, said.detail) if part)
+        facts: dict[str, int | str]
         facts = {"exams": said.exams} if said.outcome == "done" else {"reason": said.reason}
         kept = self.journal.finish(
             job.study,

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fourview.nn.device import find_device
 from fourview.nn.memory import keep_memory
 
 
@@ -89,6 +90,27 @@ def best_engine(*, many: bool) -> Engine:
     if torch.cuda.is_available():
         return Engine(device="cuda", compiled=many)
     return Engine(compiled=many and _has_avx512())
+
+
+def engine_on(device: str | None, *, many: bool = False, exact: bool = False) -> Engine:
+    """The engine that a command is asked for.
+
+    Args:
+        device: As ``nn.device.find_device`` takes it; None takes the best there is, and the
+            processor where ``exact``.
+        many: So many exams that compiling pays.
+        exact: As plainly as can be: not compiled.
+
+    Raises:
+        DeviceError: This machine has no such device.
+    """
+    if exact:
+        return Engine(device=str(find_device(device or "cpu")))
+    if device is None:
+        return best_engine(many=many)
+    found = find_device(device)
+    compiled = many and (found.type == "cuda" or (found.type == "cpu" and _has_avx512()))
+    return Engine(device=str(found), compiled=compiled)
 
 
 def _has_avx512() -> bool:

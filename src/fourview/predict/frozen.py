@@ -30,14 +30,19 @@ def with_codes(
     *,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    share: tuple[int, int] = (0, 1),
 ) -> Feed:
     """The feed with codes in place of the pixels of its patches; missing ones are made first.
 
+    A feed whose patches are drawn anew every time stays as it is.
+
     Args:
-        feed: Of patches that are drawn once.
+        feed: Of patches.
         encoder: Pixels of patches to a code each, as it is in evaluation mode; None asks nothing.
         device: Where to compute.
         progress: Called with groups of patches done and in all.
+        share: Number of this process, and how many there are: each makes its part, and all have to
+            wait for each other before they read.
 
     Raises:
         RecipeError: There is an encoder, and the feed has no patches for it.
@@ -46,9 +51,11 @@ def with_codes(
         return feed
     if not isinstance(feed, CodedFeed):
         raise RecipeError(f"a {type(feed).__name__} has no patches to ask an encoder about")
+    if not feed.is_fixed:
+        return feed
     encoder = encoder.to(device).eval()
     said = _said(feed, encoder)
-    asked = list(feed.asked())
+    asked = list(feed.asked())[share[0] :: share[1]]
     for done, each in enumerate(asked, start=1):
         if said.has(each.key, each.name):
             continue

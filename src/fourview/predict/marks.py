@@ -3,6 +3,9 @@
 A family says which way its output goes (``ModelFamily.marks``). The regions of an exam become the
 findings of its report, those of a manifest the rows of unit ``region`` of a predictions table: both
 are made here and only here.
+
+Threshold: of a drawn region, applied by ``findings_of``; ``train.run.region_points`` chooses it on
+           the validation part, and ``predict.network`` reads it with the weights.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -3,9 +3,10 @@
 Reading one exam and scoring a store are the same here: both are a feed of the family's kind.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from fourview.contract import ModelFamily, Task, task
 from fourview.entities import Finding, Manifest
 from fourview.errors import CheckpointError
 from fourview.evaluate.operating import read_region_thresholds, read_thresholds
-from fourview.feeds.batches import batches
+from fourview.feeds.batches import Batches
 from fourview.feeds.feed import MAPS, Feed, FeedRequest, find_feed
 from fourview.feeds.pixels import ExamPixels
 from fourview.manifest.select import with_exams
@@ -134,13 +135,15 @@ class Network:
             CheckpointError: The store holds other pixels than it was trained on.
         """
         self.require_pixels(store)
-        request = FeedRequest(
-            classes={},
-            part=None if splits is None else tuple(splits),
-            settings=self.settings,
-            context=None if self.context is None else context_of(self.context, manifest, store),
-        )
-        return find_feed(self.family.reads.feed).make(manifest, store, request)
+        make = find_feed(self.family.reads.feed).make
+        part = None if splits is None else tuple(splits)
+        request = FeedRequest(classes={}, part=part, settings=self.settings)
+        feed = make(manifest, store, request)
+        if self.context is None:
+            return feed
+        images = {image for sample in feed.samples for image in sample.images}
+        context = context_of(self.context, manifest, store, images=images)
+        return make(manifest, store, replace(request, context=context))
 
     def looks(
         self,
@@ -149,6 +152,7 @@ class Network:
         batch_size: int = 8,
         workers: int = 0,
         progress: Progress | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> Iterator[Look]:
         """What it says of a feed, batch by batch.
 
@@ -156,11 +160,12 @@ class Network:
             feed: Of a part, of a store or of an exam; patches become codes where it reads those.
             batch_size: Samples at a time.
             workers: Processes that read.
-            progress: Called with samples done and samples in all.
+            progress: Called with samples done and samples in all, over all processes.
+            share: Number of this process, and how many look at the feed together.
         """
         feed = with_codes(feed, self._encoder, device=self.engine.device)
         done = 0
-        for samples, batch in batches(feed, batch_size, workers=workers):
+        for samples, batch in Batches(feed, batch_size, workers=workers, share=share):
             output = self.family.look(
                 self.model, batch.to(self.engine.device), explained=self.task.is_suspicion
             )
@@ -173,7 +178,7 @@ class Network:
             )
             done += len(samples)
             if progress is not None:
-                progress(done, len(feed))
+                progress(min(done * share[1], len(feed)), len(feed))
 
     def table(
         self,
@@ -187,13 +192,36 @@ class Network:
 
         The arguments are those of ``looks``.
         """
-        tables = [table_of(iter(()))]
-        for look in self.looks(feed, batch_size=batch_size, workers=workers, progress=progress):
-            tables.append(table_of(prediction_rows(look.samples, look.output, look.classes)))
+        own = self.tables(feed, batch_size=batch_size, workers=workers, progress=progress)
+        return self.joined([own])
+
+    def tables(
+        self,
+        feed: Feed,
+        *,
+        batch_size: int = 8,
+        workers: int = 0,
+        progress: Progress | None = None,
+        share: tuple[int, int] = (0, 1),
+    ) -> list[pl.DataFrame]:
+        """The predictions of each batch of this process's share; arguments as of ``looks``."""
+        tables = []
+        for look in self.looks(
+            feed, batch_size=batch_size, workers=workers, progress=progress, share=share
+        ):
+            table = table_of(prediction_rows(look.samples, look.output, look.classes))
             if self.task.is_suspicion:
                 regions = marks_of(self.family.marks, look)
-                tables.append(table_of(region_rows(look, regions)))
-        return pl.concat(tables)
+                table = pl.concat([table, table_of(region_rows(look, regions))])
+            tables.append(table)
+        return tables
+
+    @staticmethod
+    def joined(shares: Sequence[Sequence[pl.DataFrame]]) -> pl.DataFrame:
+        """One table of what all processes have, in the order of the batches."""
+        turns = zip_longest(*shares)
+        tables = [table for turn in turns for table in turn if table is not None]
+        return pl.concat([table_of(iter(())), *tables])
 
     def require_pixels(self, store: Store) -> None:
         """Pass a store of the pixels that it was trained on.
@@ -219,17 +247,23 @@ def context_of(
     manifest: Manifest,
     store: Store,
     *,
+    images: Collection[str] | None = None,
     batch_size: int = 8,
     progress: Progress | None = None,
+    share: tuple[int, int] = (0, 1),
 ) -> Said:
-    """The heatmaps of a network for every image of a store, made where they are missing.
+    """The heatmaps of a network for images of a store, made where they are missing.
 
     Args:
         network: The context.
         manifest: Whose exams: the network may read the images of an exam together.
         store: Their pixels.
+        images: That need heatmaps; None for all. The others of their exams are read too, where the
+            network looks at whole exams, and have theirs from then on.
         batch_size: Exams at a time.
         progress: Called with exams done and exams in all.
+        share: Number of this process, and how many there are: each makes its part, and all have to
+            wait for each other before they read.
 
     Raises:
         CheckpointError: The network has no maps, or reads other pixels than the store holds.
@@ -245,10 +279,12 @@ def context_of(
         store.path,
     )
     feed = network.feed_of_store(manifest, store)
-    missing = {i for s in feed.samples for i in s.images if not said.has(i, MAPS)}
+    wanted = {i for s in feed.samples for i in s.images if images is None or i in images}
+    missing = {i for i in wanted if not said.has(i, MAPS)}
     exams = {s.exam_id for s in feed.samples if not missing.isdisjoint(s.images)}
-    if exams:
-        feed = network.feed_of_store(with_exams(manifest, exams), store)
+    own = set(sorted(exams)[share[0] :: share[1]])
+    if own:
+        feed = network.feed_of_store(with_exams(manifest, own), store)
         for look in network.looks(feed, batch_size=batch_size, progress=progress):
             keep_maps(said, look, card.recipe)
     return said

@@ -22,7 +22,7 @@ from fourview.jobs.executor import Executor
 from fourview.jobs.schedule import Lost
 from fourview.manifest.manifest import read_manifest
 from fourview.manifest.select import with_exams, with_views
-from fourview.predict.engine import PLAIN, best_engine
+from fourview.predict.engine import engine_on
 from fourview.predict.reader import Reader, load_model
 from fourview.store.store import Store
 
@@ -45,6 +45,7 @@ class Spread:
         batch_size: Exams at a time.
         threads: Of a worker.
         views: Only images of these views; all where empty.
+        device: Of every worker; None takes the best that it sees.
     """
 
     runs: tuple[Path | None, ...]
@@ -55,6 +56,7 @@ class Spread:
     batch_size: int = 8
     threads: int = 1
     views: tuple[str, ...] = ()
+    device: str | None = None
 
 
 def predict_spread(
@@ -102,7 +104,7 @@ def _opened(what: Spread, _process: int) -> tuple[Manifest, list[Store], Reader,
     manifest = read_manifest(what.manifest, validate=False)
     stores = [Store.open(path) for path in what.store]
     manifest = with_views(manifest, what.views) if what.views else manifest
-    engine = PLAIN if what.exact else best_engine(many=len(stores[0]) > FEW)
+    engine = engine_on(what.device, many=len(stores[0]) > FEW, exact=what.exact)
     return manifest, stores, load_model(what.runs, engine=engine), engine.description
 
 

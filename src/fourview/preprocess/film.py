@@ -1,4 +1,8 @@
-"""Where the breast is on a scanned film, and on which side its chest wall."""
+"""Where the breast is on a scanned film, and on which side its chest wall: the steps in order.
+
+How: ``film_area`` finds what is film at all, ``film_seed`` the piece that looks most like a breast,
+     ``film_outline`` the outline of that breast, which ``film_over`` keeps away from labels.
+"""
 
 from dataclasses import dataclass
 

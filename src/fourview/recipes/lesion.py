@@ -10,7 +10,6 @@ from typing import Literal
 
 from fourview.feeds.kinds.patches import PatchSettings
 from fourview.models.lesion.model import Input, LesionConfig
-from fourview.models.lesion.objective import LesionObjectiveConfig
 from fourview.nn.encoder import EncoderConfig
 from fourview.train.recipe import OptimizerConfig, Recipe, ScheduleConfig, SplitConfig
 
@@ -51,7 +50,6 @@ def paper_patch() -> Recipe:
         family="lesion",
         stage="patch",
         model=LesionConfig(),
-        objective=LesionObjectiveConfig(per_epoch=PAPER_WINDOWS),
         feed=PatchSettings(per_epoch=PAPER_WINDOWS),
         pixel_spec="nyu-2944x1920",
         batch=25,
@@ -104,7 +102,6 @@ def small_patch() -> Recipe:
             dim=16,
             channels=16,
         ),
-        objective=LesionObjectiveConfig(per_epoch=SMALL_WINDOWS),
         feed=PatchSettings(sides=(17.0, 50.0), patch_px=48, per_epoch=SMALL_WINDOWS, windows=8),
         pixel_spec="mvccl-384x192",
         batch=25,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fourview.disk import whole, write_text
+from fourview.disk import whole
 from fourview.errors import StoreError
 from fourview.fingerprint import digest_of_text, fingerprint_of, short
 
@@ -72,9 +72,10 @@ class Said:
             return
         about = self.folder / "about.json"
         if not about.exists():
-            write_text(about, json.dumps(self.about, indent=2, sort_keys=True) + "\n")
+            with whole(about, shared=True) as draft:
+                draft.write_text(json.dumps(self.about, indent=2, sort_keys=True) + "\n")
         for name, values in arrays.items():
-            with whole(self._path(key, name)) as draft, draft.open("wb") as file:
+            with whole(self._path(key, name), shared=True) as draft, draft.open("wb") as file:
                 np.save(file, values, allow_pickle=False)
 
     def _path(self, key: str, name: str) -> Path:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import polars as pl
 
-from fourview.checkpoint.convert import published_names
 from fourview.checkpoint.ensemble import member_for
 from fourview.disk import copy_file, whole_folder
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
+from fourview.models.find import family_names, find_family
+from fourview.predict.engine import Engine
 from fourview.predict.network import context_of, load_network
 from fourview.run_files import (
     BEST,
@@ -33,10 +34,21 @@ from fourview.run_files import (
 from fourview.store.said import Said
 from fourview.store.store import Store
 from fourview.study.find_recipe import find_recipe, recipe_names
+from fourview.study.run_pages import write_run_pages
 from fourview.study.seen import is_of_same_data, trained_patients, with_split_of
 from fourview.train.loop import Machine, Progress
+from fourview.train.parts import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    feed_of_part,
+    images_of_parts,
+    require_trainable,
+    with_split,
+)
+from fourview.train.processes import join_processes
 from fourview.train.recipe import Recipe
-from fourview.train.run import TEST, VALIDATION, train, with_split
+from fourview.train.run import train
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,40 +82,47 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
 ) -> Path:
     """Train ``recipe`` in ``out``; what it needs is trained below it if missing.
 
+    What can be wrong with the data is said before the first of these runs begins.
+
     Returns:
         The folder of its best checkpoint.
     """
-
-    def needed(name: str, folder: Path) -> Path:
-        if not _is_whole(folder):
-            _require_trainable(name, recipe)
-            train_chain(
-                replace(find_recipe(name), split=recipe.split),  # or it would have seen our test
-                manifest,
-                store,
-                folder,
-                resume=True,
-                machine=machine,
-                cache_bytes=cache_bytes,
-                progress=progress,
-                before=Before(context=before.context),
-                say=say,
-            )
-        return folder / BEST
-
     recipe = _with_known_patients(recipe, manifest, store, before, say)
-    start = None
+    whole = with_split(manifest, recipe, store)
+    require_trainable(recipe, feed_of_part(whole, store, recipe, TRAIN))
+    before = _train_before(
+        recipe,
+        manifest,
+        store,
+        out,
+        machine=machine,
+        cache_bytes=cache_bytes,
+        progress=progress,
+        before=before,
+        say=say,
+    )
+    start: Path | None = None
     if before.start is not None:
         start = checkpoint_of(member_for(before.start, recipe.pixel_spec))
-    elif recipe.starts_from is not None:
-        start = needed(recipe.starts_from, out / STARTS_FROM)
     context: Said | None = None
-    if recipe.context is not None:
-        folder, given = out / CONTEXT, before.context
-        checkpoint = _kept(given, folder) if given else needed(recipe.context, folder)
+    if before.context is not None:
+        processes = join_processes(machine.device, precision=recipe.precision)
+        checkpoint = out / CONTEXT / BEST
+        if processes.writes:
+            checkpoint = _kept(before.context, out / CONTEXT)
+        processes.wait()
         told = None if progress is None else partial(progress, "context maps")
-        context = context_of(load_network(checkpoint), manifest, store, progress=told)
-    return train(
+        network = load_network(checkpoint, engine=Engine(device=str(processes.device)))
+        context = context_of(
+            network,
+            manifest,
+            store,
+            images=images_of_parts(whole, store, recipe),
+            progress=told if processes.writes else None,
+            share=processes.share,
+        )
+        processes.wait()
+    best = train(
         recipe,
         manifest,
         store,
@@ -116,6 +135,84 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
         progress=progress,
         say=say,
     )
+    processes = join_processes(machine.device, precision=recipe.precision)
+    if processes.writes:
+        write_run_pages(out, recipe, whole, store)
+    processes.wait()
+    return best
+
+
+def train_before(
+    recipe: Recipe,
+    manifest: Manifest,
+    store: Store,
+    out: Path,
+    *,
+    machine: Machine,
+    cache_bytes: int,
+    progress: Progress | None = None,
+    before: Before = NOTHING,
+    say: Callable[[str], None] = lambda _: None,
+) -> Before:
+    """Train what ``recipe`` needs before it, in ``out``, where it is neither given nor there.
+
+    Several runs of one recipe (a search) share what this returns.
+    """
+    recipe = _with_known_patients(recipe, manifest, store, before, lambda _: None)
+    return _train_before(
+        recipe,
+        manifest,
+        store,
+        out,
+        machine=machine,
+        cache_bytes=cache_bytes,
+        progress=progress,
+        before=before,
+        say=say,
+    )
+
+
+def _train_before(
+    recipe: Recipe,
+    manifest: Manifest,
+    store: Store,
+    out: Path,
+    *,
+    machine: Machine,
+    cache_bytes: int,
+    progress: Progress | None,
+    before: Before,
+    say: Callable[[str], None],
+) -> Before:
+    processes = join_processes(machine.device, precision=recipe.precision)
+
+    def needed(name: str, folder: Path) -> Path:
+        if not processes.of_first(_is_whole(folder)):
+            _require_trainable(name, recipe)
+            say(f"'{recipe.name}' needs a run of {name}: training it in {folder}")
+            train_chain(
+                replace(find_recipe(name), split=recipe.split),  # or it would have seen our test
+                manifest,
+                store,
+                folder,
+                resume=True,
+                machine=machine,
+                cache_bytes=cache_bytes,
+                progress=progress,
+                before=Before(context=before.context),
+                say=say,
+            )
+            processes.wait()
+        return folder
+
+    start, context = before.start, before.context
+    if start is None and recipe.starts_from is not None:
+        start = needed(recipe.starts_from, out / STARTS_FROM)
+    if recipe.context is None:
+        context = None
+    elif context is None:
+        context = needed(recipe.context, out / CONTEXT)
+    return Before(start=start, context=context)
 
 
 def _require_trainable(name: str, recipe: Recipe) -> None:
@@ -124,8 +221,9 @@ def _require_trainable(name: str, recipe: Recipe) -> None:
     Raises:
         TrainingError: They are of that kind.
     """
-    weights = name.partition(":")[2]
-    if weights in published_names():
+    family, _, weights = name.partition(":")
+    known = family in family_names() and find_family(family).published
+    if known and any(weights == one.name for one in known):
         raise TrainingError(
             f"'{recipe.name}' begins with the published weights '{weights}'; get them from their "
             f"authors, run: fourview convert FILE --as {weights} -o DIR, and add --start DIR"
@@ -161,7 +259,7 @@ def _with_known_patients(
     if before.start is not None:
         own = recipe.split
         recipe = with_split_of(recipe, before.start, manifest)
-        if recipe.split != own:
+        if recipe.split != own and manifest.exams["split"].is_null().all():
             say(f"patients are divided as {before.start} was trained: {_shares(recipe)}")
     for given in (before.start, before.context):
         if given is None:

@@ -6,8 +6,9 @@ OUT/crossval.json       every metric by fold, its mean and deviation
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from fourview.run_files import CROSSVAL, PREDICTIONS, RECIPE, SPLIT
 from fourview.store.store import Store
 from fourview.study.chain import NOTHING, Before, train_chain
 from fourview.train.loop import Machine, Progress
+from fourview.train.processes import join_processes
 from fourview.train.recipe import Recipe, recipe_from_json
 from fourview.train.run import TEST
 
@@ -73,6 +75,7 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
     cache_bytes: int = 0,
     progress: Progress | None = None,
     before: Before = NOTHING,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[FoldMetric, ...]:
     """Train and measure every fold; folds that are done already are only measured.
 
@@ -89,6 +92,7 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
         cache_bytes: As for ``train``.
         progress: As for ``train``, with the fold's number.
         before: As for ``train_chain``.
+        say: As for ``train``, with the fold's number.
 
     Raises:
         EvaluationError: A protocol is unknown.
@@ -98,12 +102,13 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
     for name in protocols:
         find_protocol(name)
     out = Path(out)
+    processes = join_processes((machine or Machine()).device, precision=recipe.precision)
     tables: list[pl.DataFrame] = []
     found: dict[tuple[str, str], list[float | None]] = {}
     for fold in range(num_folds):
         part = assign_fold(manifest, fold, num_folds, fold_seed)
         run = out / f"fold-{fold}"
-        if (run / PREDICTIONS).exists():
+        if processes.of_first((run / PREDICTIONS).exists()):
             _require_same(run, recipe, part)
         else:
             train_chain(
@@ -116,6 +121,7 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
                 cache_bytes=cache_bytes,
                 progress=_of_fold(progress, fold, num_folds),
                 before=before,
+                say=partial(_of_fold_said, say, fold, num_folds),
             )
         tables.append(_test_part(run / PREDICTIONS, part))
         for key, value in _measured(tables[-1], part, protocols).items():
@@ -124,7 +130,8 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
         FoldMetric(protocol=protocol, name=name, values=tuple(values))
         for (protocol, name), values in found.items()
     )
-    _write(out, recipe, manifest, tables, metrics, fold_seed)
+    if processes.writes:
+        _write(out, recipe, manifest, tables, metrics, fold_seed)
     return metrics
 
 
@@ -153,6 +160,10 @@ def _of_fold(progress: Progress | None, fold: int, num_folds: int) -> Progress |
     if progress is None:
         return None
     return lambda what, done, of: progress(f"fold {fold + 1} of {num_folds}, {what}", done, of)
+
+
+def _of_fold_said(say: Callable[[str], None], fold: int, num_folds: int, line: str) -> None:
+    say(f"fold {fold + 1} of {num_folds}, {line}")
 
 
 def _test_part(path: Path, manifest: Manifest) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from fourview.evaluate.run import evaluate
 from fourview.evaluate.table import write_predictions
 from fourview.manifest.manifest import manifest_hash, read_manifest, write_manifest
 from fourview.phantom.write import write_phantom
-from fourview.predict.engine import best_engine
+from fourview.predict.engine import engine_on
 from fourview.predict.reader import load_model
 from fourview.predict.studies import read_studies
 from fourview.report.result_files import write_result
@@ -42,7 +42,15 @@ class Demo:
     num_exams: int
 
 
-def run_demo(out: Path, *, num_exams: int, workers: int, created: str, progress: Progress) -> Demo:
+def run_demo(
+    out: Path,
+    *,
+    num_exams: int,
+    workers: int,
+    created: str,
+    progress: Progress,
+    device: str | None = None,
+) -> Demo:
     """Make exams as DICOM, index, prepare, read and measure them; what is there already is kept.
 
     Args:
@@ -51,6 +59,7 @@ def run_demo(out: Path, *, num_exams: int, workers: int, created: str, progress:
         workers: Processes.
         created: Date and time as the reports are to print them.
         progress: Called with what is done, how much, and of how much.
+        device: Where to compute; None takes the best there is.
     """
     phantom = out / "phantom"
     write_phantom(
@@ -64,7 +73,7 @@ def run_demo(out: Path, *, num_exams: int, workers: int, created: str, progress:
     )
     write_manifest(find_source("phantom")(phantom), out / "manifest")
     manifest = read_manifest(out / "manifest")
-    reader = load_model(engine=best_engine(many=False))
+    reader = load_model(engine=engine_on(device))
     prepare(
         manifest,
         reader.spec,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from fourview import recipes
 from fourview.errors import ModuleError, RecipeError
-from fourview.outside import find_outside, outside
+from fourview.outside import Outside, find_outside, outside
 from fourview.train.recipe import Recipe
 
 
@@ -50,12 +50,16 @@ def recipe_purpose(name: str) -> str:
 def _function(name: str) -> tuple[Callable[[], Recipe], str | None]:
     """The function of a recipe, and the module outside of the package that has it."""
     family, _, run = name.partition(":")
-    if family in _families() and run in _functions(family):
-        own: list[str] = [name]
-    else:
-        own = own_names()
-    found = find_outside("recipes", name, own, what="recipe", error=RecipeError)
+    ours = family in _families() and run in _functions(family)
+    try:
+        found = _outside(name, [name] if ours else [])
+    except RecipeError:
+        found = _outside(name, own_names())  # of all families, for the names that are near
     return (_functions(family)[run], None) if found is None else (found.thing, found.module)
+
+
+def _outside(name: str, ours: list[str]) -> Outside | None:
+    return find_outside("recipes", name, ours, what="recipe", error=RecipeError)
 
 
 def _told(recipe: object) -> str:

@@ -36,6 +36,7 @@ from fourview.suggest import no_such
 OF_COLUMN = "of the column"  # the split to measure
 ALL = "all"
 SAMPLE = "-sample-"
+SEEN = "trained_on_measured"  # in the facts of a row's predictions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +115,8 @@ def reproduce(  # noqa: PLR0913 - what decides a table, and what belongs to the 
             results[row.name] = _of_folds(row.name, path, manifest, plan)
             continue
         predictions, facts = _predictions(path, manifest, store, plan, device)
+        if SEEN in facts:
+            notes.append(f"{row.name}: was {facts[SEEN]}")
         if "folds" in facts:
             notes.append(
                 f"{row.name}: scores of {facts['folds']} folds pooled, which papers with folds do"
@@ -294,18 +297,23 @@ def _predictions(
         return read_predictions(path)
     assert store is not None
     from fourview.checkpoint.card import read_card  # noqa: PLC0415 - files need no torch
-    from fourview.predict.engine import Engine, best_engine  # noqa: PLC0415
+    from fourview.predict.engine import engine_on  # noqa: PLC0415
     from fourview.predict.reader import load_model  # noqa: PLC0415
 
     splits = _splits(manifest, plan)
     card = read_card(checkpoint_of(path))
-    _require_unseen(path, card.trained_on, manifest, splits)
-    engine = best_engine(many=False) if device is None else Engine(device=device)
+    seen = _trained_on(path, card.trained_on, manifest, splits)
+    if seen and plan.dataset is not None:
+        raise EvaluationError(
+            f"{path}: was {seen}; index with the run's split, or measure one part with --split"
+        )
+    engine = engine_on(device)
     if _only_pretrained(card.family):
         return _zero_shot(path, manifest, store, plan, engine.device)
     reader = load_model(path, engine=engine)
     predictions = reader.predict_store(manifest, store, splits=splits)
     return predictions, {
+        **({SEEN: seen} if seen else {}),
         "model_digest": reader.card.digest,
         "recipe": reader.card.recipe,
         "pixel_spec": f"{reader.spec.name} {reader.spec.fingerprint}",
@@ -316,25 +324,23 @@ def _predictions(
     }
 
 
-def _require_unseen(
+def _trained_on(
     path: Path, trained_on: str, manifest: Manifest, splits: Sequence[str] | None
-) -> None:
-    """Refuse a run that was trained on patients who are measured; a checkpoint alone says nothing.
+) -> str:
+    """Which patients a run was trained on who are measured, in words; a checkpoint says nothing.
 
     Ids of other data sets may be the same and are other people's.
     """
     if not (path / SPLIT).exists() or trained_on.partition(" ")[0] != manifest.source:
-        return
+        return ""
     seen = read_json_object(path / SPLIT).get("train", [])
     exams = manifest.exams
     if splits is not None:
         exams = exams.filter(pl.col("split").is_in(list(splits)))
     shared = sorted(set(exams["patient_id"]) & set(seen))
-    if shared:
-        raise EvaluationError(
-            f"{path}: was trained on {len(shared)} of the patients that are measured, such as"
-            f" {shared[0]}; index with the run's split, or measure one part with --split"
-        )
+    if not shared:
+        return ""
+    return f"trained on {len(shared)} of the patients that are measured, such as {shared[0]}"
 
 
 def _only_pretrained(family: str) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from fourview.disk import write_text
 from fourview.errors import RecipeError
 from fourview.run_files import SEARCH, TRIAL
+from fourview.train.processes import is_first
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import read_log
 from fourview.train.validate import LAST_EPOCH
@@ -74,7 +75,8 @@ def search(
     sign = -1 if recipe.select == "auc" else 1
     trials.sort(key=lambda t: math.inf if math.isnan(t.value) else sign * t.value)
     rows = [{"lr": t.lr, "run": t.run.name, recipe.select: _or_none(t.value)} for t in trials]
-    write_text(out / SEARCH, json.dumps({"best": rows[0], "trials": rows}, indent=2) + "\n")
+    if is_first():
+        write_text(out / SEARCH, json.dumps({"best": rows[0], "trials": rows}, indent=2) + "\n")
     return tuple(trials)
 
 

@@ -1,12 +1,14 @@
 """Join what several processes encoded into one contrastive batch, with gradients."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 
 from fourview.contract import Encoded
+
+BUCKET_BYTES = 25 << 20  # as torch's DistributedDataParallel
 
 
 def num_processes() -> int:
@@ -39,19 +41,62 @@ def gather(encoded: Encoded) -> Encoded:
 
 
 def average_gradients(module: nn.Module) -> None:
-    """The mean over processes of every gradient; None where no process has one."""
+    """The mean over processes of every gradient; None where no process has one.
+
+    Gradients travel in buckets of BUCKET_BYTES, all of them under way at once.
+    """
     if num_processes() == 1:
         return
     weights = [p for p in module.parameters() if p.requires_grad]
-    device = weights[0].device
-    has = torch.tensor([p.grad is not None for p in weights], device=device, dtype=torch.int32)
-    distributed.all_reduce(has)
-    for weight, anywhere in zip(weights, has.tolist(), strict=True):
-        if anywhere:
+    if not weights:
+        return
+    has = [p.grad is not None for p in weights]
+    anywhere = torch.tensor(has, device=weights[0].device, dtype=torch.int32)
+    distributed.all_reduce(anywhere)
+    gradients: list[Tensor] = []
+    for weight, count in zip(weights, anywhere.tolist(), strict=True):
+        if count:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
-            distributed.all_reduce(weight.grad)
-            weight.grad /= num_processes()
+            gradients.append(weight.grad)
+    average(gradients)
+
+
+def average_statistics(module: nn.Module) -> None:
+    """The mean over processes of what batch normalisation keeps of the batches it has seen."""
+    if num_processes() == 1:
+        return
+    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    kept = [m for m in norms if m.training and m.track_running_stats]
+    average([t for m in kept for t in (m.running_mean, m.running_var) if t is not None])
+
+
+def average(tensors: Sequence[Tensor]) -> None:
+    """Put the mean over processes into each of the tensors, which are the same in every process."""
+    sent = []
+    for bucket in buckets(tensors):
+        flat = torch.cat([tensor.detach().reshape(-1) for tensor in bucket])
+        sent.append((bucket, flat, distributed.all_reduce(flat, async_op=True)))
+    for bucket, flat, work in sent:
+        work.wait()
+        flat.div_(num_processes())
+        start = 0
+        for tensor in bucket:
+            part = flat[start : start + tensor.numel()]
+            tensor.detach().copy_(part.view(tensor.shape))
+            start += tensor.numel()
+
+
+def buckets(tensors: Sequence[Tensor], limit: int = BUCKET_BYTES) -> Iterator[list[Tensor]]:
+    """The tensors in groups of one type and at most ``limit`` bytes, or of one larger tensor."""
+    kinds: dict[torch.dtype, list[Tensor]] = {}
+    for tensor in tensors:
+        group = kinds.setdefault(tensor.dtype, [])
+        if group and sum(t.nbytes for t in group) + tensor.nbytes > limit:
+            yield kinds[tensor.dtype]
+            kinds[tensor.dtype] = group = []
+        group.append(tensor)
+    yield from (group for group in kinds.values() if group)
 
 
 def gather_rows(local: Tensor) -> Tensor:

@@ -1,12 +1,15 @@
-"""The training loop: plain PyTorch on accelerate, resumable at any step with the same losses.
+"""The training loop: plain PyTorch, in one process or several, resumable with the same losses.
 
 What decides a step is a function of (seed, epoch, step, process) alone: the order of samples, the
 augmentation and dropout. So a run that was killed and resumed logs the losses of one that was not.
+Every process holds the whole network; gradients, and what batch normalisation keeps, are averaged.
 """
 
 import math
+import os
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +20,25 @@ from fourview.checkpoint.card import save_checkpoint
 from fourview.contract import ContrastiveObjective, LossTerms, Objective, task
 from fourview.errors import TrainingError
 from fourview.feeds.augment import augment
-from fourview.feeds.batches import batches
+from fourview.feeds.batches import Batches
 from fourview.feeds.feed import Feed, step_seed
 from fourview.nn.memory import keep_memory
 from fourview.preprocess.spec import pixel_spec
 from fourview.run_files import BEST, LAST, LOG
-from fourview.train.batches import epoch_batches, steps_per_epoch
+from fourview.train.batches import TrainingBatches, steps_per_epoch
+from fourview.train.frozen import digest_of_frozen, lower_frozen
+from fourview.train.gather import average_gradients, average_statistics
 from fourview.train.grad_cache import contrastive_backward, freeze_statistics
 from fourview.train.optimise import Schedule, make_optimizer
+from fourview.train.processes import Processes
 from fourview.train.recipe import Recipe
 from fourview.train.run_folder import RunLog
 from fourview.train.state import Position, load_state, save_state
+from fourview.train.told import Told, line_of_epoch
 from fourview.train.validate import LAST_EPOCH, Validation, validate
 
 Progress = Callable[[str, int, int], None]  # what, done, of
+MOST_WORKERS = 8  # of one process; a GPU takes 6 to 10 cores of decoding and cutting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +46,19 @@ class Machine:
     """What belongs to the machine and not to the recipe; none of it changes a loss.
 
     Attributes:
-        workers: Processes that read the store for each training process.
+        workers: Processes that read the store for each training process; None takes none on a
+            processor and, beside a GPU, its share of the cores.
         save_every: Steps between saved states, beside one at the end of every epoch.
         eval_batch: Samples at a time in validation.
+        device: Where to compute; None takes the best there is.
+        log: Further logs of the run: ``csv``, or trackers (``train.trackers``).
     """
 
-    workers: int = 0
+    workers: int | None = None
     save_every: int = 500
     eval_batch: int = 8
+    device: str | None = None
+    log: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +69,33 @@ class Provenance:
     trained_on: str
     terms: str
     may_release: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Who is told how a run goes.
+
+    Attributes:
+        progress: Called with what is done, how much, and of how much.
+        say: Called with a line for a person.
+        tell: Called with the number of steps and values, for trackers.
+    """
+
+    progress: Progress = field(default=lambda *_: None)
+    say: Callable[[str], None] = field(default=lambda _: None)
+    tell: Callable[[int, dict[str, float]], None] = field(default=lambda *_: None)
+
+
+def reading_workers(asked: int | None, processes: Processes) -> int:
+    """How many processes read for this one.
+
+    Where nothing is asked: none on a processor, whose cores compute; beside GPUs a share of the
+    cores, at most MOST_WORKERS.
+    """
+    if asked is not None or processes.device.type == "cpu":
+        return asked or 0
+    on_host = int(os.environ.get("LOCAL_WORLD_SIZE", processes.count))
+    return max(1, min(MOST_WORKERS, (os.cpu_count() or 1) // on_host - 1))
 
 
 class Loop:
@@ -71,25 +111,23 @@ class Loop:
         out: Path,
         provenance: Provenance,
         machine: Machine,
-        progress: Progress | None = None,
+        processes: Processes,
+        watch: Watch,
     ) -> None:
-        from accelerate import Accelerator
-
         self.recipe, self.out, self.machine = recipe, out, machine
-        self.training, self.validation = training, validation
-        self.provenance = provenance
-        self.progress = progress or (lambda *_: None)
-        self.accelerator = Accelerator(
-            mixed_precision="bf16" if recipe.precision == "bfloat16" else "no"
-        )
-        if self.accelerator.device.type == "cpu":
+        self.processes, self.watch, self.provenance = processes, watch, provenance
+        if processes.device.type == "cpu":
             keep_memory()
-        optimizer = make_optimizer(objective, recipe.optimizer)
+        if recipe.frozen_precision == "bfloat16":
+            lower_frozen(objective)
+        self.frozen = digest_of_frozen(objective.model)
+        self.objective = objective.to(processes.device)
+        self.optimizer = make_optimizer(objective, recipe.optimizer)
         per_epoch = len(training.order(seed=recipe.seed, epoch=0))
         self.steps = steps_per_epoch(per_epoch, recipe.batch)
         self.total_steps = recipe.total_steps(self.steps)
         self.epochs = math.ceil(self.total_steps / self.steps)
-        self.schedule = Schedule(recipe.schedule, optimizer, self.total_steps)
+        self.schedule = Schedule(recipe.schedule, self.optimizer, self.total_steps)
         self.position = Position(
             epoch=0,
             step=0,
@@ -98,31 +136,42 @@ class Loop:
             best_value=math.inf,
             digest=provenance.digest,
         )
-        self._restore(objective.model, optimizer)
-        self.objective: Any = self.accelerator.prepare(objective)
-        self.optimizer: Any = self.accelerator.prepare(optimizer)
-
-    @property
-    def bare(self) -> Objective:
-        """The objective without what ``accelerate`` put around it."""
-        objective: Objective = self.accelerator.unwrap_model(self.objective)
-        return objective
+        self._restore()
+        reads: dict[str, Any] = {
+            "share": processes.share,
+            "workers": reading_workers(machine.workers, processes),
+            "pinned": processes.device.type == "cuda",
+        }
+        self.training = TrainingBatches(training, recipe.batch, seed=recipe.seed, **reads)
+        at_a_time = recipe.batch if self._compares else machine.eval_batch
+        self.validation = Batches(validation, at_a_time, **reads)
 
     @property
     def model(self) -> nn.Module:
-        """The bare network."""
-        return self.bare.model
+        """The network."""
+        return self.objective.model
+
+    @property
+    def _compares(self) -> bool:
+        """Whether the loss is that of a whole batch, in which samples are compared."""
+        return isinstance(self.objective, ContrastiveObjective)
 
     def fit(self) -> None:
         """Train to the last epoch."""
         log = RunLog(
-            self.out / LOG, keep_steps=self.position.total_steps, keep_epochs=self.position.epoch
+            self.out / LOG,
+            keep_steps=self.position.total_steps,
+            keep_epochs=self.position.epoch,
+            writes=self.processes.writes,
         )
+        told = Told(self.total_steps, done=self.position.total_steps)
         try:
             for epoch in range(self.position.epoch, self.epochs):
                 if self._is_stuck(epoch):
+                    waited = self.recipe.patience_epochs
+                    self.watch.say(f"stopped: no better checkpoint for {waited} epochs")
                     break
-                self._epoch(epoch, log)
+                self._epoch(epoch, log, told)
         finally:
             log.close()
 
@@ -131,25 +180,14 @@ class Loop:
         patience = self.recipe.patience_epochs
         return patience is not None and epoch - 1 - self.position.best_epoch >= patience
 
-    def _epoch(self, epoch: int, log: RunLog) -> None:
-        self.objective.train()
-        contrast = self.recipe.contrast
-        if isinstance(self.bare, ContrastiveObjective):
-            freeze_statistics(self.bare, chunk=contrast.chunk, frozen=contrast.frozen_statistics)
-        start = self.position.step
-        batches_of_epoch = epoch_batches(
-            self.training,
-            self.recipe.batch,
-            seed=self.recipe.seed,
-            epoch=epoch,
-            start=start,
-            process=self.accelerator.process_index,
-            processes=self.accelerator.num_processes,
-            workers=self.machine.workers,
-            stop=min(self.steps, self.total_steps - epoch * self.steps),
-        )
-        for step, batch in enumerate(batches_of_epoch, start=start):
-            terms, rate = self._step(epoch, step, batch.to(self.accelerator.device))
+    def _epoch(self, epoch: int, log: RunLog, told: Told) -> None:
+        self._to_training()
+        start, stop = self.position.step, min(self.steps, self.total_steps - epoch * self.steps)
+        clock = time.perf_counter()
+        batches = self.training.of_epoch(epoch, start=start, stop=stop)
+        for step, batch in enumerate(batches, start=start):
+            waited = time.perf_counter() - clock
+            terms, rate = self._step(epoch, step, batch.to(self.processes.device))
             self._require_part(terms)
             self.position = replace(
                 self.position,
@@ -157,32 +195,42 @@ class Loop:
                 step=step + 1,
                 total_steps=self.position.total_steps + 1,
             )
-            self._log_step(log, epoch, step, terms, rate)
-            self.progress(f"epoch {epoch + 1} of {self.epochs}", step + 1, self.steps)
+            means = self._means(epoch, step, terms)
+            seconds = time.perf_counter() - clock
+            self._log_step(log, step, means, lr=rate, seconds=seconds, waited=waited)
+            what = f"training {self.recipe.name}"  # one bar for the whole run
+            self.watch.progress(what, self.position.total_steps, self.total_steps)
             if self.position.total_steps % self.machine.save_every == 0:
                 self._save()
+            clock = time.perf_counter()
         found = self._validate()
         self.schedule.after_epoch(found.loss_of(self.recipe.select))
         best = self._keep_best(epoch, found)
         self.position = replace(self.position, epoch=epoch + 1, step=0)
-        if self.accelerator.is_main_process:
-            log.write("epoch", epoch=epoch, best=best, **found.as_row())
+        self._log_epoch(log, epoch, best, found, told, time.perf_counter() - clock)
         self._save()
+
+    def _to_training(self) -> None:
+        self.objective.train()
+        if isinstance(self.objective, ContrastiveObjective):
+            contrast = self.recipe.contrast
+            freeze_statistics(
+                self.objective, chunk=contrast.chunk, frozen=contrast.frozen_statistics
+            )
 
     def _step(self, epoch: int, step: int, batch: Any) -> tuple[LossTerms, float]:
         seed = step_seed(self.recipe.seed, epoch, step + 1)
-        process = self.accelerator.process_index
-        torch.manual_seed(seed + process)  # dropout
-        generator = torch.Generator().manual_seed(seed + process)
+        torch.manual_seed(seed + self.processes.rank)  # dropout
+        generator = torch.Generator().manual_seed(seed + self.processes.rank)
         batch = augment(batch, self.recipe.augment, generator)
         rate = self.schedule.rate
-        self.bare.progress = self.position.total_steps / self.total_steps
+        self.objective.progress = self.position.total_steps / self.total_steps
         self.optimizer.zero_grad()
         terms = self._backward(batch)
-        if self.recipe.optimizer.clip_norm is not None:
-            self.accelerator.clip_grad_norm_(
-                self.objective.parameters(), self.recipe.optimizer.clip_norm
-            )
+        average_statistics(self.objective)
+        clip = self.recipe.optimizer.clip_norm
+        if clip is not None:
+            nn.utils.clip_grad_norm_(self.objective.parameters(), clip)
         self.optimizer.step()
         self.schedule.after_step()
         return terms, rate
@@ -197,51 +245,99 @@ class Loop:
             )
 
     def _backward(self, batch: Any) -> LossTerms:
-        """The loss of a batch, its gradients added to the weights'."""
-        if isinstance(self.bare, ContrastiveObjective):
+        """The loss of a batch, its gradients added to the weights' and averaged."""
+        if isinstance(self.objective, ContrastiveObjective):
             return contrastive_backward(
-                self.bare,
+                self.objective,
                 batch,
                 chunk=self.recipe.contrast.chunk,
                 gathered=self.recipe.contrast.gathered,
-                autocast=self.accelerator.autocast,
+                autocast=self._autocast,
             )
-        with self.accelerator.autocast():
+        with self._autocast():
             terms: LossTerms = self.objective(batch)
-        self.accelerator.backward(terms.total)
+        torch.autograd.backward(terms.total)
+        average_gradients(self.objective)
         return terms
 
-    def _log_step(self, log: RunLog, epoch: int, step: int, terms: LossTerms, rate: float) -> None:
-        """Mean over the processes; a loss that is not finite stops the run with its place."""
+    def _autocast(self) -> torch.autocast:
+        lower = self.recipe.precision == "bfloat16"
+        return torch.autocast(self.processes.device.type, torch.bfloat16, enabled=lower)
+
+    def _means(self, epoch: int, step: int, terms: LossTerms) -> dict[str, float]:
+        """Loss and parts over the processes; one that is not finite stops the run."""
         names = ["total", *terms.parts]
         values = torch.stack([v.detach().float() for v in (terms.total, *terms.parts.values())])
-        mean = self.accelerator.reduce(values, reduction="mean").tolist()
+        mean = self.processes.mean(values).tolist()
         if not math.isfinite(mean[0]):
             raise TrainingError(
                 f"the loss of epoch {epoch}, step {step} is {mean[0]} (terms {names}: {mean}); "
                 "lower optimizer.lr or set optimizer.clip_norm"
             )
-        if self.accelerator.is_main_process:
-            parts = dict(zip(names, mean, strict=True))
-            log.write(
-                "step",
-                epoch=epoch,
-                step=step,
-                total_steps=self.position.total_steps,
-                lr=rate,
-                loss=parts.pop("total"),
-                parts=parts,
-            )
+        return dict(zip(names, mean, strict=True))
+
+    def _log_step(
+        self, log: RunLog, step: int, means: dict[str, float], *, lr: float, **seconds: float
+    ) -> None:
+        parts = dict(means)
+        log.write(
+            "step",
+            epoch=self.position.epoch,
+            step=step,
+            total_steps=self.position.total_steps,
+            lr=lr,
+            loss=parts.pop("total"),
+            parts=parts,
+            **{name: round(value, 4) for name, value in seconds.items()},
+        )
+        named = {f"train/{name}": value for name, value in parts.items()}
+        values = {"train/loss": means["total"], "lr": lr, **named}
+        self.watch.tell(self.position.total_steps, values)
+
+    def _log_epoch(
+        self,
+        log: RunLog,
+        epoch: int,
+        best: bool,
+        found: Validation,
+        told: Told,
+        validated: float,
+    ) -> None:
+        if not self.processes.writes:
+            return
+        means = log.means(epoch)
+        row = found.as_row()
+        log.write(
+            "epoch",
+            epoch=epoch,
+            total_steps=self.position.total_steps,
+            best=best,
+            training_loss=means["loss"],
+            training_parts=means["parts"],
+            **row,
+            seconds=round(means["seconds"] + validated, 3),
+            validation_seconds=round(validated, 3),
+            at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        )
+        values = {
+            "validation/loss": row["validation_loss"],
+            "validation/auc": row["validation_auc"],
+            **{f"validation/{name}": value for name, value in row["validation_parts"].items()},
+        }
+        known = {name: value for name, value in values.items() if value is not None}
+        self.watch.tell(self.position.total_steps, known)
+        seconds = means["seconds"] + validated
+        left = told.seconds_left(self.position.total_steps)
+        line = line_of_epoch(epoch, self.epochs, means, found, self.position, seconds, left)
+        self.watch.say(line)
 
     def _validate(self) -> Validation:
         self.objective.eval()
-        compares = isinstance(self.bare, ContrastiveObjective)  # a loss is that of its batch
-        at_a_time = self.recipe.batch if compares else self.machine.eval_batch
         return validate(
-            self.bare,
-            batches(self.validation, at_a_time, workers=self.machine.workers),
+            self.objective,
+            self.validation,
             task(self.recipe.task) if self.recipe.task else None,
-            device=self.accelerator.device,
+            processes=self.processes,
             autocast=self.recipe.precision == "bfloat16",
         )
 
@@ -252,7 +348,7 @@ class Loop:
             return False
         value = math.inf if math.isnan(value) else value
         self.position = replace(self.position, best_epoch=epoch, best_value=value)
-        if self.accelerator.is_main_process:
+        if self.processes.writes:
             save_checkpoint(
                 self.out / BEST,
                 self.model,
@@ -269,18 +365,19 @@ class Loop:
         return True
 
     def _save(self) -> None:
-        if self.accelerator.is_main_process:
+        if self.processes.writes:
             save_state(
                 self.out / LAST,
                 self.position,
                 self.schedule.state(),
                 self.model,
                 self.optimizer,
+                frozen=self.frozen,
             )
-        self.accelerator.wait_for_everyone()
+        self.processes.wait()
 
-    def _restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        found = load_state(self.out / LAST, model, optimizer)
+    def _restore(self) -> None:
+        found = load_state(self.out / LAST, self.model, self.optimizer, frozen=self.frozen)
         if found is None:
             return
         position, schedule = found

@@ -122,6 +122,8 @@ class Recipe:
         steps: Steps of the optimiser in all, as papers give them; the last pass may end early. None
             where ``epochs`` says how long.
         precision: ``float32``, or ``bfloat16`` for forward passes (weights stay float32).
+        frozen_precision: Of the matrices that the stage does not train, such as those of a text
+            tower with adapters; ``bfloat16`` halves their memory and needs ``precision`` to be it.
         seed: Of weights, order, augmentation and dropout.
         select: What the validation part chooses the checkpoint by: ``loss``, the lowest total;
             ``auc``, the highest; or the lowest of one part of the loss by its name, such as
@@ -150,6 +152,7 @@ class Recipe:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     precision: Literal["float32", "bfloat16"] = "float32"
+    frozen_precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     select: str = "loss"
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -169,6 +172,11 @@ class Recipe:
             raise ValueError(
                 f"epochs is {self.epochs} and steps is {self.steps}; one of them says how long, "
                 "the other has to be none"
+            )
+        if self.frozen_precision == "bfloat16" and self.precision != "bfloat16":
+            raise ValueError(
+                "frozen_precision is bfloat16 and precision float32; frozen weights in bfloat16 "
+                "need precision=bfloat16"
             )
         stages = find_family(self.family).stages
         if self.stage not in stages:

@@ -1,7 +1,8 @@
 """What a run must keep to go on exactly where it was: weights, optimiser, schedule, position.
 
     FOLDER/state.json           position, schedule, best so far, plain values of the optimiser
-    FOLDER/state.safetensors    weights and the optimiser's tensors
+    FOLDER/state.safetensors    weights that are trained, and the optimiser's tensors; of frozen
+                                ones state.json has a digest, since every run begins with them
 
 A folder is written beside the old one and then takes its place, so that a run killed at any moment
 leaves a whole one.
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from fourview.disk import standing, whole_folder
 from fourview.errors import TrainingError
 from fourview.json_file import read_json_object
+from fourview.train.frozen import frozen_names
 
 TENSORS = "state.safetensors"
 PLAIN = "state.json"
@@ -54,23 +56,50 @@ def save_state(
     schedule: dict[str, float],
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
+    *,
+    frozen: str = "",
 ) -> None:
-    """Write everything; the old state is replaced only when the new one is whole."""
+    """Write everything; the old state is replaced only when the new one is whole.
+
+    Args:
+        folder: Where.
+        position: Of the run.
+        schedule: Its own state.
+        model: Its weights and buffers are written, but not those that are frozen.
+        optimizer: Its state is written.
+        frozen: Digest of the frozen weights.
+    """
     plain, tensors = _split(optimizer.state_dict())
-    weights = {MODEL + k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    description = {"position": asdict(position), "schedule": schedule, "optimizer": plain}
+    left_out = frozen_names(model)
+    weights = {
+        MODEL + name: value.detach().cpu().contiguous()
+        for name, value in model.state_dict().items()
+        if name not in left_out
+    }
+    description = {
+        "position": asdict(position),
+        "schedule": schedule,
+        "optimizer": plain,
+        "frozen": frozen,
+    }
     with whole_folder(folder) as draft:
         save_file({**weights, **tensors}, draft / TENSORS)
         (draft / PLAIN).write_text(json.dumps(_spelled(description), allow_nan=False))
 
 
 def load_state(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, frozen: str = ""
 ) -> tuple[Position, dict[str, float]] | None:
     """Fill model and optimiser, and say where to go on; None where nothing was saved yet.
 
+    Args:
+        folder: Where the state is.
+        model: With the frozen weights that it begins with.
+        optimizer: Of its other weights.
+        frozen: Digest of the frozen weights, which must be those of the saved run.
+
     Raises:
-        TrainingError: The files are damaged.
+        TrainingError: The files are damaged, or the frozen weights are others.
     """
     candidate = standing(folder, lambda at: (at / PLAIN).exists())
     if candidate is None:
@@ -79,13 +108,27 @@ def load_state(
         description = _numbers(read_json_object(candidate / PLAIN))
         tensors = load_file(candidate / TENSORS)
         weights = {k.removeprefix(MODEL): v for k, v in tensors.items() if k.startswith(MODEL)}
-        model.load_state_dict(weights, strict=True)
+        _require_weights(set(weights), model, description["frozen"] == frozen)
+        model.load_state_dict(weights, strict=False)
         optimizer.load_state_dict(_join(description["optimizer"], tensors))
         return Position(**description["position"]), description["schedule"]
     except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise TrainingError(
             f"{candidate}: cannot be resumed from ({error}); delete it to begin again"
         ) from error
+
+
+def _require_weights(names: set[str], model: nn.Module, same_frozen: bool) -> None:
+    """The saved weights must be those that are trained, beside the same frozen ones.
+
+    Raises:
+        ValueError: They are not.
+    """
+    other = names ^ (set(model.state_dict()) - frozen_names(model))
+    if other:
+        raise ValueError(f"the weights differ at '{min(other)}'")
+    if not same_frozen:
+        raise ValueError("the frozen weights that it began with are not those of today")
 
 
 def _spelled(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Loss and AUC of a part that is not trained on."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from fourview.contract import ExamBatch, ModelOutput, Objective, Task
 from fourview.evaluate.auc import auroc
-from fourview.feeds.samples import Sample
+from fourview.feeds.batches import Batches
+from fourview.train.processes import Processes
 
 LAST_EPOCH = "last"  # of ``Recipe.select``: the validation part chooses nothing
 
@@ -50,39 +51,73 @@ class Validation:
         return -self.auc if select == "auc" else self.loss_of(select)
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one batch gave: number, samples, losses, and scores with targets where it has any."""
+
+    number: int
+    samples: int
+    total: float
+    parts: Mapping[str, float]
+    scores: Tensor | None
+    targets: Tensor | None
+
+
 def validate(
     objective: Objective,
-    batches: Iterable[tuple[list[Sample], ExamBatch]],
+    batches: Batches,
     task: Task | None,
     *,
-    device: torch.device,
+    processes: Processes,
     autocast: bool = False,
 ) -> Validation:
-    """Run the objective over batches without training."""
-    total, count = 0.0, 0
-    sums: dict[str, float] = {}
-    counts: dict[str, int] = {}
-    scores: list[Tensor] = []
-    targets: list[Tensor] = []
-    for samples, batch in batches:
+    """Run the objective over batches without training.
+
+    Each process takes its share of the batches; all then know all of them and agree.
+    """
+    device, label = processes.device, None if task is None else next(iter(task.labels))
+    seen = []
+    for number, (samples, batch) in zip(batches.numbers, batches, strict=True):
         with (
             torch.inference_mode(),
             torch.autocast(device.type, torch.bfloat16, enabled=autocast),
         ):
-            terms = objective(batch.to(device))
-        total += float(terms.total) * len(samples)
-        count += len(samples)
-        for name, part in terms.parts.items():
-            sums[name] = sums.get(name, 0.0) + float(part) * len(samples)
-            counts[name] = counts.get(name, 0) + len(samples)
-        scored = None if task is None else _scored(terms.output, batch, next(iter(task.labels)))
-        if task is not None and scored is not None:
-            scores.append((scored[0][:, :1] if task.is_suspicion else scored[0]).float().cpu())
-            targets.append(scored[1].cpu())
-    loss = total / count if count else math.nan
-    auc = mean_auc(torch.cat(scores), torch.cat(targets)) if scores else math.nan
-    parts = {name: value / counts[name] for name, value in sums.items()}
-    return Validation(loss=loss, auc=auc, parts=parts)
+            on_device = batch.to(device)
+            terms = objective(on_device)
+        scored = None if label is None else _scored(terms.output, on_device, label)
+        scores, targets = (None, None) if scored is None else (scored[0].float(), scored[1])
+        if task is not None and task.is_suspicion and scores is not None:
+            scores = scores[:, :1]
+        seen.append(
+            _Seen(
+                number=number,
+                samples=len(samples),
+                total=float(terms.total),
+                parts={name: float(part) for name, part in terms.parts.items()},
+                scores=None if scores is None else scores.cpu(),
+                targets=None if targets is None else targets.cpu(),
+            )
+        )
+    everywhere = [one for of_one in processes.all(seen) for one in of_one]
+    return _joined(sorted(everywhere, key=lambda one: one.number))
+
+
+def _joined(seen: Sequence[_Seen]) -> Validation:
+    """Means over the samples of all batches, in their order."""
+    count = sum(one.samples for one in seen)
+    sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    for one in seen:
+        for name, part in one.parts.items():
+            sums[name] = sums.get(name, 0.0) + part * one.samples
+            counts[name] = counts.get(name, 0) + one.samples
+    scores = [one.scores for one in seen if one.scores is not None]
+    targets = [one.targets for one in seen if one.targets is not None]
+    return Validation(
+        loss=sum(one.total * one.samples for one in seen) / count if count else math.nan,
+        auc=mean_auc(torch.cat(scores), torch.cat(targets)) if scores else math.nan,
+        parts={name: value / counts[name] for name, value in sums.items()},
+    )
 
 
 def _or_none(value: float) -> float | None:

@@ -12,12 +12,14 @@ from fourview.losses.weighted import weighted_cross_entropy
 from fourview.models.find import find_family
 from fourview.models.lesion.model import TINY, Lesion, LesionConfig, input_maps, mean_by_finding
 from fourview.models.lesion.objective import (
+    PAPER,
     AggregateObjective,
     LesionObjectiveConfig,
     PatchObjective,
 )
 from fourview.nn.encoder import EncoderConfig
 from fourview.recipes.lesion import ROWS, paper, paper_patch
+from fourview.train.run import objective_of
 
 GENERATOR = torch.Generator().manual_seed(0)
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}  # float32 sums in another order
@@ -180,15 +182,17 @@ def test_a_frozen_encoder_keeps_weights_and_statistics_while_what_follows_learns
     stages = find_family("lesion").stages
     saved, drawn = PatchSettings(saved=4), PatchSettings()
     assert stages["patch"].encoder(model, saved) is model.local.encoder
-    assert stages["patch"].encoder(model, drawn) is None
+    assert stages["patch"].encoder(model, drawn) is model.local.encoder
     assert stages["patch"].encoder(Lesion(TINY), saved) is None
 
 
 def test_class_weights_are_the_papers():
-    config = paper_patch().objective
-    assert config.weights == pytest.approx((500, 285.714, 2, 2.0222), rel=1e-4)
-    assert config.mean_weight == 4
-    shares = [w * n / 10000 / 4 for w, n in zip(config.weights, config.per_epoch, strict=True)]
+    recipe = paper_patch()
+    classes = objective_of(recipe, Lesion(TINY)).classes  # as the feed draws them
+    assert classes.per_epoch == recipe.feed.per_epoch == PAPER
+    assert classes.weights == pytest.approx((500, 285.714, 2, 2.0222), rel=1e-4)
+    assert classes.mean == 4
+    shares = [w * n / 10000 / 4 for w, n in zip(classes.weights, PAPER, strict=True)]
     assert shares == pytest.approx([0.25] * 4)
 
 

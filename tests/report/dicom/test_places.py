@@ -191,7 +191,8 @@ def test_every_class_of_a_suspicion_becomes_a_segmentation():
     from fourview.contract import TASKS  # noqa: PLC0415 - imports torch
     from fourview.report.dicom.heatmap_seg import SUSPICIONS  # noqa: PLC0415
 
-    assert {c for task in TASKS.values() if task.is_suspicion for c in task.classes} <= SUSPICIONS
+    asked = [part for task in TASKS.values() for part in task.asked]
+    assert {c for part in asked if part.is_suspicion for c in part.classes} <= SUSPICIONS
 
 
 def test_a_region_is_cut_to_its_image(planted):

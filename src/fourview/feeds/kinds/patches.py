@@ -200,6 +200,11 @@ class PatchFeed(CodedFeed):
         cut = [cut_window(piece, window, self.settings.patch_px) for window in chosen]
         return tuple(chosen), np.stack(cut)
 
+    @property
+    def is_fixed(self) -> bool:
+        """Not in training that draws its windows anew."""
+        return not self.training or self.settings.saved > 0
+
     def about(self) -> Mapping[str, Any]:
         """What decides the fixed windows of a site."""
         unused = {"per_epoch": None, "grid": None, "upright": None}

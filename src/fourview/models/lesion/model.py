@@ -237,9 +237,13 @@ TINY = LesionConfig(
 )
 
 
-def window_encoder(model: Lesion, settings: Any) -> nn.Module | None:
-    """What the stage ``aggregate`` leaves as it is, where the recipe saves its codes."""
-    return model.local.encoder if settings.saved else None
+def window_encoder(model: Lesion, settings: Any) -> nn.Module | None:  # noqa: ARG001
+    """What the stage ``aggregate`` leaves as it is: windows that never change are encoded once.
+
+    Those of a part that is measured never do, those of training where the feed saves them.
+    """
+    encoder: nn.Module = model.local.encoder
+    return encoder
 
 
 def frozen_encoder(model: Lesion, settings: Any) -> nn.Module | None:

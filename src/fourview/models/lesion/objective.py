@@ -9,6 +9,7 @@ from fourview.losses.weighted import Reduction, weighted_cross_entropy
 from fourview.models.lesion.model import Lesion, LesionOutput, input_maps
 
 PATCH_CLASS = "patch_class"
+PAPER = (20, 35, 5000, 4945)  # windows of each class in an epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +17,21 @@ class LesionObjectiveConfig:
     """How classes are weighed.
 
     Attributes:
-        per_epoch: Windows of each class in an epoch, as the feed draws them. A class weighs the
-            inverse of its part: 500, 285.71, 2 and 2.02 with the paper's numbers.
         reduction: What the weighted sum is divided by.
     """
 
-    per_epoch: tuple[int, int, int, int] = (20, 35, 5000, 4945)
     reduction: Reduction = "mean_weight"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassWeights:
+    """A class weighs the inverse of its part of an epoch: 500, 285.71, 2 and 2.02 in the paper.
+
+    Attributes:
+        per_epoch: Windows of each class in an epoch, as the feed draws them.
+    """
+
+    per_epoch: tuple[int, ...]
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -31,7 +40,7 @@ class LesionObjectiveConfig:
         return tuple(total / num if num else 0.0 for num in self.per_epoch)
 
     @property
-    def mean_weight(self) -> float:
+    def mean(self) -> float:
         """Over the windows of an epoch: the number of classes that are drawn."""
         return float(sum(num > 0 for num in self.per_epoch))
 
@@ -41,9 +50,15 @@ class PatchObjective(Objective):
 
     model: Lesion
 
-    def __init__(self, model: Lesion, config: LesionObjectiveConfig) -> None:
+    def __init__(
+        self,
+        model: Lesion,
+        config: LesionObjectiveConfig,
+        *,
+        per_epoch: tuple[int, ...] = PAPER,
+    ) -> None:
         super().__init__(model)
-        self.config = config
+        self.config, self.classes = config, ClassWeights(per_epoch)
         model.aggregate.requires_grad_(False)
         if model.config.frozen_encoder:
             model.local.encoder.requires_grad_(False)
@@ -60,7 +75,7 @@ class PatchObjective(Objective):
         assert batch.patches is not None
         embedding = self.model.embed(batch.patches)
         logits = self.model.local.head(embedding)
-        return _terms(self.model.output(logits, embedding, batch.patches), batch, self.config)
+        return _terms(self.model.output(logits, embedding, batch.patches), batch, self)
 
 
 class AggregateObjective(Objective):
@@ -68,9 +83,15 @@ class AggregateObjective(Objective):
 
     model: Lesion
 
-    def __init__(self, model: Lesion, config: LesionObjectiveConfig) -> None:
+    def __init__(
+        self,
+        model: Lesion,
+        config: LesionObjectiveConfig,
+        *,
+        per_epoch: tuple[int, ...] = PAPER,
+    ) -> None:
         super().__init__(model)
-        self.config = config
+        self.config, self.classes = config, ClassWeights(per_epoch)
         model.local.requires_grad_(False)
         model.local.eval()
 
@@ -88,16 +109,18 @@ class AggregateObjective(Objective):
             embedding = self.model.embed(patches)
         maps = input_maps(self.model.config, patches.maps, embedding)
         output = self.model.output(self.model.aggregate(maps), embedding, patches)
-        return _terms(output, batch, self.config)
+        return _terms(output, batch, self)
 
 
-def _terms(output: LesionOutput, batch: ExamBatch, config: LesionObjectiveConfig) -> LossTerms:
+def _terms(
+    output: LesionOutput, batch: ExamBatch, by: PatchObjective | AggregateObjective
+) -> LossTerms:
     assert batch.patches is not None
     loss = weighted_cross_entropy(
         output.logits,
         batch.patches.targets[PATCH_CLASS],
-        config.weights,
-        mean_weight=config.mean_weight,
-        reduction=config.reduction,
+        by.classes.weights,
+        mean_weight=by.classes.mean,
+        reduction=by.config.reduction,
     )
     return LossTerms(total=loss, parts={"cross_entropy": loss}, output=output)

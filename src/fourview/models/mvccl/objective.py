@@ -1,4 +1,7 @@
-"""What BRAIxMVCCL minimises: cross entropy plus the similarity of the two views (Eq. 1)."""
+"""What BRAIxMVCCL minimises: cross entropy plus the similarity of the two views (Eq. 1).
+
+The similarity itself, Eq. 2, is computed by ``modules.GlobalConsistency``.
+"""
 
 from dataclasses import dataclass
 

@@ -3,6 +3,7 @@
 Identifiers: "2.25." and a UUID as a decimal number (PS3.5 B.2), at most 44 characters. The UUID is
              of version 5: a hash of the parts that make the object what it is. So an object that is
              made or sent again has the identifier it had, and another model never overwrites it.
+             The parts are chosen in ``subject``, tracking identifiers of findings too.
 Text:        what is ours is ASCII, which every character set holds, and is cut at the limit of its
              value representation (PS3.5 6.2).
 """

@@ -179,7 +179,8 @@ def read_instance(path: Path) -> Instance:
         raise ReportError(f"{path}: cannot be read as a DICOM file: {error}") from error
     if not syntax or not all(found):
         raise ReportError(f"{path}: has no class, identifiers or transfer syntax; cannot be sent")
-    return Instance(*found, str(syntax))
+    sop_class, instance, study, series = found
+    return Instance(sop_class, instance, study, series, str(syntax))
 
 
 def uncompressed(path: Path) -> Dataset:
