@@ -81,8 +81,8 @@ TRAIN = ("train", "mvccl:mini", *PIXELS)
             "--template: is read only with --prompts",
         ),
         (
-            ("predict", "run", *PIXELS, "-o", "p.parquet", "--prompts", "rsna-cancer", "--exact"),
-            "--exact: is read only with a run that was trained to score",
+            ("predict", "r", *PIXELS, "-o", "p", "--prompts", "rsna-cancer", "--executor", "local"),
+            "--executor: is read only with a run that was trained to score",
         ),
         (("embed", "run", *PIXELS, "-o", "e", "--style", "natural"), "--style: is read only with"),
         (

@@ -48,7 +48,7 @@ HELD_ELSEWHERE = {
 NO_PROGRAM = {  # first line of a block that nobody runs: why
     "files --dicom--> Image, Exam --preprocess--> ProcessedImage --store--> (disk, by fingerprint)":
         "the way of an exam",
-    "cli | api > (serve) | (node) > study > recipes > train > predict > report > evaluate > checkpoint":
+    "cli | api > (serve) | (node) > study > recipes > train > predict > report > evaluate > checkpoint":  # noqa: E501 - as it stands on the page
         "the layers, held by import-linter",
     "pip install 'fourview[pacs]'": "a node listens until it is ended: tests/node",
     "receiving --association closed--> waiting --due--> reading --> done | ignored (no mammogram) "

@@ -1,11 +1,19 @@
 """Which image stands for a view, and what is said of an exam."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import make_manifest
-from fourview.manifest.select import eligible, exam_table, with_slots, with_views
+from fourview.manifest.select import (
+    eligible,
+    exam_table,
+    screening_exams,
+    with_slots,
+    with_views,
+)
 
 SCHEMA = {
     "image_id": pl.String,
@@ -113,3 +121,29 @@ def test_an_exam_can_be_read_as_if_one_view_had_been_taken():
     assert kept.exams.equals(manifest.exams)
     with pytest.raises(ManifestError, match="view 'LM': need CC or MLO"):
         with_views(manifest, ["LM"])
+
+
+def test_screening_exams_are_those_that_their_source_calls_so():
+    keys = [{"patient_id": f"p{n}", "exam_id": f"e{n}"} for n in range(3)]
+    manifest = make_manifest(
+        source="made up",
+        root=".",
+        terms="made up",
+        images=pl.DataFrame(
+            [k | {"image_id": f"i{n}", "side": "R", "view": "CC", "path": f"{n}.dcm"}
+             for n, k in enumerate(keys)]
+        ),
+        breasts=pl.DataFrame([k | {"side": "R"} for k in keys]),
+        exams=pl.DataFrame(
+            [k | {"screening": s} for k, s in zip(keys, (True, False, None), strict=True)]
+        ),
+    )  # fmt: skip
+    found = screening_exams(manifest)
+    assert found.exams["exam_id"].to_list() == ["e0"]
+    assert found.images["image_id"].to_list() == ["i0"] and len(found.breasts) == 1
+    unknown = replace(manifest, exams=manifest.exams.drop("screening"))
+    with pytest.raises(ManifestError, match="does not say which exams are screening"):
+        screening_exams(unknown)
+    diagnostic = replace(manifest, exams=manifest.exams.with_columns(screening=pl.lit(False)))
+    with pytest.raises(ManifestError, match="none of 3 exams is a screening exam"):
+        screening_exams(diagnostic)

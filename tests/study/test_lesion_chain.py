@@ -1,16 +1,20 @@
 import json
 import math
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from fourview.checkpoint.card import load_checkpoint, read_card
 from fourview.entities import Finding, Region
 from fourview.errors import CheckpointError, RecipeError, TrainingError
 from fourview.evaluate.operating import read_thresholds
 from fourview.feeds.feed import MAPS
+from fourview.fingerprint import digest_of_file
 from fourview.geometry import Box
 from fourview.predict.network import context_of, load_network
 from fourview.predict.reader import load_model
@@ -20,6 +24,7 @@ from fourview.study.chain import Before, train_chain
 from fourview.study.reproduce import reproduce
 from fourview.study.search import best_value, learning_rates, search
 from fourview.train.loop import Machine
+from fourview.train.run import divided
 from fourview.train.run_folder import read_log
 from lesion_examples import (
     aggregate_recipe,
@@ -107,14 +112,37 @@ def test_reading_the_store_again_gives_the_scores_of_the_run(place):
 @pytest.mark.parametrize("table", ["lesion-table2", "lesion-table3"])
 def test_a_run_stands_beside_the_papers_numbers(place, table):
     root, manifest, store, *_ = place
+    held = divided(manifest, patch_recipe().split)  # nobody is measured whom it was trained on
     found = reproduce(
-        table, manifest, {"embedding and saliency": root / "run"}, store=store, replicates=0
+        table, held, {"embedding and saliency": root / "run"}, store=store, replicates=0
     )
     (row,) = [row for row in found.rows if row.name == "embedding and saliency"]
     for column, theirs in zip(found.columns, found.table.columns, strict=True):
         metric = found.ours(row, column)
         assert metric.value is not None and row.published[theirs].value > 0
     assert "Not comparable" in found.comparable
+
+
+def test_windows_that_never_change_are_encoded_once_and_others_are_not_kept(place):
+    _, _, store, *_ = place
+    kept = [json.loads(path.read_text()) for path in Path(store.path).glob("said/*/about.json")]
+    windows = [about for about in kept if about["of"] == "windows of a site"]
+    assert [about["training"] for about in windows] == [False]
+
+
+def test_only_images_that_are_asked_for_and_their_exams_get_context_maps(place, tmp_path):
+    root, manifest, store, *_ = place
+    shutil.copytree(root / "gmic", tmp_path / "other")
+    weights = load_file(tmp_path / "other" / "model.safetensors")
+    name = next(iter(sorted(weights)))
+    save_file(weights | {name: weights[name] + 1}, tmp_path / "other" / "model.safetensors")
+    card = json.loads((tmp_path / "other" / "model.json").read_text())
+    card["digest"] = digest_of_file(tmp_path / "other" / "model.safetensors")
+    (tmp_path / "other" / "model.json").write_text(json.dumps(card))
+    rows = manifest.images.select("image_id", "exam_id").rows()
+    one, exam = rows[0]
+    said = context_of(load_network(tmp_path / "other"), manifest, store, images={one})
+    assert {e for i, e in rows if said.has(i, MAPS)} == {exam}
 
 
 def test_an_exam_gives_each_named_finding_the_score_it_has_in_the_store(place):

@@ -1,14 +1,14 @@
 """``fourview convert``: published weights of others to a checkpoint."""
 
-import json as jsonlib
 import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from fourview.checkpoint.convert import as_json, published_names
+from fourview.checkpoint.convert import as_json
 from fourview.checkpoint.convert import convert as convert_weights
+from fourview.cli.list_command import list_
 from fourview.cli.modules import Modules, use_modules
 from fourview.cli.say import say
 from fourview.cli.unused import refuse_unused
@@ -43,11 +43,7 @@ def convert(
     if not file:
         rest = {"weights": weights, "out": out, "spec": spec, "names": names}
         refuse_unused(convert, needs="a FILE", **rest, accept_licence=accept_licence)
-        if json:
-            print(jsonlib.dumps(published_names()))
-        else:
-            for name in published_names():
-                say(name)
+        list_("conversions", json=json)
         return 0
     if weights is None or out is None:
         print("error: need --as WEIGHTS and -o FOLDER", file=sys.stderr)

@@ -56,11 +56,11 @@ def list_(what: Kind, *, module: Modules = (), json: bool = False) -> None:
         "recipes": _recipes,
         "protocols": _protocols,
         "tables": _tables,
-        "conversions": lambda: dict(_own()["conversions"]),
+        "conversions": _conversions,
     }
     told = kinds[what]()
     theirs: dict[str, str] = {}
-    if what not in ("tables", "conversions"):
+    if what != "tables" and what != "conversions":  # noqa: PLR1714 - what mypy follows
         theirs = {each.name: each.module for each in outside(what)}
     if json:
         rows = {name: row | {"from": theirs.get(name, OURS)} for name, row in told.items()}
@@ -167,6 +167,21 @@ def _protocols() -> Rows:
 
 def _tables() -> Rows:
     return {name: {"about": about} for name, about in _own()["tables"].items()}
+
+
+def _conversions() -> Rows:
+    """Published weights that ``fourview convert`` takes."""
+    told: Rows = dict(_own()["conversions"])
+    for each in outside("families"):
+        for weights in each.thing.published:
+            told[weights.name] = {
+                "family": each.name,
+                "source": weights.source,
+                "licence": weights.licence,
+                "pixels": list(weights.pixel_specs),
+                "consent": weights.consent,
+            }
+    return dict(sorted(told.items()))
 
 
 def _show(told: Rows, theirs: Mapping[str, str]) -> None:

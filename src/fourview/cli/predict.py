@@ -78,7 +78,7 @@ def predict(
         refuse_unused(predict, needs="--prompts", template=template)
     else:
         not_asked = "a run that was trained to score (without --prompts)"
-        refuse_unused(predict, needs=not_asked, also=also, exact=exact, executor=executor)
+        refuse_unused(predict, needs=not_asked, also=also, executor=executor)
     if run is None:
         refuse_unused(predict, needs="a RUN, whose scores it joins", also=also)
     table_ending(out)

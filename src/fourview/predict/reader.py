@@ -5,12 +5,11 @@ Several networks are joined in that table, by image id, breast and class.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import final
 
-import numpy as np
 import polars as pl
 import torch
 from jaxtyping import Float
@@ -27,7 +26,6 @@ from fourview.entities import (
     ExamPrediction,
     Finding,
     Heatmap,
-    Image,
     ImagePrediction,
     Manifest,
     Side,
@@ -37,24 +35,15 @@ from fourview.feeds.pixels import ExamPixels
 from fourview.geometry import Size
 from fourview.predict.engine import PLAIN, Engine
 from fourview.predict.findings import scored_findings
-from fourview.predict.marks import Look, findings_of, marks_of
+from fourview.predict.marks import findings_of, marks_of
 from fourview.predict.network import Network, Progress, load_network
 from fourview.predict.places import placed_findings
-from fourview.predict.table import mean_of_tables, prediction_rows, table_of
+from fourview.predict.seen import Scores, Seen, mean_of_findings, notes_of, scores_of, see
+from fourview.predict.table import mean_of_tables
 from fourview.preprocess.spec import PixelSpec
 from fourview.store.store import Store
 
 BreastScores = Float[Tensor, "exam 2 class"]
-Scores = Mapping[tuple[str, str], Mapping[str, float]]  # by unit and id or side, of each class
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """An exam as one network sees it; ``look`` is None where no image could be processed."""
-
-    network: Network
-    pixels: ExamPixels
-    look: Look | None
 
 
 @final
@@ -172,8 +161,8 @@ class Reader:
             )
         specs = {network.spec.fingerprint: network.spec for network in self.networks}
         pixels = {name: ExamPixels(exam, spec) for name, spec in specs.items()}
-        seen = [_see(network, pixels[network.spec.fingerprint]) for network in self.networks]
-        scores = _scores(seen)
+        seen = [see(network, pixels[network.spec.fingerprint]) for network in self.networks]
+        scores = scores_of(seen)
         leads = self._of_findings or next(n for n in self.networks if n.first.task == self.task)
         lead = seen[self.networks.index(leads)]
         drawn = self._drawn(seen, lead, findings)
@@ -274,7 +263,7 @@ class Reader:
         progress(number * of + done, len(self.networks) * of)
 
     def _images(
-        self, exam: Exam, seen: Sequence[_Seen], scores: Scores, lead: _Seen
+        self, exam: Exam, seen: Sequence[Seen], scores: Scores, lead: Seen
     ) -> Iterator[ImagePrediction]:
         """Those that any network read, then those of other views."""
         heatmaps: dict[str, list[Heatmap]] = {}
@@ -290,7 +279,7 @@ class Reader:
                     score=self._suspicion(by_class),
                     scores=by_class,
                     heatmaps=tuple(heatmaps.get(image.image_id, ())),
-                    notes=tuple(dict.fromkeys((*image.notes, *_notes_of(image, own, seen)))),
+                    notes=tuple(dict.fromkeys((*image.notes, *notes_of(image, own, seen)))),
                 )
         for image in exam.images:
             if image.view.slot is None:
@@ -300,7 +289,7 @@ class Reader:
                 )
 
     def _breasts(
-        self, exam: Exam, seen: Sequence[_Seen], scores: Scores, findings: Sequence[Finding]
+        self, exam: Exam, seen: Sequence[Seen], scores: Scores, findings: Sequence[Finding]
     ) -> Iterator[BreastPrediction]:
         for side in (s for s in SIDES if any(i.view.side == s for i in exam.images)):
             by_class = scores.get(("breast", side), {})
@@ -321,7 +310,7 @@ class Reader:
             )
 
     def _drawn(
-        self, seen: Sequence[_Seen], lead: _Seen, findings: Sequence[Finding]
+        self, seen: Sequence[Seen], lead: Seen, findings: Sequence[Finding]
     ) -> tuple[Finding, ...]:
         """The findings of the report: scored one by one where a network does so, else drawn."""
         if self.scores_findings:
@@ -330,7 +319,7 @@ class Reader:
                 for one in seen
                 if one.network.family.scores_findings and (findings or one is lead)
             ]
-            return _mean_of_findings(of_each)
+            return mean_of_findings(of_each)
         network, look = lead.network, lead.look
         if look is None or not network.task.is_suspicion:
             return ()
@@ -384,48 +373,3 @@ def _store_for(network: Network, stores: Sequence[Store]) -> Store:
     """The store that a network can read; the first one, which it refuses, where there is none."""
     fits = (s for s in stores if s.fingerprint == network.spec.fingerprint)
     return next(fits, stores[0])
-
-
-def _see(network: Network, pixels: ExamPixels) -> _Seen:
-    first = network.first
-    look = next(first.looks(first.feed_of_exam(pixels))) if pixels.images else None
-    return _Seen(network=network, pixels=pixels, look=look)
-
-
-def _scores(seen: Sequence[_Seen]) -> Scores:
-    """What is said of the images and breasts of an exam; unknown scores are left out."""
-    tables = [
-        table_of(prediction_rows(one.look.samples, one.look.output, one.look.classes))
-        for one in seen
-        if one.look is not None
-    ]
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    if tables:
-        known = mean_of_tables(tables).filter(pl.col("score").is_not_nan())
-        whose = pl.coalesce("image_id", "side")
-        for unit, key, name, score in known.select("unit", whose, "class", "score").iter_rows():
-            found.setdefault((unit, key), {})[name] = score
-    return found
-
-
-def _notes_of(image: Image, own: Sequence[_Seen], seen: Sequence[_Seen]) -> Iterator[str]:
-    """What was seen when an image was processed, and which networks could not read it."""
-    for processed in (p for one in own for p in one.pixels.processed):
-        if processed.image_id == image.image_id:
-            yield from processed.notes
-    for one in seen:
-        for left in one.pixels.left_out:
-            if left.image_id == image.image_id:
-                yield f"not read by {one.network.name}: {left.detail}"
-
-
-def _mean_of_findings(of_each: Sequence[Sequence[Finding]]) -> tuple[Finding, ...]:
-    """The first network's findings, with the mean of all networks' scores."""
-    first, *others = of_each
-
-    def mean(finding: Finding) -> Finding:
-        same = [f for own in others for f in own if f.finding_id == finding.finding_id]
-        known = [f.score for f in (finding, *same) if f.score is not None]
-        return replace(finding, score=float(np.mean(known)) if known else None)
-
-    return tuple(first if not others else map(mean, first))

@@ -101,10 +101,8 @@ def process(
     mirror, side_notes = _mirror(image, breast)
     choice = _voi_choice(image, spec, voi)
     display, display_note = choose_display(image, breast.mask, range_=spec.range, voi=choice)
-    if scale is not None and spec.one_scale_of == "breast":
-        spec_here = replace(spec, mm_per_px=scale)
-    else:
-        spec_here = spec
+    shared = scale is not None and spec.one_scale_of == "breast"
+    spec_here = replace(spec, mm_per_px=scale) if shared else spec
     frame = _frame(image, breast, spec_here, mirror=mirror, display=display)
     levels, mask = _cut(image, frame, mirror=mirror, display=display)
     geometry = _geometry(image, frame, Turned(stored_size, turn), mirror=mirror)
@@ -157,27 +155,6 @@ def _whole_box(
         fingerprint=spec.fingerprint,
         notes=(note,),
     )
-
-
-def scale_needed(image: Image, spec: PixelSpec, *, voi: VoiChoice | None = None) -> float:
-    """The scale at which an image, turned and cropped, just fills the frame of a spec.
-
-    Args:
-        image: Modality values.
-        spec: With rows and cols.
-        voi: As for ``process``.
-
-    Returns:
-        Millimetres of a processed pixel; pixels of the file, where it gives no spacing.
-
-    Raises:
-        PixelError: As ``process``.
-    """
-    assert spec.rows and spec.cols
-    own = process(image, replace(spec, rows=None, cols=None, one_scale_of="image"), voi=voi)
-    rows, cols = own.pixels.shape
-    row_mm, col_mm = (mm * _halved_by(image) for mm in image.spacing_mm or NO_SPACING)
-    return max(rows * row_mm / spec.rows, cols * col_mm / spec.cols)
 
 
 def was_enlarged(geometry: Geometry) -> bool:
@@ -312,7 +289,7 @@ def _at_scale(
 ) -> tuple[Corners, tuple[str, ...]]:
     """The frame's size in millimetres, or larger where the breast is; its scale as a note."""
     assert spec.rows and spec.cols and spec.mm_per_px
-    row_mm, col_mm = (mm * _halved_by(image) for mm in image.spacing_mm or NO_SPACING)
+    row_mm, col_mm = (mm * halved_by(image) for mm in image.spacing_mm or NO_SPACING)
     x0, y0, x1, y1 = corners
     height, width = spec.rows * spec.mm_per_px / row_mm, spec.cols * spec.mm_per_px / col_mm
     larger = max(1.0, (y1 - y0) / height, (x1 - x0) / width)
@@ -402,7 +379,7 @@ def _resize(
     return _zero_outside(cv2.resize(levels, wanted, interpolation=method), small), small
 
 
-def _halved_by(image: Image) -> int:
+def halved_by(image: Image) -> int:
     """How many stored pixels a side one of the image's is: 1, or 2, 4, ... if decoded smaller."""
     long_side = max(int(side) for side in image.pixels.shape)
     return max(1, round(max(image.stored_size) / long_side))
@@ -412,7 +389,7 @@ def _geometry(image: Image, frame: Frame, turned: Turned, *, mirror: bool) -> Ge
     """From the file's own pixels to what was cut."""
     geometry = Geometry(turned.stored_size)
     rows, cols = image.pixels.shape
-    factor = _halved_by(image)
+    factor = halved_by(image)
     if factor > 1:
         is_exchanged = turned.turn is not None and turned.turn.exchanged
         size = (cols, rows) if is_exchanged else (rows, cols)

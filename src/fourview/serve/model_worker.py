@@ -117,7 +117,8 @@ def _agreement(model: LanguageModel, exam: Exam, side: str) -> dict[str, Any]:
             raise FourviewError(f"the exam has no {name}")
         views[position] = process_as_prepared(image, model.spec, scale=scale)
     with torch.inference_mode():
-        cosines, rows = model.model.patch_to_slice(*(_stack(views[p]) for p in ("CC", "MLO")))
+        cc, mlo = (_stack(views[p]) for p in ("CC", "MLO"))
+        cosines, rows = model.model.patch_to_slice(cc, mlo)
     return {
         "cosines": cosines[0].float().cpu().numpy().tolist(),
         "attention": rows[0].float().cpu().numpy().tolist(),

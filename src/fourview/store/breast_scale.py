@@ -1,24 +1,45 @@
 """One scale for all views of a breast, so that the largest of them fills the frame.
 
 A spec with ``one_scale_of="breast"`` has no scale of its own: it is the largest that any CC or MLO
-image of the breast needs (``preprocess.pipeline.scale_needed``), and a hundredth more, since a
+image of the breast needs (``scale_needed``), and a hundredth more, since a
 wavelet file that is decoded finer is turned by a slightly other angle. Where some files give their
 spacing and others do not, nobody knows their scales, and each image is scaled by itself.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fourview.entities import Exam, Image
 from fourview.errors import FourviewError
-from fourview.preprocess.pipeline import scale_needed
+from fourview.preprocess.pipeline import NO_SPACING, halved_by, process
 from fourview.preprocess.spec import PixelSpec
 from fourview.store.read_image import ReadImage, as_first_read
 
 MARGIN = 1.01
 STANDARD = ("CC", "MLO")
 Rows = Sequence[Mapping[str, Any]]
+
+
+def scale_needed(image: Image, spec: PixelSpec) -> float:
+    """The scale at which an image, turned and cropped, just fills the frame of a spec.
+
+    Args:
+        image: Modality values.
+        spec: With rows and cols.
+
+    Returns:
+        Millimetres of a processed pixel; pixels of the file, where it gives no spacing.
+
+    Raises:
+        PixelError: As ``process``.
+    """
+    assert spec.rows and spec.cols
+    own = process(image, replace(spec, rows=None, cols=None, one_scale_of="image"))
+    rows, cols = own.pixels.shape
+    row_mm, col_mm = (mm * halved_by(image) for mm in image.spacing_mm or NO_SPACING)
+    return float(max(rows * row_mm / spec.rows, cols * col_mm / spec.cols))
 
 
 def beside(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
