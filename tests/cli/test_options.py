@@ -81,7 +81,7 @@ TRAIN = ("train", "mvccl:mini", *PIXELS)
             "--template: is read only with --prompts",
         ),
         (
-            ("predict", "run", *PIXELS, "-o", "p", "--prompts", "rsna-cancer", "--executor", "local"),
+            ("predict", "run", *PIXELS, "-o", "p", "--prompts", "x", "--executor", "local"),
             "--executor: is read only with a run that was trained to score",
         ),
         (("embed", "run", *PIXELS, "-o", "e", "--style", "natural"), "--style: is read only with"),

@@ -143,9 +143,8 @@ class LanguageMaps:
     ) -> Iterator[Heatmap]:
         """What is looked for on one view, and where the other agrees."""
         with torch.inference_mode():
-            agreement, rows = self.model.model.patch_to_slice(
-                *(_stacked([image]).to(self.model.device) for image in images), view
-            )
+            cc, mlo = (_stacked([image]).to(self.model.device) for image in images)
+            agreement, rows = self.model.model.patch_to_slice(cc, mlo, view)
         cosines, within = agreement[0].float().cpu().numpy(), rows[0].float().cpu().numpy()
         here, other = images if view == "CC" else images[::-1]
         cut_out, found = NAMES[view]

@@ -117,7 +117,7 @@ def _agreement(model: LanguageModel, exam: Exam, side: str) -> dict[str, Any]:
             raise FourviewError(f"the exam has no {name}")
         views[position] = process_as_prepared(image, model.spec, scale=scale)
     with torch.inference_mode():
-        cosines, rows = model.model.patch_to_slice(*(_stack(views[p]) for p in ("CC", "MLO")))
+        cosines, rows = model.model.patch_to_slice(_stack(views["CC"]), _stack(views["MLO"]))
     return {
         "cosines": cosines[0].float().cpu().numpy().tolist(),
         "attention": rows[0].float().cpu().numpy().tolist(),

@@ -39,7 +39,8 @@ def scale_needed(image: Image, spec: PixelSpec) -> float:
     own = process(image, replace(spec, rows=None, cols=None, one_scale_of="image"))
     rows, cols = own.pixels.shape
     row_mm, col_mm = (mm * halved_by(image) for mm in image.spacing_mm or NO_SPACING)
-    return max(rows * row_mm / spec.rows, cols * col_mm / spec.cols)
+    needed: float = max(rows * row_mm / spec.rows, cols * col_mm / spec.cols)
+    return needed
 
 
 def beside(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
