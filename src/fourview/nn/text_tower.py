@@ -323,7 +323,7 @@ def _without_load_report() -> Iterator[None]:
     from transformers.utils import logging  # noqa: PLC0415 - an optional extra, slow
 
     before = logging.get_verbosity()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()
     try:
         yield
     finally:
