@@ -145,7 +145,7 @@ def test_the_page_on_dicom_output_runs_as_it_is_printed(capfd):
 
 
 @pytest.mark.usefixtures("folder")
-def test_the_page_on_pages_runs_as_it_is_printed(folder, capfd):
+def test_the_page_on_pages_runs_as_it_is_printed(capfd):
     run_page("docs/report.md", capfd)
     for page in ("OUT/report.html", "files.html", "store.html", "scores.html", "statistics.html"):
         assert Path(page).exists()
