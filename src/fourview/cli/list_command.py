@@ -212,7 +212,8 @@ def _show_families(told: Rows, theirs: Mapping[str, str]) -> None:
             if row["kind"] == kind:
                 said = f"{row['what']} ({row['paper']})" if row["what"] else row["paper"]
                 say(f"  {name}  {said}{_from(name, theirs)}")
-                say(f"      start here: {', '.join(starts(name, recipes)) or 'list recipes'}")
+                first = ", ".join(starts(name, recipes)) or "published weights, list conversions"
+                say(f"      start here: {first}")
 
 
 def _show_recipes(told: Rows, theirs: Mapping[str, str]) -> None:
