@@ -36,6 +36,7 @@ START = {  # the run of a family to begin with; by default `paper`, and `small` 
     "mm_mil": ("mm_mil:paper",),
     "nyu_glam": ("nyu_glam:joint", "nyu_glam:small"),
     "probe": ("probe:linear", "probe:small_linear"),
+    "screen_ensemble": ("screen_ensemble:fine_tune", "screen_ensemble:mini"),
 }
 
 
