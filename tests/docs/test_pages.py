@@ -49,6 +49,7 @@ HELD_ELSEWHERE = {
     "docs/adding_a_metric.md": "tests/evaluate/test_metrics.py",
     "docs/adding_a_model.md": "tests/architecture/test_guide.py",
     "docs/install.md": "tests/docs/test_install.py",
+    "docs/gpu.md": "tests/train/test_processes.py",
     "docs/weights.md": "tests/nn/test_weights_page.py",
 }
 NO_PROGRAM = {  # first line of a block that nobody runs: why

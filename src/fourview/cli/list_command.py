@@ -36,6 +36,7 @@ START = {  # the run of a family to begin with; by default `paper`, and `small` 
     "mm_mil": ("mm_mil:paper",),
     "nyu_glam": ("nyu_glam:joint", "nyu_glam:small"),
     "probe": ("probe:linear", "probe:small_linear"),
+    "screen_ensemble": ("screen_ensemble:fine_tune", "screen_ensemble:mini"),
 }
 
 
@@ -212,7 +213,8 @@ def _show_families(told: Rows, theirs: Mapping[str, str]) -> None:
             if row["kind"] == kind:
                 said = f"{row['what']} ({row['paper']})" if row["what"] else row["paper"]
                 say(f"  {name}  {said}{_from(name, theirs)}")
-                say(f"      start here: {', '.join(starts(name, recipes)) or 'list recipes'}")
+                first = ", ".join(starts(name, recipes)) or "published weights, list conversions"
+                say(f"      start here: {first}")
 
 
 def _show_recipes(told: Rows, theirs: Mapping[str, str]) -> None:
