@@ -139,12 +139,13 @@ def test_the_page_on_dicom_output_runs_as_it_is_printed(capfd):
 
 
 @pytest.mark.usefixtures("folder")
-def test_the_page_on_pages_runs_as_it_is_printed(folder, capfd):
+def test_the_page_on_pages_runs_as_it_is_printed(capfd):
     run_page("docs/report.md", capfd)
     for page in ("OUT/report.html", "files.html", "store.html", "scores.html", "statistics.html"):
         assert Path(page).exists()
 
 
+@pytest.mark.usefixtures("folder")
 def test_the_page_on_privacy_runs_as_it_is_printed(capfd):
     run_page("docs/privacy.md", capfd)
     assert "phantom-1-" not in Path("OUT/result.json").read_text()
