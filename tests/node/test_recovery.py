@@ -3,6 +3,8 @@
 Once, with real objects, in ``make test``; ten times at each moment in ``make test-slow``.
 """
 
+from contextlib import ExitStack
+
 import pytest
 
 from fourview.node.journal import Journal
@@ -48,8 +50,9 @@ def check(node: Node, archive: Archive, number: int, *, answered: int, objects: 
 
 
 def rounds(tmp_path, moment: str, times: int, kind=Node, objects: int = OBJECTS) -> None:
-    with Archive().listening() as archive:
+    with Archive().listening() as archive, ExitStack() as ending:
         node = kind(tmp_path, archives=[archive], quiet_s=QUIET_S.get(moment, 1))
+        ending.callback(node.close)
         started = {"KILL_AT": str(tmp_path / "armed"), "QUICK_READ_S": "1"}
         node.start(**started)
         for number in range(1, times + 1):
@@ -61,7 +64,6 @@ def rounds(tmp_path, moment: str, times: int, kind=Node, objects: int = OBJECTS)
                 assert store(node.port, again) == [0] * len(again)
             wait_for(lambda n=number: node.is_quiet(n), f"study {number}")
             check(node, archive, number, answered=len(files) - len(again), objects=objects)
-        node.close()
 
 
 def test_a_kill_before_the_results_are_noted_loses_and_doubles_nothing(tmp_path):

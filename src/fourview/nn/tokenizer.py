@@ -186,7 +186,7 @@ def load_transformers_tokenizer(folder: str) -> Any:
         CaptionError: transformers is not installed, or the folder holds no tokenizer.
     """
     try:
-        from transformers import (  # noqa: PLC0415 - an optional extra, slow to import
+        from transformers import (  # noqa: PLC0415 - an optional extra
             AutoTokenizer,
             BertTokenizerFast,
         )
