@@ -152,6 +152,7 @@ def test_the_page_on_pages_runs_as_it_is_printed(capfd):
         assert Path(page).exists()
 
 
+@pytest.mark.usefixtures("folder")
 def test_the_page_on_privacy_runs_as_it_is_printed(capfd):
     run_page("docs/privacy.md", capfd)
     assert "phantom-1-" not in Path("OUT/result.json").read_text()
