@@ -99,7 +99,8 @@ def test_a_probe_starts_from_a_run_takes_its_tower_and_keeps_its_terms(tmp_path)
         model=replace(recipe.model, task="cancer"),
         feed=replace(recipe.feed, draws=8),
         batch=4,
-        epochs=1,
+        epochs=None,
+        steps=1,
         precision="float32",
         augment=NO_AUGMENTATION,
     )
