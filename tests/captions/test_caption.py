@@ -134,7 +134,9 @@ def test_prompts_say_what_is_known_before_reading_and_the_class_and_no_finding()
 
 def test_every_prompt_set_answers_its_protocol_with_the_protocols_classes():
     asked = [name for name in PROTOCOLS if prompts_of_protocol(name)]
-    assert len(asked) == 14  # six questions, by image and averaged over a breast; two on samples
+    # six questions, by image and averaged over a breast; two on samples, one on screening exams and
+    # two on pairs of views, the last three averaged as well
+    assert len(asked) == 20
     for name in asked:
         prompts = make_prompts(TEMPLATE, prompts_of_protocol(name), {}, ["a"])
         assert prompts.scores == PROTOCOLS[name].classes
