@@ -112,7 +112,7 @@ def table_ending(path: Path, endings: Sequence[str] = TABLES) -> str:
     Raises:
         FourviewError: It has another one, or none; or it is a folder.
     """
-    ending, example = path.suffix.lower(), path.with_suffix(endings[0])
+    ending, example = path.suffix.lower(), path.parent / f"{path.stem or 'scores'}{endings[0]}"
     if path.is_dir():
         inside = path / f"table{endings[0]}"
         raise FourviewError(f"{path}: is a folder; -o needs a file, such as {inside}")

@@ -25,9 +25,11 @@ def test_every_spec_keeps_the_contract(spec, side):
         assert done.pixels.shape == (spec.rows, spec.cols)
     np.testing.assert_array_equal(done.pixels > 0, done.mask)
     assert done.pixels.max() <= 1
-    assert done.geometry.is_mirrored == (side == "R")
+    as_it_hangs = spec.layout in ("stretched", "square")  # tests/preprocess/test_whole_box.py
+    assert done.geometry.is_mirrored == (side == "R" and not as_it_hangs)
     part = done.mask.shape[1] // 4
-    assert done.mask[:, :part].sum() > done.mask[:, -part:].sum()  # chest wall on the left
+    if not as_it_hangs:
+        assert done.mask[:, :part].sum() > done.mask[:, -part:].sum()  # chest wall on the left
     assert done.fingerprint == spec.fingerprint
     np.testing.assert_array_equal(from_levels(to_pixel_levels(done.pixels)), done.pixels)
 

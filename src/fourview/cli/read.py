@@ -97,8 +97,6 @@ def read(
     now = datetime.now(UTC).replace(second=0, microsecond=0)  # as exact as the report prints it
     objects = None if dicom is None else DicomOptions(kinds=parse_kinds(dicom), created=now)
     num_exams, troubles = 0, list[str]()
-    if not json:
-        show_caution(reader.caution)
     for done in read_studies(
         study,
         reader,
@@ -117,6 +115,8 @@ def read(
         if json:
             print(jsonlib.dumps(exam_to_json(done.prediction)), flush=True)
         else:
+            if num_exams == 1:
+                show_caution(reader.caution)
             _show(done)
     if troubles:
         raise ReportError(
