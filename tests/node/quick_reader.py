@@ -23,7 +23,7 @@ def answer(job: Job) -> Answer:
         return Answer(outcome="ready", digests=("ab" * 32,))
     exams = [exam for exam in read_exams([Path(file) for file in job.files]) if exam.images]
     if not exams:
-        return Answer(outcome="ignored", detail="no mammogram to read", reason="no mammogram")
+        return Answer(outcome="ignored", detail="no mammogram to read", cause="no mammogram")
     made = []
     for number, exam in enumerate(exams):
         _trouble(exam.patient_id)

@@ -99,10 +99,10 @@ def picky(monkeypatch):
     """The first image of an exam cannot be processed to the pixels of the spec ``vlp-518``."""
     process = exam_pixels.process_as_prepared
 
-    def processed(image, spec):
+    def processed(image, spec, **more):
         if spec.name == "vlp-518" and image.image_id == "00-R-CC.png":
             raise PixelError("there is no breast in it")
-        return process(image, spec)
+        return process(image, spec, **more)
 
     monkeypatch.setattr(exam_pixels, "process_as_prepared", processed)
 

@@ -46,7 +46,7 @@ class Answer:
     Attributes:
         outcome: ready (models are loaded), done, ignored, failed.
         detail: Why, in one sentence.
-        reason: One word for the audit log.
+        cause: One word for the audit log.
         digests: Of the models.
         exams: How many the study holds.
         made: Objects with paths below the draft folder.
@@ -54,7 +54,7 @@ class Answer:
 
     outcome: str
     detail: str = ""
-    reason: str = ""
+    cause: str = ""
     digests: tuple[str, ...] = ()
     exams: int = 0
     made: tuple[Made, ...] = ()

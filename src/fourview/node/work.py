@@ -247,7 +247,7 @@ class Work:
             made = tuple(_below(each, place) for each in said.made)
         note = "; ".join(part for part in (job.note, said.detail) if part)
         facts: dict[str, int | str]
-        facts = {"exams": said.exams} if said.outcome == "done" else {"reason": said.reason}
+        facts = {"exams": said.exams} if said.outcome == "done" else {"reason": said.cause}
         kept = self.journal.finish(
             job.study,
             job.key,

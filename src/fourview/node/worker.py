@@ -26,7 +26,7 @@ def answer(job: Job) -> Answer:
     try:
         reader = _reader(job.models)
     except FourviewError as error:
-        return Answer(outcome="failed", detail=str(error), reason="model")
+        return Answer(outcome="failed", detail=str(error), cause="model")
     digests = tuple(network.card.digest for network in reader.networks)
     if not job.files:
         start_decoder()
@@ -40,14 +40,14 @@ def _read_safely(job: Job, reader: Reader, digests: tuple[str, ...]) -> Answer:
         done = list(_read(job, files, reader))
     except ExamError as error:
         if _has_mammogram(files):
-            return Answer(outcome="failed", detail=str(error), reason="damaged")
-        return Answer(outcome="ignored", detail=str(error), reason="no mammogram")
+            return Answer(outcome="failed", detail=str(error), cause="damaged")
+        return Answer(outcome="ignored", detail=str(error), cause="no mammogram")
     except FourviewError as error:
-        return Answer(outcome="failed", detail=str(error), reason=type(error).__name__)
+        return Answer(outcome="failed", detail=str(error), cause=type(error).__name__)
     trouble = next((each.dicom_trouble for each in done if each.dicom_trouble), "")
     made = [one for each in done for one in _made(each, Path(job.folder))]
     if trouble and not made:
-        return Answer(outcome="failed", detail=trouble, reason="no objects")
+        return Answer(outcome="failed", detail=trouble, cause="no objects")
     parts = [f"{len(done)} exams in one study" if len(done) > 1 else "", trouble]
     detail = "; ".join(part for part in parts if part)
     return Answer(outcome="done", detail=detail, digests=digests, exams=len(done), made=tuple(made))

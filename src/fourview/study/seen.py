@@ -12,6 +12,7 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from fourview.checkpoint.card import read_card
+from fourview.checkpoint.ensemble import members_of
 from fourview.entities import Manifest
 from fourview.errors import CheckpointError, RecipeError, TrainingError
 from fourview.json_file import read_json_object
@@ -32,6 +33,10 @@ def trained_patients(run: Path, manifest: Manifest) -> frozenset[str] | None:
     Raises:
         TrainingError: The run's list is damaged.
     """
+    members = members_of(run)
+    if members != (run,):
+        known = [trained_patients(member, manifest) for member in members]
+        return frozenset().union(*(k for k in known if k is not None)) if any(known) else None
     path = _run_of(run) / SPLIT
     if path.exists():
         try:
