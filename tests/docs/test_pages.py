@@ -17,7 +17,6 @@ import torch
 
 import nyu_formulas
 import printed
-from fourview.checkpoint.card import save_checkpoint
 from fourview.evaluate.table import write_predictions
 from fourview.manifest.manifest import (
     images_to_read,
@@ -25,10 +24,6 @@ from fourview.manifest.manifest import (
     read_manifest,
     write_manifest,
 )
-from fourview.models.find import find_family
-from fourview.preprocess.spec import pixel_spec
-from fourview.study.find_recipe import find_recipe
-from fourview.train.recipe import override
 from printed import Block, blocks
 from study_examples import ScriptedReader
 
@@ -50,6 +45,7 @@ HELD_ELSEWHERE = {
     "docs/adding_a_model.md": "tests/architecture/test_guide.py",
     "docs/install.md": "tests/docs/test_install.py",
     "docs/gpu.md": "tests/train/test_processes.py",
+    "docs/language_image.md": "tests/end_to_end/test_language_page.py",
     "docs/weights.md": "tests/nn/test_weights_page.py",
 }
 NO_PROGRAM = {  # first line of a block that nobody runs: why
@@ -82,6 +78,8 @@ def folder(prepared, tmp_path, monkeypatch) -> Path:
         "validation.parquet": "validation.parquet",
     }.items():
         (tmp_path / name).symlink_to(prepared / target)
+    (tmp_path / "M").unlink()
+    shutil.copytree(prepared / "manifest", tmp_path / "M")  # a page may write to it
     return tmp_path
 
 
@@ -180,31 +178,6 @@ def test_the_page_on_protocols_runs_as_it_is_printed(prepared, capfd):
     assert Path("result/report.html").exists() and Path("table/table.html").exists()
 
 
-@pytest.fixture
-def language_runs(folder):
-    """Untrained runs of language-image families, by the names that the page uses."""
-    for name, family in {"RUN": "clip", "MAMA_RUN": "mama", "GLAM_RUN": "glam"}.items():
-        of = find_family(family)
-        torch.manual_seed(0)
-        model = of.build(of.tiny_config)
-        settings = {"family": family, "config": of.tiny_config, "spec": pixel_spec("mvccl-192x96")}
-        save_checkpoint(folder / name, model, recipe=f"{family}:tiny", **settings)
-
-
-@pytest.mark.usefixtures("language_runs")
-def test_the_page_on_images_and_texts_runs_as_it_is_printed(capfd):
-    told = run_page("docs/language_image.md", capfd)
-    assert len(told) > 10
-    assert Path("table/table.html").exists()
-
-
-def test_the_options_on_the_page_on_images_and_texts_are_those_of_a_recipe():
-    block = next(b for b in blocks("docs/language_image.md") if b.text.startswith("--set"))
-    words = [w for w in printed.words_of(block.text) if w != "--set"]
-    recipe = override(find_recipe("mama:paper"), words)
-    assert recipe.feed.tokenizer.name == recipe.model.text.name == "/models/Bio_ClinicalBERT"
-
-
 @pytest.mark.usefixtures("folder")
 def test_the_page_on_the_reading_room_runs_as_it_is_printed(prepared, capfd, monkeypatch):
     Path("manifest").symlink_to(prepared / "manifest")
@@ -227,17 +200,6 @@ def answer_one_exam(url: str, words: list[str]) -> None:
         answers = {"recall": {"R": True, "L": False}, "suspicion": {"R": 7, "L": 3}, "marks": []}
         status, told = reader.send(reader.next()["exam"], answers)
         assert status == 200, told
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.usefixtures("language_runs")
-def test_the_page_on_reports_runs_as_it_is_printed(prepared, capfd):
-    for name, target in {"MANIFEST": "manifest", "STORE": "store"}.items():
-        Path(name).symlink_to(prepared / target)
-    Path("scores.parquet").symlink_to(prepared / "test.parquet")
-    run_page("docs/report.md", capfd)
-    for page in ("page.html", "statistics.html", "OUT/report.html"):
-        assert Path(page).exists()
 
 
 @pytest.mark.slow
