@@ -11,6 +11,7 @@ from markupsafe import Markup
 from fourview.report.exam_json import RESEARCH_USE
 
 NOT_SCORED = "not scored"
+OF_FIGURES = ("manifest", "result", "table")  # pages in light and dark, with charts
 
 
 def score_text(score: float | None) -> str:
@@ -42,12 +43,18 @@ def render(name: str, values: Mapping[str, Any]) -> str:
     )
     page = _ENVIRONMENT.get_template(f"{name}.html").render(
         values,
-        style=Markup(_source("base.css") + _source(f"{name}.css")),
+        style=Markup("".join(map(_source, _styles(name)))),
         script=Markup(script),
         policy=policy,
         research_use=RESEARCH_USE,
     )
     return page.rstrip() + "\n"
+
+
+def _styles(name: str) -> tuple[str, ...]:
+    """The style sheets of a page: those of all pages, of pages of figures, and its own."""
+    of_figures = ("sheet.css",) if name in OF_FIGURES else ()
+    return ("base.css", *of_figures, f"{name}.css")
 
 
 def _source(name: str) -> str:

@@ -11,7 +11,7 @@ from fourview.entities import Curve
 
 WIDTH, HEIGHT = 420, 340
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 44  # room for ticks and labels, px
-COLORS = tuple(f"var(--chart-{k})" for k in range(7))  # result.css has them, light and dark
+COLORS = tuple(f"var(--chart-{k})" for k in range(7))  # sheet.css has them, light and dark
 TICKS = 5
 
 
