@@ -39,7 +39,7 @@ RUNS = {  # recipe, spec, settings, options
     "lesion": (
         "lesion:small",
         SMALL,
-        (*WINDOWS, f"feed.per_epoch={COUNTS}", f"objective.per_epoch={COUNTS}"),
+        (*WINDOWS, f"feed.per_epoch={COUNTS}"),
         ("--context", "RUNS/context"),
     ),
 }
