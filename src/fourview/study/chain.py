@@ -87,6 +87,7 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
     Returns:
         The folder of its best checkpoint.
     """
+    before = _of_one_network(before, recipe)
     recipe = _with_known_patients(recipe, manifest, store, before, say)
     whole = with_split(manifest, recipe, store)
     require_trainable(recipe, feed_of_part(whole, store, recipe, TRAIN))
@@ -103,7 +104,7 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
     )
     start: Path | None = None
     if before.start is not None:
-        start = checkpoint_of(member_for(before.start, recipe.pixel_spec))
+        start = checkpoint_of(before.start)
     context: Said | None = None
     if before.context is not None:
         processes = join_processes(machine.device, precision=recipe.precision)
@@ -158,6 +159,7 @@ def train_before(
 
     Several runs of one recipe (a search) share what this returns.
     """
+    before = _of_one_network(before, recipe)
     recipe = _with_known_patients(recipe, manifest, store, before, lambda _: None)
     return _train_before(
         recipe,
@@ -170,6 +172,13 @@ def train_before(
         before=before,
         say=say,
     )
+
+
+def _of_one_network(before: Before, recipe: Recipe) -> Before:
+    """The network of an ensemble that reads the recipe's pixels, in the ensemble's place."""
+    if before.start is None:
+        return before
+    return replace(before, start=member_for(before.start, recipe.pixel_spec))
 
 
 def _train_before(

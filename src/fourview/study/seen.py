@@ -36,7 +36,8 @@ def trained_patients(run: Path, manifest: Manifest) -> frozenset[str] | None:
     members = members_of(run)
     if members != (run,):
         known = [trained_patients(member, manifest) for member in members]
-        return frozenset().union(*(k for k in known if k is not None)) if any(known) else None
+        told = [patients for patients in known if patients is not None]
+        return frozenset().union(*told) if told else None
     path = _run_of(run) / SPLIT
     if path.exists():
         try:

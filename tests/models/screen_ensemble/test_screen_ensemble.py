@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from fourview.checkpoint.convert import convert, published_names
@@ -237,6 +237,27 @@ def test_a_run_starts_from_the_network_that_reads_its_pixels(converted):
     assert len(members_of(made)) == 3
     with pytest.raises(CheckpointError, match=r"no network of .* reads 'vlp-518'"):
         member_for(made, "vlp-518")
+
+
+def test_a_command_trains_on_from_the_network_of_its_pixels(converted, tmp_path, capsys):
+    made, _ = converted
+    words = (
+        ["phantom", tmp_path / "p", "--exams", 12, "--preset", "miniature", "--rows", 192],
+        ["index", tmp_path / "p", "--source", "phantom", "-o", tmp_path / "m",
+         "--split", "0.5,0.25,0.25"],
+        ["prepare", tmp_path / "m", "--spec", "mammoscreen-1536x1536", "-o", tmp_path / "s"],
+        ["train", "screen_ensemble:fine_tune", "--manifest", tmp_path / "m", "--store",
+         tmp_path / "s", "-o", tmp_path / "run", "--start", made, "--set", "epochs=1",
+         "--set", f"model.network={TINY.network}", "--set", "optimizer.lr=0",
+         "--set", "pixel_spec=mammoscreen-1536x1536"],
+    )  # fmt: skip
+    for command in words:
+        with pytest.raises(SystemExit, match="0"):
+            main([str(word) for word in command])
+    assert "began with all" in capsys.readouterr().err
+    kept = load_file(tmp_path / "run" / "checkpoints" / "best" / "model.safetensors")
+    given = load_file(made / "mammoscreen-net2" / "model.safetensors")
+    assert torch.equal(kept["linear.weight"], given["linear.weight"])
 
 
 @pytest.mark.parametrize(
