@@ -1,6 +1,6 @@
 """How files are written: whole or not at all, and what is done about a full disk.
 
-Whole:   a file is written beside its place, under a name that begins with a point, and takes its
+Whole:   a file is written beside its place, under a name that begins with a dot, and takes its
          place by one rename. A run that is killed leaves the old file or none, and a draft that the
          next writing replaces. So do folders, by two renames, see ``whole_folder``.
 Full:    every writer here ends with ``DiskFullError``, one line that says what to do, and leaves no
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # a command's first second is not spent on tables it may not 
 TABLES = (".parquet", ".csv")  # endings of tables that are written
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # as numpy tells it
-PIECE = 1 << 20  # bytes written at a time where the system cannot reserve room by itself
+PART = 1 << 20  # bytes written at a time where the system cannot reserve room by itself
 
 
 @contextmanager
@@ -117,9 +117,9 @@ def table_ending(path: Path, endings: Sequence[str] = TABLES) -> str:
         inside = path / f"table{endings[0]}"
         raise FourviewError(f"{path}: is a folder; -o needs a file, such as {inside}")
     if ending not in endings:
-        found = f"'{ending}' is no ending" if ending else "has no ending"
+        wrong = f"'{ending}' is no ending" if ending else "has no ending"
         raise FourviewError(
-            f"{path}: {found} of a table that can be written; there are: {', '.join(endings)}; "
+            f"{path}: {wrong} of a table that can be written; there are: {', '.join(endings)}; "
             f"such as {example}"
         )
     return ending
@@ -219,7 +219,7 @@ def take_room(path: Path, num_bytes: int) -> None:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, num_bytes)
         while file.seek(0, os.SEEK_END) < num_bytes:
-            file.write(bytes(min(PIECE, num_bytes - file.tell())))
+            file.write(bytes(min(PART, num_bytes - file.tell())))
 
 
 def _aside(path: Path) -> Path:
