@@ -1,8 +1,8 @@
-"""The node's folder: who owns it, where files come to lie, and what is found there at a start.
+"""The node's folder: who owns it, where files lie, and how it is put in order at a start.
 
 SPOOL/queue.sqlite     the journal
 SPOOL/in/HH/STUDY/     images as they came; names are hashes
-SPOOL/out/HH/STUDY/    a folder a reading: result.json, report.html, dicom/
+SPOOL/out/HH/STUDY/    one folder per reading: result.json, report.html, dicom/
 SPOOL/refused/         what was no DICOM, for a day
 SPOOL/part/            drafts; emptied at every start
 SPOOL/audit.jsonl, audit.key, lock
@@ -91,7 +91,7 @@ def read_facts(path: Path) -> Facts:
     """The identifiers and the view of an image; its pixels are not touched.
 
     Raises:
-        DicomError: It is no DICOM, its header is damaged, or an identifier is none.
+        DicomError: It is no DICOM, its header is damaged, or an identifier is not valid.
     """
     with open_dicom(path) as file:
         sop = uid(file.elements.text(tags.SOP_INSTANCE) or file.start.sop_instance)
@@ -115,7 +115,7 @@ def uid(text: str | None) -> str:
     """A unique identifier: digits and points, at most 64 (PS3.5 9.1).
 
     Raises:
-        DicomError: It is none.
+        DicomError: It is not one.
     """
     if not text or len(text) > UID_LENGTH or not set(text) <= set("0123456789."):
         raise DicomError("an identifier of study or image is missing or none")
