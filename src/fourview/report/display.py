@@ -1,6 +1,6 @@
 """The picture of an image: its stored frame, windowed and oriented for a person to look at.
 
-This is the only place where pixels become 8 bits, and nothing is computed from them.
+Here pixels become the 8 bits of reports and of the reading room; nothing is computed from those.
 """
 
 import base64

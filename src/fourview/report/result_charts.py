@@ -200,7 +200,7 @@ def histogram_chart(negative: Curve, positive: Curve) -> str:
 
 
 def froc_chart(curve: Curve) -> str:
-    """Share found over false marks an image."""
+    """Share of findings found over false marks per image."""
     right = _round_up(float(max(curve.x.max(), 0.1)))
     axes = Axes((0, right), (0, 1), curve.x_label, curve.y_label)
     x, y = curve.x, curve.y

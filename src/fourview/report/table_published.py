@@ -261,19 +261,19 @@ def deviation_of(number: PublishedNumber) -> str:
 
 
 def _table(source: str, numbers: list[PublishedNumber]) -> PublishedTable:
-    cells: dict[tuple[str, str], dict[TableColumn, PublishedNumber]] = {}
+    rows: dict[tuple[str, str], dict[TableColumn, PublishedNumber]] = {}
     columns: dict[TableColumn, None] = {}
     for number in numbers:
         column = TableColumn(number.protocol, number.dataset, number.metric)
         columns[column] = None
-        row = cells.setdefault((number.method, _setting(number)), {})
+        row = rows.setdefault((number.method, _setting(number)), {})
         assert column not in row, f"{source}: two numbers for {number}"
         row[column] = number
     return PublishedTable(
         name=_name(source),
         source=source,
         columns=_grouped(tuple(columns)),
-        rows=tuple(TableRow(method=m, setting=s, published=c) for (m, s), c in cells.items()),
+        rows=tuple(TableRow(method=m, setting=s, published=c) for (m, s), c in rows.items()),
     )
 
 
