@@ -86,7 +86,7 @@ def write_table(
     """Write a table, whole or not at all: its ending says whether as Parquet or as CSV.
 
     Args:
-        table: Any.
+        table: Any table.
         path: The file; it ends with one of ``TABLES``.
         metadata: Kept in the header of a Parquet file; a CSV has no place for them.
 
@@ -103,7 +103,7 @@ def write_table(
 
 
 def table_ending(path: Path, endings: Sequence[str] = TABLES) -> str:
-    """The ending of a table that is to be written, in small letters; checked before any work.
+    """The ending of a table that is to be written, in lower case; checked before any work.
 
     Args:
         path: The file that was asked for.
@@ -166,7 +166,7 @@ def standing(path: Path, is_whole: Callable[[Path], bool]) -> Path | None:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether it says that the disk, or one's share of it, is used up."""
+    """Whether the error says that the disk, or the user's share of it, is full."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in FULL
     told = str(error)
@@ -197,7 +197,7 @@ def reserved(path: Path, num_bytes: int) -> Iterator[None]:
     """Keep ``num_bytes`` of the disk in a file at ``path``, and give them back at the end.
 
     Raises:
-        OSError: There is not so much room.
+        OSError: There is not enough room.
     """
     try:
         take_room(path, num_bytes)
@@ -207,13 +207,13 @@ def reserved(path: Path, num_bytes: int) -> Iterator[None]:
 
 
 def take_room(path: Path, num_bytes: int) -> None:
-    """Make a file so large, with room on the disk for all its bytes; its content stays.
+    """Make a file ``num_bytes`` large, all of it with room on the disk; its content stays.
 
     A file that is mapped into memory needs this first: a full disk would kill the process when a
     page is written.
 
     Raises:
-        OSError: There is not so much room.
+        OSError: There is not enough room.
     """
     with path.open("ab") as file:
         if hasattr(os, "posix_fallocate"):

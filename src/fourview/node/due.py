@@ -62,7 +62,7 @@ NOT_YET = Due(False)
 
 
 def could_be_due(known: Known, now: float, rule: DueRule) -> bool:
-    """Whether a study is due but for what a server counts."""
+    """Whether a study is due, apart from what a server counts."""
     waited = now - known.quiet_since
     if known.is_open:
         return False

@@ -172,6 +172,7 @@ def keep_image(
         is_open=is_open,
     )
     journal.add(arrival, now, ms=round(1000 * (now - received)))
+    # After the row, so that no row ever names a missing file.
     if before is not None and before["file"] not in (None, name):
         (journal.folder / before["file"]).unlink(missing_ok=True)
     return "changed" if is_other else "stored"
@@ -224,7 +225,7 @@ def sweep(journal: Journal) -> dict[str, int]:
         file = path.relative_to(spool).as_posix()
         if file in named:
             named.discard(file)
-        elif path.stem.partition("-")[0] in by_name:
+        elif path.stem.partition("-")[0] in by_name:  # its row names another, or none
             path.unlink()
             removed += 1
         else:

@@ -34,7 +34,7 @@ class What:
         results: Folders of result.json files.
         protocol: Says what a label is and when a mark is a hit.
         thresholds: operating_points.json of another table.
-        anyway: Let tables of another manifest pass.
+        anyway: Accept tables that were made from another manifest.
         model: Run whose network reads each exam that is opened; ``mvccl-small`` for the package's.
         maps: Language-image run for sentences (mama) or agreement of views (glam).
         annotations: SQLite file of what a person marks.

@@ -217,7 +217,7 @@ def check_manifest_hash(
     """Check that tables were made from this manifest.
 
     Returns:
-        Notes for the banner, where ``anyway`` lets others pass.
+        Notes for the banner, where ``anyway`` accepts others.
 
     Raises:
         ServeError: One was made from another manifest.

@@ -67,7 +67,7 @@ class StudyRoom:
         plan_path: study.toml.
         out: Folder of the readings.
         cache_bytes: Of images in memory.
-        anyway: Let predictions of another manifest pass.
+        anyway: Accept predictions that were made from another manifest.
 
     Raises:
         FourviewError: The plan does not fit the manifest, or the folder holds another study.

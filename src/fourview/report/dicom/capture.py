@@ -42,7 +42,7 @@ def capture(subject: Subject) -> Dataset:
     # Nothing of a header is drawn, but what is burned into an image is shown as it is.
     burned = any(source.word("BurnedInAnnotation") == "YES" for source in subject.sources)
     dataset.BurnedInAnnotation = "YES" if burned else "NO"
-    dataset.ImageLaterality = "B"
+    dataset.ImageLaterality = "B"  # of both; without it validators ask for Laterality
     dataset.PatientOrientation = ""
     dataset.DerivationDescription = f"Pictures and scores by fourview; {RESEARCH}"
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"

@@ -86,7 +86,7 @@ def heatmap_segmentation(subject: Subject, source: Source) -> Dataset:
     dataset.PerFrameFunctionalGroupsSequence = frames
     coded_frames = [_rle(fractions(h, source.image.stored_size)) for h in heatmaps]
     dataset.add_new("PixelData", "OB", encapsulate(coded_frames))
-    dataset["PixelData"].is_undefined_length = True
+    dataset["PixelData"].is_undefined_length = True  # as encapsulated pixels must be (PS3.5 A.4)
     return dataset
 
 

@@ -319,7 +319,7 @@ def _kind(finding: Finding, options: DicomOptions) -> Code:
         return codes.CALCIFICATION_CLUSTER
     if options.distortion and finding.kind == "distortion":
         return codes.DISTORTION
-    return codes.BREAST_DENSITY
+    return codes.BREAST_DENSITY  # of all else too: some viewers show only these two kinds
 
 
 def _place(region: Region, sources: Mapping[str, Source]) -> Place:
