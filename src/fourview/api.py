@@ -109,7 +109,7 @@ def train_recipe(  # noqa: PLR0913 - what decides a run, and what belongs to the
         The folder of its best checkpoint.
 
     Raises:
-        RecipeError: There is no such recipe, or a setting is none of its.
+        RecipeError: There is no such recipe, or it has no such setting.
         TrainingError: The run cannot start or go on.
     """
     from fourview.study.chain import Before, train_chain

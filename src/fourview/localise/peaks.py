@@ -28,8 +28,9 @@ class PeakRule:
             threshold chosen on validation data is better wherever there is one.
         fraction: Share of the peak's value that a cell needs to belong to it. 0.5 is the half
             maximum, the usual width of a peak.
-        largest_part: Share of the processed frame above which a box tells no place; a heatmap that
-            is high everywhere gives none. Half of the frame is more than any finding takes.
+        largest_part: Share of the processed frame above which a box is too large to tell a place;
+            a heatmap that is high everywhere gives none. Half of the frame is more than any finding
+            takes.
         score: A region's score: the value of its peak (the suspicion at its worst place), or the
             mean over its cells.
     """

@@ -169,7 +169,7 @@ class Puller:
         }
         rows = self._paged(self.client.search_for_studies, search_filters=filters)
         for row in rows:
-            with suppress(DicomError):  # an identifier that is none
+            with suppress(DicomError):  # an identifier that is not valid
                 yield uid(_first(row, STUDY))
 
     def _series(self, study: str) -> Iterator[tuple[str, int]]:

@@ -154,7 +154,7 @@ class Receiver:
             self._closed_key(key)
 
     def _requested(self, event: Any) -> None:
-        """See that the caller may send here; else reject, with the reason in the audit log."""
+        """Check that the caller may send here; else reject, with the reason in the audit log."""
         association = event.assoc
         told = association.requestor.primitive
         address = association.requestor.address

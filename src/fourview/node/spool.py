@@ -179,7 +179,7 @@ def keep_image(
 
 
 def _put(source: Path, place: Path, spool: Path) -> None:
-    """Link or copy a file to its place, and see that file and name are on the disk."""
+    """Link or copy a file to its place, and make sure that file and name are on the disk."""
     draft = spool / PART / f"keep-{os.getpid()}-{id(source)}-{place.name}"
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
@@ -197,7 +197,7 @@ def _put(source: Path, place: Path, spool: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """See that a file's bytes, or a folder's names, are on the disk."""
+    """Make sure that a file's bytes, or a folder's names, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

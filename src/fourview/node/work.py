@@ -74,7 +74,7 @@ class Work:
         ]
 
     def start(self) -> None:
-        """Start the workers and see that they can load the models.
+        """Start the workers and check that they can load the models.
 
         Raises:
             NodeError: They cannot.
@@ -293,7 +293,7 @@ def _below(made: Made, place: Path) -> Made:
 
 
 def _put(draft: Path, place: Path) -> None:
-    """Move a draft to its place, and see that it is on the disk; may be called again."""
+    """Move a draft to its place and make sure that it is on the disk; may be called again."""
     if draft.exists():
         if place.exists():
             shutil.rmtree(place)

@@ -53,7 +53,7 @@ def show(image: Image, *, max_rows: int = MAX_ROWS) -> Shown:
 
     Args:
         image: As read; pixels beyond its breast (labels, air) are kept.
-        max_rows: Larger images are shrunk to so many rows; smaller ones stay as they are.
+        max_rows: Larger images are shrunk to this many rows; smaller ones stay as they are.
     """
     levels, chest_wall, note, turn = _levels(image)
     geometry = Geometry(image.stored_size)

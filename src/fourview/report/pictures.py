@@ -157,7 +157,7 @@ def _heatmap(said: ImagePrediction, class_name: str | None) -> Heatmap | None:
 
 
 def _in_file(image: Image, rows: int) -> Shown:
-    """The picture in the file's own orientation, at most so many rows."""
+    """The picture in the file's own orientation, with at most ``rows`` rows."""
     hung = show(image, max_rows=max(image.pixels.shape))
     height, width = image.stored_size
     small = min(1.0, rows / height)

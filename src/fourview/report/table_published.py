@@ -130,7 +130,7 @@ class Reproduction:
         columns: Where our numbers belong: columns of the paper whose data set, part and unit are
             those that were measured, else columns of our own.
         data: The manifest's source.
-        dataset: Which of the paper's data sets the manifest is; None where it is none of them.
+        dataset: Which of the paper's data sets the manifest is; None where it is not one of them.
         part: What was measured of it, in words.
         manifest_hash: Of the manifest.
         notes: What to know of the numbers, each once.
@@ -205,7 +205,7 @@ class Reproduction:
 
 @cache
 def published_tables() -> Mapping[str, PublishedTable]:
-    """Every table that there are published numbers of, by name."""
+    """Every table of which numbers are published, by name."""
     by_source: dict[str, list[PublishedNumber]] = {}
     for protocol in PROTOCOLS:
         for number in published_numbers(protocol):

@@ -106,7 +106,7 @@ class StudyRoom:
         return sources
 
     def _remember(self, out: Path) -> None:
-        """Write what the study is, or see that it is the one that was begun here."""
+        """Write what the study is, or check that it is the one that was begun here."""
         told = {
             "plan": self.plan.model_dump(mode="json"),
             "manifest_hash": self.hash,
