@@ -246,7 +246,7 @@ def draw_froc(curves: dict[str, dict[str, list]], out: Path) -> None:
             (line,) = axis.plot(rates, mean, label=name, lw=1.6)
             low, high = np.min(lines, axis=0), np.max(lines, axis=0)
             axis.fill_between(rates, low, high, alpha=0.15, color=line.get_color(), lw=0)
-        axis.set(title=scenario, xlabel="false marks an image", xlim=(0, 3), ylim=(0.4, 1))
+        axis.set(title=scenario, xlabel="false marks per image", xlim=(0, 3), ylim=(0.4, 1))
         axis.grid(alpha=0.3)
     np.atleast_1d(axes)[0].set_ylabel("images with a hit")
     np.atleast_1d(axes)[-1].legend(fontsize=8, loc="lower right")

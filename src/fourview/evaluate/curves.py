@@ -19,7 +19,7 @@ MISS_POINTS = 100  # a hundredth of the cancers from one to the next; to miss al
 
 
 def curves_of(units: Units, protocol: Protocol) -> tuple[Curve, ...]:
-    """ROC, precision-recall, calibration and decision curves; one ROC a class for several classes.
+    """The ROC, precision-recall, calibration and decision curves; for several classes one ROC each.
 
     Curves that a table does not define are left out: of one class, of scores outside [0, 1].
     """

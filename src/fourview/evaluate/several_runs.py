@@ -109,7 +109,7 @@ def rows_of_runs(
     codes, num_clusters = _shared_codes(frames, cluster_keys(rules.cluster))
     rows: dict[str, dict[int, Row]] = {}
     for (way, run), found in units.items():
-        found.codes(rules.cluster)  # refuses units without such an id
+        found.cluster_numbers(rules.cluster)  # refuses units without such an id
         resampling = Resampling(
             cluster=codes[way, run],
             num_clusters=num_clusters,
