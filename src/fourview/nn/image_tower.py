@@ -219,10 +219,10 @@ def tower_as_encoder(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     A transformer's tower normalises its tokens itself; as an encoder the network does.
     """
-    found = {}
+    renamed = {}
     for name, value in state.items():
         if name.startswith("image_tower.body."):
             rest = name.removeprefix("image_tower.body.").removeprefix("body.")
             rest = f"network.{rest}" if rest.startswith("norm.") else rest
-            found[f"encoder.body.{rest}"] = value
-    return found
+            renamed[f"encoder.body.{rest}"] = value
+    return renamed

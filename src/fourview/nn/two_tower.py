@@ -115,9 +115,9 @@ class LocalHead(nn.Module):
         present: Bool[Tensor, "text sentence"],
     ) -> Float[Tensor, "text sentence dim"]:
         """Only the sentences that there are; 0 elsewhere."""
-        found: Tensor = self.layers(sentences[present])
-        empty = found.new_zeros(*present.shape, found.shape[1])
-        return empty.index_put((present,), found)
+        result: Tensor = self.layers(sentences[present])
+        empty = result.new_zeros(*present.shape, result.shape[1])
+        return empty.index_put((present,), result)
 
 
 class Projector(nn.Sequential):

@@ -13,7 +13,7 @@ from fourview.feeds.pixels import ExamPixels
 from fourview.geometry import Box
 from fourview.localise.findings import RegionRule, findings_from_regions
 from fourview.localise.peaks import ScoredRegion
-from fourview.nn.regions import corners_in_pixels, greedy_windows, window_cells
+from fourview.nn.regions import corners_in_pixels, greedy_patches, patch_cells
 from fourview.predict.frozen import keep_maps
 from fourview.predict.marks import Look
 from fourview.predict.network import Network
@@ -117,8 +117,8 @@ def propose(
             continue
         size = (image.pixels.shape[0], image.pixels.shape[1])
         grid = (values.shape[0], values.shape[1])
-        window = window_cells(round(side_px), grid, size)
-        cells = greedy_windows(values[None], window, count)
+        window = patch_cells(round(side_px), grid, size)
+        cells = greedy_patches(values[None], window, count)
         ends = corners_in_pixels(cells + torch.tensor(window, device=cells.device), grid, size)
         firsts = corners_in_pixels(cells, grid, size)[0].tolist()
         for (row, col), (y0, x0), (y1, x1) in zip(
