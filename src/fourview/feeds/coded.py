@@ -22,7 +22,7 @@ class Asked:
     """Patches that an encoder is asked about together.
 
     Attributes:
-        key: Whose patches: an image or a site.
+        key: Whose patches, such as an image's id.
         name: Of the array of their codes, among the arrays of that key.
         what: For the feed, which they are.
     """
