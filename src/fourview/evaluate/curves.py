@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fourview.entities import Curve
-from fourview.evaluate.auc import Scores, Truth, roc_curve
+from fourview.evaluate.auc import Labels, Scores, roc_curve
 from fourview.evaluate.calibration import calibration_curve
 from fourview.evaluate.decision import decision_curves
 from fourview.evaluate.interval import interval
@@ -91,6 +91,6 @@ def thinned(
     return x[at], y[at]
 
 
-def _roc(scores: Scores, positive: Truth, name: str) -> Curve:
+def _roc(scores: Scores, positive: Labels, name: str) -> Curve:
     x, y = thinned(*roc_curve(scores, positive))
     return Curve(name=name, x_label="1 - specificity", y_label="sensitivity", x=x, y=y)

@@ -20,7 +20,7 @@ def net_benefit(
 
     Args:
         scores: In [0, 1].
-        positive: The truth.
+        positive: The labels.
         probability: Thresholds, in [0, 1).
 
     References:

@@ -1,4 +1,4 @@
-"""Scores that name a file in place of an image: the image whose file it is.
+"""Scores that name a file instead of an image: which image the file is of.
 
 Tried in this order: the image id itself, the path of the manifest, the file's name, the name
 without its ending. What fits several images fits none.

@@ -25,7 +25,7 @@ def choose_threshold(
 
     Args:
         scores: Higher means more suspicion.
-        positive: The truth.
+        positive: The labels.
         rule: ``sensitivity-0.90``: the highest threshold with at least that sensitivity.
             ``specificity-0.90``: the lowest with at least that specificity. ``youden``: the highest
             with the largest sum of both.

@@ -235,7 +235,7 @@ def _provenance(
 
 
 def _not_held_out(manifest: Manifest, protocol: Protocol, split: str | None) -> tuple[str, ...]:
-    """Where nobody says who was not trained on: the first thing to know of a number."""
+    """A note where nothing says which patients the model was not trained on; it comes first."""
     if protocol.split is None:  # for data that are a test as a whole
         return ()
     if manifest.exams["split"].is_null().all():

@@ -44,12 +44,12 @@ class Units:
 
     @property
     def scores(self) -> Float[np.ndarray, " unit"]:
-        """Of a yes-or-no question."""
+        """The scores of a yes-or-no question."""
         return np.asarray(self.frame["score"].to_numpy())
 
     @property
     def class_scores(self) -> Float[np.ndarray, "unit class"]:
-        """Of several classes."""
+        """The scores of several classes."""
         names = [f"score_{c}" for c in range(self.num_classes)]
         return np.asarray(self.frame.select(names).to_numpy())
 

@@ -72,7 +72,7 @@ class Outline:
     points: Float64[np.ndarray, "point 2"]
 
     def draw_point(self, draw: np.random.Generator) -> tuple[float, float]:
-        """A point of it, uniform."""
+        """A point of it, drawn uniformly."""
         (x0, y0), (x1, y1) = self.points.min(axis=0), self.points.max(axis=0)
         points = self.points.astype(np.float32)
         for _ in range(1000):
@@ -100,12 +100,12 @@ def draw_window(
     """A random window that overlaps a region: a point of the region at a random place of it.
 
     Args:
-        draw: Decides it.
+        draw: Everything random comes from it.
         outline: Of the region.
         sides: Smallest and largest side, uniform between.
         degrees: Largest turn to either side, uniform.
         min_overlap_px: Least area shared with the region; the largest of ``tries`` where none does.
-        tries: How often to look for that.
+        tries: How many windows are drawn to get that.
     """
     best, most = None, -1.0
     for _ in range(tries):

@@ -1,7 +1,7 @@
 """Where feeds get the levels of images by id: a store, or an exam that was just read.
 
-Both answer alike, so that a feed makes the batch of an exam with the code that makes those of a
-store; nothing of it is written twice.
+Both have the same methods, so a feed makes the batch of an exam with the code that makes those of
+a store.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

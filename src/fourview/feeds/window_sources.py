@@ -111,7 +111,7 @@ def find_window_sources(
 def window_sources_of_exam(
     pixels: ExamPixels, findings: Sequence[Finding]
 ) -> tuple[list[Sample], list[WindowSource]]:
-    """Sources of findings that somebody names on an exam; none where an image was not read."""
+    """Sources of the findings named on an exam; none for an image that was not read."""
     samples: list[Sample] = []
     sources: list[WindowSource] = []
     exam = pixels.sample

@@ -61,7 +61,7 @@ def patient_loss(
         queries: q, the super-patches; need not be normalised.
         matched: p, what each attended to in its column of the other view.
         scale: s, that is, 1 / temperature; above 0.
-        patient: Whose each row is; None makes every other row a negative.
+        patient: The patient of each row; None makes every other row a negative.
         present: Places that count; None takes all.
 
     Returns:
@@ -98,7 +98,7 @@ def union_loss(
         queries: q, the super-patches; need not be normalised.
         matched: p, what each attended to in its column of the other view.
         scale: s, that is, 1 / temperature; above 0.
-        patient: Whose each row is; None makes every other row a negative.
+        patient: The patient of each row; None makes every other row a negative.
         present: Places that count; None takes all.
 
     Returns:

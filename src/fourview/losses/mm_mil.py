@@ -90,7 +90,7 @@ def bag_loss(
         sentences: Of each image's report.
         present: Which sentences there are.
         scale: 1 / temperature; above 0.
-        patient: Whose each row is; None makes every other row a negative.
+        patient: The patient of each row; None makes every other row a negative.
         sharpness: As in ``bag_similarities``.
         region_temperature: As in ``bag_similarities``.
 

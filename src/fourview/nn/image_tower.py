@@ -1,4 +1,4 @@
-"""Image towers: processed pixels to tokens over a grid and one feature an image.
+"""Image towers: processed pixels to tokens over a grid and one feature per image.
 
 ``ImageTower(config)(pixels) -> ImageFeatures``. One interface for vision transformers of timm
 (DINOv2 ViT-B/14 with registers at 518 x 518, the papers') and for the convolutional encoders of

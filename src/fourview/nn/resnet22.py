@@ -82,7 +82,7 @@ class ResNet22(nn.Module):
 
 
 class _Block(nn.Module):
-    """Norm, ReLU, convolution, twice; the first block of a stage projects what it skips.
+    """Norm, ReLU, convolution, twice; the first block of a stage projects its shortcut.
 
     The projection starts from the first ReLU's output, also where neither stride nor width change;
     the other blocks add their raw input.

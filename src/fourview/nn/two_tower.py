@@ -175,5 +175,5 @@ class TwoTowerObjective(ContrastiveObjective):
 def patients_of(
     encoded: Encoded, images: Int[Tensor, " row"], negatives: Negatives
 ) -> Int[Tensor, " row"] | None:
-    """Whose each row is, for the losses; None where rows of one patient are negatives too."""
+    """The patient of each row, for the losses; None where rows of one patient are negatives too."""
     return encoded.patient[encoded.exam[images]] if negatives == "other_patients" else None

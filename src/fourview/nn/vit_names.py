@@ -63,8 +63,8 @@ def as_timm_names_them(state: Mapping[str, Tensor], network: nn.Module, where: P
 
     Args:
         state: As it was read.
-        network: That they are for; other networks than vision transformers get them unchanged.
-        where: They are from, for errors.
+        network: The one they are for; networks other than vision transformers get them as read.
+        where: The file they are from, for errors.
 
     Raises:
         CheckpointError: They are of a network with registers and this one has none, or the other

@@ -103,7 +103,7 @@ def _make(manifest: Manifest, store: Store, request: FeedRequest) -> BoxFeed:
 
 
 def _of_exam(pixels: ExamPixels, request: FeedRequest) -> BoxFeed:
-    """The images of one exam, of which nothing is marked."""
+    """The images of one exam; nothing is marked on them."""
     return BoxFeed(exam_images(pixels, request), {})
 
 

@@ -68,8 +68,8 @@ class CaptionFeedConfig:
         positive: The second image: ``none``; ``same``, the anchor again; ``exam``, uniform over the
             exam's images with the anchor (MaMA); ``other``, the same without it; ``breast``,
             uniform over the breast's with the anchor; ``partner``, of the breast's other view.
-        self_prob: For ``exam``: probability of the anchor itself, in place of uniform (MaMA's code:
-            0.5).
+        self_prob: For ``exam``: probability of the anchor itself, instead of a uniform choice
+            (MaMA's code: 0.5).
         texts: Captions of the ``anchor`` only, or of ``every`` image that has one.
         num_texts: Captions drawn for each captioned image.
     """

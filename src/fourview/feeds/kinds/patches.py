@@ -68,7 +68,7 @@ class PatchSettings:
         per_epoch: Windows of each of CLASSES in an epoch.
         min_overlap_px: Least area that a window shares with its finding; 0 asks for any.
         min_breast: Least part of a window of ``outside`` and ``negative`` that shows breast.
-        windows: That a finding is scored by.
+        windows: How many a finding is scored by.
         grid: Rows and columns of the maps; None gives none.
         saved: Windows of a source that are drawn once for all epochs, so that their codes can be
             saved where the stage leaves the encoder as it is; 0 draws anew every time.
@@ -103,7 +103,7 @@ class PatchFeed(CodedFeed):
     """See the module docstring.
 
     Args:
-        samples: An image each.
+        samples: One image each.
         sources: The source of each sample.
         pixels: Where they are.
         label: Name of the findings' target.
@@ -202,7 +202,7 @@ class PatchFeed(CodedFeed):
 
     @property
     def is_fixed(self) -> bool:
-        """Not in training that draws its windows anew."""
+        """Whether windows are the same every time: not in training that draws them anew."""
         return not self.training or self.settings.saved > 0
 
     def about(self) -> Mapping[str, Any]:

@@ -124,7 +124,7 @@ class End2end(nn.Module):
 
 
 class _Bottleneck(nn.Module):
-    """1 x 1, 3 x 3, 1 x 1 convolutions, each with batch norm; what is skipped is added."""
+    """1 x 1, 3 x 3, 1 x 1 convolutions, each with batch norm; the shortcut is added."""
 
     def __init__(self, before: int, widths: tuple[int, int, int], stride: int) -> None:
         super().__init__()

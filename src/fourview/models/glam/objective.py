@@ -13,7 +13,7 @@ from fourview.losses.glam import patient_loss, position_loss, union_loss
 from fourview.models.glam.model import Glam
 from fourview.nn.two_tower import Negatives, TwoTowerObjective, patients_of
 
-FILLED = 0.1  # of a super-patch, where nobody says from when on it is breast
+FILLED = 0.1  # part of a super-patch from which ``remarks`` counts it, without least_tissue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
