@@ -224,7 +224,7 @@ class _SmallText(nn.Module):
         values = self.dropout(self.norm(values))
         attention = None
         for number, block in enumerate(self.blocks):
-            if self.attention and number == len(self.blocks) - 1:
+            if self.attention and number == len(self.blocks) - 1:  # the block does not give it
                 attention = cast("_Block", block).attention_of_first(values, mask)
             if self.checkpointing and self.training:
                 values = checkpoint(block, values, mask, use_reentrant=False)

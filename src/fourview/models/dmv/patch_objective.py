@@ -83,6 +83,7 @@ class PatchObjective(Objective):
         output = None if self.training else self.model(batch)
         squares, kinds = self._cut(batch)
         if not len(kinds):
+            # zero gradients, so that every process takes a step
             nothing = torch.stack([p.sum() for p in self.network.parameters()]).sum() * 0.0
             return LossTerms(total=nothing, output=output)
         logits = self.network(squares[:, None]).float()

@@ -54,6 +54,7 @@ class PatchObjective(Objective):
         output = None if self.training else model(batch)
         image, corner, kind = self.draw(batch)
         if not len(kind):
+            # zero gradients, so that every process takes a step
             nothing = torch.stack([p.sum() for p in model.parameters()]).sum() * 0.0
             return LossTerms(total=nothing, output=output)
         patches = torch.cat(

@@ -40,6 +40,7 @@ class FrcnnObjective(Objective):
         output = None if self.training else model(batch)
         known = ~batch.target_of_images(self.label).isnan()
         if not known.any():
+            # zero gradients, so that every process takes a step
             nothing = torch.stack([p.sum() for p in model.parameters()]).sum() * 0.0
             return LossTerms(total=nothing, output=output)
         shown = batch.select(known)

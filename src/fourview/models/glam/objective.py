@@ -134,7 +134,7 @@ class GlamObjective(TwoTowerObjective):
         model: Glam = self.model  # type: ignore[assignment]
         assert model.slices is not None
         if not len(pairs[0]):
-            return encoded.images["grid"].sum() * 0.0
+            return encoded.images["grid"].sum() * 0.0  # 0 with a gradient of zeros
         grids = (encoded.images["grid"][view] for view in pairs)
         scale = model.scale(model.patch_scale)
         present: tuple[Bool[Tensor, "pair place"] | None, ...] = (None, None)

@@ -60,7 +60,7 @@ class MgcaObjective(TwoTowerObjective):
         )
         early = self.training and self.progress < config.prototypes_from
         parts = {
-            "instance": 2
+            "instance": 2  # the published loss adds both directions, this one has their mean
             * config.instance_weight
             * two_way_info_nce(images, texts, scale, patient),
             "token": config.token_weight

@@ -129,6 +129,7 @@ class NyuGlam(nn.Module):
         pasted = torch.zeros_like(maps)
         for image, (row, col) in enumerate(output.corner.tolist()):
             target = pasted[image, :, row : row + side, col : col + side]
+            # of a square that reaches beyond the image, ``cut`` put the image at the lower right
             target.copy_(local[image, :, side - target.shape[1] :, side - target.shape[2] :])
         return (maps + pasted) / 2
 
