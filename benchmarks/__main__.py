@@ -17,6 +17,7 @@ NOT_HERE = {
     "ap_alignment",
     "film",
     "film_cases",
+    "glam_pixels",
     "index",
     "manifest",
     "disks",
