@@ -299,7 +299,8 @@ class _TransformersText(nn.Module):
         self.added: nn.Parameter | None = None
         if num_added:
             self.added = nn.Parameter(embedding.weight.new_empty(num_added, self.dim))
-            nn.init.normal_(self.added, std=float(embedding.weight.detach().std()))
+            spread = embedding.weight.detach().std()
+            nn.init.normal_(self.added, std=1.0 if spread.is_meta else float(spread))
 
     def forward(
         self, tokens: Int[Tensor, "text token"], mask: Bool[Tensor, "text token"]
