@@ -290,6 +290,8 @@ def _beside(recipe: Recipe, row: dict[str, str]) -> Beside:
 def _ours(recipe: Recipe, setting: str) -> str:
     if setting == "images":
         return "of the manifest"
+    if setting == "gpus":
+        return "any number"
     if setting == "images_a_step":
         return str(recipe.batch * images_of_sample(recipe))
     if setting == "draws_an_epoch":
