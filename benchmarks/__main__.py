@@ -18,6 +18,7 @@ NOT_HERE = {
     "film",
     "film_cases",
     "glam_pixels",
+    "house",
     "index",
     "manifest",
     "disks",

@@ -86,10 +86,6 @@ class ImageFeatures:
     grid: tuple[int, int]
     pooled: Float[Tensor, "image dim"]
 
-    def as_grid(self) -> Float[Tensor, "image dim grid_row grid_col"]:
-        """The tokens where they lie."""
-        return self.tokens.transpose(1, 2).reshape(len(self.tokens), -1, *self.grid)
-
 
 class ImageTower(nn.Module):
     """See the module docstring.

@@ -76,11 +76,6 @@ class Files:
         return found
 
 
-def stem_of(name: str) -> str:
-    """A file's name without folders and without the ending of an image."""
-    return _ENDING.sub("", name.replace("\\", "/").rpartition("/")[2])
-
-
 def find_paths(
     root: Path, paths: Iterable[str | None], *, below: Sequence[str] = ("",)
 ) -> list[str | None]:
