@@ -18,7 +18,7 @@ from fourview.entities import (
     Region,
     View,
 )
-from fourview.errors import CheckpointError, ReportError
+from fourview.errors import CheckpointError
 from fourview.geometry import Box
 from fourview.models.find import find_family
 from fourview.predict.language import load_language_model
@@ -187,14 +187,6 @@ def test_places_that_are_not_there_are_told_and_cost_nothing_else(tmp_path):
     mama = language_model(tmp_path / "mama", "mama")
     with pytest.raises(CheckpointError, match="--at needs a run of glam"):
         LanguageMaps(mama, places=places)
-
-
-@pytest.mark.parametrize(
-    "text", ["CC:1,2", "L-CC", "L-CC:1", "X-CC:1,2", "L-CC:9,9,1,1", "L-CC:-1,2"]
-)
-def test_a_place_that_cannot_be_read_is_told_with_an_example(text):
-    with pytest.raises(ReportError, match="--at"):
-        parse_place(text)
 
 
 def test_regions_light_up_for_the_sentences_of_mm_mil(tmp_path):
