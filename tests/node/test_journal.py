@@ -7,7 +7,7 @@ import pytest
 
 from fourview.errors import NodeError
 from fourview.node.journal import Journal
-from fourview.node.rows import Made, input_key
+from fourview.node.rows import Made, file_of, input_key
 from node_examples import arrival
 
 
