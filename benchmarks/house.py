@@ -7,8 +7,8 @@
 Lines are those of .py files below src/fourview, blank ones too. A circle is a set of modules that
 import each other, directly or not; imports for types alone do not count, those within functions are
 counted apart. A line stands twice where it is in a block of BLOCK lines, imports and signs alone
-aside, that is somewhere else too. The way of an exam: files of ours of which ``fourview read`` calls
-a function between the files of an exam and its page.
+aside, that is somewhere else too. The way of an exam: files of ours of which ``fourview read``
+calls a function between the files of an exam and its page.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Small changes of meaning, drawn by a seed: how many of them do the tests notice?
 
-    python -m benchmarks.mutants [--rooms localise evaluate ...] [--each 12] [--seed 0] [--near] [--out FILE]
+    python -m benchmarks.mutants [--rooms localise ...] [--each 12] [--seed 0] [--near] [--out FILE]
 
 A mutant is the source with one change: a comparison that takes or leaves its end, a sign, a number
 one higher, and/or, a lost not, min/max, True/False. It runs in a copy of the source; the working
@@ -259,7 +259,7 @@ def _in_child(
 
 
 def in_order(room: str, file: str, *, near: bool) -> list[str]:
-    """The test files of a room: the module's own, those that name it, the others if not ``near``."""
+    """Test files of a room: the module's own, those that name it, and the others but if near."""
     module = file.removesuffix(".py").replace("/", ".")
     files = sorted((ROOT / "tests" / room).rglob("test_*.py"))
 
