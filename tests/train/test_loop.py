@@ -4,10 +4,13 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 
 from factory import drawn_store
 from fourview.errors import TrainingError
 from fourview.models.mvccl.model import TINY
+from fourview.train.loop import reading_workers
+from fourview.train.processes import Processes
 from fourview.train.recipe import OptimizerConfig, Recipe, ScheduleConfig, SplitConfig
 from fourview.train.run import train
 from fourview.train.run_folder import read_log
@@ -65,3 +68,17 @@ def test_a_part_that_the_loss_does_not_have_is_refused_at_the_first_step(data, t
         TrainingError, match="select is 'bce', need one of loss, auc, last, cross_ent"
     ):
         train(replace(RECIPE, select="bce"), *data, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cores", "count", "want"),
+    [(16, 1, 8), (16, 2, 7), (16, 4, 3), (8, 4, 1), (2, 4, 1), (None, 1, 1)],
+)
+def test_a_gpu_has_its_share_of_the_cores_to_read(monkeypatch, cores, count, want):
+    """A core less than its share, at least one and at most eight."""
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    gpu = Processes(torch.device("cuda"), 0, count)
+    assert reading_workers(None, gpu) == want
+    assert reading_workers(5, gpu) == 5 and reading_workers(0, gpu) == 0
+    assert reading_workers(None, Processes(torch.device("cpu"), 0, count)) == 0

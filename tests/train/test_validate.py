@@ -4,13 +4,14 @@ import math
 
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from factory import exam_batch
 from fourview.contract import ExamBatch, LossTerms, Objective
 from fourview.feeds.batches import Batches
 from fourview.feeds.samples import Sample
 from fourview.train.processes import Processes
-from fourview.train.validate import Validation, validate
+from fourview.train.validate import Validation, mean_auc, validate
 
 
 class Told(Objective):
@@ -55,3 +56,21 @@ def test_what_is_selected_by():
     assert [found.value_of(s) for s in ("loss", "auc", "cross_entropy")] == [3.0, -0.8, 1.0]
     assert [found.loss_of(s) for s in ("loss", "auc", "cross_entropy")] == [3.0, 3.0, 1.0]
     assert math.isnan(found.value_of("similarity"))
+
+
+def test_auc_is_scikit_learns_over_what_is_known():
+    make = torch.Generator().manual_seed(0)
+    scores = torch.rand(40, 1, generator=make)
+    targets = (torch.rand(40, generator=make) < 0.4).float()
+    targets[:5], scores[5] = torch.nan, torch.nan
+    want = roc_auc_score(targets[6:], scores[6:, 0])
+    assert mean_auc(scores, targets) == pytest.approx(want)
+    assert math.isnan(mean_auc(scores, torch.ones(40)))
+
+
+def test_auc_of_several_classes_is_the_mean_of_those_that_occur():
+    make = torch.Generator().manual_seed(1)
+    scores = torch.rand(40, 4, generator=make).softmax(dim=1)
+    targets = torch.randint(0, 3, (40,), generator=make).float()  # the last never occurs
+    want = sum(roc_auc_score(targets == k, scores[:, k]) for k in range(3)) / 3
+    assert mean_auc(scores, targets) == pytest.approx(want)
