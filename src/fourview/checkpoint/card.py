@@ -215,7 +215,7 @@ def _built(
 ) -> nn.Module:
     """The network with the weights that its card names, and random ones elsewhere."""
     settings = config_with_sources(settings, card.config, card.frozen, str(folder))
-    config = TypeAdapter(family.config).validate_python(settings)
+    config: Any = TypeAdapter(family.config).validate_python(settings)
     try:
         model: nn.Module = family.build(config)
     except FourviewError as error:
