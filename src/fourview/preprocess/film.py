@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from fourview.preprocess.film_area import film_area, margin_at_wall
+from fourview.preprocess.film_area import film_area, margin_at_wall, without_rest
 from fourview.preprocess.film_outline import label_on, trace
 from fourview.preprocess.film_seed import find_seed
 
@@ -49,6 +49,7 @@ def find_on_film(small: Float32[np.ndarray, "row col"]) -> FilmBreast | None:
         return None
     rows, cols = shown.shape
     valid = cv2.resize(area.view(np.uint8), (cols, rows), interpolation=cv2.INTER_NEAREST) > 0
+    valid = without_rest(shown, valid)
     piece = cv2.resize(seed.piece, (cols, rows), interpolation=cv2.INTER_NEAREST)
     across, down = cols / size[0], rows / size[1]
     line = (seed.line[0] * across, seed.line[1] * across / down)
