@@ -32,7 +32,7 @@ class Root:
 
     Attributes:
         path: The path itself, or the folder that an archive was unpacked to.
-        archive: The archive; None where it is none.
+        archive: The archive that was unpacked; None where there was none.
         left_out: Members of the archive that were not unpacked, by the names that they have there.
     """
 
@@ -58,7 +58,7 @@ def is_zip(path: Path) -> bool:
 
 @contextmanager
 def unpacked(paths: Iterable[Path]) -> Iterator[list[Root]]:
-    """The paths, archives among them unpacked; at the end what was unpacked is removed.
+    """The paths, with archives among them unpacked into folders that are removed at the end.
 
     Raises:
         NotDicomError: An archive is damaged, or needs a password.
@@ -76,7 +76,7 @@ def unpacked(paths: Iterable[Path]) -> Iterator[list[Root]]:
 
 
 def _unpack(path: Path, folder: Path) -> Iterator[LeftOut]:
-    """Unpack an archive; what is left out of it, with reasons."""
+    """Unpack an archive; yields the members that are left out, with reasons."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]

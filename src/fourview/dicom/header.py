@@ -78,7 +78,7 @@ class Header:
         is_for_presentation: Whether the image is meant to be looked at.
         transfer_syntax: UID.
         left_out: One word why it is no mammogram to read; None where it is one.
-        detail: The same as a sentence; "" where it is one.
+        detail: The same as a sentence; "" where it is a mammogram to read.
         metadata: Further facts as the file writes them, by name; absent ones are missing.
         notes: What is odd, one sentence each.
     """
@@ -248,11 +248,12 @@ def _facts(file: OpenFile, notes: list[str]) -> Facts:
         texts=texts,
         is_scanned=_is_scanned(elements, is_capture=is_capture),
     )
+    # Only a detector has Imager Pixel Spacing: a capture with it is of a digital mammogram.
     if told is None and is_capture and (tags.IMAGER_SPACING in elements.values):
         told = find_kind(sop_class=MG_PRESENTATION, image_type=(), texts=(), is_scanned=False)
     if told is not None and told.text:
-        found = f"{told.source} '{shown(told.text)}'"
-        notes.append(f"the kind of the image ({told.kind}) was concluded from {found}")
+        quoted = f"{told.source} '{shown(told.text)}'"
+        notes.append(f"the kind of the image ({told.kind}) was concluded from {quoted}")
     words = [text for _, text in texts]
     if is_capture:  # of others nobody asks who made them
         words += [elements.text(tags.MANUFACTURER) or "", elements.text(tags.MODEL) or ""]
@@ -334,11 +335,11 @@ def _acquired(elements: Elements) -> str:
 
 def _metadata(elements: Elements) -> dict[str, str]:
     present = ((word, elements.texts(tag)) for word, tag in _METADATA if tag in elements.values)
-    found = {word: printable("\\".join(parts), MOST_VALUE) for word, parts in present if parts}
-    for word in _NUMBERS & found.keys():
-        if "," in found[word] and (values := read_decimal(found[word])) is not None:
-            found[word] = "\\".join(f"{value:g}" for value in values)
-    return found
+    metadata = {word: printable("\\".join(parts), MOST_VALUE) for word, parts in present if parts}
+    for word in _NUMBERS & metadata.keys():
+        if "," in metadata[word] and (values := read_decimal(metadata[word])) is not None:
+            metadata[word] = "\\".join(f"{value:g}" for value in values)
+    return metadata
 
 
 def _is_uid(text: str) -> bool:

@@ -212,7 +212,7 @@ def _wrapping(file: FileSource, pos: int) -> tuple[str, ...]:
 
 
 def _inflated(file: FileSource, pos: int) -> bytearray:
-    """Inflate the data set piece by piece, never further than the cap (PS3.5 A.5).
+    """Inflate the data set part by part, never further than the cap (PS3.5 A.5).
 
     The standard's stream is bare; one with a header of zlib or gzip is taken too.
     """
@@ -221,15 +221,15 @@ def _inflated(file: FileSource, pos: int) -> bytearray:
     out = bytearray()
     try:
         while pos < file.size and not inflater.eof:
-            piece = file.read(pos, 1 << 16)
-            pos += len(piece)
-            while piece and not inflater.eof:
-                out += inflater.decompress(piece, 1 << 20)
+            part = file.read(pos, 1 << 16)
+            pos += len(part)
+            while part and not inflater.eof:
+                out += inflater.decompress(part, 1 << 20)
                 if len(out) > MAX_INFLATED:
                     raise HostileFileError(
                         f"the data set inflates to more than {MAX_INFLATED >> 20} MB; refused"
                     )
-                piece = inflater.unconsumed_tail
+                part = inflater.unconsumed_tail
         out += inflater.flush()
     except zlib.error as error:
         raise DamagedHeaderError(

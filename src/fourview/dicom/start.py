@@ -92,10 +92,10 @@ def find_start(read: Read, size: int) -> Start | None:
 
 def _displaced(read: Read, head: bytes, size: int) -> Start | None:
     """Behind a DICM that stands elsewhere than at byte 128."""
-    for found in re.finditer(b"DICM", head):
-        pos = found.end()
+    for match in re.finditer(b"DICM", head):
+        pos = match.end()
         if head[pos : pos + 2] in (b"\x02\0", b"\x08\0") and coding_at(read, pos, size):
-            note = f"DICM stands at byte {found.start()}, need 128: the preamble is of wrong length"
+            note = f"DICM stands at byte {match.start()}, need 128: the preamble is of wrong length"
             return _meta(read, pos, (note,))
     return None
 
@@ -145,7 +145,7 @@ def _begins_a_data_set(read: Read, size: int) -> bool:
 
 
 def _meta(read: Read, pos: int, notes: tuple[str, ...]) -> Start:
-    """Walk group 2, which is explicit little endian but for writers that knew no better."""
+    """Walk group 2, which should be explicit little endian; some writers code it in other ways."""
     told: dict[int, str] = {}
     little = read(pos, 2) != b"\0\x02"
     order = "<" if little else ">"

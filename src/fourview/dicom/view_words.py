@@ -75,13 +75,13 @@ def views_in(text: str) -> tuple[frozenset[str], frozenset[str]]:
         return frozenset(word[-1:] if word[:-1] == "MLO_" else ""), frozenset((position,))
     for pattern, short in _LONG:
         word = pattern.sub(short, word)
-    sides: set[str] = {SIDES[found] for found in _ALONE.findall(word)}
+    sides: set[str] = {SIDES[name] for name in _ALONE.findall(word)}
     positions = set()
     for match in _VIEW.finditer(word):
-        found = match.groupdict()
-        side = found["before"] or found["after"] or found["side"] or found["apart"]
-        position = found["plain"] or found["beside"] or found["tail"] or found["long"]
-        if found["plain"] == "CC" and not side and _QUANTITY.search(word[: match.start()]):
+        groups = match.groupdict()
+        side = groups["before"] or groups["after"] or groups["side"] or groups["apart"]
+        position = groups["plain"] or groups["beside"] or groups["tail"] or groups["long"]
+        if groups["plain"] == "CC" and not side and _QUANTITY.search(word[: match.start()]):
             continue  # a volume, such as 5 CC
         positions.add(VIEW_WORDS[position])
         if side:

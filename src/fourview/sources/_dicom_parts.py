@@ -19,7 +19,7 @@ import polars as pl
 from fourview import __version__
 from fourview.dicom.header import Header
 from fourview.dicom.pseudonyms import Pseudonyms
-from fourview.dicom.scan import Found, chunks_below, read_chunk
+from fourview.dicom.scan import Listed, chunks_below, read_chunk
 from fourview.disk import whole
 from fourview.entities import IMAGES_SCHEMA, LeftOut
 from fourview.entities.reasons import Reason
@@ -54,7 +54,7 @@ class _Chunk(NamedTuple):
     """Files of one part, and the part's name."""
 
     part: str
-    files: tuple[Found, ...]
+    files: tuple[Listed, ...]
 
 
 def write_parts(
@@ -154,7 +154,7 @@ class _Scan:
         _write(self.folder / single.part, [_unreadable(out)])
         self._tell(1)
 
-    def _chunk(self, files: tuple[Found, ...]) -> _Chunk:
+    def _chunk(self, files: tuple[Listed, ...]) -> _Chunk:
         whose = "" if self.pseudonyms is None else self.pseudonyms.name("key", "")
         about = repr((__version__, str(self.root.absolute()), files, whose))
         return _Chunk(digest_of_text(about)[:32] + ".parquet", files)
@@ -183,7 +183,7 @@ def _write_part(
     return len(rows)
 
 
-def _nameable(found: Found) -> Found:
+def _nameable(found: Listed) -> Listed:
     """The same; a file whose name no table can hold is left out under a name that one can."""
     path = found.path.encode("utf-8", "backslashreplace").decode()
     if path == found.path:
