@@ -248,7 +248,7 @@ def _facts(file: OpenFile, notes: list[str]) -> Facts:
         texts=texts,
         is_scanned=_is_scanned(elements, is_capture=is_capture),
     )
-    # Only a detector has Imager Pixel Spacing: a capture with it is of a digital mammogram.
+    # Imager Pixel Spacing is at a detector: a capture with it is of a digital mammogram.
     if told is None and is_capture and (tags.IMAGER_SPACING in elements.values):
         told = find_kind(sop_class=MG_PRESENTATION, image_type=(), texts=(), is_scanned=False)
     if told is not None and told.text:

@@ -149,8 +149,8 @@ class _Scan:
 
     def leave_out(self, single: _Chunk, why: Lost) -> None:
         """Write the part of a file that takes its worker down."""
-        found = _nameable(single.files[0])
-        out = LeftOut(path=found.path, reason=Reason(why.reason), detail=why.detail)
+        file = _nameable(single.files[0])
+        out = LeftOut(path=file.path, reason=Reason(why.reason), detail=why.detail)
         _write(self.folder / single.part, [_unreadable(out)])
         self._tell(1)
 
@@ -173,8 +173,8 @@ def _write_part(
     """
     files = tuple(map(_nameable, chunk.files))
     rows = [
-        _unreadable(found) if isinstance(found, LeftOut) else _row(found)
-        for found in read_chunk(files, base, pseudonyms=pseudonyms)
+        _unreadable(result) if isinstance(result, LeftOut) else _row(result)
+        for result in read_chunk(files, base, pseudonyms=pseudonyms)
     ]
     try:
         _write(Path(folder) / chunk.part, rows)
@@ -183,11 +183,11 @@ def _write_part(
     return len(rows)
 
 
-def _nameable(found: Listed) -> Listed:
-    """The same; a file whose name no table can hold is left out under a name that one can."""
-    path = found.path.encode("utf-8", "backslashreplace").decode()
-    if path == found.path:
-        return found
+def _nameable(item: Listed) -> Listed:
+    """The item; a file whose name no table can hold is left out, under a name that one can."""
+    path = item.path.encode("utf-8", "backslashreplace").decode()
+    if path == item.path:
+        return item
     return LeftOut(
         path=path, reason=Reason.UNREACHABLE, detail="its name is not UTF-8; rename the file"
     )
@@ -245,8 +245,8 @@ def _age(text: str | None) -> float | None:
 
     Also "45", "45,5Y" and "45y", as people type them: an age without a unit is in years.
     """
-    found = _AGE.fullmatch((text or "").strip().upper())
-    if found is None:
+    match = _AGE.fullmatch((text or "").strip().upper())
+    if match is None:
         return None
-    years = float(found["number"].replace(",", ".")) * _YEARS[found["unit"] or "Y"]
+    years = float(match["number"].replace(",", ".")) * _YEARS[match["unit"] or "Y"]
     return years if years <= 120 else None
