@@ -99,7 +99,7 @@ def prompts_of_protocol(protocol: str) -> str | None:
 def _in_style(
     template: CaptionTemplate, name: str, style: str, segments: Sequence[str]
 ) -> PromptSet:
-    """The set as captions of that style and with these segments ask it.
+    """The set in the words of captions of that style and with these segments.
 
     Raises:
         CaptionError: There is no such set or style, or such captions never told its classes.
