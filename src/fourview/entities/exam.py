@@ -222,7 +222,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """A window that a model scored a finding by, in the stored frame."""
+    """A patch that a model scored a finding by; ``box`` is its place in the stored frame."""
 
     image_id: str
     box: Box
@@ -238,7 +238,7 @@ class Finding:
         score: A model's suspicion in [0, 1]; None for a finding from a table.
         malignant: What is known; None where unknown.
         source: "proposed" by a model, or the data set or file it comes from.
-        patches: What it was scored by, where a model looked at it alone.
+        patches: The patches that it was scored by, where a model looked at it alone.
         nipple_mm: Its distance from the nipple, the mean over its regions; None where not known.
         quadrant: Where in the breast: upper outer quadrant, inner half, subareolar, ...; empty
             where not known.

@@ -56,10 +56,10 @@ class ExamLook:
         Raises:
             KeyError: There is none; the message says which views there are.
         """
-        found: Image | None = self.get(view)
-        if found is None:
+        image: Image | None = self.get(view)
+        if image is None:
             raise KeyError(f"no {view} in exam {self.exam_id}; it has {_views(self.images)}")
-        return found
+        return image
 
     def get(self: Any, view: str) -> "Image | None":
         """The preferred image of a view, or of an id; None where there is none."""
@@ -97,15 +97,15 @@ class PredictionLook:
         Raises:
             KeyError: There is none; the message says what there is.
         """
-        found: Any = self.breast(view) if view in ("R", "L") else None
+        prediction: Any = self.breast(view) if view in ("R", "L") else None
         named = (i for i in self.images if view in (i.view.name, i.image_id))
-        found = found or next(named, None)
-        if found is None:
+        prediction = prediction or next(named, None)
+        if prediction is None:
             raise KeyError(
                 f"nothing is said of {view} in exam {self.exam_id}; there are "
                 f"{_views(self.images)} and R, L"
             )
-        return found  # type: ignore[no-any-return]
+        return prediction  # type: ignore[no-any-return]
 
     def heatmap(
         self: Any, view: str, class_name: str | None = None

@@ -1,4 +1,4 @@
-"""What a protocol finds: numbers with intervals, curves, groups."""
+"""What a protocol measures: numbers with intervals, curves, groups."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,7 +74,7 @@ class PublishedNumber:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a protocol found for one predictions table.
+    """What a protocol measured on one table of predictions.
 
     Attributes:
         protocol: Name with version.
