@@ -42,7 +42,7 @@ class Limits:
     """What one frame may cost.
 
     Attributes:
-        seconds: Of processor time.
+        seconds: Seconds of processor time.
         num_bytes: Memory beyond that of the process that has done nothing yet.
     """
 

@@ -21,9 +21,9 @@ from fourview.text import shown
 MAX_FILES = 20_000  # in one archive; an exam with tomosynthesis slices has some thousand
 MAX_BYTES = 16 << 30  # unpacked
 MAX_RATIO = 200  # unpacked to packed, of archives above FREE_BYTES; raw mammograms reach some 20
-FREE_BYTES = 256 << 20
+FREE_BYTES = 256 << 20  # unpacked bytes that any archive may have, whatever its ratio
 STRIP = 1 << 20  # bytes at a time
-_MARKS = (b"PK\3\4", b"PK\5\6")
+_MARKS = (b"PK\3\4", b"PK\5\6")  # of the first member; of an archive without any
 
 
 @dataclass(frozen=True, slots=True)

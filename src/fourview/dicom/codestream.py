@@ -173,7 +173,7 @@ def _first_scan(data: bytes) -> int:
 
 def _ends_with_its_tiles(data: bytes) -> bool:
     """Whether the lengths of a JPEG 2000 frame's tile parts (Psot) end where the data do."""
-    pos = data.find(b"\xff\x90")
+    pos = data.find(b"\xff\x90")  # SOT, which every tile part begins with
     while pos >= 0 and pos + 12 <= len(data) and data.startswith(b"\xff\x90", pos):
         (length,) = struct.unpack_from(">I", data, pos + 6)
         if length == 0:  # to the end of the codestream, wherever that is
@@ -204,9 +204,9 @@ def _jpeg(data: bytes) -> Codestream:
 
 
 def _jpeg_2000(data: bytes) -> Codestream:
-    siz = struct.unpack_from(">HH8IH", data, 4)
+    siz = struct.unpack_from(">HH8IH", data, 4)  # SIZ is the first segment (T.800 A.5.1)
     _, _, x1, y1, x0, y0, tile_x, tile_y, tile_x0, tile_y0, components = siz
-    depth, dx, dy = struct.unpack_from(">3B", data, 42)
+    depth, dx, dy = struct.unpack_from(">3B", data, 42)  # of the first component
     cols, rows = x1 - x0, y1 - y0
     if min(cols, rows, tile_x, tile_y, dx, dy) < 1 or (dx, dy) != (1, 1):
         raise DamagedPixelsError(
@@ -219,7 +219,7 @@ def _jpeg_2000(data: bytes) -> Codestream:
         raise HostileFileError(f"the JPEG 2000 frame has {tiles:,} tiles; refused")
     require_markers(data, tiles=tiles)
     decompositions, reversible = _coding_style(data, (rows, cols), tiles)
-    precision = (depth & 127) + 1
+    precision = (depth & 127) + 1  # the top bit of Ssiz says that samples are signed
     return Codestream((rows, cols), components, precision, depth > 127, decompositions, reversible)
 
 
@@ -246,7 +246,7 @@ def _coding_style(data: bytes, size: Size, tiles: int) -> tuple[int, bool]:
     rows, cols = size
     blocks = max(1, rows >> block_y + 2) * max(1, cols >> block_x + 2)
     precincts = tiles * (decompositions + 1)
-    if style & 1:
+    if style & 1:  # sizes of precincts are given, those of the lowest resolution first
         sizes = struct.unpack_from(f">{decompositions + 1}B", data, pos + 14)
         for halvings, code in enumerate(reversed(sizes)):
             across, down = cols >> halvings >> (code & 15), rows >> halvings >> (code >> 4)
@@ -255,4 +255,4 @@ def _coding_style(data: bytes, size: Size, tiles: int) -> tuple[int, bool]:
         raise HostileFileError(
             f"the JPEG 2000 frame has {blocks:,} blocks and {precincts * layers:,} packets; refused"
         )
-    return int(decompositions), data[pos + 13] == 1
+    return int(decompositions), data[pos + 13] == 1  # 1 is the reversible 5-3 transform

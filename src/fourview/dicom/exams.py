@@ -153,7 +153,8 @@ class ListedExam:
     """An exam whose headers have been read, and no pixels.
 
     Attributes:
-        headers: Of the images that can be read, as ``iter_exams`` orders images; ``path`` is whole.
+        headers: Headers of the images that can be read, in the order of ``iter_exams``; ``path`` is
+            the full path.
         left_out: Files of the exam that are no images of it.
     """
 

@@ -57,8 +57,8 @@ class Header:
     """What one file says of itself.
 
     Attributes:
-        path: As the caller named it.
-        file_size: In bytes.
+        path: The file as the caller named it.
+        file_size: Bytes of the file.
         image_id: SOP Instance UID.
         patient_id: Patient ID; of a film named after its view, the part before the view.
         exam_id: Study Instance UID; of such a film, the patient id.
@@ -69,8 +69,8 @@ class Header:
         view_source: Which attributes told side and position.
         kind: ffdm, film, synthetic, tomosynthesis, cesm_low_energy or cesm_subtracted; None where
             the file does not say.
-        rows: Of the stored image; None where the file has no pixels.
-        cols: Of the stored image; None where the file has no pixels.
+        rows: Rows of the stored image; None where the file has no pixels.
+        cols: Columns of the stored image; None where the file has no pixels.
         frames: Number of Frames; 1 where it is missing.
         bits: Bits Stored; None where missing.
         spacing_mm: Row and column distance at the detector; None where the file has none.

@@ -81,7 +81,7 @@ def _segments(data: bytes, pos: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _require_coding(value: bytes) -> int:
-    """Check a coding style; its number of decompositions."""
+    """Check a coding style; returns its number of decompositions."""
     style, order, layers, _, decompositions, block_x, block_y, _, transform = struct.unpack_from(
         ">BBHBBBBBB", value
     )
@@ -103,6 +103,7 @@ def _require_coding(value: bytes) -> int:
 def _require_quantization(value: bytes, decompositions: int) -> None:
     (style,) = struct.unpack_from(">B", value)
     bands = 3 * decompositions + 1
+    # Not quantized: a byte per band. Else two bytes for all bands, or two for each (A.6.4).
     need = {0: bands, 1: 2, 2: 2 * bands}.get(style & 31)
     if need is None or len(value) - 1 < need:
         raise _bad(

@@ -258,7 +258,7 @@ def read_table(
             "need 3 and a table; correct the header"
         )
     count, first, bits = (*told, 0)[:3]
-    count = count or 65536
+    count = count or 65536  # 0 stands for it (PS3.3 C.11.1.1)
     is_signed = item.values[tags.LUT_DESCRIPTOR][0] == "SS"
     if first > 32767 and (is_signed or (ends[0] < 0 and first > ends[1])):
         first -= 65536

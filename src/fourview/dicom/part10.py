@@ -205,7 +205,7 @@ def _preamble_notes(preamble: bytes) -> tuple[str, ...]:
 
 def _wrapping(file: FileSource, pos: int) -> tuple[str, ...]:
     """A note where a deflated data set has the header of zlib or gzip before it."""
-    head = file.read(pos, 2)
+    head = file.read(pos, 2)  # zlib's two bytes are a multiple of 31 (RFC 1950)
     if head == b"\x1f\x8b" or (head[:1] == b"x" and int.from_bytes(head) % 31 == 0):
         return ("the deflated data set has a header of zlib or gzip, which DICOM does not",)
     return ()

@@ -36,8 +36,8 @@ class RegularFile(NamedTuple):
     """A regular file.
 
     Attributes:
-        path: Relative to the folder that is scanned; "" where that is the file itself.
-        size: In bytes.
+        path: Path relative to the folder that is scanned; "" where that is the file itself.
+        size: Size in bytes.
         mtime_ns: When it was last written, in nanoseconds since 1970.
     """
 
@@ -187,6 +187,7 @@ def _listed(full: str, path: str) -> Listed | None:
 
 def _ends_chunk(path: str) -> bool:
     name = path.encode("utf-8", "surrogateescape")
+    # After CHUNK_LEAST files any name may end it, so that a chunk has CHUNK_MEAN on average.
     return zlib.crc32(name) % (CHUNK_MEAN - CHUNK_LEAST) == 0
 
 

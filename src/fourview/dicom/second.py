@@ -82,7 +82,7 @@ class _Forgiving(Walker):
         self.odd: list[str] = []
 
     def head(self, pos: int) -> tuple[int, str, int, int]:
-        """As the strict walk; an element that is coded the other way is read that way."""
+        """Read a head as the strict walk does; one that is coded the other way is read that way."""
         try:
             head = super().head(pos)
         except DamagedHeaderError:
@@ -95,7 +95,7 @@ class _Forgiving(Walker):
         return head
 
     def data_set(self, pos: int, end: int, depth: int, into: Elements | None) -> int:
-        """As the strict walk; at the top level, goes on behind a private element that is broken."""
+        """Walk as the strict walk does; at the top level, pass over a broken private element."""
         if depth:
             return super().data_set(pos, end, depth, into)
         last, last_pos = 0, pos
@@ -133,7 +133,7 @@ class _Forgiving(Walker):
             raise DamagedHeaderError(f"what follows element {number_of(tag)} is before it")
 
     def one(self, pos: int, end: int, into: Elements | None) -> int:
-        """Read the element at ``pos``; where the next one is."""
+        """Read the element at ``pos``; returns where the next one is."""
         tag, vr, length, start = self.head(pos)
         if length == UNDEFINED:
             return self.undefined(tag, vr, start, end, 0, into)
@@ -166,7 +166,7 @@ class _Forgiving(Walker):
             vrs = b"|".join(sorted(VRS))
             yield from (m.start() - 4 for m in re.finditer(vrs, block) if m.start() >= 8)
         else:
-            yield from range(2, len(block) - 8, 2)
+            yield from range(2, len(block) - 8, 2)  # all values have even lengths (PS3.5 7.1)
 
     def _is_chain(self, pos: int, tag: int, end: int) -> bool:
         """Whether CHAIN elements, or all up to the pixels, follow each other from ``pos``."""

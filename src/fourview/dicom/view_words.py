@@ -12,7 +12,8 @@ from fourview.dicom.codes import VIEW_WORDS
 SIDES = {"R": "R", "RIGHT": "R", "L": "L", "LEFT": "L"}
 _PLAIN = ("CC", "MLO", "LMO", "XCC", "XCCL", "XCCM")
 _BESIDE_A_SIDE = ("ML", "LM", "FB", "SIO", "ISO", "CV")
-# Words of several languages, and what stands for them. The longer come first.
+# Words of several languages, and what stands for them. The longer come first. A point behind ML or
+# LM marks a word that was written out: it counts without a side beside it.
 _LONG = tuple(
     (re.compile(rf"(?<![A-Z]){pattern}(?![A-Z])"), f" {word} ")
     for pattern, word in (

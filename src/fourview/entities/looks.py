@@ -114,7 +114,7 @@ class PredictionLook:
 
         Args:
             view: Such as L-CC; or an image id.
-            class_name: Of which class; the first one where None.
+            class_name: The class; the first one where None.
 
         Returns:
             Values in [0, 1], an array of the stored size; NaN where the model did not look.
@@ -138,8 +138,8 @@ class PredictionLook:
 
         Args:
             view: Such as L-CC; or an image id.
-            image: Its pixels; without them those of the exam that was read.
-            class_name: Whose heatmap; the first one where None.
+            image: The image with its pixels; None takes that of the exam that was read.
+            class_name: The class whose heatmap is drawn; the first one where None.
             rows: Larger images are shrunk to so many rows.
             stored: Keep the file's own orientation and its own pixels: pixel (row, col) of the
                 picture is that of ``image.pixels``. Without it the view hangs as in a report.

@@ -27,8 +27,8 @@ class Curve:
         name: roc, pr, calibration, decision, misses, froc; ``decision_all`` for the decision to
             recall all; ``scores_negative`` and ``scores_positive`` are histograms, x the bins'
             centres.
-        x: In the unit that ``x_label`` names.
-        y: In the unit that ``y_label`` names.
+        x: Values in the unit that ``x_label`` names.
+        y: Values in the unit that ``y_label`` names.
         low: Lower ends of intervals of ``y``; None where there are none.
         high: Upper ends; None where there are none.
     """

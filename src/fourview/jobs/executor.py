@@ -226,7 +226,7 @@ def start_cluster(ray: Any, **settings: Any) -> None:
 
     Args:
         ray: The module.
-        settings: Of ``ray.init``.
+        settings: Further arguments of ``ray.init``.
 
     Raises:
         RuntimeError: It did not start, however often it was tried.
@@ -250,5 +250,5 @@ def _require_answer(address: str) -> None:
 
 
 def _last_line(error: Exception) -> str:
-    """Where Ray writes a traceback into its message, the last line says what it was."""
+    """The last line of a message: Ray puts a traceback before it."""
     return next((line.strip() for line in str(error).splitlines()[::-1] if line.strip()), "")

@@ -352,7 +352,7 @@ def _with_rows_of(images: pl.DataFrame, table: pl.DataFrame, name: str) -> pl.Da
 
 
 def _sorted(name: str, table: pl.DataFrame) -> pl.DataFrame:
-    """By keys, which are unique except for findings; there the other columns decide."""
+    """The table sorted by its keys; for findings, whose keys may repeat, then by other columns."""
     by = list(TABLES[name].keys)
     if name == "findings":
         by += sorted(c for c in table.columns if c not in by and not table[c].dtype.is_nested())

@@ -26,8 +26,8 @@ def write_in_parts(parts: Iterable[Manifest], path: Path) -> str:
     """Write a manifest that comes in parts to the folder ``path``.
 
     Args:
-        parts: In the order of patients, then exams; at least one. All have the same columns and
-            say the same of source, root, terms and rules.
+        parts: Parts in the order of patients, then exams; at least one. All have the same columns
+            and say the same of source, root, terms and rules.
         path: As for ``write_manifest``.
 
     Returns:
@@ -60,7 +60,7 @@ class _Table:
 
     Attributes:
         files: One Parquet file per part.
-        num_rows: Of all files.
+        num_rows: Rows of all files.
         held: Rows of the last exam, which the next part may tell more of; None at first.
     """
 

@@ -17,7 +17,7 @@ class Card:
         need: Files that must be there, below the folder that ``fourview index`` is given.
         terms: The licence, in a few words.
         link: Where it is described and asked for; empty where there is no such place.
-        doi: Of the data.
+        doi: DOI of the data.
         cite: The paper.
     """
 

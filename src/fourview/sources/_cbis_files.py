@@ -50,8 +50,8 @@ def film_files(
     """The film of each case that is there: path, size, and why it cannot be read, if so.
 
     Args:
-        root: Of the data set.
-        folders: By case.
+        root: Folder of the data set.
+        folders: Folder of each case.
         cases: The series in each case's path, whose folder holds its picture where the set was
             exported as JPEG (``jpeg/SERIES/1-NNN.jpg``).
     """
@@ -96,8 +96,8 @@ def mask_boxes(root: Path, folders: Mapping[str, Path], wanted: pl.DataFrame) ->
     """The box of each mask in its film's pixels.
 
     Args:
-        root: Of the data set.
-        folders: By case.
+        root: Folder of the data set.
+        folders: Folder of each case.
         wanted: mask_case, film_rows, film_cols; sizes null where the film is not there.
     """
     unique = wanted.unique("mask_case", maintain_order=True).rows()

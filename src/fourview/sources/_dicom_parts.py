@@ -31,7 +31,7 @@ from fourview.jobs.schedule import Lost
 UNREADABLE = "unreadable"
 DISK_IS_FULL = -1  # in place of a number of rows
 FILE_TIMEOUT_S = 60.0  # a header takes less than a millisecond; a disk on a network may sleep
-CHUNK_TIMEOUT_S = 600.0
+CHUNK_TIMEOUT_S = 600.0  # of a whole chunk: where one file hangs, all are read again one by one
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _AGE = re.compile(r"(?P<number>\d{1,4}(?:[.,]\d+)?) ?(?P<unit>[YMWD]?)", re.ASCII)
 _EXTRA = {
@@ -125,7 +125,7 @@ class _Scan:
         executor: Executor | None,
         timeout_s: float = FILE_TIMEOUT_S,
     ) -> list[tuple[_Chunk, Lost]]:
-        """Write a part for each chunk; those that could not be written."""
+        """Write a part for each chunk; returns the chunks that could not be written."""
         task = partial(
             _write_part,
             base=str(self.root),
@@ -167,7 +167,7 @@ class _Scan:
 def _write_part(
     chunk: _Chunk, *, base: str, folder: str, pseudonyms: Pseudonyms | None = None
 ) -> int:
-    """In a worker: read the files of a chunk and write their rows; how many there are.
+    """In a worker: read the files of a chunk and write their rows; returns how many there are.
 
     A full disk is told apart from what a file may do to its worker, and ends the run.
     """
@@ -194,7 +194,7 @@ def _nameable(item: Listed) -> Listed:
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Whole or not at all, also where two workers write the same."""
+    """Write a part whole or not at all, also where two workers write the same one."""
     columns = {name: [row.get(name) for row in rows] for name in PART_SCHEMA}
     table = pl.DataFrame(columns, schema=PART_SCHEMA)
     with whole(path, shared=True) as draft:

@@ -60,7 +60,7 @@ def tables_in_order(
     """The rows of all parts, range by range.
 
     Args:
-        parts: In the order of their files, with the columns of PART_SCHEMA.
+        parts: The parts in the order of their files, with the columns of PART_SCHEMA.
         folder: Made here, on a disk with room for the parts a second time.
         root: Folder that the paths of the files are relative to.
 

@@ -88,7 +88,7 @@ def find_paths(
 
     Args:
         root: Folder of the data set.
-        paths: As a table has them: relative, absolute, of another root, with backslashes.
+        paths: Paths as a table has them: relative, absolute, of another root, with backslashes.
         below: Folders of the root in which the files may be, such as "images/".
 
     Returns:
@@ -145,10 +145,10 @@ def by_name(
     """A table whose missing files are looked for anywhere below the root, by their names.
 
     Args:
-        table: With a column of paths under the root.
+        table: A table with a column of paths under the root.
         root: Folder of the data set.
-        names: Of each row, the names that its file may have, without ending.
-        column: Of the paths.
+        names: For each row, the names that its file may have, without ending.
+        column: Name of the column of paths.
     """
     files = Files(root)
     paths = []

@@ -27,7 +27,7 @@ def scale_needed(image: Image, spec: PixelSpec) -> float:
 
     Args:
         image: Modality values.
-        spec: With rows and cols.
+        spec: A spec with rows and cols.
 
     Returns:
         Millimetres per processed pixel; stored pixels per processed one where the file gives no
@@ -81,7 +81,7 @@ def scale_of_images(images: Iterable[Image], spec: PixelSpec) -> float | None:
 
     Args:
         images: CC and MLO of one breast; those that cannot be processed do not count.
-        spec: With rows and cols.
+        spec: A spec with rows and cols.
     """
     scales: list[float] = []
     has_spacing: set[bool] = set()

@@ -111,7 +111,7 @@ def prepare(
     store it repairs what is damaged. The result does not depend on ``workers`` or ``executor``.
 
     Args:
-        manifest: Which images there are; its ``root`` says where.
+        manifest: Lists the images; its ``root`` says where they are.
         spec: What is done to the pixels; or the name of a spec.
         out: Folder of the store; made if absent.
         workers: Processes, each on one core.
@@ -250,7 +250,7 @@ def _holds(out: Path, entry: dict[str, Any], *, retry_failed: bool) -> bool:
 def _process_one(
     job: _Job, *, out: Path, root: Path, spec: PixelSpec, read: ReadImage
 ) -> dict[str, Any]:
-    """In a worker: read, process and write one image; the entry for the journal."""
+    """In a worker: read, process and write one image; returns its entry for the journal."""
     cv2.setNumThreads(1)  # each worker has one core
     row = job.row
     try:
@@ -275,7 +275,7 @@ def _process_one(
 
 
 def _write_shard(out: Path, index: int, data: bytes) -> None:
-    """Whole or not at all: written beside the array, then renamed into it."""
+    """Write a shard whole or not at all: beside the array, then renamed into it."""
     path = shard_path(out, index)
     with whole(path, beside=out / PARTIAL, shared=True, synced=True) as draft:
         draft.write_bytes(data)

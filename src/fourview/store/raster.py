@@ -139,7 +139,7 @@ def _decode_jpeg_2000(data: bytes) -> Decoded:
 
 
 def _decode_png(data: bytes) -> Decoded:
-    width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
+    width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])  # of IHDR, the first
     if not 0 < width * height <= MAX_PIXELS:
         raise ValueError(f"{height} x {width} pixels")
     pixels = decode_apart(decode_picture_here, data, "png", limits=limits_for(4 * width * height))
@@ -147,7 +147,7 @@ def _decode_png(data: bytes) -> Decoded:
 
 
 def _decode_tiff(data: bytes) -> Decoded:
-    """By libtiff; the file's tags tell what a value means (a palette, or 0 for white)."""
+    """Decode by libtiff; the file's tags tell what a value means (a palette, or 0 for white)."""
     with Picture.open(io.BytesIO(data)) as picture:
         width, height = picture.size
         photometric = getattr(picture, "tag_v2", {}).get(PHOTOMETRIC)
@@ -156,7 +156,7 @@ def _decode_tiff(data: bytes) -> Decoded:
         kind = "coloured" if picture.mode == "P" else "tiff"
     pixels = decode_apart(decode_picture_here, data, kind, limits=limits_for(4 * width * height))
     if pixels.dtype == bool:
-        raise ValueError("one bit a pixel")
+        raise ValueError("one bit per pixel")
     if photometric == 0 and pixels.dtype.kind == "u":
         pixels = np.iinfo(pixels.dtype).max - pixels
     return pixels, 8 * pixels.dtype.itemsize

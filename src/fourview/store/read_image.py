@@ -73,7 +73,7 @@ def read_processed(
         row: Its row of the manifest's images.
         spec: What is done to the pixels.
         read: Makes an Image of a path, its row and a spec, with no more pixels than the spec needs.
-        scale: Of its breast, as ``process`` takes it.
+        scale: Scale of its breast, as ``process`` takes it.
 
     Raises:
         DicomError: A DICOM file that cannot be read.
@@ -103,7 +103,7 @@ def process_as_prepared(
         image: Read from a file at any resolution; one that was made in memory has no path and is
             processed as it is.
         spec: What is done to the pixels.
-        scale: Of its breast, as ``process`` takes it.
+        scale: Scale of its breast, as ``process`` takes it.
 
     Raises:
         DicomError: The file cannot be read any more.

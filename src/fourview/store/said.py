@@ -38,7 +38,7 @@ class Said:
 
     @property
     def fingerprint(self) -> str:
-        """Of what decides the arrays."""
+        """Fingerprint of what decides the arrays."""
         return fingerprint_of(self.about)
 
     def has(self, key: str, name: str) -> bool:

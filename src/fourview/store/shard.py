@@ -62,7 +62,7 @@ class Tiling:
     @property
     def index_bytes(self) -> int:
         """Length of the index with its checksum, at the end of a shard."""
-        return 16 * self.grid[0] * self.grid[1] + 4
+        return 16 * self.grid[0] * self.grid[1] + 4  # two numbers per chunk, and the checksum
 
     def over(self, y0: int, x0: int, y1: int, x1: int) -> Iterator[tuple[int, int]]:
         """Chunks that share a pixel with [y0, y1) x [x0, x1)."""

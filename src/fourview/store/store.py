@@ -67,8 +67,8 @@ class Description:
     """What ``store.json`` says.
 
     Attributes:
-        fingerprint: Of the pixel spec and the revision of the code that made the pixels.
-        images_digest: Of the manifest's images: ids, paths, views and windows.
+        fingerprint: Fingerprint of the pixel spec and of the code that made the pixels.
+        images_digest: Digest of the manifest's images: ids, paths, views and windows.
         num_images: How many images the manifest has to read; the array's first dimension.
         source: Name of the reader that made the manifest.
         terms: Terms of use of the data.
@@ -247,7 +247,7 @@ class Store:
 
     @property
     def fingerprint(self) -> str:
-        """Of the spec and of the code that made the pixels; a checkpoint carries it too."""
+        """Fingerprint of the spec and of the code that made the pixels; checkpoints have it too."""
         return self.about.fingerprint
 
     @cached_property
@@ -302,7 +302,7 @@ class Store:
         """The levels of a square or rectangle; what lies beyond the image is 0.
 
         Args:
-            image_id: As in the manifest.
+            image_id: The image's id in the manifest.
             y0: First row, in the processed frame; may be negative.
             x0: First column, likewise.
             size: The side of a square, or rows and columns.
