@@ -294,7 +294,7 @@ class Walker:
         return number, vr.decode("ascii"), self.long(block, at + 8)[0], pos + 12
 
     def data_set(self, pos: int, end: int, depth: int, into: Elements | None) -> int:
-        """Walk elements from ``pos`` to ``end`` or an item's delimiter; returns the position behind them."""
+        """Walk elements from ``pos`` to ``end`` or an item's delimiter; returns the end."""
         if depth > MAX_DEPTH:
             raise HostileFileError(f"sequences are nested deeper than {MAX_DEPTH}; refused")
         while pos < end:
@@ -357,7 +357,7 @@ class Walker:
         return pos
 
     def sequence(self, pos: int, end: int, depth: int, items: list[Elements] | None) -> int:
-        """Walk the items of a sequence to ``end`` or its delimiter; returns the position behind them."""
+        """Walk the items of a sequence to ``end`` or its delimiter; returns the end."""
         while pos < end:
             tag, _, length, start = self.head(pos)
             if tag == _SEQUENCE_END:
@@ -382,7 +382,7 @@ class Walker:
         return pos
 
     def fragments(self, pos: int, end: int) -> int:
-        """Skip fragments up to their delimiter; returns the position behind them."""
+        """Skip fragments up to their delimiter; returns the position behind it."""
         while pos < end:
             tag, _, length, start = self.head(pos)
             if tag == _SEQUENCE_END:
