@@ -264,7 +264,7 @@ def load_template(path: str = "") -> CaptionTemplate:
     Raises:
         CaptionError: It cannot be read, or a part of it is missing or of another kind.
     """
-    name = path or "data/captions/default.json"
+    name = path or "captions/templates/default.json"
     place = Path(path) if path else files("fourview.captions.templates") / "default.json"
     try:
         data = parse_json_object(place.read_text(encoding="utf-8"))
