@@ -10,7 +10,8 @@ epochs.csv             the lines of epochs as a table, where asked for (``--log 
 curves.png             loss, validation and learning rate over the steps
 report.html            curves, what the recipe changes of its base, the worst errors
 checkpoints/last       to go on from
-checkpoints/best       model.safetensors, model.json, template.json where captions have one
+checkpoints/best       model.safetensors (without frozen weights that the config names), model.json,
+                       template.json where captions have one
 predictions.parquet    scores of the validation and test parts by the best checkpoint
 operating_points.json  thresholds chosen on the validation part
 test/                  the test part by the task's protocol: result.json, result.html
