@@ -8,7 +8,7 @@ from fourview.phantom.film_draws import draw_film
 from fourview.phantom.lesions import Contents
 from fourview.preprocess.breast import find_breast, found_without_film
 from fourview.preprocess.film import certainty_of
-from fourview.preprocess.film_area import film_area
+from fourview.preprocess.film_area import film_area, without_rest
 from fourview.preprocess.film_outline import COST, RAYS, Fan, _best
 from fourview.preprocess.film_seed import breast_like
 from fourview.preprocess.pipeline import process
@@ -135,7 +135,7 @@ def test_tissue_at_the_chest_wall_is_no_margin():
 
 
 def test_the_outline_is_the_best_of_all_by_brute_force(monkeypatch):
-    """Three rays, every combination of radii."""
+    """Three rays, every combination of radii; neighbours agree less a course of their own."""
     monkeypatch.setattr("fourview.preprocess.film_outline.RAYS", 3)
     rng = np.random.default_rng(1)
     speaks = rng.normal(0, 3, (3, 12)).astype(np.float32)
@@ -152,11 +152,13 @@ def test_the_outline_is_the_best_of_all_by_brute_force(monkeypatch):
         slope=0.0,
         long_side=12,
     )
-    found = _best(fan, speaks, np.zeros(3, np.intp), np.full(3, 12))
+    course = np.array([2.0, 7.0, 3.0])
+    found = _best(fan, speaks, np.zeros(3, np.intp), np.full(3, 12), course)
     gain = np.concatenate([np.zeros((3, 1)), np.cumsum(speaks, axis=1)], axis=1)
 
     def worth(a, b, c):
-        return gain[0, a] + gain[1, b] + gain[2, c] - COST * (abs(a - b) + abs(b - c))
+        differ = abs((a - 2) - (b - 7)) + abs((b - 7) - (c - 3))
+        return gain[0, a] + gain[1, b] + gain[2, c] - COST * differ
 
     best = max((worth(a, b, c), (a, b, c)) for a in range(13) for b in range(13) for c in range(13))
     assert worth(*found) == pytest.approx(best[0], rel=1e-5)  # float32 sums
@@ -174,6 +176,19 @@ def test_a_label_that_touches_the_skin_of_a_grey_film_is_left_out():
     beyond[380:450, edge - 4 : edge + 90] = True
     assert (found.mask & beyond & ~truth).sum() < 0.01 * truth.sum()
     assert overlap(found.mask, truth) > 0.93
+
+
+def test_a_margin_that_is_not_straight_leaves_no_rest():
+    shown = np.full((400, 300), 0.6, np.float32)
+    ragged = (6 + 3 * np.sin(np.arange(400) / 9)).astype(int)  # margin's width by row
+    margin = np.arange(300)[None, :] < ragged[:, None]
+    shown[margin] = 1.0
+    valid = np.ones(shown.shape, bool)
+    valid[:, :3] = False  # as far as a straight line goes
+    assert not without_rest(shown, valid)[margin].any()
+    assert without_rest(shown, valid)[:, 12:].all()
+    shown[:] = 1.0  # tissue as bright as the margin: nothing says where that ends
+    np.testing.assert_array_equal(without_rest(shown, valid), valid)
 
 
 def test_a_film_on_a_black_bed_is_not_taken_for_the_breast():
