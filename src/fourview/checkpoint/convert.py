@@ -191,14 +191,14 @@ def _all() -> list[tuple[ModelFamily, PublishedWeights]]:
 
 
 def _joined(sources: Sequence[Path]) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for source in sources:
         state = _read_in_child(source)
-        twice = sorted(set(found) & set(state))
+        twice = sorted(set(tensors) & set(state))
         if twice:
             raise CheckpointError(f"{source}: has names of another file too ({_some(twice)})")
-        found |= state
-    return found
+        tensors |= state
+    return tensors
 
 
 def _read_in_child(source: Path) -> dict[str, Tensor]:
@@ -245,10 +245,10 @@ def _with_other_names(state: dict[str, Tensor], renamed: Path | None) -> dict[st
         raise CheckpointError(
             f"{renamed}: the file has no {_some(unknown)}; give names that it has"
         )
-    found = {names.get(name, name): value for name, value in state.items()}
-    if len(found) < len(state):
+    renamed_state = {names.get(name, name): value for name, value in state.items()}
+    if len(renamed_state) < len(state):
         raise CheckpointError(f"{renamed}: two tensors get one name; give each its own")
-    return found
+    return renamed_state
 
 
 def _without_aliases(

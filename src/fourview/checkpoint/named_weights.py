@@ -63,15 +63,15 @@ def digests_from_source(model: nn.Module, *, half: bool = False) -> dict[Part, s
         half: Of the values that matrices have once they are rounded to bfloat16.
     """
     weights = dict(model.named_parameters())
-    found: dict[Part, str] = {}
+    digests: dict[Part, str] = {}
     for part in SOURCES:
         names = names_from_source(model, part)
         if names:
             digest = hashlib.sha256()
             for data in weight_bytes((name, _rounded(weights[name], half)) for name in names):
                 digest.update(data)
-            found[part] = digest.hexdigest()
-    return found
+            digests[part] = digest.hexdigest()
+    return digests
 
 
 def named_weights(model: nn.Module, parts: Collection[Part]) -> tuple[NamedWeights, ...]:

@@ -71,8 +71,8 @@ def plan(
         CheckpointError: It has others, or cannot be built; no memory was taken for it.
     """
     with safe_open(weights, framework="pt") as file:
-        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    numbers = sum(math.prod(shape) for shape in found.values())
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    numbers = sum(math.prod(shape) for shape in shapes.values())
     try:
         try:
             with _bounded(MOST_NUMBERS), torch.device("meta"):
@@ -88,13 +88,13 @@ def plan(
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     other = [
         name
-        for name in sorted({*wanted, *found})
-        if wanted.get(name) != found.get(name)
-        and not (name not in found and name.startswith(left_out))
+        for name in sorted({*wanted, *shapes})
+        if wanted.get(name) != shapes.get(name)
+        and not (name not in shapes and name.startswith(left_out))
     ]
     if other:
         shown = "; ".join(
-            f"{name} is {_shape(found.get(name))}, need {_shape(wanted.get(name))}"
+            f"{name} is {_shape(shapes.get(name))}, need {_shape(wanted.get(name))}"
             for name in other[:SHOWN]
         )
         raise CheckpointError(
@@ -141,8 +141,8 @@ def with_folders_here(settings: dict[str, Any]) -> dict[str, Any]:
     text = settings.get("text")
     if not isinstance(text, dict) or text.get("name", SMALL) == SMALL:
         return settings
-    found = allowed_path(str(text["name"]))
-    return settings if found is None else {**settings, "text": {**text, "name": str(found)}}
+    folder = allowed_path(str(text["name"]))
+    return settings if folder is None else {**settings, "text": {**text, "name": str(folder)}}
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:
