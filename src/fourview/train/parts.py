@@ -134,8 +134,8 @@ def _require_labels(asked: Task, samples: Sequence[Sample]) -> None:
     values = list(known_values(samples, label))
     if len(set(values)) < 2:
         names: Any = (f"no {label}", label) if asked.is_suspicion else asked.classes
-        found = f"all {len(values)} known are '{names[int(values[0])]}'" if values else "none known"
+        known = f"all {len(values)} known are '{names[int(values[0])]}'" if values else "none known"
         raise TrainingError(
-            f"label '{label}' cannot be trained on: {found} in the training part, need at "
+            f"label '{label}' cannot be trained on: {known} in the training part, need at "
             "least two classes; train another label (--set model.task=density) or add exams"
         )

@@ -68,9 +68,9 @@ class Processes:
         """What every process has, in their order."""
         if self.count == 1:
             return [value]
-        found: list[T | None] = [None] * self.count
-        distributed.all_gather_object(found, value)
-        return found  # type: ignore[return-value]  # all are there now
+        values: list[T | None] = [None] * self.count
+        distributed.all_gather_object(values, value)
+        return values  # type: ignore[return-value]  # all are there now
 
     def of_first(self, value: T) -> T:
         """What process 0 has."""

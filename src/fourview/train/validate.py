@@ -147,9 +147,9 @@ def mean_auc(scores: Float[Tensor, "unit class"], targets: Float[Tensor, " unit"
         kinds = [(scores[:, 0], targets == 1)]
     else:
         kinds = [(scores[:, k], targets == k) for k in range(scores.shape[1])]
-    areas = [
+    aucs = [
         auroc(values.double().numpy(), is_class.numpy())
         for values, is_class in kinds
         if is_class.any() and not is_class.all()
     ]
-    return sum(areas) / len(areas) if areas else math.nan
+    return sum(aucs) / len(aucs) if aucs else math.nan
