@@ -64,9 +64,9 @@ def embed_manifest(
         settings = replace(settings, style=cast("Style", style), segments=())
     prepared = prepare_captions(manifest, images.table["image_id"].to_list(), settings)
     captions = {
-        image: found
+        image: caption
         for image, each in prepared.items()
-        if (found := each.caption(settings.mask.draw(None))).sentences
+        if (caption := each.caption(settings.mask.draw(None))).sentences
     }
     distinct = list(dict.fromkeys(caption.sentences for caption in captions.values()))
     if not distinct:

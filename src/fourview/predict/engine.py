@@ -68,8 +68,8 @@ class _FastPart(nn.Module):
 
     def forward(self, pixels: Tensor) -> Any:
         """What the part gives: a tensor, or several."""
-        found = self._frozen(pixels) if self.freezing else self.compute(pixels)
-        return found.float() if isinstance(found, Tensor) else [each.float() for each in found]
+        output = self._frozen(pixels) if self.freezing else self.compute(pixels)
+        return output.float() if isinstance(output, Tensor) else [each.float() for each in output]
 
     def _frozen(self, pixels: Tensor) -> Any:
         from torch._inductor import config as inductor
@@ -108,9 +108,9 @@ def engine_on(device: str | None, *, many: bool = False, exact: bool = False) ->
         return Engine(device=str(find_device(device or "cpu")))
     if device is None:
         return best_engine(many=many)
-    found = find_device(device)
-    compiled = many and (found.type == "cuda" or (found.type == "cpu" and _has_avx512()))
-    return Engine(device=str(found), compiled=compiled)
+    chosen = find_device(device)
+    compiled = many and (chosen.type == "cuda" or (chosen.type == "cpu" and _has_avx512()))
+    return Engine(device=str(chosen), compiled=compiled)
 
 
 def _has_avx512() -> bool:

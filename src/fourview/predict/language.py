@@ -88,17 +88,17 @@ class LanguageModel:
         Longer texts go together, so that little padding is computed.
         """
         order = sorted(range(len(texts)), key=lambda i: sum(len(s) for s in texts[i]))
-        found: list[Tensor] = []
+        features: list[Tensor] = []
         for start in range(0, len(order), TEXTS_AT_ONCE):
             chosen = order[start : start + TEXTS_AT_ONCE]
             batch = self.tokenizer.batch([texts[i] for i in chosen], [0] * len(chosen))
             with torch.inference_mode():
-                found.append(self.model.text_features(batch.to(self.device)).float().cpu())
+                features.append(self.model.text_features(batch.to(self.device)).float().cpu())
             if progress is not None:
                 progress("texts", start + len(chosen), len(order))
         back = torch.empty(len(order), dtype=torch.long)
         back[torch.tensor(order)] = torch.arange(len(order))
-        return torch.cat(found)[back]
+        return torch.cat(features)[back]
 
     def encode_images(
         self,
@@ -116,16 +116,16 @@ class LanguageModel:
             CheckpointError: The store holds other pixels than the model was trained on.
         """
         rows: list[dict[str, Any]] = []
-        found: list[Tensor] = []
+        parts: list[Tensor] = []
         for samples, features in self._batches(manifest, store, splits, batch_size, workers):
             rows += [row for sample in samples for row in _image_rows(sample)]
-            found.append(features)
+            parts.append(features)
             if progress is not None:
                 progress("images", len(rows), len(store))
         schema = dict.fromkeys(("image_id", "patient_id", "exam_id", "side", "view"), pl.String)
-        if not found:
+        if not parts:
             raise CheckpointError("no image of the manifest is in the store; prepare it first")
-        return ImageEmbeddings(pl.DataFrame(rows, schema=schema), torch.cat(found))
+        return ImageEmbeddings(pl.DataFrame(rows, schema=schema), torch.cat(parts))
 
     def zero_shot(
         self,
@@ -251,8 +251,8 @@ def _captions_of(card: ModelCard) -> CaptionFeedConfig:
 
 def sentences_of(query: str) -> tuple[str, ...]:
     """The sentences of a typed text: what points, semicolons and line ends part."""
-    found = tuple(part.strip(" .") for part in re.split(r"\.\s|[;\n]", query))
-    return tuple(part for part in found if part)
+    sentences = tuple(part.strip(" .") for part in re.split(r"\.\s|[;\n]", query))
+    return tuple(part for part in sentences if part)
 
 
 def rank_images(

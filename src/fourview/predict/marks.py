@@ -97,11 +97,11 @@ def _none(look: Look) -> Regions:  # noqa: ARG001 - one of several ways
 
 
 def _peaks(look: Look) -> Regions:
-    found: dict[str, list[ScoredRegion]] = {}
+    by_class: dict[str, list[ScoredRegion]] = {}
     for heatmap in look.heatmaps():
         own = heatmap_regions(heatmap, ANY_PEAK, most=NUM_PEAKS)
-        found.setdefault(heatmap.class_name, []).extend(own)
-    return found
+        by_class.setdefault(heatmap.class_name, []).extend(own)
+    return by_class
 
 
 def _boxes(look: Look) -> Regions:

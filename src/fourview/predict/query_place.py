@@ -72,14 +72,14 @@ def parse_place(text: str) -> QueryPlace:
     >>> parse_place("L-CC:1200,800").numbers
     (1200.0, 800.0)
     """
-    found = WRITTEN.fullmatch(text.strip())
-    if found is None or found[1].upper() not in SLOTS:
+    match = WRITTEN.fullmatch(text.strip())
+    if match is None or match[1].upper() not in SLOTS:
         raise ReportError(
             f"--at {text}: need a view ({', '.join(SLOTS)}), a colon and x,y or x0,y0,x1,y1 in "
             "pixels of the file, such as L-CC:1200,800"
         )
     place = QueryPlace(
-        found[1].upper(), tuple(float(n) for n in found.groups()[1:] if n is not None)
+        match[1].upper(), tuple(float(n) for n in match.groups()[1:] if n is not None)
     )
     if len(place.numbers) == 4:
         try:

@@ -208,7 +208,7 @@ class Reader:
             CheckpointError: A network reads more than whole images, or gives no scores of breasts.
         """
         of_task = [n for n in self.networks if n.first.task == self.task]
-        found = []
+        per_network = []
         for network in of_task:
             one = network.first
             if one.family.reads.feed != "exams":
@@ -219,8 +219,8 @@ class Reader:
             scores = one.family.look(one.model, batch, explained=False).breast_scores
             if scores is None:
                 raise CheckpointError(f"{one.card.recipe} gives no scores of breasts; use predict")
-            found.append(scores.float().cpu())
-        return torch.stack(found).mean(dim=0)
+            per_network.append(scores.float().cpu())
+        return torch.stack(per_network).mean(dim=0)
 
     def predict_store(
         self,

@@ -38,13 +38,13 @@ def scores_of(seen: Sequence[Seen]) -> Scores:
         for one in seen
         if one.look is not None
     ]
-    found: dict[tuple[str, str], dict[str, float]] = {}
+    scores: dict[tuple[str, str], dict[str, float]] = {}
     if tables:
         known = mean_of_tables(tables).filter(pl.col("score").is_not_nan())
         whose = pl.coalesce("image_id", "side")
         for unit, key, name, score in known.select("unit", whose, "class", "score").iter_rows():
-            found.setdefault((unit, key), {})[name] = score
-    return found
+            scores.setdefault((unit, key), {})[name] = score
+    return scores
 
 
 def notes_of(image: Image, own: Sequence[Seen], seen: Sequence[Seen]) -> Iterator[str]:
