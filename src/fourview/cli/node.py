@@ -112,10 +112,10 @@ def send(
 
     settings = read_settings(config)
     destination = settings.destination(to)
-    found = [file for each in files for file in _files(each)]
-    if not found:
+    paths = [file for each in files for file in _files(each)]
+    if not paths:
         raise NodeError("no files there to send")
-    told = sender_of(destination, settings)(found)
+    told = sender_of(destination, settings)(paths)
     if json:
         rows = [
             {"file": str(f), "outcome": s.outcome, "status": s.status, "detail": s.detail}

@@ -157,11 +157,11 @@ def _tell_plan(recipe: Recipe, manifest: Path | None, store: Path | None, *, jso
     tables = pixels = None
     if manifest is not None and store is not None:
         tables, pixels = read_manifest(manifest), open_store(store, recipe.pixel_spec, manifest)
-    found = plan_of(recipe, tables, pixels)
+    plan = plan_of(recipe, tables, pixels)
     if json:
-        print(jsonlib.dumps(plan_as_dict(found)))
+        print(jsonlib.dumps(plan_as_dict(plan)))
         return
-    for line in lines_of(found):
+    for line in lines_of(plan):
         say(line)
 
 
