@@ -332,11 +332,11 @@ def _is_whole(folder: Path) -> bool:
 
 def _kept(run: Path, folder: Path) -> Path:
     """Copy a run's best checkpoint to ``folder``, as a run has it."""
-    found = checkpoint_of(run)
-    if found.resolve() != (folder / BEST).resolve():
+    best = checkpoint_of(run)
+    if best.resolve() != (folder / BEST).resolve():
         with whole_folder(folder / BEST) as draft:
-            shutil.copytree(found, draft, dirs_exist_ok=True)
-    points, kept = operating_points_of(found), folder / OPERATING_POINTS
+            shutil.copytree(best, draft, dirs_exist_ok=True)
+    points, kept = operating_points_of(best), folder / OPERATING_POINTS
     if points is not None and points.resolve() != kept.resolve():
         copy_file(points, kept)
     return folder / BEST

@@ -104,7 +104,7 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
     out = Path(out)
     processes = join_processes((machine or Machine()).device, precision=recipe.precision)
     tables: list[pl.DataFrame] = []
-    found: dict[tuple[str, str], list[float | None]] = {}
+    by_metric: dict[tuple[str, str], list[float | None]] = {}
     for fold in range(num_folds):
         part = assign_fold(manifest, fold, num_folds, fold_seed)
         run = out / f"fold-{fold}"
@@ -125,10 +125,10 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
             )
         tables.append(_test_part(run / PREDICTIONS, part))
         for key, value in _measured(tables[-1], part, protocols).items():
-            found.setdefault(key, [None] * fold).append(value)
+            by_metric.setdefault(key, [None] * fold).append(value)
     metrics = tuple(
         FoldMetric(protocol=protocol, name=name, values=tuple(values))
-        for (protocol, name), values in found.items()
+        for (protocol, name), values in by_metric.items()
     )
     if processes.writes:
         _write(out, recipe, manifest, tables, metrics, fold_seed)

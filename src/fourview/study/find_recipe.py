@@ -52,10 +52,10 @@ def _function(name: str) -> tuple[Callable[[], Recipe], str | None]:
     family, _, run = name.partition(":")
     ours = family in _families() and run in _functions(family)
     try:
-        found = _outside(name, [name] if ours else [])
+        outside = _outside(name, [name] if ours else [])
     except RecipeError:
-        found = _outside(name, own_names())  # of all families, for the names that are near
-    return (_functions(family)[run], None) if found is None else (found.thing, found.module)
+        outside = _outside(name, own_names())  # of all families, for the names that are near
+    return (_functions(family)[run], None) if outside is None else (outside.thing, outside.module)
 
 
 def _outside(name: str, ours: list[str]) -> Outside | None:

@@ -233,38 +233,38 @@ def images_of_sample(recipe: Recipe) -> int:
     return 1 if recipe.stage in BY_IMAGE else VIEWS[recipe.unit]
 
 
-def lines_of(found: Plan) -> Iterator[str]:
+def lines_of(plan: Plan) -> Iterator[str]:
     """The plan for a person."""
-    yield f"plan of {found.recipe} (nothing is computed)"
-    yield f"samples   {_count(found.samples)}, {_count(found.per_epoch)} an epoch"
-    epochs = "" if found.epochs is None else f", {found.epochs:.4g} epochs"
-    yield f"steps     {_count(found.steps)} of {found.batch} samples{epochs}"
-    yield f"draws     {_count(found.draws)}"
-    if None in (found.samples, found.steps):
+    yield f"plan of {plan.recipe} (nothing is computed)"
+    yield f"samples   {_count(plan.samples)}, {_count(plan.per_epoch)} an epoch"
+    epochs = "" if plan.epochs is None else f", {plan.epochs:.4g} epochs"
+    yield f"steps     {_count(plan.steps)} of {plan.batch} samples{epochs}"
+    yield f"draws     {_count(plan.draws)}"
+    if None in (plan.samples, plan.steps):
         yield "          what is unknown depends on the data: add --manifest and --store"
-    if found.memory is None:
+    if plan.memory is None:
         yield "memory    unknown: parts of the network are not on this machine"
     else:
-        m = found.memory
+        m = plan.memory
         yield (
             f"memory    {m.total / GIB:.2f} GiB: weights {m.weights / GIB:.2f}, gradients "
             f"{m.gradients / GIB:.2f}, optimiser {m.optimizer / GIB:.2f}, batch "
             f"{m.batch / GIB:.2f}, activations {m.activations / GIB:.2f} (computed, on one GPU; "
             f"not in it: {m.unknown})"
         )
-    width = max((len(b.setting) for b in found.beside), default=0)
-    for b in found.beside:
+    width = max((len(b.setting) for b in plan.beside), default=0)
+    for b in plan.beside:
         sign = "=" if b.same else "!"
         paper = b.paper or "not stated"
         why = f"; {b.why}" if b.why else ""
         yield f"{sign} {b.setting:<{width}}  ours {b.ours}, paper {paper} ({b.where}){why}"
-    if not found.beside:
+    if not plan.beside:
         yield "no paper has this recipe"
 
 
-def plan_as_dict(found: Plan) -> dict[str, Any]:
+def plan_as_dict(plan: Plan) -> dict[str, Any]:
     """For ``--json``."""
-    return asdict(found)
+    return asdict(plan)
 
 
 def _of_paper(name: str) -> Iterator[tuple[str, dict[str, str]]]:

@@ -204,11 +204,11 @@ def function_of(name: str) -> Callable[..., Any]:
     if not colon:
         raise StudyError(f"'{name}': need module:function, such as my_study:on_mask")
     try:
-        found = getattr(importlib.import_module(module), attribute, None)
+        function = getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:
         raise StudyError(
             f"'{name}': {error}; go to the folder that holds it, or put that into PYTHONPATH"
         ) from error
-    if not callable(found):
+    if not callable(function):
         raise StudyError(f"'{name}': module '{module}' has no function '{attribute}'")
-    return found  # type: ignore[no-any-return]
+    return function  # type: ignore[no-any-return]

@@ -104,12 +104,12 @@ def reproduce(  # noqa: PLR0913 - what decides a table, and what belongs to the 
         FileNotFoundError: There is no such file or folder.
     """
     published = find_table(table)
-    found = _find_rows(published, rows)
+    by_given = _find_rows(published, rows)
     plan = _plan(published, manifest, protocols, dataset, split)
     _require_inputs(rows, store)
     results: dict[str, dict[str, Result]] = {}
     notes: list[str] = []
-    for given, row in found.items():
+    for given, row in by_given.items():
         path = rows[given]
         if is_crossval(path):
             results[row.name] = _of_folds(row.name, path, manifest, plan)
@@ -135,9 +135,9 @@ def reproduce(  # noqa: PLR0913 - what decides a table, and what belongs to the 
         results[row.name] = {name: with_file_facts(r, facts) for name, r in measured.items()}
     return Reproduction(
         table=published,
-        added=tuple(row for row in found.values() if row not in published.rows),
+        added=tuple(row for row in by_given.values() if row not in published.rows),
         results=results,
-        inputs={row.name: str(rows[given]) for given, row in found.items()},
+        inputs={row.name: str(rows[given]) for given, row in by_given.items()},
         columns=plan.columns,
         data=manifest.source,
         dataset=plan.dataset,
@@ -179,15 +179,15 @@ def _notes(results: Mapping[str, Mapping[str, Result]]) -> Iterator[str]:
 
 
 def _find_rows(table: PublishedTable, rows: Mapping[str, Path]) -> dict[str, TableRow]:
-    found: dict[str, TableRow] = {}
+    by_given: dict[str, TableRow] = {}
     for given in rows:
         row = find_row(table, given)
-        if any(row.name.casefold() == other.name.casefold() for other in found.values()):
+        if any(row.name.casefold() == other.name.casefold() for other in by_given.values()):
             raise EvaluationError(
                 f"{table.name}: the row '{row.name}' is given twice; give it once"
             )
-        found[given] = row
-    return found
+        by_given[given] = row
+    return by_given
 
 
 def _plan(
@@ -233,13 +233,13 @@ def _dataset(table: PublishedTable, manifest: Manifest, given: str | None) -> st
         if len(exact or named) != 1 or not given.strip():
             raise EvaluationError(f"{table.name}: {no_such('data set', given, table.datasets)}")
         return (exact or named)[0]
-    found = dict.fromkeys(c.dataset for c in table.columns_of_source(manifest.source))
-    if len(found) > 1:
+    datasets = dict.fromkeys(c.dataset for c in table.columns_of_source(manifest.source))
+    if len(datasets) > 1:
         raise EvaluationError(
-            f"{table.name}: the manifest of '{manifest.source}' may be {' or '.join(found)}; name"
-            " one with --dataset"
+            f"{table.name}: the manifest of '{manifest.source}' may be {' or '.join(datasets)}; "
+            "name one with --dataset"
         )
-    return next(iter(found), None)
+    return next(iter(datasets), None)
 
 
 def _is_part(manifest: Manifest, measured: str | None, published: str | None) -> bool:

@@ -79,12 +79,12 @@ def _names_only(
     (first,) = table.columns
     names = pl.DataFrame({"name": [first, *table[first].to_list()]}, schema={"name": pl.String})
     for key in KEYS:
-        found = names.rename({"name": key}).drop_nulls()
+        rows = names.rename({"name": key}).drop_nulls()
         known = manifest.images if key == "image_id" else manifest.exams
         if key == "image_id":
-            found, _ = with_image_ids(found, manifest)
-        if found[key].str.strip_chars().is_in(known[key].implode()).all():
-            return found, [key]
+            rows, _ = with_image_ids(rows, manifest)
+        if rows[key].str.strip_chars().is_in(known[key].implode()).all():
+            return rows, [key]
     raise ManifestError(
         f"{path}: its one column '{first}' is no patient_id, exam_id or image_id, and its lines are"
         " no names of this manifest; correct the list"

@@ -151,19 +151,19 @@ def run_study(
     measuring = Measuring(
         study, out, data, device=how.devices[0], replicates=how.replicates, progress=progress
     )
-    found = tuple(m for m in map(measuring.measure, study.measures) if m is not None)
+    measured = tuple(m for m in map(measuring.measure, study.measures) if m is not None)
     answers = judged(measuring, study.claims)
     every = ordered_runs(study, out, tuple(study.rows), _all_seeds(study))
     missing = [run.name for run in every if not run.is_done]
     remarks = _remarks(missing, len(every), failed, changes)
-    page = page_of(study, out, found, answers, command, remarks)
+    page = page_of(study, out, measured, answers, command, remarks)
     forest = forest_png(page.tables)
     write_bytes(out / FOREST, forest)
     write_text(out / PAGE, study_markdown(page))
     write_text(out / HTML, study_html(page, forest))
-    write_text(out / RESULT, json.dumps(as_dict(study, found, answers), indent=2) + "\n")
+    write_text(out / RESULT, json.dumps(as_dict(study, measured, answers), indent=2) + "\n")
     return StudyResult(
-        page=out / PAGE, measured=found, claims=answers, failed=failed, missing=len(missing)
+        page=out / PAGE, measured=measured, claims=answers, failed=failed, missing=len(missing)
     )
 
 

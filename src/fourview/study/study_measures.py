@@ -133,10 +133,10 @@ class Measuring:
 
     def judge(self, claim: Claim) -> Judged:
         """Whether a claim holds."""
-        found = self.measure(self.study.measure(claim.measure), reference=claim.less)
+        measured = self.measure(self.study.measure(claim.measure), reference=claim.less)
         result = None
-        if found is not None:
-            result = next((r for r in found.results if r.way == claim.row), None)
+        if measured is not None:
+            result = next((r for r in measured.results if r.way == claim.row), None)
         value = None if result is None else result.metric if claim.less is None else result.gap
         return Judged(claim=claim, value=value, verdict=verdict_of(claim, value))
 
@@ -282,8 +282,8 @@ class Measuring:
             for run in runs_of(self.study, self.out, row)
             if run.seed in tables[row]
         }
-        found = list(by_run.values())
-        return found[0] if all(m is found[0] for m in found) else by_run
+        manifests = list(by_run.values())
+        return manifests[0] if all(m is manifests[0] for m in manifests) else by_run
 
 
 def verdict_of(claim: Claim, value: Metric | None) -> Verdict:

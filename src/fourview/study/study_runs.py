@@ -114,19 +114,19 @@ def ordered_runs(study: Study, out: Path, rows: Sequence[str], seeds: Sequence[i
         rows: Those that are wanted; what they start from comes with them.
         seeds: Those that are wanted.
     """
-    found: dict[str, Run] = {}
+    runs: dict[str, Run] = {}
 
     def add(row: str, seed: int) -> None:
         for other in study.needs(row):
             add(other, seed)
         run = run_of(study, out, row, seed)
-        found.setdefault(run.name, run)
+        runs.setdefault(run.name, run)
 
     for seed in sorted({s for row in rows for s in study.seeds_of(row)}):
         for row in rows:
             if seed in study.seeds_of(row) and seed in seeds:
                 add(row, seed)
-    return list(found.values())
+    return list(runs.values())
 
 
 def recipe_of(study: Study, row: str, seed: int) -> Recipe:
