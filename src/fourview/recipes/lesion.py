@@ -139,7 +139,7 @@ def small_lite_patch() -> Recipe:
 
     A few hundred findings are too few to train an encoder from nothing, as ``small_patch`` shows.
     Weights are named on the command line: --set model.encoder.weights=FILE. Six windows of every
-    site are drawn once, their codes are saved, and only the two layers are trained. Windows are a
+    place are drawn once, their codes are saved, and only the two layers are trained. Windows are a
     little larger than the paper's part of the image, so that most show a mass whole.
     """
     before = small_patch()
