@@ -106,10 +106,10 @@ def find_pectoral(
         return None
     inside = np.s_[y0 : y0 + height, x0 : x0 + width]
     if method == "plain":
-        found = plain_hough(pixels[inside], mask[inside])
-        if found is None:
+        published = plain_hough(pixels[inside], mask[inside])
+        if published is None:
             return None
-        line = PectoralLine(*found)
+        line = PectoralLine(*published)
     else:
         line = _search(pixels[inside], mask[inside])
         if line.confidence < LEAST_CONFIDENCE or line.sharpness < LEAST_SHARPNESS:

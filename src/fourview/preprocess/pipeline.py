@@ -195,8 +195,8 @@ def _mirror(image: Image, breast: Breast) -> tuple[bool, tuple[str, ...]]:
     expected = "left" if image.view.side == "L" else "right"
     wall = None if image.turn is None else image.turn.chest_wall
     expected = wall or expected
-    found, sure = breast.chest_wall, f"certainty {breast.certainty:.2f}"
-    if found is None:
+    seen, sure = breast.chest_wall, f"certainty {breast.certainty:.2f}"
+    if seen is None:
         told = "side" if wall is None else "Patient Orientation"
         note = (
             f"the pixels do not show the chest wall's side ({sure}): {expected}, as the header's "
@@ -204,16 +204,16 @@ def _mirror(image: Image, breast: Breast) -> tuple[bool, tuple[str, ...]]:
         )
         return expected == "right", (note,)
     notes: tuple[str, ...] = ()
-    if found != expected:
+    if seen != expected:
         told = f"side is {image.view.side}"
         if wall is not None:
             told = f"Patient Orientation has it on the {expected}"
-        notes = (f"chest wall on the {found}, though the header's {told} ({sure})",)
+        notes = (f"chest wall on the {seen}, though the header's {told} ({sure})",)
     elif breast.on_film:
-        notes = (f"chest wall on the {found}, by the breast's shape and the header ({sure})",)
+        notes = (f"chest wall on the {seen}, by the breast's shape and the header ({sure})",)
     if breast.on_film:
         notes += ("scanned film: the breast's outline was traced against its own background",)
-    return found == "right", notes
+    return seen == "right", notes
 
 
 def _frame(

@@ -85,9 +85,9 @@ def _short_list(counts: Shaped[np.ndarray, "180 offset"], cols: int) -> list[tup
     diagonal = counts.shape[1] // 2
     low = max(LEAST_OFFSET_PX * part, LEAST_OFFSET * cols)
     high = min(MOST_OFFSET_PX * part, MOST_OFFSET * cols)
-    found = [(int(row) - 90, int(col) - diagonal) for row, col in np.argwhere(peaks)]
+    lines = [(int(row) - 90, int(col) - diagonal) for row, col in np.argwhere(peaks)]
     return [
-        (t, d) for t, d in found if LEAST_DEGREES <= t <= MOST_DEGREES and low <= d + 0.5 <= high
+        (t, d) for t, d in lines if LEAST_DEGREES <= t <= MOST_DEGREES and low <= d + 0.5 <= high
     ]
 
 
