@@ -136,8 +136,8 @@ def draw_breast(patient: Patient, side: Side) -> Breast:
     power = flat_tile("power", int(shared.integers(NUM_VARIANTS)))
     noise = Noise(turn=turn, offsets=offsets, power=power, band=flat_tile("band", variant))
     tissue = _at_density(Tissue(params=params, noise=noise), patient, side)
-    level = DENSITIES.index(patient.density)
-    strands = grow_strands(stream(patient.seed, "strands", side), tissue.params, level)
+    density = DENSITIES.index(patient.density)
+    strands = grow_strands(stream(patient.seed, "strands", side), tissue.params, density)
     return Breast(
         patient=patient,
         side=side,
@@ -150,14 +150,14 @@ def draw_breast(patient: Patient, side: Side) -> Breast:
 
 def _draw_params(rng: np.random.Generator, patient: Patient, length: float) -> TissueParams:
     """The tissue function's numbers, but for the threshold."""
-    level = DENSITIES.index(patient.density)
+    density = DENSITIES.index(patient.density)
     return TissueParams(
         length=length,
         radius=patient.radius,
         exponent=patient.exponent,
-        skin_gap=rng.uniform(5, 9) - 0.8 * level,
+        skin_gap=rng.uniform(5, 9) - 0.8 * density,
         skin_ramp=rng.uniform(12, 22),
-        chest_gap=rng.uniform(0, 12) - 3 * level,
+        chest_gap=rng.uniform(0, 12) - 3 * density,
         chest_ramp=rng.uniform(18, 36),
         wobble=rng.uniform(1.5, 3.5),
         envelope=2.6,

@@ -47,13 +47,13 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Patch:
-    """A window of the canvas around one finding.
+    """The part of the canvas around one finding.
 
     Attributes:
         added: Glandular thickness that the finding adds, mm.
         calc: Calcification thickness that it adds, mm.
         core: The finding's mask.
-        x: Of the finding's centre, mm from the centre of the window's first pixel.
+        x: Of the finding's centre, mm from the centre of the part's first pixel.
         y: The same for rows.
     """
 
@@ -117,10 +117,10 @@ def draw_lesion(canvas: Canvas, view: Acquisition, lesion: Lesion) -> FindingTru
     contrast_mm, local_sd, box, mask = math.nan, math.nan, None, None
     if min(shape) > 0:
         _draw_parts(patch, lesion)
-        window = (slice(r0, r1), slice(c0, c1))
-        contrast_mm, local_sd = _contrast(patch, canvas.gland[window])
-        canvas.gland[window] = np.maximum(canvas.gland[window] + patch.added, 0)
-        canvas.calc[window] += patch.calc
+        around = (slice(r0, r1), slice(c0, c1))
+        contrast_mm, local_sd = _contrast(patch, canvas.gland[around])
+        canvas.gland[around] = np.maximum(canvas.gland[around] + patch.added, 0)
+        canvas.calc[around] += patch.calc
         box, mask = _boxed(patch.core, canvas.row0 + r0, canvas.col0 + c0)
     return FindingTruth(
         name=lesion.name,
@@ -139,7 +139,7 @@ def draw_lesion(canvas: Canvas, view: Acquisition, lesion: Lesion) -> FindingTru
 
 
 def _draw_parts(patch: _Patch, lesion: Lesion) -> None:
-    """Draw everything that a finding consists of into its window."""
+    """Draw everything that a finding consists of into its part of the canvas."""
     view = patch.view
     rng = stream(
         view.breast.patient.seed, "draw", view.breast.side, lesion.name, lesion.kind, view.position

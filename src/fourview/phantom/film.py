@@ -145,8 +145,8 @@ def _exposed(
     whole = np.full(detector.shape, -air, np.float32)
     mask = np.zeros(detector.shape, bool)
     rows, cols = inside.shape
-    window = np.s_[canvas.row0 : canvas.row0 + rows, canvas.col0 : canvas.col0 + cols]
-    whole[window], mask[window] = -signal, inside
+    part = np.s_[canvas.row0 : canvas.row0 + rows, canvas.col0 : canvas.col0 + cols]
+    whole[part], mask[part] = -signal, inside
     return whole, mask
 
 

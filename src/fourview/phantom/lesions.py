@@ -108,7 +108,7 @@ class Lesion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cover:
-    """Normal dense strands on a site's ray in one view, away from the site's depth: no finding."""
+    """Normal dense strands on a place's ray in one view, away from its depth: no finding."""
 
     view: Position
     center: Float64[np.ndarray, "strand 3"]
@@ -147,7 +147,7 @@ def make_lesion(
 
     Args:
         rng: Used for nothing else.
-        breast: For the glandular fraction around the site.
+        breast: For the glandular fraction around the place.
         kind: What it is.
         position: Of its centre.
         name: See ``Lesion``.
@@ -201,7 +201,7 @@ def make_summation(
     contrast: float,
     diameter: float,
 ) -> Lesion:
-    """An exploded malignant mass: whole in ``view``, in pieces along one AP row in the other.
+    """An exploded malignant mass: whole in ``view``, in parts along one AP row in the other.
 
     Core and spicules are those of a malignant mass, so ``view`` alone holds no cue; the parts lie
     at different depths on one ray of it.
@@ -239,16 +239,16 @@ def make_summation(
 def make_cover(
     rng: np.random.Generator, view: Acquisition, position: Point3, diameter: float
 ) -> Cover:
-    """18 to 27 strands that hide a site in ``view`` and fall apart along AP in the other view."""
+    """18 to 27 strands that hide a place in ``view`` and fall apart along AP in the other view."""
     half = float(view.breast.half_radius(position[0]))
     in_plane = np.array([0.0, math.cos(view.gantry), math.sin(view.gantry)])
     in_depth = np.array([0.0, -math.sin(view.gantry), math.cos(view.gantry)])
     along = np.array([1.0, 0.0, 0.0])
     e = float(in_plane @ position) / half
-    site = float(in_depth @ position)
+    place_depth = float(in_depth @ position)
     reach = 0.8 * half * math.sqrt(max(0.05, 1 - e * e))
     num = int(rng.integers(18, 28))
-    depth = _away_from(rng, site, diameter / 2 + 3, reach, num)
+    depth = _away_from(rng, place_depth, diameter / 2 + 3, reach, num)
     spread = 2.1 * diameter / 2 * np.sqrt(rng.random(num))
     turn = rng.uniform(0, 2 * np.pi, num)
     heading = rng.uniform(0, np.pi, num)
@@ -269,14 +269,14 @@ def make_cover(
 
 
 def _away_from(
-    rng: np.random.Generator, site: float, gap: float, reach: float, num: int
+    rng: np.random.Generator, middle: float, gap: float, reach: float, num: int
 ) -> Float64[np.ndarray, " strand"]:
-    """Uniform draws in (-reach, reach) at least ``gap`` from ``site``; the ends where none are."""
-    below, above = max(site - gap + reach, 0.0), max(reach - site - gap, 0.0)
+    """Uniform draws in (-reach, reach), at least ``gap`` from ``middle``; the ends if none are."""
+    below, above = max(middle - gap + reach, 0.0), max(reach - middle - gap, 0.0)
     draws = rng.uniform(0, 1, num) * (below + above)
     if below + above == 0:
         return np.where(rng.random(num) < 0.5, -reach, reach)
-    return np.where(draws < below, -reach + draws, site + gap + draws - below)
+    return np.where(draws < below, -reach + draws, middle + gap + draws - below)
 
 
 def _mass_lesion(
@@ -375,7 +375,7 @@ def _directions(rng: np.random.Generator, num: int) -> Float64[np.ndarray, "many
 
 
 def _local_gland(rng: np.random.Generator, breast: Breast, position: Point3) -> float:
-    """Mean glandular fraction of 64 points around a site."""
+    """Mean glandular fraction of 64 points around a place."""
     points = np.asarray(position) + rng.normal(0, 3.0, (64, 3))
     half = float(breast.half_radius(position[0]))
     points[:, 0] = np.clip(points[:, 0], 1, breast.length - 1)

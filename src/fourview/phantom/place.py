@@ -1,4 +1,4 @@
-"""Where findings go: sites in the gland that both views see, chosen by how cluttered they are.
+"""Where findings go: places in the gland that both views see, chosen by how cluttered they are.
 
 The rule is the same for cancers, benign findings, summation shadows and covers without a finding,
 so that neither place nor background tells the class.
@@ -28,7 +28,7 @@ CHEST_MM = 14.0  # least AP depth, or the pectoral muscle would hide it in MLO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """A breast's two views as 1 mm maps, without findings: to judge sites by.
+    """A breast's two views as 1 mm maps, without findings: to judge places by.
 
     Attributes:
         views: The acquisitions, CC and MLO.
@@ -67,7 +67,7 @@ def find_site(
     mode: Mode = "both",
     avoid: tuple[float, ...] = (),
 ) -> Point3 | None:
-    """A site for a finding; None where the breast has none.
+    """A place for a finding; None where the breast has none.
 
     Args:
         rng: Used for nothing else.

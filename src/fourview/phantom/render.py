@@ -95,9 +95,9 @@ def render_view(
     mask = np.zeros(detector.shape, bool)
     canvas = layers.canvas
     rows, cols = inner.shape
-    window = np.s_[canvas.row0 : canvas.row0 + rows, canvas.col0 : canvas.col0 + cols]
-    pixels[window] = inner
-    mask[window] = layers.depth > 0
+    part = np.s_[canvas.row0 : canvas.row0 + rows, canvas.col0 : canvas.col0 + cols]
+    pixels[part] = inner
+    mask[part] = layers.depth > 0
     mirrored = breast.side == "R"
     if mirrored:
         pixels, mask = np.ascontiguousarray(pixels[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
@@ -165,8 +165,8 @@ def truth_of(
     size = np.array([detector.shape[1], detector.shape[0]])
 
     def points(x: np.ndarray, t: np.ndarray) -> np.ndarray:
-        found = np.stack(view.to_image(x, t), axis=1) / detector.px
-        return found[((found >= 0) & (found < size)).all(axis=1)]
+        xy = np.stack(view.to_image(x, t), axis=1) / detector.px
+        return xy[((xy >= 0) & (xy < size)).all(axis=1)]
 
     across = np.linspace(-200, 260, 461)
     across = across[view.outline.inside(across)]

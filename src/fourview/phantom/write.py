@@ -163,10 +163,10 @@ def _claim_folder(run: _Run) -> None:
     path = run.out / "phantom.json"
     if path.exists():
         try:
-            found = read_json_object(path)
+            settings = read_json_object(path)
         except ValueError as error:
             raise PhantomError(f"{path}: damaged ({error}); name another folder") from error
-        other = [k for k, v in run.settings().items() if found.get(k) != v]
+        other = [k for k, v in run.settings().items() if settings.get(k) != v]
         if other:
             raise PhantomError(
                 f"{run.out}: holds phantom exams with another {', '.join(other)}; "
