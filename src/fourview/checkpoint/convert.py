@@ -52,7 +52,7 @@ def convert(
         name: Which weights they are: ``gmic-1``; see ``published_names``.
         out: Folder of the checkpoint.
         spec: Pixels that they are to read; None takes the usual ones.
-        accept_licence: Whoever calls has read the licence and accepts it.
+        accept_licence: Whether the caller has read the licence and accepts it.
         renamed: JSON object of names in the file and names that are expected instead, for files
             whose names differ from those known here.
 
@@ -107,7 +107,7 @@ def _convert_all(
     spec: str | None,
     renamed: Path | str | None,
 ) -> ModelCard:
-    """Every network of an ensemble into a folder of its own, then what makes them one model."""
+    """Convert each network of an ensemble into its own folder, then write what makes them one."""
     if spec is not None:
         raise CheckpointError(f"{name}: each of its networks reads pixels of its own; leave --spec")
     members = family.ensembles[name]
@@ -148,10 +148,10 @@ def place(
     """The tensors under our names.
 
     Args:
-        state: By published name.
+        state: Tensors by published name.
         weights: How names are replaced.
-        wanted: By our name, tensors with the shapes that are needed.
-        where: For errors.
+        wanted: Tensors with the shapes that are needed, by our name.
+        where: Name of the source, for errors.
 
     Raises:
         CheckpointError: See ``convert``.

@@ -32,7 +32,7 @@ def require_no_files(settings: Any, where: Path, *, key: str = "") -> None:
     Args:
         settings: Plain containers.
         where: The card, for the message.
-        key: Where in it the settings stand.
+        key: Key below which the settings stand in it.
 
     Raises:
         CheckpointError: The message names the key and what it says.
@@ -58,17 +58,17 @@ def plan(
     *,
     left_out: tuple[str, ...] = (),
 ) -> None:
-    """See that the network of a config has the names and shapes of a weights file.
+    """Make sure that the network of a config has the names and shapes of a weights file.
 
     Args:
-        family: Of the network.
-        config: Of the network; it asks for no weights of others.
+        family: Family of the network.
+        config: Config of the network; it asks for no weights of others.
         weights: The file.
-        recipe: For messages.
+        recipe: Name of the recipe, for messages.
         left_out: Beginnings of names that the file may lack.
 
     Raises:
-        CheckpointError: It has others, or cannot be built; no memory was taken for it.
+        CheckpointError: The network has others, or cannot be built; no memory was taken for it.
     """
     with safe_open(weights, framework="pt") as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
@@ -126,7 +126,7 @@ def _bounded(most: int) -> Iterator[None]:
 
 
 def _is_place(text: str, key: str) -> bool:
-    """Whether a setting could be opened: as a path, or as a name of the working folder."""
+    """Whether a setting could be opened: as a path, or as a name in the working folder."""
     if key == "feed.template":
         return False  # a copy lies beside the weights, and only that is opened
     if any(sign in text for sign in "/\\~:\0") or text.startswith("."):

@@ -4,7 +4,8 @@
 
 Only here is a file of others unpickled, by torch's restricted unpickler (``weights_only``), which
 builds tensors and plain containers and runs no code. It knows nothing of models. What it finds that
-is no tensor is named on standard output, one a line; errors go to standard error, with exit code 3.
+is no tensor is named on standard output, one name per line; errors go to standard error, with exit
+code 3.
 """
 
 import pickle
@@ -20,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 ASKS = re.compile(r"GLOBAL (\S+)")  # what a pickle wants to call
-HOLDERS = ("model", "state_dict", "model_state_dict")  # under which training code keeps weights
+HOLDERS = ("model", "state_dict", "model_state_dict")  # names under which others keep weights
 
 
 def main(source: Path, out: Path) -> int:
