@@ -122,14 +122,14 @@ def _all(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _of_processes(numbers: Tensor) -> Tensor:
-    """The same few numbers of every process, a process a row."""
+    """The same few numbers of every process, one row per process."""
     rows = [torch.empty_like(numbers) for _ in range(num_processes())]
     distributed.all_gather(rows, numbers)
     return torch.stack(rows)
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all processes, of which each may have another number."""
+    """Rows of all processes; each may have a different number of them."""
 
     @staticmethod
     def forward(ctx: Any, local: Tensor, counts: list[int]) -> Tensor:

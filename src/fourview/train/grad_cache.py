@@ -81,8 +81,8 @@ def freeze_statistics(objective: ContrastiveObjective, *, chunk: int | None, fro
     """Make encoders' outputs independent of the other samples, after ``objective.train()``.
 
     Args:
-        objective: In training mode.
-        chunk: As in ``contrastive_backward``.
+        objective: Objective in training mode.
+        chunk: Number as in ``contrastive_backward``.
         frozen: Batch normalisation in the encoders uses its running statistics.
 
     Raises:
@@ -186,7 +186,7 @@ def _pass_on(parts: Sequence[_Part], leaves: Mapping[str, Tensor], autocast: Con
 
 
 def _own(gradient: Tensor | None, start: int, value: Tensor) -> Tensor:
-    """The part of a gradient that belongs to these rows, without what filled other axes."""
+    """The part of a gradient that belongs to these rows, without the padding of other axes."""
     assert gradient is not None
     places = (slice(start, start + len(value)), *(slice(0, n) for n in value.shape[1:]))
     return gradient[places]

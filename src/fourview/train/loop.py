@@ -75,7 +75,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """Who is told how a run goes.
+    """Whom to tell how a run goes.
 
     Attributes:
         progress: Called with what is done, how much, and of how much.

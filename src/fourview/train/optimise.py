@@ -26,7 +26,7 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Opt
 
 
 def _groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """What is decayed, and what is not."""
+    """Two groups of weights: those that are decayed, and those that are not."""
     weights = [p for p in model.parameters() if p.requires_grad]
     if config.decay == "all":
         return [{"params": weights}]

@@ -62,11 +62,11 @@ def feed_of_part(
     """What the recipe's stage reads of a part.
 
     Args:
-        manifest: With the split (``with_split``).
+        manifest: Manifest with the split (``with_split``).
         store: Its pixels.
         recipe: Whose stage.
         part: One of PARTS.
-        cache_bytes: Keep the part's pixels in memory where they take no more than this.
+        cache_bytes: Most memory that the part's pixels are kept in; larger parts are not kept.
         context: Heatmaps of another network.
     """
     stage = find_family(recipe.family).stages[recipe.stage]
@@ -114,7 +114,7 @@ def require_even_shares(recipe: Recipe, num_processes: int, *, compares: bool) -
     """Refuse a batch that the processes cannot share; each needs as many samples as the others.
 
     Args:
-        recipe: With the batch, over all processes.
+        recipe: Recipe with the batch, over all processes.
         num_processes: How many.
         compares: Whether the stage gathers its batch, and may have uneven shares.
 

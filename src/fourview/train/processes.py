@@ -44,7 +44,7 @@ class Processes:
 
     @property
     def writes(self) -> bool:
-        """Whether this is the one that writes files and tells a person."""
+        """Whether this is the process that writes files and tells a person."""
         return self.rank == 0
 
     @property
@@ -87,8 +87,8 @@ def join_processes(device: str | None = None, *, precision: str = "float32") -> 
     Args:
         device: Where to compute; None takes the best there is, of several GPUs each process its
             own.
-        precision: Of the recipe, which decides it: ``accelerate launch --mixed_precision`` may only
-            say the same.
+        precision: Precision of the recipe, which decides it: ``accelerate launch
+            --mixed_precision`` may only say the same.
 
     Raises:
         DeviceError: This machine has no such device.
@@ -135,7 +135,7 @@ def told_if_lost(processes: Processes) -> Iterator[None]:
 
 
 def leave_processes() -> None:
-    """Part from the other processes, at the end of a program."""
+    """Leave the other processes, at the end of a program."""
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
 
@@ -148,7 +148,7 @@ def is_first() -> bool:
 
 
 def _refuse_switches(environment: Mapping[str, str], precision: str) -> None:
-    """Nothing that a launcher is told may be dropped without a word."""
+    """Refuse what a launcher was told and this package would ignore."""
     for name, what in _SWITCHES.items():
         if environment.get(name, "false").lower() == "true":
             raise TrainingError(

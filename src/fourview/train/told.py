@@ -1,4 +1,4 @@
-"""What a person reads of a run while it trains: a line an epoch, and how long it will take."""
+"""What a person reads of a run while it trains: a line per epoch, and how long it will take."""
 
 import math
 import time

@@ -19,13 +19,13 @@ LAST_EPOCH = "last"  # of ``Recipe.select``: the validation part chooses nothing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
-    """What one pass found.
+    """What one pass over a part measured.
 
     Attributes:
         loss: Mean total loss over the samples; NaN where there are none.
         parts: The same of each part of the loss, over the batches that have it.
-        auc: Of findings, breasts or images, as the stage scores; of the suspicion where a task has
-            one, else the mean of each class against the rest. NaN where undefined.
+        auc: AUC of findings, breasts or images, as the stage scores; of the suspicion where a task
+            has one, else the mean of each class against the rest. NaN where undefined.
     """
 
     loss: float
