@@ -33,7 +33,7 @@ def embed_manifest(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
-    """A row an image, and a row a caption where ``style`` is given.
+    """One row per image, and one row per caption where ``style`` is given.
 
     An empty style or template is that of the captions that the model was trained with. Nothing is
     hidden but what its training always hid, such as the side; an image without density or BI-RADS

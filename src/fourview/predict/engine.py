@@ -93,13 +93,13 @@ def best_engine(*, many: bool) -> Engine:
 
 
 def engine_on(device: str | None, *, many: bool = False, exact: bool = False) -> Engine:
-    """The engine that a command is asked for.
+    """The engine that a command asks for.
 
     Args:
-        device: As ``nn.device.find_device`` takes it; None takes the best there is, and the
+        device: Device as ``nn.device.find_device`` takes it; None takes the best there is, and the
             processor where ``exact``.
         many: So many exams that compiling pays.
-        exact: As plainly as can be: not compiled.
+        exact: Whether to compute as plainly as can be: not compiled.
 
     Raises:
         DeviceError: This machine has no such device.

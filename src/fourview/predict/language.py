@@ -41,8 +41,8 @@ class ImageEmbeddings:
     """Features of length 1 of images, with whose they are.
 
     Attributes:
-        table: image_id, patient_id, exam_id, side, view; a row an image.
-        features: In the order of the table.
+        table: image_id, patient_id, exam_id, side, view; one row per image.
+        features: Features in the order of the table.
     """
 
     table: pl.DataFrame
@@ -55,7 +55,7 @@ class LanguageModel:
     Attributes:
         card: What travels with the weights.
         spec: The pixels it reads.
-        captions: How the captions were told that it was trained with: what it is asked with, too.
+        captions: Settings of the captions that it was trained with; prompts are worded likewise.
         template: File with their words; empty is the package's.
 
     Args:
@@ -234,7 +234,7 @@ def load_language_model(run: Path | str, *, device: str = "cpu") -> LanguageMode
 
 
 def _captions_of(card: ModelCard) -> CaptionFeedConfig:
-    """How the captions were told that a model was trained with; a converted one's as usual.
+    """Settings of the captions that a model was trained with; the usual ones of a converted one.
 
     Raises:
         CheckpointError: The card says something else.
@@ -250,7 +250,7 @@ def _captions_of(card: ModelCard) -> CaptionFeedConfig:
 
 
 def sentences_of(query: str) -> tuple[str, ...]:
-    """The sentences of a typed text: what points, semicolons and line ends part."""
+    """The sentences of a typed text, which end at points, semicolons and line ends."""
     sentences = tuple(part.strip(" .") for part in re.split(r"\.\s|[;\n]", query))
     return tuple(part for part in sentences if part)
 

@@ -40,7 +40,7 @@ class LanguageMaps:
     """Adds a language-image model's heatmaps to predictions.
 
     Args:
-        model: Of a family with ``sentence_maps`` or ``patch_to_slice``, trained with them.
+        model: Model of a family with ``sentence_maps`` or ``patch_to_slice``, trained with them.
         sentences: What to look for; without any, the impression of a suspicious abnormality.
         places: Where to look from, for ``patch_to_slice``; nothing else is then looked for there.
 
@@ -112,7 +112,7 @@ class LanguageMaps:
         prediction: ExamPrediction,
         notes: list[str],
     ) -> Iterator[Heatmap]:
-        """From CC to MLO and back of breasts with both; adds to ``notes`` what was not found."""
+        """Heatmaps from CC to MLO and back, of breasts with both; notes what was not found."""
         there = {
             f"{side}-{view}"
             for side in SIDES
@@ -209,7 +209,7 @@ def _query(
 
 
 def _tissue(image: ProcessedImage, grid: tuple[int, int]) -> Bool[np.ndarray, "row col"]:
-    """Cells whose centre lies in the breast; all, where none does."""
+    """Cells whose centre lies in the breast; all cells where none does."""
     height, width = image.pixels.shape
     rows = ((np.arange(grid[0]) + 0.5) * height / grid[0]).astype(int)
     cols = ((np.arange(grid[1]) + 0.5) * width / grid[1]).astype(int)

@@ -14,8 +14,8 @@ def placed_findings(
 
     Args:
         exam: Whose images the regions are on; only those with a region are looked at again.
-        findings: In the stored frame.
-        join: Whether those of one depth in both views of a breast become one.
+        findings: Findings in the stored frame.
+        join: Whether findings of one depth in both views of a breast become one.
 
     Returns:
         The findings, right breast first, and a note for each reason why an axis is not known.

@@ -36,7 +36,7 @@ class QueryPlace:
     def cells(
         self, image: ProcessedImage, grid: tuple[int, int]
     ) -> Bool[np.ndarray, "row col"] | None:
-        """The cells of a grid over the processed image that it names; None where it lies beyond.
+        """The cells of a grid over the processed image that it names; None if it lies beyond.
 
         A box has the cells whose centre is in it, and always the one in which its own centre is.
         """
@@ -67,7 +67,7 @@ def parse_place(text: str) -> QueryPlace:
     """The place that a text names.
 
     Raises:
-        ReportError: It names none.
+        ReportError: The text names no place.
 
     >>> parse_place("L-CC:1200,800").numbers
     (1200.0, 800.0)

@@ -48,7 +48,7 @@ def scores_of(seen: Sequence[Seen]) -> Scores:
 
 
 def notes_of(image: Image, own: Sequence[Seen], seen: Sequence[Seen]) -> Iterator[str]:
-    """What was seen when an image was processed, and which networks could not read it."""
+    """Notes on how an image was processed, and on which networks could not read it."""
     for processed in (p for one in own for p in one.pixels.processed):
         if processed.image_id == image.image_id:
             yield from processed.notes
