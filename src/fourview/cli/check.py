@@ -40,7 +40,7 @@ def check(
     Args:
         manifest: Folder written by ``fourview index``, or by ``fourview prepare``.
         files: Also look for every image's file.
-        pixels: Of a store: read all pixels and compare them with their checksums.
+        pixels: Read all pixels of a store and compare them with their checksums.
         page: Also write an HTML page with statistics: age, vendor, density, labels, sizes and
             spacing by split, what was left out, and the findings above.
         contact_sheet: Also write a picture (.png, .jpg or .webp) of what the pipeline makes of the

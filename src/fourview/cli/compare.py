@@ -36,8 +36,8 @@ def compare(
         b: Predictions of the second model, for the same units.
         manifest: Folder written by ``fourview index``.
         protocol: Its name, as ``fourview list protocols`` shows.
-        replicates: Of the paired bootstrap; 0 leaves DeLong's test.
-        seed: Of the bootstrap.
+        replicates: Replicates of the paired bootstrap; 0 leaves DeLong's test.
+        seed: Seed of the bootstrap.
         workers: Threads; the numbers do not depend on it.
         split: Measure this split instead of the protocol's; ``all`` for the whole manifest.
         module: Your own module with families, recipes, sources, ...; may be repeated.

@@ -46,7 +46,8 @@ def embed(
         split: Only these parts: train, validation, test; may be repeated.
         texts: Also the captions of the images.
         template: File with the words of captions; without it the run's own.
-        style: Of the captions: structured, natural, tabular, class_only; without it the run's own.
+        style: Style of the captions: structured, natural, tabular, class_only; without it the run's
+            own.
         device: Where to compute: cpu, cuda. Without it on a GPU where there is one.
         batch: Exams at a time.
         workers: Processes that read the store.

@@ -64,7 +64,7 @@ def index(
             and split; without that column all that are listed are the test. A patient is in one
             part whole. Who is not listed has no split, as ``fourview check`` says, or is divided by
             --split.
-        seed: Of the split.
+        seed: Seed of the split.
         screening: Keep screening exams alone, as the data set calls them (EMBED by the exam's
             description); GLAM is trained on these.
         image_birads: Give every image a BI-RADS that its boxed findings stand in for (5, 2 or 1),

@@ -57,8 +57,8 @@ def reproduce(
         split: Measure this part of the manifest, ``all`` for the whole; without it the one that the
             paper measured. Other parts stand in columns of their own.
         device: Where runs are computed: cpu, cuda; without it on a GPU where there is one.
-        replicates: Of the bootstrap; 0 gives no intervals.
-        seed: Of the bootstrap.
+        replicates: Replicates of the bootstrap; 0 gives no intervals.
+        seed: Seed of the bootstrap.
         workers: Threads; the numbers do not depend on it.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the table as JSON.
