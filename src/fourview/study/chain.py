@@ -75,7 +75,7 @@ class Common:
         manifest: Whose images.
         store: Their pixels.
         machine: What belongs to the machine.
-        cache_bytes: As for ``train.run.train``.
+        cache_bytes: Memory for pixels, as ``train.run.train`` takes it.
         progress: Called with what is done, how much, and of how much.
         say: Called with a line for a person.
     """

@@ -37,9 +37,9 @@ class FoldMetric:
     """One metric over the folds.
 
     Attributes:
-        protocol: By which it was measured, on each fold's test part alone.
-        name: Of the metric.
-        values: By fold; None where undefined.
+        protocol: Protocol by which it was measured, on each fold's test part alone.
+        name: Name of the metric.
+        values: Its values by fold; None where undefined.
     """
 
     protocol: str
@@ -86,13 +86,13 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
         store: Pixels.
         out: Folder of all runs.
         num_folds: Parts of the patients, at least 2.
-        fold_seed: Of the folds, not of the runs: all recipes of a comparison share the folds.
-        protocols: By which the folds are measured.
+        fold_seed: Seed of the folds, not of the runs: all recipes of a comparison share the folds.
+        protocols: Protocols by which the folds are measured.
         machine: What belongs to the machine.
-        cache_bytes: As for ``train``.
-        progress: As for ``train``, with the fold's number.
-        before: As for ``train_chain``.
-        say: As for ``train``, with the fold's number.
+        cache_bytes: Memory for pixels, as ``train`` takes it.
+        progress: Called as that of ``train``, with the fold's number.
+        before: Runs that are there already, as ``train_chain`` takes them.
+        say: Called as that of ``train``, with the fold's number.
 
     Raises:
         EvaluationError: A protocol is unknown.

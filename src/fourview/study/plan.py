@@ -49,8 +49,8 @@ class Beside:
 
     Attributes:
         setting: Dotted name, or one of the words of the page (``split``, ``pixels``, ...).
-        ours: As text.
-        paper: Likewise; empty where the paper states none.
+        ours: Our value as text.
+        paper: The paper's value likewise; empty where the paper states none.
         where: Where the paper says it.
         why: Why ours differs; empty where it does not.
         same: Whether the two agree.
@@ -69,8 +69,8 @@ class Memory:
     """Bytes on one GPU that trains alone, by shapes: computed, not measured.
 
     Attributes:
-        weights: Of the network.
-        gradients: Of the trained weights.
+        weights: Weights of the network.
+        gradients: Gradients of the trained weights.
         optimizer: What the optimiser keeps.
         batch: Pixels of a batch, or of the part of it that is encoded at a time.
         activations: What the image encoder keeps of these for its gradients.
@@ -97,10 +97,10 @@ class Plan:
 
     Attributes:
         recipe: FAMILY:RECIPE.
-        samples: Of the training part, or the paper's images; None where nobody says.
+        samples: Samples of the training part, or the paper's images; None where nobody says.
         per_epoch: Samples drawn in an epoch; None where unknown.
         batch: Samples a step.
-        steps: In all; None where only the data would say.
+        steps: Steps in all; None where only the data would say.
         epochs: Passes; None where unknown.
         draws: Samples in all; None where unknown.
         memory: None where the network cannot be planned.

@@ -44,9 +44,9 @@ class _Plan:
     """What is measured, and where it belongs.
 
     Attributes:
-        protocols: By the table's protocol, the one that is measured: itself, or its sample.
-        splits: By the table's protocol, the part that is measured; None for all.
-        columns: Where our numbers go.
+        protocols: Protocol that is measured, by the table's: itself, or its sample.
+        splits: Part that is measured, by the table's protocol; None for all.
+        columns: Columns that our numbers stand in.
         dataset: The paper's data set; None where the manifest is none of them.
         part: What is measured, in words.
     """
@@ -79,8 +79,8 @@ def reproduce(  # noqa: PLR0913 - what decides a table, and what belongs to the 
     Args:
         table: Its name, as ``published_tables`` has it.
         manifest: What the rows are measured on.
-        rows: By name, published or new: a predictions file; a run or checkpoint folder, which is
-            then scored through the store, zero-shot if it is of a language-image family; or a
+        rows: Inputs by row, published or new: a predictions file; a run or checkpoint folder, which
+            is then scored through the store, zero-shot if it is of a language-image family; or a
             folder of ``fourview crossval``, of which mean and deviation over the folds are taken.
             Rows that are not given stay unmeasured.
         store: Pixels for the rows that are runs.
@@ -92,8 +92,8 @@ def reproduce(  # noqa: PLR0913 - what decides a table, and what belongs to the 
         split: Measure this part, "all" for the whole manifest. Without it the part that the paper
             measured.
         device: Where runs are computed: cpu, cuda. Without it a GPU where there is one.
-        replicates: Of the bootstrap; 0 gives no intervals.
-        seed: Of the bootstrap.
+        replicates: Replicates of the bootstrap; 0 gives no intervals.
+        seed: Seed of the bootstrap.
         workers: Threads; the numbers do not depend on it.
 
     Raises:

@@ -37,8 +37,8 @@ def write_run_pages(out: Path, recipe: Recipe, manifest: Manifest, store: Store)
 
     Args:
         out: The run's folder.
-        recipe: As it was trained.
-        manifest: With the run's split.
+        recipe: The recipe as it was trained.
+        manifest: Manifest with the run's split.
         store: Pixels of the examples.
     """
     lines = read_log(out)

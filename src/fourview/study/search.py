@@ -59,7 +59,7 @@ def search(
     The test part is measured by every run, as it always is, but decides nothing here.
 
     Args:
-        recipe: With ``optimizer.search``.
+        recipe: Recipe with ``optimizer.search``.
         num: How many trials.
         out: Folder: trial-00, trial-01, ..., and search.json, which lists them, the best first.
         train_one: Trains a recipe in a folder; goes on with a run that is there.

@@ -45,8 +45,8 @@ class How:
         devices: Where to compute, taken in turn; None takes the best there is.
         rows: Only these are trained; empty for all.
         seeds: Only these are trained; empty for all.
-        cache_bytes: As for ``train``, of all runs together.
-        replicates: Of the bootstrap.
+        cache_bytes: Memory for pixels, as ``train`` takes it, of all runs together.
+        replicates: Replicates of the bootstrap.
         workers: Processes that make data.
     """
 
@@ -66,7 +66,7 @@ class StudyResult:
     Attributes:
         page: The Markdown page.
         measured: A measure each, of those that have runs.
-        claims: With their answers.
+        claims: Claims with their answers.
         failed: Why, of each run that failed.
         missing: How many runs are not done.
     """
@@ -82,7 +82,7 @@ def load_study(path: Path, data: Mapping[str, tuple[Path, Path | None]]) -> tupl
     """The declaration, with the data sets that the command line names, and its text.
 
     Args:
-        path: Of the file, or a shipped study's name.
+        path: Path of the file, or a shipped study's name.
         data: Manifest and store by the name of the data set.
 
     Raises:
@@ -119,11 +119,11 @@ def run_study(
     """Make data, train what is missing, measure, and write the pages; what is there is kept.
 
     Args:
-        study: As ``load_study`` gives it.
-        text: Of its declaration.
+        study: The study as ``load_study`` gives it.
+        text: Text of its declaration.
         out: Its folder.
         how: What belongs to this call.
-        command: As it was typed, for the page.
+        command: The command as it was typed, for the page.
         progress: Called with what is done, how much, and of how much.
         say: Called with a line for each run.
 

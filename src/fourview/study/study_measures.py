@@ -46,9 +46,9 @@ class Measured:
     """A measure of all rows that have finished runs.
 
     Attributes:
-        measure: As declared.
+        measure: The measure as declared.
         results: A row each, in the order declared.
-        seeds: Of each row, those that were measured.
+        seeds: Seeds that were measured, of each row.
         units: How many each run was measured on, by row.
     """
 
@@ -63,7 +63,7 @@ class Judged:
     """A claim with its answer.
 
     Attributes:
-        claim: As declared.
+        claim: The claim as declared.
         value: The number, with its interval; None where its runs are not done.
         verdict: Whether it holds.
     """
@@ -88,7 +88,7 @@ class Measuring:
         out: Its folder.
         data: Its data sets.
         device: Where to predict; None takes the best there is.
-        replicates: Of the bootstrap.
+        replicates: Replicates of the bootstrap.
         progress: Called with what is done, how much, and of how much.
     """
 
@@ -112,7 +112,7 @@ class Measuring:
 
         Args:
             measure: Which one.
-            reference: In place of the declared one.
+            reference: Row that differences are from, in place of the declared one.
         """
         rows, units = self._rows(measure)
         if not rows:

@@ -226,11 +226,11 @@ def train_missing(
     Args:
         study: Whose runs.
         out: Its folder.
-        runs: In the order of training.
+        runs: Runs in the order of training.
         data: The data sets.
         jobs: Runs at a time; more than one are trained in processes of their own.
         devices: Taken in turn.
-        cache_bytes: As for ``train``, of all runs together.
+        cache_bytes: Memory for pixels, as ``train`` takes it, of all runs together.
         progress: Called with what is done, how much, and of how much.
         say: Called with a line for each run.
 
