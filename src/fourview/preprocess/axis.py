@@ -32,9 +32,9 @@ class Axis:
 
     Attributes:
         nipple: (x, y), pixels.
-        degrees: Of the axis to the rows, clockwise as displayed.
+        degrees: Angle of the axis to the rows, clockwise as displayed.
         turned: Whether stored x is the image's columns less oriented x.
-        spacing_mm: Of a pixel; rows and columns alike.
+        spacing_mm: Size of a pixel; rows and columns alike.
     """
 
     nipple: tuple[float, float]
@@ -70,9 +70,9 @@ class PlacedAxis:
     """An axis with the way to it from the stored frame.
 
     Attributes:
-        axis: In the oriented frame.
-        geometry: From the stored to the oriented frame.
-        position: Of the view: CC, MLO, ...
+        axis: The axis in the oriented frame.
+        geometry: The way from the stored to the oriented frame.
+        position: Position of the view: CC, MLO, ...
     """
 
     axis: Axis

@@ -36,7 +36,7 @@ class NyuCrop:
     """Step A, in the oriented image; the fields that the NYU exam lists have.
 
     Attributes:
-        corners: Of the crop in the image ("window_location").
+        corners: Corners of the crop in the image ("window_location").
         rightmost: First and last row, and column, of the mask's farthest points, in the crop.
         bottommost: Row, and first and last column, of the mask's lowest points, in the crop.
         distance_from_starting_side: Columns between the chest wall's edge of the image and the
@@ -54,7 +54,7 @@ class NyuWindow:
     """Where the processed frame lies in the oriented image.
 
     Attributes:
-        corners: Of the frame; beyond the image where zeros are filled in.
+        corners: Corners of the frame; beyond the image where zeros are filled in.
         visible: The part of it that shows pixels: inside the crop and inside the window.
         crop: Step A.
         center: Step B: row and column in the crop ("best_center"); a column below 0 is the
@@ -141,7 +141,7 @@ def opened_by_diamond(inside: Mask, radius: int) -> Mask | None:
 
     Args:
         inside: The mask.
-        radius: Below 255, where the distances saturate.
+        radius: How often to erode; below 255, where the distances saturate.
 
     Returns:
         The opened component; None where nothing is left.

@@ -51,7 +51,7 @@ class Frame:
     """What is cut out of an image.
 
     Attributes:
-        corners: In the mirrored image, if it is mirrored; may reach beyond it.
+        corners: Corners in the mirrored image, if it is mirrored; may reach beyond it.
         mask: True where pixels are shown, in the frame of the image's pixels.
         notes: What was decided.
     """

@@ -35,8 +35,8 @@ class Placed(NamedTuple):
 
     Attributes:
         levels: 257 times the 8-bit value, at least 1 in the box; 0 where the frame was filled up.
-        mask: Where the box is.
-        geometry: From the file's own pixels to the frame.
+        mask: True where the box is.
+        geometry: The way from the file's own pixels to the frame.
     """
 
     levels: UInt16[np.ndarray, "row col"]
@@ -78,8 +78,8 @@ def placed_box(
     Args:
         image: Upright; gives the edge where the box is cut.
         values: Its pixels in 8 bits.
-        box: Of the breast; x0, y0, x1, y1, half-open.
-        geometry: From the file's own pixels to the upright image.
+        box: Box of the breast; x0, y0, x1, y1, half-open.
+        geometry: The way from the file's own pixels to the upright image.
         size: Rows and columns of the frame.
         fit: See the module docstring.
     """
