@@ -49,7 +49,7 @@ class Patient:
     Attributes:
         length: Chest plane to nipple.
         radius: Half-radius at the chest plane.
-        exponent: Of the neutral profile.
+        exponent: Exponent of the neutral profile.
         thickness: Compressed, before the views' own variation.
         volumetric_density: Target glandular fraction of the volume.
     """

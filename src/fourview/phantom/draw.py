@@ -53,7 +53,7 @@ class _Patch:
         added: Glandular thickness that the finding adds, mm.
         calc: Calcification thickness that it adds, mm.
         core: The finding's mask.
-        x: Of the finding's centre, mm from the centre of the part's first pixel.
+        x: Column position of the finding's centre, mm from the centre of the part's first pixel.
         y: The same for rows.
     """
 

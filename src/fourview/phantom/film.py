@@ -50,8 +50,8 @@ class Film:
 
     Attributes:
         pixels: Stored values.
-        truth: Of the view, in the scan's pixels.
-        film: Of the film.
+        truth: Truth of the view, in the scan's pixels.
+        film: Truth of the film.
     """
 
     pixels: UInt16[np.ndarray, "row col"]
@@ -77,7 +77,7 @@ def render_film(
         draws: What the film is like.
         contents: Findings and covers.
         px: Pixel size of the scan, mm.
-        acquisition_seed: Of the noise.
+        acquisition_seed: Seed of the noise.
         ap_jitter: See ``Preset.ap_jitter``.
     """
     detector = Detector(draws.size(px), px)

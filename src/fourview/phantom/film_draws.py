@@ -39,12 +39,12 @@ class Tone:
 
     Attributes:
         latitude: Share of the missing thickness that does not darken the film's edge of the breast.
-        gradient: Of the film's characteristic curve, density a decade of exposure.
-        mid_density: Of the median tissue.
-        max_density: Of the film.
+        gradient: Slope of the film's characteristic curve, density per decade of exposure.
+        mid_density: Density of the median tissue.
+        max_density: Greatest density of the film.
         scanner_density: What the scanner can tell from black.
-        power: Of the stored value over what is linear in density.
-        bits: Of a stored value.
+        power: Power of the stored value over what is linear in density.
+        bits: Bits of a stored value.
         bright_is_dense: False stores MONOCHROME1.
         noise: Standard deviation in the bright, and what black has more.
     """
@@ -65,12 +65,12 @@ class Light:
     """Light that is no mammogram.
 
     Attributes:
-        level: Everywhere.
+        level: Light everywhere.
         slope: More at one end than at the other; direction by ``slope_angle``, radians.
         rim: More at the film's edge, falling by ``rim_mm``.
         glow: A wide spot, centre as parts of the film; 0 for none.
-        strip: Along one side, the whole height or a part of it; width mm, level, and where from
-            and to as parts of the height.
+        strip: Light along one side, the whole height or a part of it; width mm, level, and where
+            from and to as parts of the height.
         strip_at_wall: Whether that side is the chest wall's.
         ripple: Amplitude of the scanner's vertical stripes.
     """

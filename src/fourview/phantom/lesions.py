@@ -28,7 +28,7 @@ class Mass:
     Attributes:
         axes: Half-axes x, y, z, mm.
         harmonics: Waves of the contour: order and amplitude, relative to the radius.
-        exponent: Of the thickness profile (1 - q^2)^exponent; 0.5 is a solid ellipsoid.
+        exponent: Exponent of the thickness profile (1 - q^2)^exponent; 0.5 is a solid ellipsoid.
         density: Glandular fraction that it is as dense as.
         has_halo: Whether a thin dark line surrounds it.
     """
@@ -48,7 +48,7 @@ class Spicules:
         direction: Unit vectors.
         start: Distance from the centre at which rays begin.
         bend: Unit vectors that rays curve towards.
-        curvature: By how much, 1/mm.
+        curvature: How much rays curve, 1/mm.
     """
 
     direction: Float64[np.ndarray, "ray 3"]
@@ -147,9 +147,9 @@ def make_lesion(
 
     Args:
         rng: Used for nothing else.
-        breast: For the glandular fraction around the place.
+        breast: Breast that it is made for; gives the glandular fraction around the place.
         kind: What it is.
-        position: Of its centre.
+        position: Position of its centre.
         name: See ``Lesion``.
         contrast: 1 is physical.
         diameter: mm; None draws it by kind.

@@ -38,8 +38,8 @@ def burn_marker(
         text: Such as "R CC".
         px: Pixel size, mm.
         mirrored: Whether the nipple side is on the left.
-        value: Of the letters.
-        box_value: Of a box behind them; None for no box.
+        value: Stored value of the letters.
+        box_value: Stored value of a box behind them; None for no box.
 
     Returns:
         Whether it found a place.

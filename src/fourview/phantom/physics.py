@@ -43,7 +43,7 @@ def log_signal(
         depth: Distance to the skin, mm; nothing is formed where it is not above 0.
         ap: AP position (mm) of pixel (0, 0), and its steps a row and a column.
         thickness: Compressed thickness, mm.
-        vendor: For equalisation and dose.
+        vendor: Vendor, for equalisation and dose.
         px: Pixel size, mm.
     """
     exposure = math.exp(MU_FAT * thickness + 0.35)  # keeps what arrives behind the breast

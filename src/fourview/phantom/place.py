@@ -72,7 +72,7 @@ def find_site(
     Args:
         rng: Used for nothing else.
         surveyed: The breast.
-        radius: Of what goes there, mm.
+        radius: Radius of what goes there, mm.
         mode: ``both`` wants little clutter in both views; the others little in the view named and
             much in the other.
         avoid: AP depths (mm) to stay 12 mm away from.

@@ -55,7 +55,7 @@ class Rendered:
     Attributes:
         pixels: Stored values.
         mask: True inside the breast, in the stored frame.
-        truth: In the stored frame.
+        truth: Truth of the view, in the stored frame.
     """
 
     pixels: UInt16[np.ndarray, "row col"]
@@ -81,9 +81,9 @@ def render_view(
         position: CC or MLO.
         contents: Findings and covers.
         detector: Grid of the image.
-        vendor: For blur, dose, processing and marker.
+        vendor: Vendor, for blur, dose, processing and marker.
         display: How the file will ask to be displayed; decides what is stored.
-        acquisition_seed: Of the noise.
+        acquisition_seed: Seed of the noise.
         ap_jitter: See ``Preset.ap_jitter``.
     """
     view = acquire(breast, position, detector.field_mm, ap_jitter=ap_jitter)

@@ -34,7 +34,7 @@ def grow_strands(rng: np.random.Generator, params: TissueParams, density: int) -
 
     Args:
         rng: Used for nothing else.
-        params: Of the breast.
+        params: Tissue parameters of the breast.
         density: Density class, 0 for a to 3 for d; denser breasts have thicker strands.
     """
     curves = [_cooper_strands(rng, params, density)]

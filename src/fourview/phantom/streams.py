@@ -14,7 +14,7 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     """The random numbers of one purpose.
 
     Args:
-        seed: Of the patient; at least 0.
+        seed: Seed of the patient; at least 0.
         names: The purpose, such as ``"anatomy", "L"``. Other names give independent numbers.
     """
     key = tuple(zlib.crc32(str(name).encode()) for name in names)

@@ -209,7 +209,7 @@ def gland_map(
 
     Args:
         view: The acquisition that ``maps`` were made of.
-        maps: Of the tissue grid.
+        maps: Maps of the tissue grid.
         pins: Retraction centres; see ``Tissue.project``.
         num_samples: Depth samples a ray, stratified with a jitter that is fixed for the view.
     """

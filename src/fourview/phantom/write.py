@@ -105,7 +105,7 @@ def write_phantom(
     Args:
         out: Folder; made where it is missing.
         num_exams: How many there shall be.
-        seed: Of the run, at least 0; each exam has a seed of its own made of it.
+        seed: Seed of the run, at least 0; each exam has a seed of its own made of it.
         preset: Or the name of one.
         rows: See ``make_exam``.
         vendors: Fictional vendors, taken in turn: A, B and C, or film and odd-film for the views
