@@ -21,7 +21,7 @@ class Encoded:
         images: Outputs of the image encoder by name, an image a row.
         texts: Outputs of the text encoder by name, a text a row.
         exam: Whose image, as in ExamBatch.
-        slot: Of each image.
+        slot: Slot of each image.
         text_image: Whose text: the index of its image.
         patient: Whose exam; equal numbers are one patient's.
     """

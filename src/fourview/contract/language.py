@@ -68,7 +68,7 @@ class LanguageImageModel(nn.Module, ABC):
 
         Args:
             cc: Pixels of the CC views.
-            mlo: Of the MLO views of the same breasts.
+            mlo: Pixels of the MLO views of the same breasts.
             of: The view whose places are looked for.
 
         Raises:

@@ -39,13 +39,13 @@ class ModelOutput:
 
     Attributes:
         breast_scores: NaN for a breast without images.
-        image_scores: By image, in the order of the batch.
-        heatmaps: In [0, 1], over a grid that covers each processed image evenly; of the first
-            classes, or of all.
-        boxes: Of a detector; None of any other.
-        patch_scores: By patch, in the order of the batch's patches; their classes may be others
-            than an image's.
-        finding_scores: By finding, in the order of the batch's findings; NaN for one without
+        image_scores: Scores by image, in the order of the batch.
+        heatmaps: Heatmaps in [0, 1], over a grid that covers each processed image evenly; of the
+            first classes, or of all.
+        boxes: Boxes of a detector; None of any other family.
+        patch_scores: Scores by patch, in the order of the batch's patches; their classes may be
+            others than an image's.
+        finding_scores: Scores by finding, in the order of the batch's findings; NaN for one without
             patches.
         saliency: Maps as the network has them, for another network that reads them as context:
             neither scaled to a score nor moved; None where the heatmaps are those.
