@@ -25,7 +25,7 @@ def node(settings: Path, /, *, once: bool = False) -> None:
 
     Args:
         settings: A file such as node.toml; docs/node.md has every key.
-        once: Do not listen: work off what is there, then end.
+        once: Do not listen: do what is waiting, then end.
     """
     from fourview.node.run import run_node
 
