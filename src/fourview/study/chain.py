@@ -231,10 +231,10 @@ def _train_before(common: Common, recipe: Recipe, out: Path, before: Before) -> 
 
 
 def _require_trainable(name: str, recipe: Recipe) -> None:
-    """Weights of others cannot be trained here: they are converted, and named by whoever has them.
+    """Refuse to train weights that only others publish: they are converted, then given.
 
     Raises:
-        TrainingError: They are of that kind.
+        TrainingError: The recipe names such weights.
     """
     family, _, weights = name.partition(":")
     known = family in family_names() and find_family(family).published
@@ -248,7 +248,7 @@ def _require_trainable(name: str, recipe: Recipe) -> None:
 def require_same_split(run: Path, recipe: Recipe, manifest: Manifest, store: Store) -> None:
     """Refuse a run that was trained on patients that this recipe measures on.
 
-    A checkpoint of which nobody knows its patients is taken (``study.seen``).
+    A checkpoint whose patients nobody knows is accepted (``study.seen``).
 
     Raises:
         TrainingError: They share patients; the message names one.
@@ -325,7 +325,7 @@ def require_context(recipe: Recipe, *, start: Path | None) -> None:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether a run is done, or is a checkpoint that was copied and never ran here."""
+    """Whether a folder holds a finished run, or a checkpoint that was copied and never ran here."""
     finished = (folder / OPERATING_POINTS).exists() or not (folder / LOG).exists()
     return finished and is_checkpoint(folder / BEST)
 

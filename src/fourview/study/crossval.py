@@ -1,6 +1,6 @@
 """A recipe trained and measured fold by fold: every patient is tested once, by a run without her.
 
-OUT/fold-0 ...          a run each; its test part is one fold
+OUT/fold-0 ...          one run per fold; its test part is that fold
 OUT/predictions.parquet the test parts of all folds together
 OUT/crossval.json       every metric by fold, its mean and deviation
 """
@@ -58,7 +58,7 @@ class FoldMetric:
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation over the folds (n - 1); None of fewer than two."""
+        """Standard deviation over the folds (n - 1); None for fewer than two."""
         return float(np.std(self.known, ddof=1)) if len(self.known) > 1 else None
 
 

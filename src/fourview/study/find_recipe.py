@@ -43,7 +43,7 @@ def find_recipe(name: str) -> Recipe:
 
 
 def recipe_purpose(name: str) -> str:
-    """The first line of what a recipe says of itself."""
+    """The first line of a recipe's docstring."""
     return ((inspect.getdoc(_function(name)[0]) or "").splitlines() or [""])[0]
 
 

@@ -86,7 +86,7 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """Bytes of all of these together."""
         known = self.weights + self.gradients + self.optimizer
         return known + self.batch + self.activations
 
@@ -97,12 +97,12 @@ class Plan:
 
     Attributes:
         recipe: FAMILY:RECIPE.
-        samples: Samples of the training part, or the paper's images; None where nobody says.
+        samples: Samples of the training part, or the paper's images; None where neither is known.
         per_epoch: Samples drawn in an epoch; None where unknown.
-        batch: Samples a step.
+        batch: Samples per step.
         steps: Steps in all; None where only the data would say.
         epochs: Passes; None where unknown.
-        draws: Samples in all; None where unknown.
+        draws: Samples drawn in the whole run; None where unknown.
         memory: None where the network cannot be planned.
         beside: Settings beside the paper's.
     """
@@ -263,12 +263,12 @@ def lines_of(plan: Plan) -> Iterator[str]:
 
 
 def plan_as_dict(plan: Plan) -> dict[str, Any]:
-    """For ``--json``."""
+    """The plan as plain values, for ``--json``."""
     return asdict(plan)
 
 
 def _of_paper(name: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """By setting; a later row of the table takes the place of an earlier one."""
+    """Rows of the table by setting; a later row takes the place of an earlier one."""
     if name.partition(":")[2].startswith(OF_US):
         return
     text = (files("fourview.recipes") / "papers.csv").read_text(encoding="utf-8")

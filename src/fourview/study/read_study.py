@@ -28,7 +28,7 @@ def read_study(path: Path) -> tuple[Study, str]:
         path: A file, or the name of a study that the package ships.
 
     Raises:
-        StudyError: It is no TOML, says what nothing reads, or names what there is not.
+        StudyError: It is no TOML, has keys that nothing reads, or names something that is missing.
     """
     path = find_study(path)
     text = path.read_text(encoding="utf-8")
@@ -106,7 +106,7 @@ def _placed(name: str, value: str) -> str:
 
 
 def _mistakes(study: Study) -> Iterator[str]:
-    """Names that stand for nothing."""
+    """Sentences about names in the declaration that stand for nothing."""
     if not study.data:
         yield "data: need a data set, such as [data.train]"
     if not study.rows or not study.measures:

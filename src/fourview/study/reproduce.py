@@ -327,7 +327,7 @@ def _predictions(
 def _trained_on(
     path: Path, trained_on: str, manifest: Manifest, splits: Sequence[str] | None
 ) -> str:
-    """Which patients a run was trained on who are measured, in words; a checkpoint says nothing.
+    """How many measured patients a run was trained on, in words; a checkpoint does not tell.
 
     Ids of other data sets may be the same and are other people's.
     """

@@ -57,7 +57,7 @@ def write_run_pages(out: Path, recipe: Recipe, manifest: Manifest, store: Store)
 
 
 def _changes(recipe: Recipe) -> list[tuple[str, str, str]]:
-    """What differs from the recipe of that name; of one that is nowhere, nothing is known."""
+    """What differs from the recipe of that name; nothing where there is no such recipe now."""
     try:
         base = find_recipe(recipe.name)
     except RecipeError:

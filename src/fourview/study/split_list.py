@@ -1,8 +1,8 @@
 """A list of who is trained on and who is tested on, as papers and their repositories have it.
 
 Reads:   CSV or TSV with patient_id, exam_id or image_id (or one of their other names), and
-         split; a list without split names the test. Images may be named by their files. A file of
-         one name a line needs no line of column names.
+         split; a list without split names the test. Images may be named by their files. A file
+         with one name per line needs no line of column names.
 """
 
 from pathlib import Path
@@ -75,7 +75,7 @@ def _name(header: str) -> str:
 def _names_only(
     path: Path, table: pl.DataFrame, manifest: Manifest
 ) -> tuple[pl.DataFrame, list[str]]:
-    """One name a line, the first one where a table has its column's name."""
+    """Rows of a file with one name per line; its first name was read as the column's name."""
     (first,) = table.columns
     names = pl.DataFrame({"name": [first, *table[first].to_list()]}, schema={"name": pl.String})
     for key in KEYS:

@@ -65,7 +65,7 @@ class StudyResult:
 
     Attributes:
         page: The Markdown page.
-        measured: A measure each, of those that have runs.
+        measured: Measures of which there are runs.
         claims: Claims with their answers.
         failed: Why, of each run that failed.
         missing: How many runs are not done.

@@ -47,9 +47,9 @@ class Measured:
 
     Attributes:
         measure: The measure as declared.
-        results: A row each, in the order declared.
+        results: One result per row, in the order declared.
         seeds: Seeds that were measured, of each row.
-        units: How many each run was measured on, by row.
+        units: Number of units that each run was measured on, by row.
     """
 
     measure: Measure

@@ -132,7 +132,7 @@ def _need(claim: Claim) -> str:
 
 
 def _how_measured(study: Study, measured: Measured) -> str:
-    """By what, on what, and how many."""
+    """How a measure was made: by what, on what, and over how many runs."""
     measure = measured.measure
     by = measure.function or f"{label_of(measure.metric)} by {measure.protocol}"
     if measure.function is not None and measure.arguments:
@@ -154,7 +154,7 @@ def _how_measured(study: Study, measured: Measured) -> str:
 
 
 def data_words(study: Study, name: str) -> str:
-    """What a data set is."""
+    """One line about a data set."""
     data = study.data[name]
     if data.like is not None:
         told = f"the exams of '{data.like}'"
