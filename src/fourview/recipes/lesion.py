@@ -41,7 +41,7 @@ def paper_patch() -> Recipe:
     """DenseNet-161 on windows alone: the first half of the published network.
 
     Wu et al. 2020: ImageNet weights but for the two last layers, windows of 128 to 384 pixels
-    turned by up to 30 degrees, 10,000 an epoch of four classes, batch 25, Adam, the learning rate
+    turned by up to 30 degrees, 10,000 per epoch of four classes, batch 25, Adam, the learning rate
     drawn from 10^[-6, -4] (``--trials``), stopped when the validation AUC of findings has not risen
     for 10 epochs. What a plain run takes, 1e-5, is the middle of that range.
     """
