@@ -1,4 +1,4 @@
-"""The anterior-posterior axis of a view: how deep a point lies, and where another view has it.
+"""The anterior-posterior axis of a view: a point's depth, and the line it is on in another view.
 
 d = (n - p) . a x spacing: p the point, n the nipple, a = (cos t, sin t) with t = 0 in CC and the
 angle of the pectoral line in MLO, in the oriented frame (chest wall at the left). The other view

@@ -380,7 +380,7 @@ def _resize(
 
 
 def halved_by(image: Image) -> int:
-    """How many stored pixels a side one of the image's is: 1, or 2, 4, ... if decoded smaller."""
+    """Stored pixels along the side of one image pixel: 1, or 2, 4, ... if decoded smaller."""
     long_side = max(int(side) for side in image.pixels.shape)
     return max(1, round(max(image.stored_size) / long_side))
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Shaped, UInt8
 REFERENCE_ROWS = 1080  # the height that the published constants are meant for
 SMALL_ROWS = 360  # searched: a third of it, and so are all lengths
 CANNY_SIGMA = 6.0  # reference pixels
-CANNY_LOW, CANNY_HIGH = 0.1, 0.2  # of the largest level, the step a reference pixel
+CANNY_LOW, CANNY_HIGH = 0.1, 0.2  # of the largest level, as a step per reference pixel
 BOTTOM = 0.10  # of the rows, blanked
 PEAK_DISTANCE, PEAK_DEGREES = 9, 10  # between peaks of the accumulator
 PEAK_VOTES = 0.5  # of the largest count
@@ -64,7 +64,7 @@ def _edges(small: UInt8[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
 
 
 def _accumulator(edges: Bool[np.ndarray, "row col"]) -> Shaped[np.ndarray, "180 offset"]:
-    """How many edge pixels lie on each line: one row a degree from -90, offsets from -diagonal."""
+    """Edge pixels on each line: one row per degree from -90, one column per offset."""
     y, x = np.nonzero(edges)
     diagonal = math.ceil(math.hypot(*edges.shape))
     counts = np.zeros((180, 2 * diagonal + 1), np.int64)
