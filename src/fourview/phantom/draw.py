@@ -28,7 +28,7 @@ class Canvas:
     Attributes:
         gland: Glandular thickness, mm; drawn into.
         calc: Calcification thickness, mm; drawn into.
-        row0: Row of the whole image that row 0 is.
+        row0: Row of the whole image at which this part begins.
         col0: The same for columns.
         px: Pixel size, mm.
     """

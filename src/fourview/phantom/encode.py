@@ -1,4 +1,4 @@
-"""Encoders of pixel data, one a transfer syntax."""
+"""Encoders of pixel data, one per transfer syntax."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

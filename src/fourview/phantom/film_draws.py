@@ -46,7 +46,7 @@ class Tone:
         power: Power of the stored value over what is linear in density.
         bits: Bits of a stored value.
         bright_is_dense: False stores MONOCHROME1.
-        noise: Standard deviation in the bright, and what black has more.
+        noise: Standard deviation of bright grey, and what is added to it in black.
     """
 
     latitude: float
@@ -66,8 +66,9 @@ class Light:
 
     Attributes:
         level: Light everywhere.
-        slope: More at one end than at the other; direction by ``slope_angle``, radians.
-        rim: More at the film's edge, falling by ``rim_mm``.
+        slope: How much more there is at one end than at the other; ``slope_angle`` (radians) is the
+            direction.
+        rim: How much more there is at the film's edge, falling by ``rim_mm``.
         glow: A wide spot, centre as parts of the film; 0 for none.
         strip: Light along one side, the whole height or a part of it; width mm, level, and where
             from and to as parts of the height.
@@ -140,8 +141,8 @@ class FilmDraws:
         wall: Side of the scan on which the chest wall is: a film can be laid either way round.
         header: Whether the header's side is right.
         wedge: A step wedge along the air side: width, or 0 for none.
-        tape: Pieces along the film's edge: width, from, to (parts of the side), level, side (0 to
-            3 as in ``Edges.margins``).
+        tape: Strips of tape along the film's edge: width, from, to (parts of the side), grey, side
+            (0 to 3 as in ``Edges.margins``).
         dust: Specks.
         scratches: Thin lines.
     """

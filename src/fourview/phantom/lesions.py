@@ -74,7 +74,7 @@ class Lesion:
     """One finding of a breast.
 
     Attributes:
-        name: Its own in the breast: cancer, mass, calc, shadow_cc, shadow_mlo.
+        name: Its name in the breast: cancer, mass, calc, shadow_cc, shadow_mlo.
         contrast: Factor on all it adds.
         local_gland: Glandular fraction around it, which it displaces.
         pin: Strength and sigma (mm) of the retraction it causes; None for none.

@@ -15,7 +15,7 @@ CELL_MM = 1.1
 
 
 def text_bitmap(text: str, cell: int) -> Bool[np.ndarray, "row col"]:
-    """The text as a bitmap, ``cell`` pixels a glyph cell."""
+    """The text as a bitmap, with a side of ``cell`` pixels for each cell of a glyph."""
     glyphs = [[[c == "#" for c in row] + [False] for row in _GLYPHS[t].split()] for t in text]
     return np.kron(np.concatenate(glyphs, axis=1), np.ones((cell, cell), bool))
 
@@ -42,7 +42,7 @@ def burn_marker(
         box_value: Stored value of a box behind them; None for no box.
 
     Returns:
-        Whether it found a place.
+        Whether there was room for it.
     """
     cell = max(1, round(CELL_MM / px))
     bitmap = text_bitmap(text, cell)

@@ -18,7 +18,7 @@ MU_FAT, MU_GLAND, MU_SKIN = 0.0456, 0.0802, 0.080  # 1/mm
 MU_CALC = 1.5  # 1/mm, effective over the spectrum, of calcium-rich deposits
 MU_CONTRAST = MU_GLAND - MU_FAT
 SKIN_MM = 1.35
-PHOTONS = 3.0e5  # a mm^2 at dose 1, behind fat, before the automatic exposure's factor
+PHOTONS = 3.0e5  # per mm^2 at dose 1, behind fat, before the automatic exposure's factor
 MIN_WINDOW = 0.40  # least window, as a share of the contrast of a whole breast of gland
 LOWEST_GREY = 0.004  # inside the breast nothing is as dark as air
 
@@ -41,7 +41,7 @@ def log_signal(
         gland: Glandular thickness, mm.
         calc: Calcification thickness, mm.
         depth: Distance to the skin, mm; nothing is formed where it is not above 0.
-        ap: AP position (mm) of pixel (0, 0), and its steps a row and a column.
+        ap: AP position (mm) of pixel (0, 0), and its steps per row and per column.
         thickness: Compressed thickness, mm.
         vendor: Vendor, for equalisation and dose.
         px: Pixel size, mm.

@@ -20,7 +20,7 @@ class Strands:
 
     Attributes:
         points: x, y, z of the neutral breast, mm.
-        volume: That each point carries, mm^3.
+        volume: Volume that each point carries, mm^3.
         sigma: Width of its Gaussian, mm.
     """
 

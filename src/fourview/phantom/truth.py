@@ -47,7 +47,7 @@ class FindingTruth:
         t_mm: Position across the AP axis, up (lateral or superior) is positive.
         center: (x, y) in stored pixels; may lie outside the image.
         box: Box around ``mask``; None where nothing of it is on the image.
-        mask: The part of it inside ``box``, a pixel each.
+        mask: True where a pixel of ``box`` is the finding's.
         contrast_mm: Mean added thickness over the mask, as millimetres of glandular tissue.
         local_sd_mm: Spread of the tissue in a ring of 3 mm around the mask, in the same unit.
         visible: Whether a reader could see it here: on the image, and not hidden on purpose.

@@ -211,7 +211,7 @@ def gland_map(
         view: The acquisition that ``maps`` were made of.
         maps: Maps of the tissue grid.
         pins: Retraction centres; see ``Tissue.project``.
-        num_samples: Depth samples a ray, stratified with a jitter that is fixed for the view.
+        num_samples: Depth samples per ray, stratified with a jitter that is fixed for the view.
     """
     jitter = stream(view.breast.patient.seed, "depths", view.position).random(num_samples)
     depths = -1 + 2 * (np.arange(num_samples) + 0.15 + 0.7 * jitter) / num_samples
@@ -229,5 +229,5 @@ def gland_map(
 
 
 def num_depth_samples(thickness: float) -> int:
-    """Samples a ray for a breast of that thickness: one in about 3.2 mm, 12 to 24."""
+    """Samples per ray for a breast of that thickness: one in about 3.2 mm, 12 to 24."""
     return min(max(round(thickness / 3.2), 12), 24)
