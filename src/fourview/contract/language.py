@@ -1,4 +1,4 @@
-"""What is asked of every language-image network, so that one code embeds, searches and explains."""
+"""What every language-image network must have, so that one program embeds, searches, explains."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Literal

@@ -33,7 +33,7 @@ class Task:
 
     @property
     def num_classes(self) -> int:
-        """How many scores a breast gets."""
+        """Number of scores of a breast."""
         return len(self.classes)
 
     @property
