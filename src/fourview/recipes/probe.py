@@ -79,7 +79,7 @@ def fine_tune() -> Recipe:
 
 
 def reference_linear() -> Recipe:
-    """Linear probe as MaMA's public code trains it: 72 images per step, SimCLR's crops and flips."""
+    """Linear probe as MaMA's public code trains it: 72 images per step, SimCLR crops and flips."""
     recipe = linear()
     return replace(
         recipe,
