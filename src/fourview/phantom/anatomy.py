@@ -21,7 +21,7 @@ VOLUMETRIC_DENSITY: dict[Density, tuple[float, float]] = {  # mean and sd of the
     "c": (0.20, 0.04),
     "d": (0.36, 0.06),
 }
-THICKNESS_OFFSET: dict[Density, float] = {"a": 3, "b": 0, "c": -1, "d": -5}
+THICKNESS_OFFSET: dict[Density, float] = {"a": 3, "b": 0, "c": -1, "d": -5}  # mm, compressed
 GLAND_SHARE = 0.92  # of the target that the thresholded gland gives; sheets and strands the rest
 
 

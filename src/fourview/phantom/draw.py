@@ -18,7 +18,7 @@ from fourview.phantom.view import Acquisition
 Plane = Float32[np.ndarray, "row col"]
 Mask = Bool[np.ndarray, "row col"]
 CALC_AS_GLAND = (MU_CALC - MU_FAT) / MU_CONTRAST  # mm of gland that 1 mm of calcification equals
-RING_MM = 3.0
+RING_MM = 3.0  # width of the ring around a finding's mask in which the sd of the tissue is taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

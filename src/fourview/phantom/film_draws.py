@@ -27,6 +27,7 @@ HEADER_SHARES: tuple[tuple[HeaderSide, float], ...] = (
     ("absent", 0.15),
 )
 Shape = Literal["letters", "plate", "block", "disc", "ring", "flag", "scrawl", "strip", "corner"]
+# A shape or place that stands twice in a list is drawn twice as often.
 USUAL_SHAPES: tuple[Shape, ...] = ("letters", "letters", "plate", "block", "disc", "ring")
 ODD_SHAPES: tuple[Shape, ...] = ("flag", "scrawl", "strip", "corner", "letters")
 Place = Literal["corner", "near", "at", "over"]

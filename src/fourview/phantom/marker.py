@@ -11,7 +11,7 @@ _GLYPHS = {
     "O": ".###. #...# #...# #...# #...# #...# .###.",
     " ": "..... ..... ..... ..... ..... ..... .....",
 }
-CELL_MM = 1.1
+CELL_MM = 1.1  # side of a glyph's cell
 
 
 def text_bitmap(text: str, cell: int) -> Bool[np.ndarray, "row col"]:

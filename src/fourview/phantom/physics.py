@@ -17,7 +17,7 @@ from fourview.phantom.vendor import ABOVE, BELOW, TOP_GREY, Display, Vendor, is_
 MU_FAT, MU_GLAND, MU_SKIN = 0.0456, 0.0802, 0.080  # 1/mm
 MU_CALC = 1.5  # 1/mm, effective over the spectrum, of calcium-rich deposits
 MU_CONTRAST = MU_GLAND - MU_FAT
-SKIN_MM = 1.35
+SKIN_MM = 1.35  # thickness of the skin
 PHOTONS = 3.0e5  # per mm^2 at dose 1, behind fat, before the automatic exposure's factor
 MIN_WINDOW = 0.40  # least window, as a share of the contrast of a whole breast of gland
 LOWEST_GREY = 0.004  # inside the breast nothing is as dark as air

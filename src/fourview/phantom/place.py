@@ -18,9 +18,9 @@ from fourview.phantom.truth import POSITIONS, Mode, Position
 from fourview.phantom.view import Acquisition, acquire, gland_map, maps_of
 
 SHAPE, PX = (230, 115), 1.0  # the survey's grid, mm; the same at every image size
-SURVEY_SAMPLES = 12
+SURVEY_SAMPLES = 12  # depth samples per ray, as few as any image takes (``num_depth_samples``)
 CLUTTER_WINDOW = 13  # mm
-NUM_CANDIDATES = 60
+NUM_CANDIDATES = 60  # places that are looked at for one finding
 APART_MM = 12.0  # least AP distance of two findings
 SKIN_MM = 6.0  # least distance of a finding's rim from the skin
 CHEST_MM = 14.0  # least AP depth, or the pectoral muscle would hide it in MLO

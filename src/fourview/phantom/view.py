@@ -19,7 +19,7 @@ from fourview.phantom.truth import Position
 
 Floats = Float[np.ndarray, "..."]
 KNEE = 0.8  # share of the half-width from which the mapping is squeezed towards the skin
-ATANH_MAX = 0.9
+ATANH_MAX = 0.9  # share of the way from the knee to the skin beyond which ``unsoften`` holds on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

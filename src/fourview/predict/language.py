@@ -33,7 +33,7 @@ from fourview.run_files import TEMPLATE, checkpoint_of
 from fourview.store.store import Store
 
 Progress = Callable[[str, int, int], None]
-TEXTS_AT_ONCE = 64
+TEXTS_AT_ONCE = 64  # texts that are encoded together
 
 
 @dataclass(frozen=True, slots=True)

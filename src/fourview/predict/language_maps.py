@@ -90,7 +90,7 @@ class LanguageMaps:
         texts = self.model.tokenizer.batch([self.sentences] * len(images), list(range(len(images))))
         pixels = _stacked(images).to(self.model.device)
         tower = self.model.model.image_tower
-        shift = tower.first_center / tower.stride - 0.5  # measured by gradients: not in the next
+        shift = tower.first_center / tower.stride - 0.5  # by gradients: not in inference mode
         with torch.inference_mode():
             maps = self.model.model.sentence_maps(pixels, texts.to(self.model.device))
             maps = evenly(maps, shift=shift)

@@ -20,7 +20,7 @@ CANNY_LOW, CANNY_HIGH = 0.1, 0.2  # of the largest level, as a step per referenc
 BOTTOM = 0.10  # of the rows, blanked
 PEAK_DISTANCE, PEAK_DEGREES = 9, 10  # between peaks of the accumulator
 PEAK_VOTES = 0.5  # of the largest count
-LEAST_DEGREES, MOST_DEGREES = 10, 60
+LEAST_DEGREES, MOST_DEGREES = 10, 60  # of a pectoral line to the columns, as in the source
 LEAST_OFFSET_PX, MOST_OFFSET_PX = 5.0, 300.0  # reference pixels ...
 LEAST_OFFSET, MOST_OFFSET = 0.01, 0.60  # ... and parts of the width
 

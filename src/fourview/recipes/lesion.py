@@ -31,6 +31,7 @@ ROWS: dict[Row, tuple[Input, ...]] = {
     "embedding_saliency": ("embedding", "saliency"),
     "all": ("location", "embedding", "saliency"),
 }
+# Windows per epoch: malignant, benign, outside, negative (``feeds.kinds.patches``).
 PAPER_WINDOWS = (20, 35, 5000, 4945)
 SMALL_WINDOWS = (300, 300, 100, 100)
 PHANTOM_MEAN = (0.4, 0.4, 0.4)  # of windows of phantoms, to one digit

@@ -16,7 +16,7 @@ from fourview.train.recipe import OptimizerConfig, Recipe, ScheduleConfig, Split
 
 STEPS = 8_000  # both papers
 ROUNDS = 8  # looks at the validation part; it chooses nothing, as in the papers
-BATCH, GLAM_BATCH = 36, 96
+BATCH, GLAM_BATCH = 36, 96  # of MaMA and of GLAM
 SPLIT = SplitConfig(train=0.7, validation=0.1, test=0.2)  # by patient; MaMA, section 4.1
 RSNA_SPLIT = SplitConfig(train=0.8, validation=0.05, test=0.15)  # 85/15, MaMA and GLAM
 PHANTOM_MEAN = (0.3, 0.3, 0.3)  # of processed phantoms inside the breast, to one digit

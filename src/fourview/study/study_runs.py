@@ -36,7 +36,7 @@ from fourview.study.study_data import DataSet
 from fourview.train.loop import Machine, Progress
 from fourview.train.recipe import Recipe, override
 
-EVAL_BATCH = 32
+EVAL_BATCH = 32  # samples at a time in validation; changes no number
 NEVER = 10**9  # steps between saved states, where an epoch is short; one is saved at its end
 
 
