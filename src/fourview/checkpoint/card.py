@@ -180,7 +180,7 @@ def load_checkpoint(
     """
     folder = Path(folder)
     card = read_card(folder)
-    family, spec = _found(folder, card)
+    family, spec = _family_and_spec(folder, card)
     if spec.fingerprint != card.fingerprint:
         raise CheckpointError(
             f"{folder}: trained on pixel spec {card.pixel_spec} {card.fingerprint}, but that name "
@@ -278,7 +278,7 @@ def _require_known(said: Any, known: Any, path: Path, key: str = "") -> None:
         _require_known(value, known[name], path, f"{key}.{name}" if key else name)
 
 
-def _found(folder: Path, card: ModelCard) -> tuple[ModelFamily, PixelSpec]:
+def _family_and_spec(folder: Path, card: ModelCard) -> tuple[ModelFamily, PixelSpec]:
     """The family and pixel spec that a card names."""
     try:
         return find_family(card.family), pixel_spec(card.pixel_spec)

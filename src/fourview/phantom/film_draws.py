@@ -299,11 +299,11 @@ def _labels(rng: np.random.Generator, text: str, *, odd: bool) -> tuple[Label, .
 def _tape(
     rng: np.random.Generator, *, odd: bool
 ) -> tuple[tuple[float, float, float, float, int], ...]:
-    pieces = []
+    strips = []
     for _ in range(int(rng.integers(1, 3)) if rng.random() < 0.25 else 0):
         start = float(rng.uniform(-0.1, 0.8))
         length = float(rng.uniform(0.08, 0.5 if odd else 0.35))
         side = int(rng.choice([0, 0, 1, 2, 3]))
         width = float(rng.uniform(2, 14))
-        pieces.append((width, start, start + length, float(rng.uniform(0.25, 0.95)), side))
-    return tuple(pieces)
+        strips.append((width, start, start + length, float(rng.uniform(0.25, 0.95)), side))
+    return tuple(strips)

@@ -159,10 +159,10 @@ def draw_tape(film: Plane, draws: FilmDraws, px: float, rng: np.random.Generator
         length = rows if side < 2 else cols
         reach = ragged_line(rng, length, min(width, 4.0) if side == 1 else width, 1.5, px)
         here = (np.arange(length) >= start * length) & (np.arange(length) < stop * length)
-        piece = _from_side(film.shape, np.where(here, reach, 0.0), side)
+        strip = _from_side(film.shape, np.where(here, reach, 0.0), side)
         grain = rng.normal(0, 0.03, film.shape).astype(np.float32)
-        film[piece] = np.clip(level + cv2.GaussianBlur(grain, (0, 0), 1.5), 0, 1)[piece]
-        covered |= piece
+        film[strip] = np.clip(level + cv2.GaussianBlur(grain, (0, 0), 1.5), 0, 1)[strip]
+        covered |= strip
     return covered
 
 

@@ -118,7 +118,7 @@ class FilmTruth:
         mask: The breast as far as it is on the film and not under an unexposed margin.
         wall: Side of the scan on which the chest wall is.
         header: Whether the header names the breast's true side.
-        labels: Where each label, wedge and piece of tape is.
+        labels: Where each label, wedge and strip of tape is.
         kind: Kind of film; see ``film_draws``.
     """
 
