@@ -151,6 +151,7 @@ def _draw_parts(around: _Around, lesion: Lesion) -> None:
         x, y = (a - b for a, b in zip(view.project(lesion.parts), here, strict=True))
         centers = [(around.x + float(a), around.y + float(b)) for a, b in zip(x, y, strict=True)]
     if lesion.mass is not None:
+        # A mass displaces the gland around it, so dense tissue leaves it less contrast.
         step = gain * max(lesion.mass.density - lesion.local_gland, 0.45)
         phases = rng.uniform(0, 2 * np.pi, len(lesion.mass.harmonics))
         is_whole = lesion.only_in in (None, view.position)

@@ -21,7 +21,7 @@ FilmKind = Literal["usual", "odd"]
 FILM_KINDS: tuple[FilmKind, ...] = ("usual", "odd")
 FILM_MM = ((240.0, 180.0), (300.0, 240.0))  # 18 x 24 and 24 x 30 cm
 SCAN_PX = 0.1  # mm, where nothing else is asked for
-HEADER_SHARES: tuple[tuple[HeaderSide, float], ...] = (
+HEADER_SHARES: tuple[tuple[HeaderSide, float], ...] = (  # how often a header's side is right
     ("right", 0.7),
     ("wrong", 0.15),
     ("absent", 0.15),

@@ -17,6 +17,7 @@ from fourview.phantom.truth import Kind, Mode, Position
 from fourview.phantom.view import Acquisition
 
 Point3 = tuple[float, float, float]
+# Median (mm) and standard deviation of the logarithm, of diameters that nobody asks for.
 DEFAULT_SIZE = {"malignant": (13.0, 0.35), "benign": (11.0, 0.35), "calc": (12.0, 0.4)}
 COVERED = 0.3  # share of a finding's contrast that is left where it is covered
 

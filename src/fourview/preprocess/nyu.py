@@ -173,12 +173,12 @@ def best_center(inside: Mask, crop: NyuCrop, *, window: Size, from_above: bool) 
         from_above: CC and its like.
     """
     rows, cols = inside.shape
-    center_x = crop.rightmost[1] - window[1] // 2 - 1
+    center_x = crop.rightmost[1] - window[1] // 2 - 1  # the one column of the published search
     if not from_above:
         filled = np.flatnonzero(inside[:, max(0, cols - window[1]) :].any(axis=1))
         return min(crop.bottommost[0], int(filled[-1])) - window[0] // 2 - 1, center_x
     middle = rows // 2
-    if rows < window[0]:
+    if rows < window[0]:  # nothing to search: ``_corner`` adds zeros above and below
         return middle, center_x
     left, right = max(0, center_x - window[1] // 2), center_x - window[1] // 2 + window[1]
     return _fullest(inside[:, left : max(left, right)], window[0], middle), center_x
@@ -201,6 +201,6 @@ def _corner(
         min(max(middle - side // 2, 0), max(length - side, 0))
         for middle, side, length in zip(center, window, crop, strict=True)
     )
-    if crop[0] < window[0]:
+    if crop[0] < window[0]:  # zeros above and below in CC, below only in MLO, as published
         top = -((window[0] - crop[0]) // 2) if from_above else 0
     return top, left

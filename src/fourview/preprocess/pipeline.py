@@ -226,7 +226,7 @@ def _frame(
     corners = (0, 0, cols, rows)
     if spec.crop == "breast":
         corners = _mirrored(breast.box, cols) if mirror else breast.box
-    if spec.align_ap:
+    if spec.align_ap:  # padded once it is turned, in ``_aligned``
         return Frame(corners, breast.mask)
     corners, notes = _fitted(image, corners, spec)
     return Frame(corners, breast.mask, notes)
@@ -258,7 +258,9 @@ def _nyu_frame(
             window=window,
             frame=(spec.rows, spec.cols),
             from_above=from_above,
-            shift=int(parity and mirror),
+            shift=int(
+                parity and mirror
+            ),  # mirrored views of the published lists are one column off
             strict=parity,
         )
     except PixelError as error:
