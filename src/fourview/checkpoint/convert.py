@@ -49,7 +49,7 @@ def convert(
 
     Args:
         sources: The file, as its authors published it; two where weights are in two files.
-        name: Which weights they are: ``gmic-1``; see ``published_names``.
+        name: Name of the weights: ``gmic-1``; see ``published_names``.
         out: Folder of the checkpoint.
         spec: Pixels that they are to read; None takes the usual ones.
         accept_licence: Whether the caller has read the licence and accepts it.
@@ -149,7 +149,7 @@ def place(
 
     Args:
         state: Tensors by published name.
-        weights: How names are replaced.
+        weights: The published weights, which say how names are replaced.
         wanted: Tensors with the shapes that are needed, by our name.
         where: Name of the source, for errors.
 

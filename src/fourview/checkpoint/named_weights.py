@@ -105,7 +105,7 @@ def config_with_sources(
         settings: Settings of a network that begins with no weights; its text folder is where it
             lies today.
         card_config: The config as the card has it.
-        named: What the card names.
+        named: Weights that the card names.
         where: The checkpoint, for messages.
 
     Raises:
@@ -135,8 +135,8 @@ def require_named(
 
     Args:
         model: Network with the weights of its sources.
-        state: What the checkpoint holds.
-        named: What its card names.
+        state: Weights that the checkpoint holds.
+        named: Weights that its card names.
         where: The checkpoint, for the message.
 
     Raises:
