@@ -47,7 +47,7 @@ def contrastive_backward(
     """Loss and gradients of a batch; those of several processes are one contrastive batch.
 
     Args:
-        objective: Its gradients are added to, and then averaged over the processes.
+        objective: Objective whose gradients are added to, and then averaged over the processes.
         batch: This process's part.
         chunk: Images, or texts, that are encoded at a time; None encodes all at once and once.
         gathered: Compare with the samples of the other processes too.
@@ -105,7 +105,7 @@ def freeze_statistics(objective: ContrastiveObjective, *, chunk: int | None, fro
 
 @dataclass(frozen=True, slots=True)
 class RandomState:
-    """Of the CPU and of the device of a batch."""
+    """Random state of the CPU and of the device of a batch."""
 
     cpu: Tensor
     device: torch.device

@@ -42,7 +42,7 @@ class Schedule:
     all but ``plateau``, is a function of how many steps were done.
 
     Attributes:
-        optimizer: Whose rate is set, in every group.
+        optimizer: Optimiser whose rate is set, in every group.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Schedule:
         self._by_step: LRScheduler | None = None
         total = max(total_steps, 1)
         if config.name == "plateau":
+            # threshold and eps 0: any fall of the loss counts, and so does any fall of the rate.
             self._plateau = ReduceLROnPlateau(
                 optimizer, factor=config.factor, patience=config.patience, threshold=0.0, eps=0.0
             )

@@ -63,8 +63,8 @@ def feed_of_part(
 
     Args:
         manifest: Manifest with the split (``with_split``).
-        store: Its pixels.
-        recipe: Whose stage.
+        store: Store of its pixels.
+        recipe: Recipe whose stage reads.
         part: One of PARTS.
         cache_bytes: Most memory that the part's pixels are kept in; larger parts are not kept.
         context: Heatmaps of another network.
@@ -115,7 +115,7 @@ def require_even_shares(recipe: Recipe, num_processes: int, *, compares: bool) -
 
     Args:
         recipe: Recipe with the batch, over all processes.
-        num_processes: How many.
+        num_processes: Number of processes.
         compares: Whether the stage gathers its batch, and may have uneven shares.
 
     Raises:

@@ -20,7 +20,7 @@ from fourview.nn.device import find_device
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=12)  # process 0 may score a large test part while the others wait
-_SWITCHES = {  # of accelerate launch, and what does the same here
+_SWITCHES = {  # what accelerate launch sets, and the name that people know
     "ACCELERATE_USE_FSDP": "FSDP",
     "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
     "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
@@ -30,12 +30,12 @@ _OF_LAUNCHERS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WOR
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Those that train together, as one of them sees it.
+    """The processes that train together, as one of them sees it.
 
     Attributes:
-        device: Its own.
-        rank: Its number; 0 writes.
-        count: How many there are, on all hosts.
+        device: Device of this process.
+        rank: Number of this process; 0 writes.
+        count: Number of processes, on all hosts.
     """
 
     device: torch.device
@@ -53,12 +53,12 @@ class Processes:
         return self.rank, self.count
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait until all processes are here."""
         if self.count > 1:
             distributed.barrier()
 
     def mean(self, values: Tensor) -> Tensor:
-        """Over all processes."""
+        """Mean over all processes; ``values`` are changed."""
         if self.count > 1:
             distributed.all_reduce(values)
             values /= self.count

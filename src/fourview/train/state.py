@@ -64,9 +64,9 @@ def save_state(
     Args:
         folder: Folder of the state.
         position: Position of the run.
-        schedule: Its own state.
-        model: Its weights and buffers are written, but not those that are frozen.
-        optimizer: Its state is written.
+        schedule: State of the schedule.
+        model: Model whose weights and buffers are written, but not those that are frozen.
+        optimizer: Optimizer whose state is written.
         frozen: Digest of the frozen weights.
     """
     plain, tensors = _split(optimizer.state_dict())

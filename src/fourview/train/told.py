@@ -53,7 +53,7 @@ def line_of_epoch(
 
 
 def duration(seconds: float) -> str:
-    """Such as ``41 s``, ``12 min`` or ``3 h 20 min``."""
+    """A time in words, such as ``41 s``, ``12 min`` or ``3 h 20 min``."""
     if math.isnan(seconds):
         return "unknown"
     if seconds < 100:

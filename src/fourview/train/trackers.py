@@ -50,7 +50,7 @@ def open_trackers(names: Sequence[str], recipe: Recipe, out: Path) -> Iterator[T
 
     Args:
         names: Names out of LOGS.
-        recipe: Whose values the trackers keep.
+        recipe: Recipe whose values the trackers keep.
         out: The run's folder.
 
     Raises:

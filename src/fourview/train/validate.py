@@ -33,7 +33,7 @@ class Validation:
     parts: Mapping[str, float] = field(default_factory=dict)
 
     def as_row(self) -> dict[str, Any]:
-        """For the log: None where undefined, as JSON has no NaN."""
+        """Values for the log: None where undefined, as JSON has no NaN."""
         return {
             "validation_loss": _or_none(self.loss),
             "validation_auc": _or_none(self.auc),
