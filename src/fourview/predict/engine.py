@@ -25,7 +25,7 @@ class Engine:
 
     @property
     def description(self) -> str:
-        """For the report."""
+        """The engine in words, for the report."""
         return f"float32 on {self.device}" + (", compiled" if self.compiled else "")
 
     def prepare(self, model: nn.Module, heavy: Sequence[str] = ()) -> nn.Module:
@@ -34,7 +34,7 @@ class Engine:
         On a processor this process keeps its memory from here on (``nn.memory``).
 
         Args:
-            model: Is changed in place.
+            model: Network, which is changed in place.
             heavy: Names of its parts that take the time (``ModelFamily.heavy``).
         """
         if torch.device(self.device).type == "cpu":

@@ -107,7 +107,7 @@ def propose(
     Args:
         images: Images of the exam; those of the other breast are passed over.
         maps: Maps of the suspicious class, of each image.
-        side: Which breast.
+        side: Side of the breast.
         side_px: Side of a window, in processed pixels.
         count: Most windows to propose, and most to look at on each image.
     """

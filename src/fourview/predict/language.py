@@ -60,7 +60,7 @@ class LanguageModel:
 
     Args:
         model: The network.
-        card: What its checkpoint says of it.
+        card: Card of its checkpoint.
         template: File with the words of its captions; empty takes the package's.
         device: Where to compute.
     """
@@ -146,7 +146,7 @@ class LanguageModel:
         style, segments and words of the captions that the model was trained with.
 
         Args:
-            manifest: Whose images, and what is known of them.
+            manifest: Manifest of the images, and of what is known of them.
             store: Their pixels.
             prompts: Name of a prompt set of the template.
             template: File with captions and prompts; empty takes the model's own.

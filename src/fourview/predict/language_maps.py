@@ -41,7 +41,7 @@ class LanguageMaps:
 
     Args:
         model: Model of a family with ``sentence_maps`` or ``patch_to_slice``, trained with them.
-        sentences: What to look for; without any, the impression of a suspicious abnormality.
+        sentences: Sentences to look for; without any, the impression of a suspicious abnormality.
         places: Where to look from, for ``patch_to_slice``; nothing else is then looked for there.
 
     Raises:

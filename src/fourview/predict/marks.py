@@ -37,7 +37,7 @@ class Look:
     Attributes:
         samples: Samples of the batch.
         batch: The batch itself, on the CPU.
-        output: What the network said, wherever it was computed.
+        output: Output of the network, wherever it was computed.
         pixels: Where the images came from.
         classes: Names of the scores.
     """
@@ -82,7 +82,7 @@ def findings_of(
     Args:
         kind: Kind of the family's marks.
         regions: Regions on the images of that breast.
-        side: Which breast.
+        side: Side of the breast.
         threshold: Least score of what is drawn; the best ``regions`` are drawn whatever they score.
     """
     if kind == "regions":

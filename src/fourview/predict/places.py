@@ -13,7 +13,7 @@ def placed_findings(
     """Findings with depth, distance from the nipple and quadrant, joined over CC and MLO.
 
     Args:
-        exam: Whose images the regions are on; only those with a region are looked at again.
+        exam: Exam whose images the regions are on; only those with a region are looked at again.
         findings: Findings in the stored frame.
         join: Whether findings of one depth in both views of a breast become one.
 

@@ -30,7 +30,7 @@ class QueryPlace:
     numbers: tuple[float, ...]
 
     def __str__(self) -> str:
-        """As it is written on the command line."""
+        """The place as it is written on the command line."""
         return f"{self.slot}:{','.join(f'{n:g}' for n in self.numbers)}"
 
     def cells(

@@ -146,7 +146,7 @@ class Reader:
         """Read one exam; an image that cannot be preprocessed is listed, not fatal.
 
         Args:
-            exam: What to read.
+            exam: Exam to read.
             findings: Findings to be scored one by one, with regions on the exam's images in the
                 stored frame.
             join: Make one finding of what a model marks in CC and MLO at one depth behind the
@@ -235,7 +235,7 @@ class Reader:
         """Scores of all exams of a manifest whose pixels are in a store, and the regions marked.
 
         Args:
-            manifest: Whose images.
+            manifest: Manifest of the images.
             store: Their pixels; several where networks read different ones.
             splits: Only exams of these; None takes all.
             batch_size: Exams at a time.

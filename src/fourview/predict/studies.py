@@ -204,7 +204,7 @@ def _read(exam: Exam, reader: Reader, folder: Path, options: ReportOptions, aske
 
 
 def _with_objects(read: Read, exam: Exam, dicom: DicomOptions) -> Read:
-    """With DICOM objects beside the report; where none can be made, the report stands."""
+    """Add DICOM objects beside the report; where none can be made, the report stands."""
     from fourview.report.dicom.write import write_dicom  # noqa: PLC0415 - pydicom takes a second
 
     try:
