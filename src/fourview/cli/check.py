@@ -45,7 +45,7 @@ def check(
             spacing by split, what was left out, and the problems above.
         contact_sheet: Also write a picture (.png, .jpg or .webp) of what the pipeline makes of the
             images: mask outline, side of the chest wall and processed pixels; what is odd is red.
-        sheet_images: How many images, spread evenly over the manifest; 0 shows all.
+        sheet_images: Number of images, spread evenly over the manifest; 0 shows all.
         spec: Pixel spec of the contact sheet, as ``fourview list specs`` shows.
         workers: Processes that read images for the contact sheet.
         json: Print the problems as JSON.

@@ -35,7 +35,7 @@ def compare(
         a: Predictions of the first model.
         b: Predictions of the second model, for the same units.
         manifest: Folder written by ``fourview index``.
-        protocol: Its name, as ``fourview list protocols`` shows.
+        protocol: Name of the protocol, as ``fourview list protocols`` shows.
         replicates: Replicates of the paired bootstrap; 0 leaves DeLong's test.
         seed: Seed of the bootstrap.
         workers: Threads; the numbers do not depend on it.

@@ -52,7 +52,7 @@ def crossval(
         manifest: Folder written by ``fourview index``; its splits are not looked at.
         store: Folder written by ``fourview prepare``, with the recipe's pixel spec.
         out: Folder of the runs, fold-0 and on; predictions.parquet has the test parts of all folds.
-        protocol: How each fold is measured; may be repeated.
+        protocol: Protocol that each fold is measured by; may be repeated.
         folds: Parts that the patients are divided into.
         fold_seed: Seed of the folds; recipes that are compared need the same.
         set_: Change a value of the recipe: --set optimizer.lr=3e-5; may be repeated.

@@ -47,7 +47,7 @@ def evaluate(
         predictions: Parquet or CSV: ours, or one of the meta-repository's two forms.
         manifest: Folder written by ``fourview index``; not needed where the table brings its own
             labels, as the meta-repository's image files and any with a column label do.
-        protocol: Its name, as ``fourview list protocols`` shows.
+        protocol: Name of the protocol, as ``fourview list protocols`` shows.
         out: Folder for result.json, metrics.csv, unmatched.csv, operating_points.json, report.html.
         thresholds: operating_points.json of another table, such as the validation split's.
         replicates: Replicates of the bootstrap; 0 gives no intervals.

@@ -53,7 +53,7 @@ def look(
         label: Column that is the label: cancer, birads, density, ...
         class_name: Class of the predictions whose score is shown.
         split: Only images of these parts: train, validation, test; may be repeated.
-        num: How many images, spread evenly, beside the worst; 0 shows all.
+        num: Number of images, spread evenly, beside the worst; 0 shows all.
         workers: Processes that read files, where there is no store.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the summary as JSON.

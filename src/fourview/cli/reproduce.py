@@ -42,7 +42,7 @@ def reproduce(
     """Measure rows of a published table and show ours beside the paper's.
 
     Args:
-        table: Its name, as ``fourview list tables`` shows.
+        table: Name of the table, as ``fourview list tables`` shows.
         manifest: Folder written by ``fourview index``.
         out: Folder for table.json, table.csv, table.html.
         row: NAME=PATH; may be repeated. NAME is a row of the paper, such as ``MaMA, zero-shot``, or
