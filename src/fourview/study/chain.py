@@ -72,7 +72,7 @@ class Common:
     """What a run has in common with those that are trained before it.
 
     Attributes:
-        manifest: Whose images.
+        manifest: Manifest of the images.
         store: Their pixels.
         machine: What belongs to the machine.
         cache_bytes: Memory for pixels, as ``train.run.train`` takes it.
@@ -88,7 +88,7 @@ class Common:
     say: Callable[[str], None] = lambda _: None
 
     def processes(self, recipe: Recipe) -> Processes:
-        """Those that train together."""
+        """The processes that train together."""
         return join_processes(self.machine.device, precision=recipe.precision)
 
     def train(
@@ -144,7 +144,7 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
 def train_with(
     common: Common, recipe: Recipe, out: Path, *, resume: bool, before: Before = NOTHING
 ) -> Path:
-    """As ``train_chain``, with what it has in common with other runs."""
+    """Train as ``train_chain``, with what it has in common with other runs."""
     before, recipe = _settled(common, recipe, before, common.say)
     whole = with_split(common.manifest, recipe, common.store)
     require_trainable(recipe, feed_of_part(whole, common.store, recipe, TRAIN))

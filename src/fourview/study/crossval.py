@@ -53,7 +53,7 @@ class FoldMetric:
 
     @property
     def mean(self) -> float | None:
-        """Over the folds where it is defined; None where it is in none."""
+        """Mean over the folds where it is defined; None where it is in none."""
         return float(np.mean(self.known)) if self.known else None
 
     @property
@@ -80,9 +80,9 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
     """Train and measure every fold; folds that are done already are only measured.
 
     Args:
-        recipe: What to train; its ``split.validation`` is the share of the patients outside the
+        recipe: Recipe to train; its ``split.validation`` is the share of the patients outside the
             fold that choose the checkpoint.
-        manifest: Its splits are not looked at.
+        manifest: Manifest of the patients; its splits are not looked at.
         store: Pixels.
         out: Folder of all runs.
         num_folds: Parts of the patients, at least 2.

@@ -98,7 +98,7 @@ class Measure(_Part):
     """A number of every row: a metric of a protocol, or the mean of what a function says of units.
 
     Attributes:
-        name: What it is called on the page and in claims.
+        name: Name on the page and in claims.
         protocol: Protocol by which ``metric`` is measured.
         function: ``module:function``; see ``study.units``.
         on: The data set that is measured; a row's own where nothing is said.
@@ -142,10 +142,10 @@ class Claim(_Part):
     Attributes:
         text: The claim in words.
         measure: Measure by which it is judged.
-        row: Whose number, less that of ``less`` if named.
-        above: It holds where the whole interval is above this.
-        below: It holds where the whole interval is below this.
-        between: It holds where the whole interval lies in it.
+        row: Row whose number it is about, less that of ``less`` if named.
+        above: Bound that the whole interval must lie above, for the claim to hold.
+        below: Bound that the whole interval must lie below.
+        between: Bounds that the whole interval must lie in.
         control: ``positive`` must hold, or the study can show nothing; ``negative`` must not.
     """
 

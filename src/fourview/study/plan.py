@@ -52,7 +52,7 @@ class Beside:
         ours: Our value as text.
         paper: The paper's value likewise; empty where the paper states none.
         where: Where the paper says it.
-        why: Why ours differs; empty where it does not.
+        why: Reason why ours differs; empty where it does not.
         same: Whether the two agree.
     """
 
@@ -71,10 +71,10 @@ class Memory:
     Attributes:
         weights: Weights of the network.
         gradients: Gradients of the trained weights.
-        optimizer: What the optimiser keeps.
+        optimizer: State that the optimiser keeps.
         batch: Pixels of a batch, or of the part of it that is encoded at a time.
-        activations: What the image encoder keeps of these for its gradients.
-        unknown: What is not in it.
+        activations: Outputs of layers that the image encoder keeps of these for its gradients.
+        unknown: Words for what is not in it.
     """
 
     weights: int
@@ -133,8 +133,8 @@ def plan(
     """What training a recipe would take.
 
     Args:
-        recipe: What to do.
-        manifest: Whose images; without it the paper's number, where it states one.
+        recipe: Recipe to plan.
+        manifest: Manifest of the images; without it the paper's number, where it states one.
         store: Their pixels.
         memory: Whether to plan the network too.
     """

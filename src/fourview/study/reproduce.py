@@ -48,7 +48,7 @@ class _Plan:
         splits: Part that is measured, by the table's protocol; None for all.
         columns: Columns that our numbers stand in.
         dataset: The paper's data set; None where the manifest is none of them.
-        part: What is measured, in words.
+        part: Part that is measured, in words.
     """
 
     protocols: Mapping[str, str]
@@ -77,8 +77,8 @@ def reproduce(  # noqa: PLR0913 - what decides a table, and what belongs to the 
     Everything that can be refused without reading a table is refused first.
 
     Args:
-        table: Its name, as ``published_tables`` has it.
-        manifest: What the rows are measured on.
+        table: Name of the table, as ``published_tables`` has it.
+        manifest: Manifest that the rows are measured on.
         rows: Inputs by row, published or new: a predictions file; a run or checkpoint folder, which
             is then scored through the store, zero-shot if it is of a language-image family; or a
             folder of ``fourview crossval``, of which mean and deviation over the folds are taken.

@@ -138,7 +138,7 @@ class _Error:
 def _error(
     sample: Sample, side: Side, asked: Task, scores: Mapping[tuple[str, str, str], float | None]
 ) -> _Error | None:
-    """None where the truth or the score is unknown."""
+    """The error about one breast; None where the truth or the score is unknown."""
     label = next(iter(asked.labels))
     truth = sample.targets[label][SIDES.index(side)]
     if math.isnan(truth):

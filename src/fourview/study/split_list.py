@@ -44,7 +44,7 @@ def read_split_list(path: Path, manifest: Manifest) -> pl.DataFrame:
 
     Args:
         path: The list.
-        manifest: Whose names it has.
+        manifest: Manifest whose names it has.
 
     Raises:
         ManifestError: It cannot be read, has no key or two, or a row has no name.

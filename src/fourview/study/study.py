@@ -67,8 +67,8 @@ class StudyResult:
         page: The Markdown page.
         measured: Measures of which there are runs.
         claims: Claims with their answers.
-        failed: Why, of each run that failed.
-        missing: How many runs are not done.
+        failed: Reason of each run that failed.
+        missing: Number of runs that are not done.
     """
 
     page: Path
@@ -121,7 +121,7 @@ def run_study(
     Args:
         study: The study as ``load_study`` gives it.
         text: Text of its declaration.
-        out: Its folder.
+        out: Folder of the study.
         how: What belongs to this call.
         command: The command as it was typed, for the page.
         progress: Called with what is done, how much, and of how much.

@@ -74,7 +74,7 @@ class Judged:
 
     @property
     def as_it_must(self) -> bool | None:
-        """Of a control, whether it came out as it has to; None of any other claim."""
+        """Whether a control came out as it has to; None of any other claim."""
         if self.claim.control is None:
             return None
         return (self.verdict == "holds") == (self.claim.control == "positive")
@@ -84,9 +84,9 @@ class Measuring:
     """Measures the runs of a study.
 
     Args:
-        study: Which one.
-        out: Its folder.
-        data: Its data sets.
+        study: Study to measure.
+        out: Folder of the study.
+        data: Data sets of the study.
         device: Where to predict; None takes the best there is.
         replicates: Replicates of the bootstrap.
         progress: Called with what is done, how much, and of how much.
@@ -111,7 +111,7 @@ class Measuring:
         """A measure of the rows that are done; None where none is.
 
         Args:
-            measure: Which one.
+            measure: Measure to take.
             reference: Row that differences are from, in place of the declared one.
         """
         rows, units = self._rows(measure)
@@ -263,7 +263,7 @@ class Measuring:
         return Store.open(self.data[data].stores[spec])
 
     def _manifest(self, measure: Measure, run: Run) -> Manifest:
-        """Of the data set that is measured; of a row's own with the split of the run."""
+        """Manifest of the data set that is measured; a row's own has the split of the run."""
         name = measure.on or self.study.data_of(run.row)
         split = _recipe(run).split if self._part(measure, run.row) is not None else None
         key = name, fingerprint_of(None if split is None else asdict(split))
@@ -275,7 +275,7 @@ class Measuring:
     def _manifests_of(
         self, measure: Measure, tables: Mapping[str, Mapping[int, pl.DataFrame]]
     ) -> Manifest | dict[int, Manifest]:
-        """One for all runs; or by seed, where each seed divides the patients anew."""
+        """One manifest for all runs; or one by seed, where each seed divides the patients anew."""
         by_run = {
             run.seed: self._manifest(measure, run)
             for row in tables
