@@ -82,7 +82,7 @@ def alignment(
     """Decide how far to turn one image.
 
     Args:
-        pixels: Oriented (chest wall left), bright for dense tissue.
+        pixels: Oriented pixels (chest wall left), bright for dense tissue.
         mask: True inside the breast.
         position: The view's position, such as MLO; any other stays as it is.
         method: How the line is looked for.

@@ -125,7 +125,7 @@ def axis_from(
     Args:
         image: Standing, with pixel spacing.
         mask: True inside the breast.
-        levels: Its display levels, bright for dense tissue; asked for where the view is oblique.
+        levels: Gives display levels, bright for dense tissue; called only for oblique views.
         turned: Whether its chest wall is on the right.
     """
     oriented = np.ascontiguousarray(mask[:, ::-1]) if turned else mask

@@ -82,7 +82,7 @@ def nyu_window(
     """Steps A to C on one image.
 
     Args:
-        inside: What counts as not 0, oriented: chest wall at the left.
+        inside: Mask of what counts as not 0, oriented: chest wall at the left.
         window: Rows and columns of the window.
         frame: Rows and columns of the processed image; the window is its upper left part.
         from_above: CC and its like; any other view goes as MLO does.
@@ -167,7 +167,7 @@ def best_center(inside: Mask, crop: NyuCrop, *, window: Size, from_above: bool) 
     """Step B: row and column, in the crop, of the window's centre.
 
     Args:
-        inside: What counts as not 0, in the crop.
+        inside: Mask of what counts as not 0, in the crop.
         crop: Step A.
         window: Rows and columns of the window.
         from_above: CC and its like.

@@ -91,7 +91,7 @@ def find_pectoral(
     """Find the muscle's edge.
 
     Args:
-        pixels: Oriented, bright for dense tissue, any scale; cropped to the breast or not.
+        pixels: Oriented pixels, bright for dense tissue, any scale; cropped to the breast or not.
         mask: True inside the breast, muscle included.
         method: "oriented" is the more accurate; "plain" is what [1] publishes.
 
@@ -260,7 +260,7 @@ class _Votes:
     ) -> tuple[
         Float64[np.ndarray, " line"], Float64[np.ndarray, " line"], Float64[np.ndarray, " line"]
     ]:
-        """Of each line: its weight in pixels, and mean and spread of the fall across it."""
+        """Weight of each line in pixels, and mean and spread of the fall across it."""
         cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
         fall = np.clip(-(self.step_x[near] * cos + self.step_y[near] * sin), -limit, limit)
         # Where the line leaves the image: at the left edge, or at the bottom.

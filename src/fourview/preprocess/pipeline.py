@@ -79,7 +79,7 @@ def process(
 
     Args:
         image: Modality values with their window, polarity and padding.
-        spec: What to do; or the name of a spec, such as "mvccl-192x96".
+        spec: Spec that says what to do; or the name of one, such as "mvccl-192x96".
         voi: Overrides ``spec.voi`` for this image: a source knows that the file's window is wrong
             ("ignore"), or the user gives a window; needed where the spec asks for the user's.
         scale: Millimetres of a processed pixel (pixels of the file, where it gives no spacing) of
@@ -363,7 +363,7 @@ def _aligned(
 def _zero_outside(
     levels: UInt16[np.ndarray, "row col"], mask: Bool[np.ndarray, "row col"]
 ) -> UInt16[np.ndarray, "row col"]:
-    """Inside at least 1, outside 0: from here on the mask can be read off the levels."""
+    """Levels of at least 1 inside and 0 outside: from here on they hold the mask too."""
     return np.asarray(np.maximum(levels, 1) * mask)
 
 
@@ -388,7 +388,7 @@ def halved_by(image: Image) -> int:
 
 
 def _geometry(image: Image, frame: Frame, turned: Turned, *, mirror: bool) -> Geometry:
-    """From the file's own pixels to what was cut."""
+    """The way from the file's own pixels to what was cut."""
     geometry = Geometry(turned.stored_size)
     rows, cols = image.pixels.shape
     factor = halved_by(image)

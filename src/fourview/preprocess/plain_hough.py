@@ -31,7 +31,7 @@ def plain_hough(
     """Angle t in degrees and offset d in pixels of the line x cos t + y sin t = d.
 
     Args:
-        pixels: Oriented, cropped to the breast, bright for dense tissue.
+        pixels: Oriented pixels, cropped to the breast, bright for dense tissue.
         mask: True inside the breast.
 
     Returns:
