@@ -74,7 +74,7 @@ def render_film(
     Args:
         breast: The anatomy.
         position: CC or MLO.
-        draws: What the film is like.
+        draws: Draws that say what the film is like.
         contents: Findings and covers.
         px: Pixel size of the scan, mm.
         acquisition_seed: Seed of the noise.

@@ -43,7 +43,7 @@ class Tone:
         gradient: Slope of the film's characteristic curve, density per decade of exposure.
         mid_density: Density of the median tissue.
         max_density: Greatest density of the film.
-        scanner_density: What the scanner can tell from black.
+        scanner_density: Greatest density that the scanner can tell from black.
         power: Power of the stored value over what is linear in density.
         bits: Bits of a stored value.
         bright_is_dense: False stores MONOCHROME1.
@@ -98,7 +98,7 @@ class Edges:
         margin_level: Their grey level.
         ragged: How uneven they are.
         bed: Scanner bed around the film: air side, chest wall, top, bottom.
-        bed_level: Its grey level.
+        bed_level: Grey level of the bed.
         turned: Degrees by which the film lay askew.
         round_corner: Radius of the film's corners.
     """

@@ -25,7 +25,7 @@ def draw_label(film: Plane, label: Label, skin: np.ndarray, *, px: float, readab
 
     Args:
         film: Grey levels, chest wall left.
-        label: What and where.
+        label: Label to draw, and where.
         skin: Points (x, y) of the skin line, pixels, and the outward normals: columns x y nx ny.
         px: Pixel size, mm.
         readable: False where the film is mirrored later: the words are mirrored now.

@@ -149,7 +149,7 @@ def make_lesion(
     Args:
         rng: Used for nothing else.
         breast: Breast that it is made for; gives the glandular fraction around the place.
-        kind: What it is.
+        kind: Kind of finding.
         position: Position of its centre.
         name: See ``Lesion``.
         contrast: 1 is physical.

@@ -122,7 +122,7 @@ def acquire(
     """Position a breast on a detector.
 
     Args:
-        breast: What is imaged.
+        breast: The breast that is imaged.
         position: CC or MLO.
         field_mm: Height and width of the detector; the breast moves up to keep the nipple on it.
         ap_jitter: See ``Preset.ap_jitter``.

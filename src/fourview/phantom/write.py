@@ -104,7 +104,7 @@ def write_phantom(
 
     Args:
         out: Folder; made where it is missing.
-        num_exams: How many there shall be.
+        num_exams: Number of exams that there shall be.
         seed: Seed of the run, at least 0; each exam has a seed of its own made of it.
         preset: What the exams are like, or the name of a preset.
         rows: See ``make_exam``.
