@@ -20,10 +20,10 @@ class Encoded:
     Attributes:
         images: Outputs of the image encoder by name, one row per image.
         texts: Outputs of the text encoder by name, one row per text.
-        exam: Whose image, as in ExamBatch.
+        exam: Exam of each image, as in ExamBatch.
         slot: Slot of each image.
-        text_image: Whose text: the index of its image.
-        patient: Whose exam; equal numbers are one patient's.
+        text_image: Index of the image of each text.
+        patient: Patient of each exam; equal numbers are one patient's.
     """
 
     images: Mapping[str, Shaped[Tensor, "image ..."]]

@@ -36,11 +36,11 @@ class LanguageImageModel(nn.Module, ABC):
     def image_features(
         self, pixels: Float[Tensor, "image 1 row col"]
     ) -> Float[Tensor, "image dim"]:
-        """Of length 1, in the joint space."""
+        """Features of images, of length 1, in the joint space."""
 
     @abstractmethod
     def text_features(self, text: TextBatch) -> Float[Tensor, "text dim"]:
-        """Of length 1, in the joint space."""
+        """Features of texts, of length 1, in the joint space."""
 
     def sentence_maps(
         self, pixels: Float[Tensor, "image 1 row col"], text: TextBatch

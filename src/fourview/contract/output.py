@@ -20,7 +20,7 @@ class DetectedBoxes:
     """Boxes that a detector drew on the images of a batch, ragged by index.
 
     Attributes:
-        image: Whose box: the index of its image in the batch.
+        image: Index in the batch of the image that a box is on.
         corners: x0 y0 x1 y1 in processed pixels of that image.
         label: Index into the task's classes; NO_CLASS for a box of something that is not asked,
             which is shown to nobody.
@@ -71,7 +71,7 @@ class LossTerms:
 
     Attributes:
         total: The loss.
-        parts: What it is the weighted sum of, for the log.
+        parts: The parts that it is the weighted sum of, for the log.
         output: What the model said meanwhile; None where it only pre-trains.
     """
 
