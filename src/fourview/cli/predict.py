@@ -150,7 +150,7 @@ def _write(
     *,
     json: bool,
 ) -> None:
-    """The table with what it says of itself, and a line of what was written."""
+    """Write the table with what it says of itself, and print a line about what was written."""
     write_predictions(predictions, out, about)
     summary = {"out": str(out), "rows": len(predictions), **told}
     if json:
@@ -164,7 +164,7 @@ def _write(
 def _seen(
     runs: tuple[Path | None, ...], manifest: Manifest, split: tuple[str, ...]
 ) -> dict[str, str]:
-    """How many of the patients the runs were trained on, for whoever measures the scores."""
+    """Say how many of the patients the runs were trained on, for those who measure the scores."""
     from fourview.study.seen import trained_patients  # noqa: PLC0415 - takes a second to import
 
     exams = manifest.exams
