@@ -63,7 +63,7 @@ class PhantomSet:
 
 
 SETS = {
-    "learn": PhantomSet(preset=TO_LEARN, exams=1150, seed=8101, vendors=DIGITAL_AND_FILM),
+    "learn": PhantomSet(preset=TO_LEARN, exams=900, seed=8101, vendors=DIGITAL_AND_FILM),
     "unseen": PhantomSet(preset=WITH_CANCERS, exams=1000, seed=8102, vendors=DIGITAL),
 }
 
@@ -140,7 +140,7 @@ def _breasts(known: pl.DataFrame, table: pl.DataFrame, truth: pl.DataFrame) -> p
     """exam_id, side, cancer, score, and the kind of the cancer."""
     keys = ["exam_id", "side"]
     scores = table.filter((pl.col("unit") == "breast") & (pl.col("class") == "cancer"))
-    kinds = truth.filter("malignant").unique(keys).select(*keys, "kind")
+    kinds = truth.filter(pl.col("malignant") == 1).unique(keys).select(*keys, "kind")
     joined = known.select(*keys, "cancer").join(scores.select(*keys, "score"), on=keys)
     return joined.join(kinds, on=keys, how="left").sort(keys)
 
@@ -153,7 +153,7 @@ def _hits(breast: dict[str, object], table: pl.DataFrame, truth: pl.DataFrame) -
         return False, False
     best = regions.sort("score", descending=True, maintain_order=True).row(0, named=True)
     x, y = (best["x0"] + best["x1"]) / 2, (best["y0"] + best["y1"]) / 2
-    there = own & pl.col("malignant") & (pl.col("image_id") == best["image_id"])
+    there = own & (pl.col("malignant") == 1) & (pl.col("image_id") == best["image_id"])
     on = among = False
     for row in truth.filter(there & pl.col("mask").is_not_null()).iter_rows(named=True):
         size = int(row["y1"] - row["y0"]), int(row["x1"] - row["x0"])

@@ -45,7 +45,7 @@ def test_a_network_can_end_at_a_stride(name, stride):
     with torch.no_grad():
         want = whole((pixels.expand(-1, 3, -1, -1) - 0.5) / 0.5)[levels.index(stride)]
         got = encoder(pixels)
-    torch.testing.assert_close(got, want)
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)  # sums in another order
     assert (encoder.dim, encoder.stride) == (want.shape[1], stride)
     left_out = set(whole.state_dict()) - set(own)
     assert left_out and set(own) <= set(whole.state_dict())
