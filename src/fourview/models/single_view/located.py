@@ -18,12 +18,13 @@ from fourview.models.single_view.model import SingleView, SingleViewOutput
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocatedObjectiveConfig:
-    """Settings of the loss; alpha and gamma as Lin et al. 2017 have them.
+    """Settings of the loss; gamma as Lin et al. 2017 have it.
 
     Attributes:
         positive_weight: Of cancers in the cross entropy of images; 1 states no balancing.
         cells_weight: Of the loss of cells beside it.
-        alpha: Share of positive cells in the focal loss.
+        alpha: Share of positive cells in the focal loss; a quarter there, where every cell counts
+            alike.
         gamma: How much less what is clear already counts.
         still: Beginnings of the names of layers that stay as they are, with their statistics. What
             the first layers of a network know of edges can do for short runs.
@@ -31,7 +32,7 @@ class LocatedObjectiveConfig:
 
     positive_weight: float = 1.0
     cells_weight: float = 1.0
-    alpha: float = 0.25
+    alpha: float = 0.5
     gamma: float = 2.0
     still: tuple[str, ...] = ()
 
@@ -40,8 +41,9 @@ class LocatedObjective(Objective):
     """Cross entropy of images, and the focal loss of their cells.
 
     The focal loss (Lin et al. 2017, arXiv:1708.02002, Eq. 5) is summed over the cells that are
-    known (``cell_targets``) and divided by the number of positive ones, as there, but by the number
-    of images where these are more: a batch may hold no finding.
+    known (``cell_targets``). Differs: the positive cells of an image count as one together, so that
+    a cluster of one cell counts as much as a large mass; and the sum is divided by the number of
+    images with any, or by half of all where these are more, as a batch may hold no finding.
 
     An image of a breast with cancer whose boxes are all on the breast's other images counts for
     neither: the finding may be hidden on it.
@@ -92,13 +94,15 @@ class LocatedObjective(Objective):
             cells[known],
             alpha=self.config.alpha,
             gamma=self.config.gamma,
-            reduction="sum",
         )
+        count = (cells == 1).sum(dim=(1, 2))
+        weight = torch.where(cells == 1, 1 / count.clamp(min=1)[:, None, None], 1.0)
+        divisor = (count > 0).sum().clamp(min=len(count) / 2)
         parts: dict[str, Tensor] = {
             "cross_entropy": masked_cross_entropy(
                 output.logits, images, positive_weight=self.config.positive_weight
             ),
-            "cells": focal / (cells == 1).sum().clamp(min=len(images)),
+            "cells": (focal * weight[known]).sum() / divisor,
         }
         total = parts["cross_entropy"] + self.config.cells_weight * parts["cells"]
         return LossTerms(total=total, parts=parts, output=output)
