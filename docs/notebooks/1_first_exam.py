@@ -32,7 +32,7 @@ for each in exam:
 # What a model sees is made by a pixel spec: windowed, cropped to the breast, chest wall at the left.
 
 # %%
-processed = fourview.process(image, "mvccl-192x96")
+processed = fourview.process(image, "mvccl-512x256")
 print(processed.pixels.shape, processed.notes[-1])
 
 # %% [markdown]
