@@ -111,7 +111,7 @@ class SingleView(nn.Module):
         if self.config.pool == "mean":
             return explained(batch, self.encoder, self.read)
         with torch.no_grad():
-            output = self(batch)
+            output: SingleViewOutput = self(batch)
         assert output.cell_logits is not None and output.image_scores is not None
         shift = self.encoder.first_center / self.encoder.stride - 0.5
         maps = evenly(output.cell_logits, shift=shift).sigmoid()
