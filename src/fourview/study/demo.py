@@ -26,8 +26,8 @@ from fourview.store.store import Store
 
 Progress = Callable[[str, int, int], None]
 SEED = 20260101  # of the demonstration; the embedded model was trained on another one
-PRESET = "miniature"
-ROWS = 768  # a picture worth looking at; the model reads 384 x 192
+PRESET = "enriched"  # as screening, with a cancer in about half of the exams
+ROWS = 768  # a picture worth looking at; the model reads 512 x 256
 PROTOCOL = "screening-breast-v1"
 RULE = "specificity-0.90"  # at whose threshold a cancer counts as found
 CASE = "case.png"
