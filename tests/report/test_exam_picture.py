@@ -7,7 +7,7 @@ import numpy as np
 from exam_examples import IDS, SIZE, exam_prediction, image
 from fourview.entities import Exam, Finding, Region
 from fourview.geometry import Box
-from fourview.report.exam_picture import GAP, exam_picture
+from fourview.report.exam_picture import GAP, LINE, exam_picture
 
 ROWS, COLS = SIZE
 
@@ -25,7 +25,7 @@ def test_right_views_hang_left_and_chest_walls_meet():
     picture = exam_picture(nothing(), exam("R-CC", "L-CC", "R-MLO", "L-MLO"), rows=ROWS)
     assert picture.shape[1] == 2 * COLS + GAP
     middle = picture.shape[1] // 2
-    tops = (0, ROWS + GAP)
+    tops = (LINE, LINE + ROWS + GAP + LINE)
     for top in tops:
         grey = picture[top : top + ROWS, :, 0].astype(int)
         right, left = grey[:, : middle - GAP // 2], grey[:, middle + GAP // 2 :]
@@ -36,7 +36,8 @@ def test_right_views_hang_left_and_chest_walls_meet():
 
 def test_a_missing_view_leaves_its_place_black():
     picture = exam_picture(nothing(), exam("R-CC", "L-CC", "R-MLO"), rows=ROWS)
-    left_below = picture[ROWS + GAP : 2 * ROWS + GAP, picture.shape[1] // 2 + GAP :]
+    top = LINE + ROWS + GAP
+    left_below = picture[top : top + ROWS, picture.shape[1] // 2 + GAP :]
     assert left_below.max() == 0
 
 
@@ -50,9 +51,9 @@ def test_a_known_finding_is_a_white_box_and_a_proposed_one_another():
     y, x = np.nonzero((plain != with_known).any(axis=2))
     start = plain.shape[1] // 2 + GAP // 2  # the left view begins here, unmirrored
     assert (x.min() - start, x.max() - start) == (20, 40)
-    assert (y.min(), y.max()) == (50, 70)
-    assert (with_known[60, start + 20] == 255).all()
+    assert (y.min(), y.max()) == (LINE + 50, LINE + 70)
+    assert (with_known[LINE + 60, start + 20] == 255).all()
     breast = replace(exam_prediction().breasts[0], side="L", findings=(known,))
     drawn = exam_picture(replace(nothing(), breasts=(breast,)), here, rows=ROWS)
-    blue, green, red = drawn[60, start + 20].astype(int)
+    blue, green, red = drawn[LINE + 60, start + 20].astype(int)
     assert red < blue and red < green  # cyan

@@ -1,4 +1,4 @@
-"""One picture of an exam: the four views as they hang, heatmaps, regions and what is known."""
+"""One picture of an exam: the four views as they hang, regions, and what is known."""
 
 from collections.abc import Sequence
 
@@ -22,9 +22,11 @@ def exam_picture(
     exam: Exam,
     *,
     known: Sequence[Finding] = (),
-    rows: int = 480,
+    rows: int = 640,
 ) -> Picture:
-    """The four views of an exam with what a model says of them, BGR.
+    """The four views of an exam with the regions that a model marks, BGR.
+
+    Without heatmaps, which would hide what is marked.
 
     Args:
         prediction: What the model says; its caution is written below.
@@ -38,12 +40,11 @@ def exam_picture(
     for slot in SLOTS:
         image = exam.get(slot)
         if image is None:
-            cells.append(np.zeros((rows, rows // 2, 3), np.uint8))
+            cells.append(np.zeros((LINE + rows, rows // 2, 3), np.uint8))
             continue
         shown = show(image, max_rows=rows)
         said = scores.get(image.image_id)
-        heatmap = said.heatmaps[0] if said is not None and said.heatmaps else None
-        picture = composite(shown, heatmap, marks_on(image.image_id, found, shown.geometry))
+        picture = composite(shown, None, marks_on(image.image_id, found, shown.geometry))
         for mark in marks_on(image.image_id, known, shown.geometry):
             corners = (mark.box.x0, mark.box.y0), (mark.box.x1, mark.box.y1)
             first, last = ((round(x), round(y)) for x, y in corners)
@@ -60,13 +61,10 @@ def exam_picture(
 
 
 def _titled(picture: Canvas, slot: str, score: str) -> Canvas:
-    """The view with its name and score at the upper corner away from the chest wall."""
-    is_right = slot.startswith("R")
-    for number, text in enumerate((slot, score)):
-        size, _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 1)
-        x = 6 if is_right else picture.shape[1] - size[0] - 6
-        write_on(picture, text, (x, LINE * (number + 1) - 6), TEXT_BGR)
-    return picture
+    """The view under a line with its name and score."""
+    line: Canvas = np.zeros((LINE, picture.shape[1], 3), np.uint8)
+    write_on(line, f"{slot}  {score}", (6, LINE - 8), TEXT_BGR)
+    return np.vstack([line, picture])
 
 
 def _side_by_side(right: Canvas, left: Canvas, width: int) -> Canvas:

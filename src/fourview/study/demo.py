@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from fourview.dicom.exams import iter_exams
 from fourview.disk import write_bytes
 from fourview.entities import ExamPrediction, Finding, Manifest, Result
 from fourview.evaluate.run import evaluate
@@ -115,7 +116,8 @@ def run_demo(
         read_studies([phantom / "dicom"], reader, reports, created=created), start=1
     ):
         first = first or exam.folder / "report.html"
-        case = case or _case(exam.prediction, manifest, reader.operating_points, out / CASE)
+        files = phantom / "dicom" / exam.prediction.patient_id
+        case = case or _case(exam.prediction, files, manifest, reader.operating_points, out / CASE)
         progress("reports", done, num_exams)
     assert first is not None  # read_studies yields at least one exam or raises
     index = reports / "index.html" if num_exams > 1 else first
@@ -156,11 +158,14 @@ def is_right(prediction: ExamPrediction, known: Sequence[Finding], threshold: fl
 
 
 def _case(
-    prediction: ExamPrediction, manifest: Manifest, points: Mapping[str, float], path: Path
+    prediction: ExamPrediction,
+    files: Path,
+    manifest: Manifest,
+    points: Mapping[str, float],
+    path: Path,
 ) -> tuple[Path, str] | None:
     """A picture of the exam and its patient, where it is a right one."""
-    exam = prediction.exam
-    assert exam is not None  # read_studies has just read it
+    exam = next(iter_exams([files]))  # with the pixels, which a prediction does not keep
     own = manifest.findings.filter(pl.col("exam_id") == exam.exam_id)
     known = findings_of(exam, rows_of_findings(own), source=manifest.source)
     if not is_right(prediction, known, points.get(RULE)):
