@@ -52,7 +52,7 @@ def predict(
     """Score the exams of a manifest and write a predictions table.
 
     Args:
-        run: Run folder or checkpoint; without it the small model that ships with the package.
+        run: Run folder or checkpoint; without it the model that ships with the package.
         manifest: Folder written by ``fourview index``.
         store: Folder written by ``fourview prepare``; repeated for a model that reads several.
         out: Parquet or CSV file to write, as its ending says; a CSV has no place for the model's

@@ -55,7 +55,7 @@ def read(
         study: Files, folders or ZIP archives; they are put together to exams by their headers.
         out: Folder to write to; with several exams one folder per exam, and index.html over them.
         model: Run folder or checkpoint; may be repeated: scores of one task are then the mean, and
-            those of other tasks stand beside them. Without it the small model that ships with the
+            those of other tasks stand beside them. Without it the model that ships with the
             package: trained on phantoms, it shows how things work and says nothing about a patient.
         findings: Findings to score one by one with a lesion network: CSV or Parquet with image_id
             and x0, y0, x1, y1 in pixels of the file (also finding_id, polygon), or a manifest.

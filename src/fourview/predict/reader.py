@@ -355,7 +355,7 @@ def load_model(
 
     A folder of several networks that are one model (``checkpoint.ensemble``) counts as so many.
 
-    Without an argument it is the small model that ships with the package.
+    Without an argument it is the model that ships with the package.
 
     Raises:
         CheckpointError: There is no checkpoint, it does not fit, or several have no mean.

@@ -98,6 +98,7 @@ SPECS: dict[str, PixelSpec] = {
     spec.name: spec
     for spec in (
         PixelSpec(name="mvccl-1536x768", rows=1536, cols=768),
+        PixelSpec(name="mvccl-512x256", rows=512, cols=256),
         PixelSpec(name="mvccl-384x192", rows=384, cols=192),
         PixelSpec(name="mvccl-192x96", rows=192, cols=96),
         PixelSpec(name="vlp-518", rows=518, cols=518, decode="as_needed"),
