@@ -259,9 +259,10 @@ def heads() -> Recipe:
         name="mvccl:heads",
         stage="heads",
         model=replace(base.model, encoder=replace(base.model.encoder, merge=2)),
-        batch=16,
+        batch=8,
         epochs=None,
         steps=2000,
+        optimizer=replace(base.optimizer, lr=1e-3),
         augment=NO_AUGMENTATION,
     )
 
