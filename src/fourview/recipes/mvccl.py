@@ -259,7 +259,7 @@ def heads() -> Recipe:
         name="mvccl:heads",
         stage="heads",
         model=replace(base.model, encoder=replace(base.model.encoder, merge=2)),
-        batch=8,
+        batch=4,  # as published, 8 images
         epochs=None,
         steps=2000,
         optimizer=replace(base.optimizer, lr=1e-3),

@@ -149,7 +149,14 @@ def dissect_runs(  # noqa: PLR0913 - what is read, and how it is measured
     measured = {
         result.way: result
         for result in measure_runs(
-            ways, first, protocol, metric, reference=AS_IT_IS, replicates=replicates, split=split
+            ways,
+            first,
+            protocol,
+            metric,
+            reference=AS_IT_IS,
+            replicates=replicates,
+            split=split,
+            draw_runs=len(runs) > 1,
         )
     }
     units = gather_units(ways[AS_IT_IS][0], first, rules, split)
