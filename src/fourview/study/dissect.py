@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,24 +128,14 @@ def dissect_runs(  # noqa: PLR0913 - what is read, and how it is measured
     rules = find_protocol(protocol)
     networks = [load_network(run, engine=engine) for run in runs]
     _require_one_recipe(runs, networks)
-    ways: dict[str, list[pl.DataFrame]] = {}
-    found: list[Dissected] = []
-    notes: list[str] = []
-    for run, network in zip(runs, networks, strict=True):
-        tables = divided_as(run, manifest)
-        name = f"{run.name} of {len(runs)} runs"
-        one = dissect(
-            network,
-            tables,
-            store,
-            splits=None if split is None else [split],
-            batch_size=batch_size,
-            progress=lambda done, of, name=name: progress(name, done, of),  # type: ignore[misc]
+    read = [
+        _read(
+            run, network, manifest, store, split, batch_size, f"{run.name} of {len(runs)}", progress
         )
-        found.append(one)
-        notes += _notes(run, tables, one, split)
-        for switch, table in one.tables.items():
-            ways.setdefault(switch, []).append(table)
+        for run, network in zip(runs, networks, strict=True)
+    ]
+    found = [one for one, _ in read]
+    ways = {switch: [one.tables[switch] for one in found] for switch in found[0].tables}
     first = divided_as(runs[0], manifest)
     measured = {
         result.way: result
@@ -170,8 +161,31 @@ def dissect_runs(  # noqa: PLR0913 - what is read, and how it is measured
         num_positive=int(units.positive.sum()) if rules.is_binary else 0,
         interval=_interval(len(runs), replicates, rules.cluster),
         rows=_rows(found[0], measured),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys(note for _, notes in read for note in notes)),
     )
+
+
+def _read(
+    run: Path,
+    network: Network,
+    manifest: Manifest,
+    store: Store,
+    split: str | None,
+    batch_size: int,
+    name: str,
+    progress: Callable[[str, int, int], None],
+) -> tuple[Dissected, list[str]]:
+    """What one run says, and what must be known of it."""
+    tables = divided_as(run, manifest)
+    one = dissect(
+        network,
+        tables,
+        store,
+        splits=None if split is None else [split],
+        batch_size=batch_size,
+        progress=partial(progress, name),
+    )
+    return one, _notes(run, tables, one, split)
 
 
 def _rows(found: Dissected, measured: dict[str, WayResult]) -> tuple[TakenAway, ...]:

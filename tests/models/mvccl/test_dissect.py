@@ -28,6 +28,7 @@ from fourview.predict.dissect import AS_IT_IS, dissect, strangers
 from fourview.predict.network import load_network
 from fourview.predict.reader import load_model
 from fourview.preprocess.spec import pixel_spec
+from fourview.study.dissect import dissect_runs
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}  # scores are float32
 BATCH = exam_batch("0123", "0123", "02", seed=4)
@@ -171,8 +172,9 @@ def kept(tmp_path_factory):
     manifest, store = drawn_store(root, num_patients=6)
     write_manifest(manifest, root / "manifest")
     family = find_family("mvccl")
-    for name, config in (("run", TINY), ("other", replace(TINY, gcm=False))):
-        torch.manual_seed(1)
+    made = (("run", TINY, 1), ("seed", TINY, 2), ("other", replace(TINY, gcm=False), 1))
+    for name, config, seed in made:
+        torch.manual_seed(seed)
         save_checkpoint(
             root / name,
             family.build(config),
@@ -237,3 +239,22 @@ def test_runs_of_two_recipes_and_families_without_a_dissection_are_refused(kept,
     network.family = replace(network.family, dissect=None)
     with pytest.raises(CheckpointError, match="these do: mvccl"):
         dissect(network, manifest, store)
+
+
+def test_runs_of_one_recipe_are_their_mean_and_trained_patients_are_told(kept):
+    root, manifest, store = kept
+    patients = manifest.exams["patient_id"].unique(maintain_order=True).to_list()
+    parts = {"train": patients[:2], "validation": [], "test": patients[2:]}
+    (root / "run" / "split.json").write_text(json.dumps(parts))
+    runs = [root / "run", root / "seed"]
+    both = dissect_runs(runs, manifest, store, replicates=50)
+    alone = [dissect_runs([run], manifest, store, replicates=50) for run in runs]
+    for number, row in enumerate(both.rows):
+        values = [one.rows[number].metric for one in alone]
+        if row.metric is not None:
+            assert row.metric.value == pytest.approx(np.mean([v.value for v in values]))
+    assert "run was trained on 2 of the 6 patients" in " ".join(both.notes)
+    held_out = dissect_runs([root / "run"], manifest, store, split="test", replicates=50)
+    assert not held_out.notes
+    assert held_out.num_units < both.num_units
+    (root / "run" / "split.json").unlink()
