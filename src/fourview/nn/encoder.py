@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from fourview.errors import CheckpointError, RecipeError
 from fourview.nn.pretrained import OURS, input_statistics, require_weights
@@ -41,6 +42,8 @@ class EncoderConfig:
         widths: Channels of the five layers of ``small``; others ignore it.
         stride: Pixels of a cell: a network of timm ends at its last layer of that stride, and what
             comes after is left out; None takes the whole network.
+        merge: Take the mean of so many rows and columns of cells as one: 2 leaves a quarter of the
+            cells, of which attention then costs a sixteenth.
     """
 
     name: str = "efficientnet_b0"
@@ -49,6 +52,11 @@ class EncoderConfig:
     std: tuple[float, float, float] | None = None
     widths: tuple[int, ...] = SMALL_WIDTHS
     stride: int | None = None
+    merge: int = 1
+
+    def __post_init__(self) -> None:
+        if self.merge < 1:
+            raise ValueError(f"merge is {self.merge}, need 1 or more")
 
 
 class Encoder(nn.Module):
@@ -64,7 +72,9 @@ class Encoder(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.body, self.dim, self.stride = _build_body(config)
+        self.body, self.dim, self.own_stride = _build_body(config)
+        self.merge = config.merge
+        self.stride = self.own_stride * self.merge
         mean, std = input_statistics(config.name, config.mean, config.std)
         self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1), False)
         self.register_buffer("std", torch.tensor(std).reshape(1, 3, 1, 1), False)
@@ -73,13 +83,33 @@ class Encoder(nn.Module):
         self, pixels: Float[Tensor, "image 1 row col"]
     ) -> Float[Tensor, "image dim grid_row grid_col"]:
         """Features over a grid of cells of ``stride`` pixels."""
+        cells = self.own_cells(pixels)
+        return cells if self.merge == 1 else avg_pool2d(cells, self.merge, ceil_mode=True)
+
+    def own_cells(
+        self, pixels: Float[Tensor, "image 1 row col"]
+    ) -> Float[Tensor, "image dim own_row own_col"]:
+        """Features over the network's own grid, before cells are merged."""
         rgb = (pixels - self.mean) / self.std  # broadcasts to three channels
         return cast("Tensor", self.body(rgb.contiguous(memory_format=torch.channels_last)))
 
     @cached_property
     def first_center(self) -> float:
         """Where cell 0 looks, in pixels from the edge; measured once, by gradients."""
-        return first_center_of(self, stride=self.stride)
+        own = first_center_of(_OwnCells(self), stride=self.own_stride)
+        return own + (self.merge - 1) * self.own_stride / 2
+
+
+class _OwnCells(nn.Module):
+    """An encoder up to its own grid."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.train(encoder.training)  # the mode that it is put back into after a look
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.encoder.own_cells(pixels)
 
 
 def first_center_of(network: nn.Module, *, stride: int) -> float:

@@ -8,6 +8,7 @@ from fourview.entities import SIDES, Side, Voi
 from fourview.fingerprint import number_of
 from fourview.phantom.anatomy import Breast, draw_breast, draw_patient
 from fourview.phantom.biopsies import plan_biopsies, satellite_sites
+from fourview.phantom.families import family_findings
 from fourview.phantom.film import render_film
 from fourview.phantom.film_draws import SCAN_PX, FilmDraws, FilmKind, draw_film, film_kind
 from fourview.phantom.lesions import COVERED, Contents, Cover, Lesion, make_cover, make_lesion
@@ -146,7 +147,11 @@ def fill_breast(breast: Breast, preset: Preset) -> Contents:
     nothing below) in those without: with or without it all else is the same, to the bit.
     """
     plan = plan_breast(breast.patient.seed, breast.side, preset)
-    filler = _Filler(breast, survey(breast))
+    surveyed = survey(breast)
+    if preset.families is not None:
+        alike = plan.cancer is not None
+        return Contents(family_findings(surveyed, preset.families, alike=alike))
+    filler = _Filler(breast, surveyed)
     filler.add_cancer(plan, preset)
     if plan.benign_mass is not None:
         size = filler.size("mass", preset.benign_size)

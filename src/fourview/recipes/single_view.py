@@ -67,5 +67,12 @@ def located() -> Recipe:
     )
 
 
+def eyes() -> Recipe:
+    """An encoder for ``mvccl:heads``: ``small`` for 8 epochs, with cells merged as there."""
+    other = mvccl.heads()
+    base = mvccl.mini()
+    return _of(base, "single_view:eyes", SingleViewConfig(encoder=other.model.encoder))
+
+
 def _of(other: Recipe, name: str, model: SingleViewConfig) -> Recipe:
     return replace(other, name=name, family="single_view", model=model, objective=None)
