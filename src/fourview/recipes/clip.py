@@ -113,6 +113,24 @@ def phantom() -> Recipe:
     )
 
 
+def phantom_findings() -> Recipe:
+    """Captions that tell the finding and the impression only, beside mama:phantom_findings.
+
+    As many images a step as there: an item here has one, there two. docs/results/vlp.md.
+    """
+    recipe = phantom()
+    return replace(
+        recipe,
+        name="clip:phantom_findings",
+        pixel_spec="glam-192x96",
+        feed=replace(recipe.feed, segments=("findings", "impression"), anchors="image"),
+        steps=600,
+        epochs=None,
+        select="last",
+        split=SPLIT,
+    )
+
+
 def _mammograms() -> AugmentConfig:
     """No flips and no narrow crops, which would lose what the caption names."""
     return AugmentConfig(
