@@ -1,11 +1,12 @@
 """Measures of experiments/vlp.toml: where sentences and slices land, and what a second view adds.
 
 Each function reads a finished run and gives a table with a row a unit, the same units in the same
-order for every run. Columns that end in ``chance`` are what a place drawn evenly would reach.
+order for every run. Columns that end in ``chance`` are what a place drawn evenly would reach,
+those in ``overlap`` what the finding itself would.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from fourview.store.store import Store
 CELLS = (12, 6)  # of 16 pixels, 19 mm: the super-patches of glam:phantom_findings
 REACH = 3  # tokens: what the tower's last layer sees to each side, 23 of 24 pixels
 FILLED, QUERIED = 0.1, 0.5  # parts of a cell that are breast: to be found, to be asked for
+Cell = tuple[int, int]
 
 
 def sentence_hits(run: Run, *, manifest: Manifest, store: Store, part: str | None) -> pl.DataFrame:
@@ -30,13 +32,9 @@ def sentence_hits(run: Run, *, manifest: Manifest, store: Store, part: str | Non
     whole caption by the global heads; ``contrast`` that less the caption of BI-RADS 1; ``probe``
     a linear probe of the tokens that was shown masks. ``beside``: ``own``'s token holds none but
     lies within reach of what a token sees of the mask. ``stranger``: ``own`` on the mask of the
-    next patient's image of the same view.
+    next patient's image of the same view; ``stranger_overlap``: a token drawn in the own mask.
     """
-    return _remembered(sentence_table, run, manifest, store, part)
-
-
-def sentence_table(seen: Seen) -> pl.DataFrame:
-    """``sentence_hits`` of an opened run."""
+    seen = Seen(run, manifest, store, part)
     findings = seen.findings()
     images = findings["image_id"].to_list()
     inside, on = seen.inside(images), seen.covered(findings) > 0
@@ -51,8 +49,8 @@ def sentence_table(seen: Seen) -> pl.DataFrame:
     best = {name: _best(values, inside) for name, values in maps.items()}
     columns = {name: _at(on, place) for name, place in best.items()}
     columns |= {"beside": _at(near, best["own"]), "stranger": _at(other, best["own"])}
-    chances = {"chance": on, "beside_chance": near, "stranger_chance": other}
-    columns |= {name: _share(grid, inside) for name, grid in chances.items()}
+    columns |= {"chance": _share(on, inside), "beside_chance": _share(near, inside)}
+    columns["stranger_overlap"] = _share(other, on)
     return pl.DataFrame({"patient_id": findings["patient_id"]} | columns)
 
 
@@ -66,58 +64,88 @@ def row_hits(run: Run, *, manifest: Manifest, store: Store, part: str | None) ->
     linear probe that was shown masks, whatever is asked. ``..._near`` counts the rows next to it.
     ``..._elsewhere``: asked by cells of the same CC column without the finding, the mean over
     them. ``..._stranger``: asked by the finding of the next patient. ``moved``: ``own`` counted at
-    the row of the next patient's finding.
+    the row of the next patient's finding; ``moved_overlap``: the own row counted there.
     """
-    return _remembered(row_table, run, manifest, store, part)
-
-
-def row_table(seen: Seen) -> pl.DataFrame:
-    """``row_hits`` of an opened run."""
+    seen = Seen(run, manifest, store, part)
     cc, mlo = _in_both_views(seen.findings())
-    images = [table["image_id"].to_list() for table in (cc, mlo)]
     patients = cc["patient_id"].to_list()
-    masks = [in_cells(seen.covered(table), CELLS) for table in (cc, mlo)]
-    filled = [_filled(seen, each) for each in images]
+    asked = _asked(seen, cc, mlo, strangers(patients, ["any"] * len(patients)))
+    return pl.DataFrame(
+        [{"patient_id": patient} | _picks(asked, i) for i, patient in enumerate(patients)]
+    )
+
+
+Ask = Callable[[int, int, Cell], Float[np.ndarray, " row"]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Two views of findings in cells, and the ways to pick a row.
+
+    Attributes:
+        masks: Stored pixels of each finding in each cell, of CC and of MLO.
+        filled: The part of each cell that is breast, likewise.
+        next_one: Of each finding, the next of another patient.
+        ways: By name: how well the rows of a finding's MLO column answer a cell of the CC of that
+            or of the next patient.
+        lit: The probe's value of each MLO cell.
+    """
+
+    masks: tuple[np.ndarray, np.ndarray]
+    filled: tuple[np.ndarray, np.ndarray]
+    next_one: list[int]
+    ways: Mapping[str, Ask]
+    lit: np.ndarray
+
+
+def _asked(seen: Seen, cc: pl.DataFrame, mlo: pl.DataFrame, next_one: list[int]) -> _Asked:
+    images = [table["image_id"].to_list() for table in (cc, mlo)]
+    masks = in_cells(seen.covered(cc), CELLS), in_cells(seen.covered(mlo), CELLS)
     tokens = [seen.tokens(each) for each in images]
     means = [normalize(mean_cells(each, CELLS), dim=-1).numpy() for each in tokens]
-    lit = mean_cells(torch.from_numpy(seen.probe_maps(images[1])[..., None]), CELLS)[..., 0].numpy()
-    next_one = strangers(patients, ["any"] * len(patients))
-    attends = seen.model.has_slice_maps
-    own = seen.attention(*tokens) if attends else None
-    asked_by_next = seen.attention(tokens[0][next_one], tokens[1]) if attends else None
-    rows = []
-    truth = [_place(mask) for mask in masks[1]]
-    asking = [_place(mask) for mask in masks[0]]
-    for i, (row, column) in enumerate(truth):
-        there = filled[1][i][:, column] >= FILLED
-        there[row] = True
-        others = _elsewhere(masks[0][i], filled[0][i], asking[i][1])
-        stranger = asking[next_one[i]]
-        values = {
-            "cosine": means[1][i, :, column] @ means[0][i][asking[i]],
-            "probe": lit[i][:, column],
-        }
-        values["own"] = values["cosine"] if own is None else own[i][asking[i]][column]
-        strange = means[1][i, :, column] @ means[0][next_one[i]][stranger]
-        away = {"cosine": [means[1][i, :, column] @ means[0][i][cell] for cell in others]}
-        away["own"] = away["cosine"] if own is None else [own[i][c][column] for c in others]
-        values["cosine_stranger"] = strange
-        values["own_stranger"] = (
-            strange if asked_by_next is None else asked_by_next[i][stranger][column]
+    lit = mean_cells(torch.from_numpy(seen.probe_maps(images[1])[..., None]), CELLS)[..., 0]
+
+    def cosine(i: int, asker: int, cell: Cell) -> Float[np.ndarray, " row"]:
+        rows: np.ndarray = means[1][i][:, _place(masks[1][i])[1]] @ means[0][asker][cell]
+        return rows
+
+    ways = {"cosine": cosine, "own": cosine}
+    if seen.model.has_slice_maps:
+        own = seen.attention(*tokens)
+        of_next = seen.attention(tokens[0][next_one], tokens[1])
+
+        def attention(i: int, asker: int, cell: Cell) -> Float[np.ndarray, " row"]:
+            weights: np.ndarray = (own if asker == i else of_next)[i][cell]
+            return weights[_place(masks[1][i])[1]]
+
+        ways["own"] = attention
+    filled = _filled(seen, images[0]), _filled(seen, images[1])
+    return _Asked(masks=masks, filled=filled, next_one=next_one, ways=ways, lit=lit.numpy())
+
+
+def _picks(asked: _Asked, i: int) -> dict[str, float]:
+    """Which rows are picked for a finding, counted at its own and at the next one's."""
+    row, column = _place(asked.masks[1][i])
+    asking, following = _place(asked.masks[0][i]), asked.next_one[i]
+    there = asked.filled[1][i][:, column] >= FILLED
+    there[row] = True
+    others = _elsewhere(asked.masks[0][i], asked.filled[0][i], asking[1])
+    found = {"probe": float(_row(asked.lit[i][:, column], there) == row)}
+    for name, way in asked.ways.items():
+        picked = _row(way(i, i, asking), there)
+        found[name] = float(picked == row)
+        found[f"{name}_near"] = float(abs(picked - row) <= 1)
+        found[f"{name}_elsewhere"] = float(
+            np.mean([_row(way(i, i, cell), there) == row for cell in others])
         )
-        picked = {name: _row(value, there) for name, value in values.items()}
-        found: dict[str, Any] = {"patient_id": patients[i]}
-        found |= {name: float(p == row) for name, p in picked.items()}
-        found |= {f"{n}_near": float(abs(picked[n] - row) <= 1) for n in ("own", "cosine")}
-        for name, each in away.items():
-            found[f"{name}_elsewhere"] = float(np.mean([_row(v, there) == row for v in each]))
-        moved = truth[next_one[i]][0]
-        found["moved"] = float(picked["own"] == moved)
-        found["chance"] = 1 / there.sum()
-        found["near_chance"] = there[max(row - 1, 0) : row + 2].sum() / there.sum()
-        found["moved_chance"] = there[moved] / there.sum()
-        rows.append(found)
-    return pl.DataFrame(rows)
+        by_next = way(i, following, _place(asked.masks[0][following]))
+        found[f"{name}_stranger"] = float(_row(by_next, there) == row)
+    moved = _place(asked.masks[1][following])[0]
+    found["moved"] = float(_row(asked.ways["own"](i, i, asking), there) == moved)
+    found["chance"] = float(1 / there.sum())
+    found["near_chance"] = float(there[max(row - 1, 0) : row + 2].sum() / there.sum())
+    found["moved_overlap"] = float(row == moved)
+    return found
 
 
 def two_views(run: Run, *, manifest: Manifest, store: Store, part: str | None) -> pl.DataFrame:
@@ -129,11 +157,7 @@ def two_views(run: Run, *, manifest: Manifest, store: Store, part: str | None) -
     truth has a finding that this view shows, ``seen_mean`` its mean over the views: what a perfect
     reader of single views would reach. ``known``: 1 for a breast with a cancer.
     """
-    return _remembered(view_table, run, manifest, store, part)
-
-
-def view_table(seen: Seen) -> pl.DataFrame:
-    """``two_views`` of an opened run."""
+    seen = Seen(run, manifest, store, part)
     keys = ["patient_id", "exam_id", "side"]
     both = pl.col("view").n_unique().over(keys) == 2
     table = seen.images().filter(pl.col("view").is_in(["CC", "MLO"])).filter(both)
@@ -156,27 +180,6 @@ def view_table(seen: Seen) -> pl.DataFrame:
     )
 
 
-def _remembered(
-    make: Callable[[Seen], pl.DataFrame],
-    run: Run,
-    manifest: Manifest,
-    store: Store,
-    part: str | None,
-) -> pl.DataFrame:
-    """A table of a run; several measures in a row read it, each a column."""
-    key = str(run.folder), str(manifest.root), str(store.path), part
-    if key not in _KEPT:
-        _KEPT.clear()
-        _KEPT[key] = Seen(run, manifest, store, part), {}
-    seen, tables = _KEPT[key]
-    if make.__name__ not in tables:
-        tables[make.__name__] = make(seen)
-    return tables[make.__name__]
-
-
-_KEPT: dict[Any, tuple[Seen, dict[str, pl.DataFrame]]] = {}  # of the run that was read last
-
-
 def _in_both_views(findings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """CC and MLO of each finding, in one order."""
     keys = ["patient_id", "side", "finding_id"]
@@ -191,13 +194,13 @@ def _filled(seen: Seen, images: list[str]) -> Float[np.ndarray, "image row col"]
     return in_cells(inside, CELLS) / (inside[0].size / (CELLS[0] * CELLS[1]))
 
 
-def _place(mask: np.ndarray) -> tuple[int, int]:
+def _place(mask: np.ndarray) -> Cell:
     """Row and column of the cell with most of a mask: the column first, then the row in it."""
     column = int(mask.sum(axis=0).argmax())
     return int(mask[:, column].argmax()), column
 
 
-def _elsewhere(mask: np.ndarray, filled: np.ndarray, column: int) -> list[tuple[int, int]]:
+def _elsewhere(mask: np.ndarray, filled: np.ndarray, column: int) -> list[Cell]:
     """Cells of a column that are breast and hold nothing of a mask; of all, if it has none."""
     free = (mask == 0) & (filled >= QUERIED)
     places = [(int(r), int(c)) for r, c in np.argwhere(free)]
@@ -217,9 +220,9 @@ def _at(grids: np.ndarray, places: np.ndarray) -> np.ndarray:
     return grids.reshape(len(grids), -1)[np.arange(len(grids)), places].astype(float)
 
 
-def _share(grids: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """The part of the places inside that are on."""
-    return (grids & inside).sum(axis=(1, 2)) / inside.sum(axis=(1, 2))
+def _share(grids: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """The part of some places that are on."""
+    return (grids & of).sum(axis=(1, 2)) / of.sum(axis=(1, 2))
 
 
 def _dilated(grid: Bool[np.ndarray, "row col"], by: int) -> Bool[np.ndarray, "row col"]:

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from experiments.vlp_seen import Seen, in_cells, strangers
 
 from experiments import vlp
-from experiments.vlp_seen import Seen, in_cells, strangers
 from fourview.checkpoint.card import save_checkpoint
 from fourview.feeds.kinds.captions import CaptionFeedConfig
 from fourview.geometry import Box
@@ -243,7 +243,7 @@ def test_two_views_are_the_mean_of_what_zero_shot_says(phantoms, run_of):
     for image in images["image_id"]:
         with torch.inference_mode():
             feature = language.model.image_features(pixels_of(image, store))[0]
-        scale = math.exp(float(language.model.logit_scale))
+        scale = math.exp(language.model.logit_scale.item())
         logits = [scale * float(feature @ text) for text in texts]
         scores.append(1 / (1 + math.exp(logits[1] - logits[0])))
     assert table["single"].to_list() == pytest.approx(scores, abs=1e-5)  # float32 sums
