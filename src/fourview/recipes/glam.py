@@ -160,10 +160,7 @@ def m324() -> Recipe:
 
 
 def phantom() -> Recipe:
-    """GLAM small enough for phantoms on a CPU: 6 x 6 super-patches over 12 x 6 tokens.
-
-    What it reaches, beside clip:phantom and mama:phantom, is in docs/results/vlp.md.
-    """
+    """GLAM small enough for phantoms on a CPU: 6 x 6 super-patches over 12 x 6 tokens."""
     return Recipe(
         name="glam:phantom",
         family="glam",
@@ -208,7 +205,7 @@ def phantom_unaligned() -> Recipe:
 def phantom_findings() -> Recipe:
     """Captions that tell the finding and the impression only, beside mama:phantom_findings.
 
-    12 x 6 super-patches of 19 mm over 24 x 12 tokens. docs/results/vlp.md.
+    12 x 6 super-patches of 19 mm over 24 x 12 tokens. What it reaches is in docs/results/vlp.md.
     """
     recipe = phantom()
     return replace(
@@ -217,7 +214,7 @@ def phantom_findings() -> Recipe:
         model=replace(recipe.model, super_patches=(12, 6)),
         pixel_spec="glam-192x96",
         feed=replace(recipe.feed, segments=("findings", "impression"), anchors="image"),
-        batch=24,  # of two images
+        batch=16,  # of two images
         steps=600,
         epochs=None,
         select="last",

@@ -165,10 +165,7 @@ def nothing_hidden() -> Recipe:
 
 
 def phantom() -> Recipe:
-    """MaMA small enough for phantoms on a CPU.
-
-    What it reaches, beside clip:phantom and glam:phantom, is in docs/results/vlp.md.
-    """
+    """MaMA small enough for phantoms on a CPU, beside clip:phantom and glam:phantom."""
     return Recipe(
         name="mama:phantom",
         family="mama",
@@ -221,7 +218,7 @@ def phantom_findings() -> Recipe:
         pixel_spec="glam-192x96",
         objective=MamaObjectiveConfig(delta=0.0),
         feed=feed,
-        batch=24,  # of two images
+        batch=16,  # of two images
         steps=600,
         epochs=None,
         select="last",
