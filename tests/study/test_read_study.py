@@ -100,7 +100,9 @@ def test_a_function_that_is_not_there_is_named():
 
 
 def test_an_unknown_name_has_the_nearest_shipped_one(tmp_path):
-    with pytest.raises(StudyError, match="no study 'mvccl-ablatoin'; did you mean 'mvccl-ablation'"):
+    with pytest.raises(
+        StudyError, match="no study 'mvccl-ablatoin'; did you mean 'mvccl-ablation'"
+    ):
         read_study(tmp_path.__class__("mvccl-ablatoin"))
 
 
