@@ -83,8 +83,9 @@ def first_center_of(network: nn.Module, *, stride: int) -> float:
     """Where cell 0 of a network's grid looks, in pixels from the edge; measured by gradients.
 
     It is the network's kind that is measured, not its weights: a copy with new random ones is
-    asked, since trained filters may look to one side. Strided convolutions come in three kinds: padded evenly (the cell looks at its first pixel),
-    padded after as TensorFlow does (at its last), or not at all (at its middle).
+    asked, since trained filters may look to one side. Strided convolutions come in three kinds:
+    padded evenly (the cell looks at its first pixel), padded after as TensorFlow does (at its
+    last), or not at all (at its middle).
 
     Args:
         network: Maps images of one channel to a grid of features.
