@@ -31,8 +31,9 @@ def sentence_hits(run: Run, *, manifest: Manifest, store: Store, part: str | Non
     ``own`` the impression sentence by the local heads (without them, as the next); ``caption`` the
     whole caption by the global heads; ``contrast`` that less the caption of BI-RADS 1; ``probe``
     a linear probe of the tokens that was shown masks. ``beside``: ``own``'s token holds none but
-    lies within reach of what a token sees of the mask. ``stranger``: ``own`` on the mask of the
-    next patient's image of the same view; ``stranger_overlap``: a token drawn in the own mask.
+    lies within reach of what a token sees of the mask; ``contrast_beside`` likewise.
+    ``stranger``: ``own`` on the mask of the next patient's image of the same view;
+    ``stranger_overlap``: a token drawn in the own mask.
     """
     seen = Seen(run, manifest, store, part)
     findings = seen.findings()
@@ -49,6 +50,7 @@ def sentence_hits(run: Run, *, manifest: Manifest, store: Store, part: str | Non
     best = {name: _best(values, inside) for name, values in maps.items()}
     columns = {name: _at(on, place) for name, place in best.items()}
     columns |= {"beside": _at(near, best["own"]), "stranger": _at(other, best["own"])}
+    columns["contrast_beside"] = _at(near, best["contrast"])
     columns |= {"chance": _share(on, inside), "beside_chance": _share(near, inside)}
     columns["stranger_overlap"] = _share(other, on)
     return pl.DataFrame({"patient_id": findings["patient_id"]} | columns)

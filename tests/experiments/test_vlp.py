@@ -32,6 +32,8 @@ STRIDE, CENTER = 8, 0.5  # of the small encoder
 GRID = (24, 12)
 MALIGNANT = ("a finding highly suggestive of malignancy is seen and biopsy is advised",
              "BI-RADS category 5: highly suggestive of malignancy")  # fmt: skip
+NEGATIVE = ("no mass, no suspicious calcification and no other abnormality is seen",
+            "Impression: BI-RADS category 1: negative")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +159,11 @@ def test_sentence_hits_are_those_of_a_loop_over_images(phantoms, run_of, name, c
             if r < 24
         )
         assert table["beside"][i] == (near and not on[best])
+        if name == "clip":
+            negative = language.encode_texts([(f"Findings: {NEGATIVE[0]}", NEGATIVE[1])])
+            other = torch.stack([torch.cosine_similarity(f, negative[0], dim=0) for f in features])
+            apart = whole - other.reshape(GRID).detach().numpy()
+            assert table["contrast"][i] == on[best_token(apart, inside)]
         after = [*range(i + 1, len(rows)), *range(i)]
         other = next(
             j for j in after
@@ -232,8 +239,7 @@ def test_two_views_are_the_mean_of_what_zero_shot_says(phantoms, run_of):
     texts = language.encode_texts(
         [
             (f"Findings: {MALIGNANT[0]}", f"Impression: {MALIGNANT[1]}"),
-            ("Findings: no mass, no suspicious calcification and no other abnormality is seen",
-             "Impression: BI-RADS category 1: negative"),
+            (f"Findings: {NEGATIVE[0]}", NEGATIVE[1]),
         ]
     )  # fmt: skip
     test = manifest.exams.filter(pl.col("split") == "test")["exam_id"]
