@@ -5,6 +5,7 @@ weights expect itself, so that no caller can feed the wrong scale. A vision tran
 its tokens without class and registers are the grid.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -115,14 +116,16 @@ class _OwnCells(nn.Module):
 def first_center_of(network: nn.Module, *, stride: int) -> float:
     """Where cell 0 of a network's grid looks, in pixels from the edge; measured by gradients.
 
-    Strided convolutions come in three kinds: padded evenly (the cell looks at its first pixel),
-    padded after as TensorFlow does (at its last), or not at all (at its middle).
+    It is the network's kind that is measured, not its weights: a copy with new random ones is
+    asked, since trained filters may look to one side. Strided convolutions come in three kinds:
+    padded evenly (the cell looks at its first pixel), padded after as TensorFlow does (at its
+    last), or not at all (at its middle).
 
     Args:
         network: Maps images of one channel to a grid of features.
         stride: Pixels of a cell.
     """
-    found = _looks_at(network, stride=stride, cells=PROBE_CELLS)
+    found = _looks_at(_with_new_weights(network), stride=stride, cells=PROBE_CELLS)
     kinds = (0.5, stride / 2, stride - 0.5)
     return min(kinds, key=lambda kind: abs(kind - found))
 
@@ -266,6 +269,18 @@ def _probe(body: _TimmBody) -> tuple[int, int]:
             "need a grid (image, dim, row, col): take a convolutional network"
         )
     return int(grid.shape[1]), 64 // int(grid.shape[2])
+
+
+def _with_new_weights(network: nn.Module) -> nn.Module:
+    """A copy as it is before training; what torch cannot begin anew stays as it is."""
+    found = deepcopy(network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for module in found.modules():
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+    return found
 
 
 def _looks_at(network: nn.Module, *, stride: int, cells: int) -> float:

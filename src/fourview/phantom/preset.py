@@ -5,7 +5,7 @@ cancer label, so that nothing but the malignant finding itself tells the classes
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from fourview.errors import PhantomError
@@ -299,8 +299,15 @@ PLAIN = Preset(
     malignant_size=(20.0, 0.2, 14.0, 30.0),
     conspic=3.0,
 )
+FAINT = replace(
+    PLAIN,
+    name="faint",  # the same, harder to see, and hidden in one view of half: two views tell more
+    p_cc_only=0.25,
+    p_mlo_only=0.25,
+    conspic=2.0,
+)
 PRESETS: dict[str, Preset] = {
-    p.name: p for p in (SCREENING, ENRICHED, MINIATURE, BIOPSIED, PAIRED, FAMILIES, PLAIN)
+    p.name: p for p in (SCREENING, ENRICHED, MINIATURE, BIOPSIED, PAIRED, FAMILIES, PLAIN, FAINT)
 }
 
 

@@ -154,6 +154,7 @@ SPECS: dict[str, PixelSpec] = {
         ),
         PixelSpec(name="vlp-96x48", rows=96, cols=48, mm_per_px=2.4),  # small, for phantoms
         PixelSpec(name="glam-96x48", rows=96, cols=48, align_ap=True, mm_per_px=2.4),
+        PixelSpec(name="glam-192x96", rows=192, cols=96, align_ap=True, mm_per_px=1.2),
         PixelSpec(name="clsdet-native", rows=None, cols=None, pad_to_aspect=False),
         PixelSpec(
             name="nyu-2944x1920",  # the NYU data are unwindowed; its networks standardise

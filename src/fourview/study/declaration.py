@@ -109,7 +109,8 @@ class Measure(_Part):
         views: Only images of these views are read.
         column: Column of the function's table, averaged over the units.
         less: A column that is subtracted from it.
-        statistic: ``mean`` of the column, or ``auroc`` of the columns ``score`` and ``known``.
+        statistic: ``mean`` of the column, or ``auroc`` of the column (``score`` where none is
+            named) against ``known``, less that of ``less``.
         arguments: Given to the function by name.
     """
 
