@@ -22,6 +22,7 @@ from fourview.models.clsdet.rows import Rows
 from fourview.nn.region_encoder import RegionEncoder, RegionEncoderConfig, frozen_region_encoder
 
 HeadName = Literal["cls_det_rs", "dual_branch", "max_region", "db_baseline"]
+WITH_NORMAL: tuple[HeadName, ...] = ("cls_det_rs", "dual_branch")  # heads with a normal class
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +72,14 @@ class ClsdetOutput(ModelOutput):
     Attributes:
         log_yes: log p(y_c = 1 | x).
         log_no: log p(y_c = 0 | x).
+        log_classes: Of every region, the classification branch; None of ``max_region``.
+        log_detection: The detection branch over all regions (h = 1); None of ``max_region``.
     """
 
     log_yes: Float[Tensor, "image class"]
     log_no: Float[Tensor, "image class"]
+    log_classes: Float[Tensor, "region class_or_normal"] | None = None
+    log_detection: Float[Tensor, "region class"] | None = None
 
 
 class Clsdet(nn.Module):
@@ -89,7 +94,7 @@ class Clsdet(nn.Module):
         self.fc3 = nn.Sequential(
             nn.Linear(config.code_dim, config.width), nn.ReLU(), nn.Dropout(config.dropout)
         )
-        with_normal = config.head in ("cls_det_rs", "dual_branch")
+        with_normal = config.head in WITH_NORMAL
         self.classify = nn.Linear(config.width, num_classes + int(with_normal), bias=False)
         self.detect: nn.Linear | None = None
         if config.head != "max_region":
@@ -110,6 +115,8 @@ class Clsdet(nn.Module):
             image_scores=image_scores,
             breast_scores=_highest_by_breast(image_scores, batch.breast(), batch.num_exams),
             patch_scores=rows.gather(logs.regions).clamp(max=1),
+            log_classes=None if logs.classes is None else rows.gather(logs.classes),
+            log_detection=None if logs.detection is None else rows.gather(logs.detection),
         )
 
     def _codes(self, batch: ExamBatch) -> Float[Tensor, "region dim"]:
