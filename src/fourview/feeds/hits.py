@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Int
+from jaxtyping import Float, Num
 
 from fourview.entities import Manifest
 from fourview.geometry import Box
@@ -14,7 +14,7 @@ from fourview.store.store import Store
 AT_LEAST = 0.5  # intersection over the smaller area
 NATURE = {"cancer": 1, "benign": 0}  # of a finding, as its column ``malignant`` has it
 BOX = ("x0", "y0", "x1", "y1")
-Findings = Sequence[tuple[Box, int | None]]  # box in processed pixels, and ``malignant``
+Findings = Sequence[tuple[Box, int | None]]  # box, and ``malignant``
 
 
 def boxed_findings(manifest: Manifest, store: Store) -> Mapping[str, Findings]:
@@ -32,14 +32,14 @@ def boxed_findings(manifest: Manifest, store: Store) -> Mapping[str, Findings]:
 
 
 def region_hits(
-    boxes: Int[np.ndarray, "region 4"], findings: Findings
+    boxes: Num[np.ndarray, "region 4"], findings: Findings
 ) -> Float[np.ndarray, "label region"]:
     """For each of LABELS, 1 where a region hits a finding of that nature, else 0.
 
     NaN where a region hits no finding of the nature, but one whose nature is unknown.
 
     Args:
-        boxes: x0 y0 x1 y1 of the regions, processed pixels.
+        boxes: x0 y0 x1 y1 of the regions, in the frame of the findings.
         findings: Of the image.
     """
     x0, y0, x1, y1 = boxes.T.astype(np.float64)
