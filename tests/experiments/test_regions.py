@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import torch
 from experiments.lesion import miss_curve, strangers
-from fourview.study.declaration import read_study
+from fourview.study.read_study import read_study
 from fourview.study.study_runs import Run, recipe_of
 
 from experiments import clsdet, lesion
