@@ -29,6 +29,7 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
     |-- ServeError                  something that the reading room cannot show or take
     |-- NodeError                   the node cannot start, or a study or peer is none it knows
     |   `-- NodeSettingsError       node.toml says what nothing reads, or not what is needed
+    |-- StudyError                  a study's declaration says what nothing reads, or not enough
     `-- EvaluationError             a predictions table or protocol that cannot give a number
 """
 
@@ -143,6 +144,10 @@ class NodeError(FourviewError):
 
 class NodeSettingsError(NodeError):
     """The settings of a node hold an unknown key or a value that cannot be used."""
+
+
+class StudyError(FourviewError):
+    """A study's declaration holds an unknown key, name or value, or leaves out what is needed."""
 
 
 class EvaluationError(FourviewError):

@@ -35,6 +35,7 @@ COMMANDS = {  # imported when called, so that `index` never waits for torch
     "prepare": "Turn a manifest's pixels into a store.",
     "train": "Train a recipe.",
     "crossval": "Train a recipe fold by fold, and measure it on every patient.",
+    "study": "Run a declared study: train, compare, judge, write one page.",
     "convert": "Turn published weights of others into a checkpoint.",
     "export": "Copy weights to pass on, where the terms of their data allow it.",
     "predict": "Score the exams of a manifest.",

@@ -68,13 +68,18 @@ class Units:
         return cluster_codes(self.frame, cluster)
 
 
+def cluster_keys(cluster: Cluster) -> tuple[str, ...]:
+    """The ids that name what a replicate draws."""
+    return _CLUSTER_KEYS[cluster]
+
+
 def cluster_codes(frame: pl.DataFrame, cluster: Cluster) -> Int[np.ndarray, " unit"]:
     """Number clusters 0, 1, ... by first appearance in the frame.
 
     Raises:
         EvaluationError: A row has no id of the cluster.
     """
-    keys = _CLUSTER_KEYS[cluster]
+    keys = cluster_keys(cluster)
     absent = frame.filter(pl.any_horizontal(pl.col(k).is_null() for k in keys))
     if len(absent):
         raise EvaluationError(
