@@ -234,7 +234,7 @@ class RegionFeed(CodedFeed):
         assert self.said is not None
         if (image_id, copy) in self._kept:
             return self._kept[image_id, copy]
-        codes = self.said.read(image_id, _codes(copy))
+        codes: np.ndarray = self.said.read(image_id, _codes(copy))
         if codes.nbytes <= self._room:
             self._room -= codes.nbytes
             self._kept[image_id, copy] = codes
@@ -248,7 +248,7 @@ class RegionFeed(CodedFeed):
 
 
 def _shifted(boxes: Int[np.ndarray, "region 4"], move: Move) -> Int[np.ndarray, "region 4"]:
-    return boxes + np.array([move.dx, move.dy, move.dx, move.dy])
+    return np.asarray(boxes + np.array([move.dx, move.dy, move.dx, move.dy]))
 
 
 def _codes(copy: int) -> str:
