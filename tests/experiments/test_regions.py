@@ -8,8 +8,6 @@ import polars as pl
 import pytest
 import torch
 from experiments.lesion import miss_curve, strangers
-from fourview.study.read_study import read_study
-from fourview.study.study_runs import Run, recipe_of
 
 from experiments import clsdet, lesion
 from factory import drawn_store
@@ -20,6 +18,8 @@ from fourview.geometry import Box
 from fourview.models.clsdet.model import Clsdet
 from fourview.models.clsdet.objective import ClsdetObjective, ClsdetObjectiveConfig
 from fourview.run_files import PREDICTIONS
+from fourview.study.read_study import read_study
+from fourview.study.study_runs import Run, recipe_of
 
 HERE = Path(clsdet.__file__).parent
 FOUND = ("patient_id", "exam_id", "image_id", "side")

@@ -223,6 +223,22 @@ def test_one_class_without_a_normal_one_is_refused():
         replace(CONFIG, task="cancer", head="db_baseline")
 
 
+def test_codes_are_standardised_by_what_training_saw():
+    batch = region_batch(counts=(40, 25), seed=3)
+    codes = 5 + 3 * batch.patches.codes
+    model = model_of("cls_det_rs", standardise=True)
+    model.train()
+    for _ in range(200):  # running statistics come within 0.9^200 of the batch's
+        model(replace(batch, patches=replace(batch.patches, codes=codes)))
+    model.eval()
+    known = (codes - codes.mean(dim=0)) / (codes.var(dim=0) + 1e-5).sqrt()
+    plain = model_of("cls_det_rs")
+    plain.load_state_dict({k: v for k, v in model.state_dict().items() if "standard" not in k})
+    want = plain(replace(batch, patches=replace(batch.patches, codes=known))).image_scores
+    got = model(replace(batch, patches=replace(batch.patches, codes=codes))).image_scores
+    torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.parametrize("head", ["cls_det_rs", "dual_branch"])
 def test_known_regions_are_weighed_beside_the_labels_of_images(head):
     batch, model = region_batch(), model_of(head)

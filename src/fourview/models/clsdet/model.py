@@ -38,6 +38,9 @@ class ClsdetConfig:
         width: Of the layer after the codes (FC3).
         dropout: After that layer.
         num_selected: k, regions that the detection branch of ``cls_det_rs`` looks at.
+        standardise: Bring every number of the codes to mean 0 and deviation 1 over the regions that
+            training sees, before the layer. Codes of VGG-M-128 need none; pooled channels of an
+            encoder have means far from 0, and learning from labels of images is slow on them.
         det_temperature: Detection logits are divided by it; 2 is the code of WSDDN.
         encoder: None reads codes; else pixels are read and this encoder is trained too.
     """
@@ -48,6 +51,7 @@ class ClsdetConfig:
     width: int = 128
     dropout: float = 0.5
     num_selected: int = 10
+    standardise: bool = False
     det_temperature: float = 1.0
     encoder: RegionEncoderConfig | None = None
 
@@ -91,6 +95,9 @@ class Clsdet(nn.Module):
         self.task = task(config.task)
         num_classes = self.task.num_classes
         self.encoder = None if config.encoder is None else RegionEncoder(config.encoder)
+        self.standardise: nn.BatchNorm1d | None = None
+        if config.standardise:
+            self.standardise = nn.BatchNorm1d(config.code_dim, affine=False)
         self.fc3 = nn.Sequential(
             nn.Linear(config.code_dim, config.width), nn.ReLU(), nn.Dropout(config.dropout)
         )
@@ -102,7 +109,10 @@ class Clsdet(nn.Module):
 
     def forward(self, batch: ExamBatch) -> ClsdetOutput:
         """Score every image and each of its regions, and the breasts."""
-        features = self.fc3(self._codes(batch))
+        codes = self._codes(batch)
+        if self.standardise is not None:
+            codes = self.standardise(codes)
+        features = self.fc3(codes)
         assert batch.patches is not None
         rows = Rows.of(batch.patches.image, batch.num_images)
         logs = self._pooled(features, rows)
