@@ -17,6 +17,8 @@ NOT_HERE = {
     "ap_alignment",
     "film",
     "film_cases",
+    "glam_pixels",
+    "house",
     "index",
     "manifest",
     "disks",

@@ -18,6 +18,7 @@ from pynetdicom import AE, evt
 
 from dicom_examples import ROOT
 from dicom_output_examples import NAMES, write_exam
+from fourview.node.rows import Arrival, file_of
 
 HERE = Path(__file__).parent
 MG = "1.2.840.10008.5.1.4.1.1.1.2"
@@ -339,3 +340,20 @@ class Held:
     def pause(self):
         self.here.set()
         self.go.wait(60)
+
+
+def arrival(sop="1.1", study="1", sha="aa", slot="R-CC", **more):
+    """An image that came."""
+    return Arrival(
+        sop=sop,
+        study=study,
+        series="1.5",
+        file=file_of(study, sop),
+        sha256=sha,
+        bytes=10,
+        sop_class="1.2.840.10008.5.1.4.1.1.1.2",
+        syntax="1.2.840.10008.1.2.1",
+        slot=slot,
+        caller="PACS",
+        **more,
+    )

@@ -6,8 +6,8 @@ import numpy as np
 
 from fourview.phantom.anatomy import Breast, draw_breast, draw_patient
 from fourview.phantom.lesions import Contents
-from fourview.phantom.render import Layers, layers_of
-from fourview.phantom.vendor import Detector
+from fourview.phantom.render import Layers, layers_of, render_view
+from fourview.phantom.vendor import Detector, vendor_of
 from fourview.phantom.view import Acquisition, acquire
 
 SMALL = Detector((192, 96), 1.2)
@@ -48,3 +48,16 @@ def shown(pixels: np.ndarray, voi, photometric: str) -> np.ndarray:
         grey = 1 / (1 + np.exp(-4 * (x - voi.center) / voi.width))
     grey = np.clip(grey, 0, 1)
     return 1 - grey if photometric == "MONOCHROME1" else grey
+
+
+def render(of, position, detector=SMALL, vendor="A", display="LINEAR", **more):
+    """A view without findings."""
+    return render_view(
+        of,
+        position,
+        contents=Contents(),
+        detector=detector,
+        vendor=vendor_of(vendor),
+        display=display,
+        **more,
+    )

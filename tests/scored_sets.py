@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from fourview.entities import Manifest
+from fourview.entities import IMAGES_SCHEMA, Manifest, Result
 from fourview.manifest.manifest import make_manifest
 
 
@@ -58,3 +58,48 @@ def scored_set(
         pl.lit("cancer").alias("class")
     )
     return manifest, table
+
+
+def tied_tables() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Scores with few, many and no ties, and which of them are positive."""
+    rng = np.random.default_rng(1)
+    out = []
+    for num_units, decimals in ((400, 12), (400, 1), (400, 0), (31, 1), (2, 12)):
+        positive = rng.random(num_units) < 0.3
+        positive[:2] = True, False
+        out.append((np.round(rng.normal(size=num_units) + positive, decimals), positive))
+    return out
+
+
+def value(result: Result, name: str) -> float | None:
+    """Of one metric of a result."""
+    return next(m for m in result.metrics if m.name == name).value
+
+
+def breasts_only(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows of breasts."""
+    return table.filter(pl.col("unit") == "breast")
+
+
+def readme_sample() -> tuple[Manifest, pl.DataFrame]:
+    """The sample that the meta-repository prints: four exams, both breasts."""
+    scores = {
+        "L": [0.0091, 0.0012, 0.2325, 0.0909],
+        "R": [0.0179, 0.7258, 0.1061, 0.2579],
+    }
+    labels = {"L": [0, 0, 0, 1], "R": [0, 1, 0, 1]}
+    rows = [
+        {"patient_id": f"p{i}", "exam_id": f"e{i}", "side": s}
+        | {"cancer": labels[s][i], "score": scores[s][i]}
+        for i in range(4)
+        for s in "LR"
+    ]
+    table = pl.DataFrame(rows)
+    manifest = make_manifest(
+        source="sample",
+        root=".",
+        images=pl.DataFrame(schema=dict(IMAGES_SCHEMA)),
+        breasts=table.drop("score"),
+        terms="",
+    )
+    return manifest, table.drop("cancer")

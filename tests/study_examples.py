@@ -15,6 +15,7 @@ import polars as pl
 from exam_examples import image
 from fourview.evaluate.table import write_predictions
 from fourview.manifest.manifest import make_manifest, manifest_hash, write_manifest
+from fourview.serve.readings import Reading
 from room_examples import TOKEN, Client
 
 VIEWS = ("R-CC", "L-CC", "R-MLO", "L-MLO")
@@ -161,3 +162,18 @@ class ScriptedReader:
             "screen": {"agent": "script", "width": 1600},
         }
         return self.client.json("/api/study/send", "POST", body, **self.headers)
+
+
+def reading(submission="s1", **more):
+    """One that a reader gave; R1's of a breast, unaided."""
+    values = {
+        "submission": submission,
+        "reader": "R1",
+        "arm": "unaided",
+        "exam": ("p", "e"),
+        "answers": {"suspicion": {"R": 10.0}},
+        "duration_ms": 5.0,
+        "paused_ms": 0.0,
+        "screen": {},
+    }
+    return Reading(**(values | more))

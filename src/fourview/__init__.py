@@ -8,8 +8,8 @@ fourview.write_report(prediction, exam, "out/")
 fourview.write_dicom(prediction, exam, "out/dicom")
 result = fourview.measure("scores.parquet", "manifest/", "screening-breast-v1")
 
-Everything here is described, with examples, in docs/api.md. No name is that of a package of ours,
-so that what a name means does not depend on what was imported before.
+Everything here is described, with examples, in docs/api.md. No name here is also that of a
+subpackage, so its meaning does not depend on what was imported before.
 """
 
 from importlib import import_module
@@ -163,7 +163,7 @@ __all__ = [
     "write_result",
 ]
 
-_HOMES = {  # where each is; imported, and with it torch where it is needed, when asked for
+_HOMES = {  # the module of each name, imported (and torch with it) only when it is asked for
     "fourview.api": (
         "index",
         "measure",

@@ -1,4 +1,4 @@
-"""What a program does in one call each; all else is in the stages' modules."""
+"""What a program does with one call; everything else is in the stages' modules."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from fourview.report.exam_html import write_exam_report
 from fourview.sources.find import find_source
 from fourview.store.store import Store
 
-if TYPE_CHECKING:  # a program that reads or measures does not wait for what trains
+if TYPE_CHECKING:  # a program that reads or measures does not wait for torch
     from fourview.train.loop import Machine, Progress
     from fourview.train.recipe import Recipe
 
@@ -109,7 +109,7 @@ def train_recipe(  # noqa: PLR0913 - what decides a run, and what belongs to the
         The folder of its best checkpoint.
 
     Raises:
-        RecipeError: There is no such recipe, or a setting is none of its.
+        RecipeError: There is no such recipe, or it has no such setting.
         TrainingError: The run cannot start or go on.
     """
     from fourview.study.chain import Before, train_chain

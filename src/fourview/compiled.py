@@ -28,7 +28,7 @@ def compiled_fast(function: Function) -> Function:
 
 
 def inlined(function: Function) -> Function:
-    """A part of ``compiled_fast`` loops of the same module, pasted into them."""
+    """Inline a function into the ``compiled_fast`` loops of its module that call it."""
     loop: Any = numba.njit(fastmath=True, inline="always")(inspect.unwrap(function))
     return cast(Function, loop)
 

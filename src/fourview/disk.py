@@ -1,6 +1,6 @@
 """How files are written: whole or not at all, and what is done about a full disk.
 
-Whole:   a file is written beside its place, under a name that begins with a point, and takes its
+Whole:   a file is written beside its place, under a name that begins with a dot, and takes its
          place by one rename. A run that is killed leaves the old file or none, and a draft that the
          next writing replaces. So do folders, by two renames, see ``whole_folder``.
 Full:    every writer here ends with ``DiskFullError``, one line that says what to do, and leaves no
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # a command's first second is not spent on tables it may not 
 TABLES = (".parquet", ".csv")  # endings of tables that are written
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # as numpy tells it
-PIECE = 1 << 20  # bytes written at a time where the system cannot reserve room by itself
+PART = 1 << 20  # bytes written at a time where the system cannot reserve room by itself
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def write_table(
     """Write a table, whole or not at all: its ending says whether as Parquet or as CSV.
 
     Args:
-        table: Any.
+        table: Any table.
         path: The file; it ends with one of ``TABLES``.
         metadata: Kept in the header of a Parquet file; a CSV has no place for them.
 
@@ -103,7 +103,7 @@ def write_table(
 
 
 def table_ending(path: Path, endings: Sequence[str] = TABLES) -> str:
-    """The ending of a table that is to be written, in small letters; checked before any work.
+    """The ending of a table that is to be written, in lower case; checked before any work.
 
     Args:
         path: The file that was asked for.
@@ -117,9 +117,9 @@ def table_ending(path: Path, endings: Sequence[str] = TABLES) -> str:
         inside = path / f"table{endings[0]}"
         raise FourviewError(f"{path}: is a folder; -o needs a file, such as {inside}")
     if ending not in endings:
-        found = f"'{ending}' is no ending" if ending else "has no ending"
+        wrong = f"'{ending}' is no ending" if ending else "has no ending"
         raise FourviewError(
-            f"{path}: {found} of a table that can be written; there are: {', '.join(endings)}; "
+            f"{path}: {wrong} of a table that can be written; there are: {', '.join(endings)}; "
             f"such as {example}"
         )
     return ending
@@ -166,7 +166,7 @@ def standing(path: Path, is_whole: Callable[[Path], bool]) -> Path | None:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether it says that the disk, or one's share of it, is used up."""
+    """Whether the error says that the disk, or the user's share of it, is full."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in FULL
     told = str(error)
@@ -197,7 +197,7 @@ def reserved(path: Path, num_bytes: int) -> Iterator[None]:
     """Keep ``num_bytes`` of the disk in a file at ``path``, and give them back at the end.
 
     Raises:
-        OSError: There is not so much room.
+        OSError: There is not enough room.
     """
     try:
         take_room(path, num_bytes)
@@ -207,19 +207,19 @@ def reserved(path: Path, num_bytes: int) -> Iterator[None]:
 
 
 def take_room(path: Path, num_bytes: int) -> None:
-    """Make a file so large, with room on the disk for all its bytes; its content stays.
+    """Make a file ``num_bytes`` large, all of it with room on the disk; its content stays.
 
     A file that is mapped into memory needs this first: a full disk would kill the process when a
     page is written.
 
     Raises:
-        OSError: There is not so much room.
+        OSError: There is not enough room.
     """
     with path.open("ab") as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, num_bytes)
         while file.seek(0, os.SEEK_END) < num_bytes:
-            file.write(bytes(min(PIECE, num_bytes - file.tell())))
+            file.write(bytes(min(PART, num_bytes - file.tell())))
 
 
 def _aside(path: Path) -> Path:

@@ -4,13 +4,13 @@ Each message says where, what was found, what was needed and what to do; the com
 as one line and exits with 3. Anything else that escapes is a defect of ours.
 
     FourviewError
-    |-- DicomError                  one file is no image that can be read
+    |-- DicomError                  a file that cannot be read as an image
     |   |-- NotDicomError           it is not DICOM at all
     |   |   `-- DamagedHeaderError  it starts as DICOM, but its header is cut off or garbled
     |   |-- HostileFileError        it claims sizes that no mammogram has; refused before allocation
-    |   |-- UnsupportedImageError   DICOM, but its syntax or pixel layout is none that is read here
+    |   |-- UnsupportedImageError   DICOM, but its syntax or pixel layout is not read here
     |   `-- DamagedPixelsError      the header is fine, the pixel data are not
-    |-- ExamError                   files that make no exam
+    |-- ExamError                   files that do not make an exam
     |-- PixelError                  preprocessing cannot make a ProcessedImage of an Image
     |   |-- NoBreastError           no part of its pixels is a breast
     |   `-- PictureError            a PNG, JPEG or PGM file that is cut off or garbled
@@ -24,12 +24,12 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
     |-- DeviceError                 a device that this machine does not have
     |-- TrainingError               a run that cannot start or go on
     |-- CheckpointError             weights that do not fit the model, or have another pixel spec
-    |-- LocaliseError               a heatmap or scored regions that are no numbers in [0, 1]
-    |-- ReportError                 a prediction that cannot be shown, or JSON that is none
+    |-- LocaliseError               heatmap values or region scores that are not in [0, 1]
+    |-- ReportError                 a prediction that cannot be shown, or JSON that is not one
     |-- ServeError                  something that the reading room cannot show or take
-    |-- NodeError                   the node cannot start, or a study or peer is none it knows
-    |   `-- NodeSettingsError       node.toml says what nothing reads, or not what is needed
-    |-- StudyError                  a study's declaration says what nothing reads, or not enough
+    |-- NodeError                   the node cannot start, or does not know a study or peer
+    |   `-- NodeSettingsError       node.toml has an unknown key, or a value that cannot be used
+    |-- StudyError                  a study's declaration has an unknown key, or lacks a needed one
     `-- EvaluationError             a predictions table or protocol that cannot give a number
 """
 
@@ -47,7 +47,7 @@ class FourviewError(Exception):
 
 
 class DicomError(FourviewError):
-    """One file is no image that can be read."""
+    """A file cannot be read as an image."""
 
 
 class NotDicomError(DicomError):
@@ -63,7 +63,7 @@ class HostileFileError(DicomError):
 
 
 class UnsupportedImageError(DicomError):
-    """The file is DICOM, but its transfer syntax or pixel layout is none that is read here."""
+    """The file is DICOM, but its transfer syntax or pixel layout is not read here."""
 
 
 class DamagedPixelsError(DicomError):
@@ -71,7 +71,7 @@ class DamagedPixelsError(DicomError):
 
 
 class ExamError(FourviewError):
-    """Files that make no exam."""
+    """Files do not make an exam."""
 
 
 class PixelError(FourviewError):
@@ -127,11 +127,11 @@ class CheckpointError(FourviewError):
 
 
 class LocaliseError(FourviewError):
-    """A heatmap or scored regions hold values that are no scores in [0, 1]."""
+    """A heatmap or scored regions hold values that are not scores in [0, 1]."""
 
 
 class ReportError(FourviewError):
-    """A prediction cannot be shown with these images, or a JSON document is no prediction."""
+    """A prediction cannot be shown with these images, or a JSON document is not a prediction."""
 
 
 class ServeError(FourviewError):

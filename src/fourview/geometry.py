@@ -216,7 +216,7 @@ class Geometry:
         return self._then("resize", matrix, (rows, cols))
 
     def decoded_smaller(self, rows: int, cols: int, factor: int) -> "Geometry":
-        """A wavelet code (JPEG 2000) decoded at 1 / ``factor`` of its resolution.
+        """A JPEG 2000 image (of wavelets) decoded at 1 / ``factor`` of its resolution.
 
         Pixel (r, c) of the result samples pixel (factor r, factor c), centre on centre; it is not
         the mean of a block, which would lie (factor - 1) / 2 pixels further.
@@ -240,6 +240,7 @@ class Geometry:
         """
         rows, cols = self.processed_size
         cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        # 1e-9: at 90 degrees the cosine is not quite 0, which must not add a row or column.
         new_cols = math.ceil(abs(cols * cos) + abs(rows * sin) - 1e-9)
         new_rows = math.ceil(abs(cols * sin) + abs(rows * cos) - 1e-9)
         b_x = new_cols / 2 - (cos * cols / 2 - sin * rows / 2)

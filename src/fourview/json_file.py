@@ -1,7 +1,7 @@
 """JSON that comes from outside: a plain object, small and flat enough, of finite numbers only.
 
-Python's own reader takes NaN and Infinity, which JSON has not, keeps the last of two equal names,
-and ends with a RecursionError where lists are nested some thousand deep.
+Python's own reader takes NaN and Infinity, which JSON does not have, keeps the last of two equal
+names, and ends with a RecursionError where lists are nested some thousand deep.
 """
 
 import json
@@ -22,8 +22,8 @@ def read_json_object(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Any
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is too large or too deep, no UTF-8, no JSON, no object, or holds a number
-            that is not finite, or a name twice.
+        ValueError: It is too large or too deep, not UTF-8, not JSON or not an object, or it
+            holds a number that is not finite, or a name twice.
     """
     with path.open("rb") as file:
         data = file.read(max_bytes + 1)
@@ -33,35 +33,35 @@ def read_json_object(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Any
 
 
 def parse_json_object(data: bytes | str) -> dict[str, Any]:
-    """The object that a text in JSON is; see ``read_json_object``.
+    """The object that a text in JSON holds; see ``read_json_object``.
 
     Raises:
         ValueError: The same.
     """
     try:
         text = data if isinstance(data, str) else data.decode("utf-8")
-        found = json.loads(
+        document = json.loads(
             text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once
         )
     except UnicodeDecodeError as error:
         raise ValueError(f"it is no text in UTF-8 (byte {error.start})") from error
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"it is a JSON {_KINDS.get(type(found), 'null')}, need an object")  # noqa: TRY004
-    _require_flat(found)
-    return found
+    if not isinstance(document, dict):
+        raise ValueError(f"it is a JSON {_KINDS.get(type(document), 'null')}, need an object")  # noqa: TRY004
+    _require_flat(document)
+    return document
 
 
 _KINDS = {list: "list", str: "text", bool: "truth value", int: "number", float: "number"}
 
 
-def _require_flat(found: Any) -> None:
-    level = [found]
+def _require_flat(value: Any) -> None:
+    layer = [value]
     for _ in range(MAX_DEPTH + 1):
-        inner = [each.values() if isinstance(each, dict) else each for each in level]
-        level = [item for items in inner for item in items if isinstance(item, dict | list)]
-        if not level:
+        inner = [each.values() if isinstance(each, dict) else each for each in layer]
+        layer = [item for items in inner for item in items if isinstance(item, dict | list)]
+        if not layer:
             return
     raise ValueError(f"it is nested deeper than {MAX_DEPTH}")
 
@@ -78,7 +78,7 @@ def _finite(word: str) -> float:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise ValueError("it holds a name twice")
-    return found
+    return members

@@ -11,9 +11,10 @@ They are in a module of yours, in lists with these names, as many of them as it 
 
 A module is named by ``use_module``, which is what ``--module`` of a command calls; or an installed
 package names it as an entry point of the group ``fourview.families``, ``fourview.recipes``, and so
-on. Such a module is imported only when a name of that kind is asked for that is none of ours.
+on. Such a module is imported only when somebody asks for a name of that kind that the package
+does not have.
 
-A metric is no list here: a module adds it with ``evaluate.metrics.register`` when it is imported.
+Metrics have no list: a module adds one with ``evaluate.metrics.register`` when it is imported.
 """
 
 import importlib
@@ -47,7 +48,7 @@ class Outside:
     """One thing that a module outside of the package has.
 
     Attributes:
-        name: By which it is asked for.
+        name: The name that it is asked for by.
         thing: The family, function, spec, ...
         module: Where it is from.
     """
@@ -81,7 +82,7 @@ def use_module(name: str) -> ModuleType:
 
 
 def used_modules() -> tuple[str, ...]:
-    """What ``use_module`` was called with; for other processes that shall know the same."""
+    """What ``use_module`` was called with; for other processes, which need the same."""
     return tuple(_used)
 
 
@@ -133,14 +134,14 @@ def find_outside(
     if name not in theirs:
         known = no_such(what, name, sorted([*ours, *theirs]))
         raise error(f"{known}; of your own: --module NAME")
-    found = theirs[name]
-    if not (callable(found.thing) if of is None else isinstance(found.thing, of)):
+    entry = theirs[name]
+    if not (callable(entry.thing) if of is None else isinstance(entry.thing, of)):
         need = "a function" if of is None else f"a {of.__name__}"
         raise ModuleError(
-            f"module '{found.module}': '{name}' in {LISTS[kind]} is a "
-            f"{type(found.thing).__name__}, need {need}"
+            f"module '{entry.module}': '{name}' in {LISTS[kind]} is a "
+            f"{type(entry.thing).__name__}, need {need}"
         )
-    return found
+    return entry
 
 
 def modules_of(**names: str) -> tuple[str, ...]:
@@ -148,14 +149,14 @@ def modules_of(**names: str) -> tuple[str, ...]:
 
     What is not outside counts as ours.
     """
-    found = [
+    modules = [
         each.module
         for kind in LISTS
         if kind in names
         for each in outside(kind)
         if each.name == names[kind]
     ]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(modules))
 
 
 def _together(kind: Kind, modules: Iterable[ModuleType]) -> dict[str, Outside]:
@@ -230,7 +231,7 @@ def _listed(module: ModuleType, kind: Kind) -> dict[str, Any]:
     """The things of a kind that a module has, by name.
 
     Raises:
-        ModuleError: Its list is none, or an entry has no name.
+        ModuleError: Its list is not a list (or a dict), or an entry has no name.
     """
     listed = getattr(module, LISTS[kind], ())
     where = f"module '{module.__name__}': {LISTS[kind]}"

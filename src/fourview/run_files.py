@@ -5,12 +5,13 @@ environment.json       versions, device, processes, threads
 split.json             patients by part, where the manifest had no split
 inputs.json            digests of manifest, store, and the weights that it starts from or reads
 start.json             which weights another run gave, and which began anew
-log.jsonl              a line a step (loss and its parts, seconds) and a line an epoch (validation)
+log.jsonl              a line per step (loss and its parts, seconds) and per epoch (validation)
 epochs.csv             the lines of epochs as a table, where asked for (``--log csv``)
 curves.png             loss, validation and learning rate over the steps
 report.html            curves, what the recipe changes of its base, the worst errors
 checkpoints/last       to go on from
-checkpoints/best       model.safetensors, model.json, template.json where captions have one
+checkpoints/best       model.safetensors (without frozen weights that the config names), model.json,
+                       template.json where captions have one
 predictions.parquet    scores of the validation and test parts by the best checkpoint
 operating_points.json  thresholds chosen on the validation part
 test/                  the test part by the task's protocol: result.json, result.html
@@ -49,7 +50,7 @@ PACKAGED = Path(__file__).parent / "predict" / "embedded"  # checkpoints that th
 
 
 def checkpoint_of(run: Path) -> Path:
-    """The best checkpoint of a run; a folder that is none, such as a checkpoint, is its own.
+    """The best checkpoint of a run; a folder that is not a run, such as a checkpoint, is returned.
 
     The name of a checkpoint that the package ships, such as ``mvccl-small``, stands for that one
     where no folder has this name.

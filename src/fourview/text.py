@@ -1,8 +1,8 @@
 """Text from outside, made fit to be shown: one line, printable, and short.
 
 A header, a file's name or a table may hold anything: a line break that begins a false line of a
-log, codes that move a terminal's cursor, marks that turn the direction of what follows, a million
-characters.
+log, control sequences that move a terminal's cursor, marks that turn the direction of what
+follows, a million characters.
 """
 
 import unicodedata
@@ -15,7 +15,7 @@ _BREAKS = frozenset("\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 
 
 def printable(text: str, most: int = MOST) -> str:
-    r"""The text on one line, without characters that are not seen, and not longer than ``most``.
+    r"""The text on one line, without invisible characters, and not longer than ``most``.
 
     Line breaks and tabs become spaces, all else that cannot be seen is written as Python escapes
     it (``\x1b``). Of a text that is too long the middle is left out: its beginning says where, its

@@ -26,6 +26,7 @@ COMMAND_LINE = {
     "prepare": {"--spec", "--out", "--workers", "--executor", "--json"},
     "train": {"--manifest", "--store", "--out", "--resume", "--set", "--seed", "--json"},
     "crossval": {"--manifest", "--store", "--out", "--folds", "--protocol", "--set", "--json"},
+    "study": {"--out", "--data", "--rows", "--seeds", "--plan", "--jobs", "--device", "--json"},
     "predict": {
         "--manifest",
         "--store",

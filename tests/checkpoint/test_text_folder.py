@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from fourview.checkpoint.card import load_checkpoint, save_checkpoint
-from fourview.errors import CaptionError, CheckpointError
+from fourview.errors import CheckpointError
 from fourview.models.find import find_family
-from fourview.nn.text_folder import ALLOWED, text_folder
+from fourview.nn.text_folder import ALLOWED
 from fourview.nn.text_tower import TextTower, TextTowerConfig
 from fourview.preprocess.spec import pixel_spec
 from text_models import make_bert
@@ -76,16 +76,6 @@ def test_a_card_leads_to_nothing_outside_of_the_allowed_folders(run, monkeypatch
         monkeypatch.chdir(root / "new")
         with pytest.raises(CheckpointError, match="a card opens no file"):
             load_checkpoint(root / "run")
-
-
-def test_a_recipe_names_a_folder_by_its_plain_name(tmp_path, monkeypatch):
-    make_bert(tmp_path / "models" / "Bio_ClinicalBERT")
-    with pytest.raises(CaptionError, match=ALLOWED):
-        TextTower(TextTowerConfig(name="Bio_ClinicalBERT", weights="pretrained"))
-    monkeypatch.setenv(ALLOWED, f"{tmp_path / 'other'}:{tmp_path / 'models'}")
-    tower = TextTower(TextTowerConfig(name="Bio_ClinicalBERT", weights="pretrained"))
-    assert tower.dim == 16 and tower.most_tokens == 64
-    assert text_folder("nothing").name == "nothing"
 
 
 def test_a_tokenizer_larger_than_its_network_is_refused(tmp_path):

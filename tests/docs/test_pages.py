@@ -49,6 +49,7 @@ HELD_ELSEWHERE = {
     "docs/install.md": "tests/docs/test_install.py",
     "docs/gpu.md": "tests/train/test_processes.py",
     "docs/language_image.md": "tests/end_to_end/test_language_page.py",
+    "docs/studies.md": "tests/study/test_study.py",
     "docs/weights.md": "tests/nn/test_weights_page.py",
 }
 NO_PROGRAM = {  # first line of a block that nobody runs: why

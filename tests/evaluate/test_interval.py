@@ -3,7 +3,6 @@ import pytest
 from scipy import stats
 
 from fourview.evaluate.interval import interval
-from fourview.evaluate.wilson import wilson
 
 
 def test_metarepo_ends_are_elements_50_and_1950_of_2000():
@@ -29,16 +28,3 @@ def test_an_interval_of_a_mean_agrees_with_scipy():
     # both have Monte Carlo error: about 0.01 of a quantile at 2.5 % of 20,000 replicates
     assert got.low == pytest.approx(want.low, abs=0.015)
     assert got.high == pytest.approx(want.high, abs=0.03)
-
-
-@pytest.mark.parametrize(("hits", "trials"), [(0, 10), (7, 10), (10, 10), (1, 3000)])
-def test_wilson_is_where_the_score_test_has_its_critical_value(hits, trials):
-    """Its ends are the proportions p with (hits / n - p)^2 = z^2 p (1 - p) / n."""
-    share, z2 = hits / trials, stats.norm.ppf(0.975) ** 2
-    want = np.roots([1 + z2 / trials, -(2 * share + z2 / trials), share**2])
-    assert wilson(hits, trials) == pytest.approx(sorted(want.real), abs=1e-9)
-
-
-def test_wilson_refuses_nothing_tried():
-    with pytest.raises(ValueError, match="0 trials"):
-        wilson(0, 0)

@@ -8,7 +8,6 @@ import pytest
 from fourview.errors import ManifestError
 from fourview.manifest.manifest import make_manifest
 from fourview.manifest.select import (
-    eligible,
     exam_table,
     screening_exams,
     with_slots,
@@ -98,7 +97,7 @@ def test_implants_are_told_from_modifiers_or_from_the_sources_column():
     assert line(*FULL, implant=pl.Series([False, None, False, True])) == ["4 of 4 views; implant"]
 
 
-def test_every_exam_has_a_row_and_needs_are_nested():
+def test_every_exam_has_a_row_and_its_views_and_breasts_are_counted():
     manifest = make(
         *FULL,
         ("a", "2", "R-CC"),
@@ -109,9 +108,8 @@ def test_every_exam_has_a_row_and_needs_are_nested():
     )
     table = exam_table(manifest)
     assert table["exam_id"].to_list() == ["1", "2", "3", "4", "5"]
-    assert eligible(table, "four_views").to_list() == [True, False, False, False, False]
-    assert eligible(table, "both_views").to_list() == [True, True, False, False, False]
-    assert eligible(table, "any_view").to_list() == [True, True, True, False, False]
+    assert table["num_views"].to_list() == [4, 2, 1, 0, 0]
+    assert table["num_breasts"].to_list() == [2, 1, 0, 0, 0]  # with both views
 
 
 def test_an_exam_can_be_read_as_if_one_view_had_been_taken():

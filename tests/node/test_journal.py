@@ -6,25 +6,9 @@ import time
 import pytest
 
 from fourview.errors import NodeError
-from fourview.node.audit import Audit
 from fourview.node.journal import Journal
-from fourview.node.rows import Arrival, Made, file_of, input_key
-
-
-def arrival(sop="1.1", study="1", sha="aa", slot="R-CC", **more):
-    return Arrival(
-        sop=sop,
-        study=study,
-        series="1.5",
-        file=file_of(study, sop),
-        sha256=sha,
-        bytes=10,
-        sop_class="1.2.840.10008.5.1.4.1.1.1.2",
-        syntax="1.2.840.10008.1.2.1",
-        slot=slot,
-        caller="PACS",
-        **more,
-    )
+from fourview.node.rows import Made, file_of, input_key
+from node_examples import arrival
 
 
 def made(sop="9.1", kind="cad-sr", exam="e"):
@@ -204,23 +188,3 @@ def test_a_transaction_that_fails_leaves_nothing(journal):
         journal.finish("1", "k", "done", made=[made()], destinations=["a"])
     assert journal.states() == {"reading": 1}
     assert journal.result_files() == set()
-
-
-def test_the_audit_log_names_nobody_and_misses_nothing(journal, tmp_path):
-    study = "1.2.826.0.1.3680043.10.999.1.77"
-    journal.add(arrival("1.2.826.5", study), now=0)
-    journal.begin(study, "k")
-    journal.finish(study, "k", "failed", note="P77 Doe^Jane", facts={"reason": "timeout"})
-    audit = Audit(journal, show=None)
-    assert audit.write() == 3
-    assert audit.write() == 0
-    text = (tmp_path / "audit.jsonl").read_text()
-    for secret in (study, "1.2.826.5", "Doe", "P77"):
-        assert secret not in text
-    assert text.count(audit.pseudonym(study)) == 3
-    assert (tmp_path / "audit.jsonl").stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / "audit.key").stat().st_mode & 0o777 == 0o600
-    audit.close()
-    again = Audit(journal, show=None)
-    assert again.pseudonym(study) == audit.pseudonym(study)
-    again.close()

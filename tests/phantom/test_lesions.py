@@ -1,4 +1,3 @@
-import itertools
 import math
 from dataclasses import replace
 
@@ -8,9 +7,8 @@ from scipy.ndimage import gaussian_filter
 
 import phantom_examples as examples
 from fourview.phantom.draw import Canvas, draw_lesion
-from fourview.phantom.exam import fill_breast, plan_breast
+from fourview.phantom.exam import fill_breast
 from fourview.phantom.lesions import Contents, make_cover, make_lesion, make_summation
-from fourview.phantom.place import APART_MM, find_site, survey
 from fourview.phantom.preset import MINIATURE
 from fourview.phantom.streams import stream
 from fourview.phantom.vendor import Detector
@@ -179,40 +177,6 @@ def test_without_its_cancer_a_breast_is_the_same_to_the_bit():
         assert len(sick.covers) == len(well.covers)
         for a, b in zip(sick.covers, well.covers, strict=True):
             assert (a.center == b.center).all()
-
-
-def test_plans_have_the_presets_rates_and_labels_say_nothing_of_distractors():
-    plans = [plan_breast(seed, "L", MINIATURE) for seed in range(800)]
-    cancer = np.array([p.cancer is not None for p in plans])
-    features = {
-        "mass": ([p.benign_mass is not None for p in plans], 0.3),
-        "shadow cc": (["CC" in p.shadows for p in plans], 0.5),
-        "shadow mlo": (["MLO" in p.shadows for p in plans], 0.5),
-        "covered": ([p.cancer_mode != "both" for p in plans], 0.25),
-    }
-    assert cancer.mean() == pytest.approx(0.49, abs=0.06)  # 3.5 sd of 800 draws
-    for values, rate in features.values():
-        found = np.array(values)
-        assert found.mean() == pytest.approx(rate, abs=0.06)
-        # 4 sd of the difference of two halves
-        assert found[cancer].mean() == pytest.approx(found[~cancer].mean(), abs=0.14)
-
-
-def test_findings_keep_apart_along_the_ap_axis_and_off_the_skin():
-    for seed in range(4):
-        of = examples.breast(seed)
-        contents = fill_breast(of, ALL)
-        depths = sorted(f.position[0] for f in contents.lesions)
-        assert all(b - a >= APART_MM for a, b in itertools.pairwise(depths))
-        for lesion in contents.lesions:
-            assert lesion.position[0] < of.length
-            assert math.hypot(*lesion.position[1:]) < of.half_radius(lesion.position[0])
-
-
-def test_a_breast_without_room_gets_no_finding():
-    surveyed = survey(examples.breast())
-    everywhere = tuple(float(x) for x in range(0, 120, 5))
-    assert find_site(stream(0, "x"), surveyed, radius=5, avoid=everywhere) is None
 
 
 def test_findings_move_nothing_that_is_not_near_them():

@@ -7,14 +7,12 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.pixels import apply_voi_lut
-from pydicom.pixels.decoders.rle import _rle_decode_frame
 
 import phantom_examples as examples
 from fourview.dicom.image import read_image
 from fourview.errors import PhantomError
 from fourview.phantom.encode import SYNTAXES
 from fourview.phantom.exam import make_exam
-from fourview.phantom.rle import encode_rle
 from fourview.phantom.to_dicom import at_bits, dicom_bytes
 
 LOSSY = {"4.50": 0.06, "4.51": 0.02, "4.81": 0.001, "4.91": 0.02, "4.203": 0.01}  # of the range
@@ -107,18 +105,6 @@ def test_a_header_says_that_there_is_no_patient_and_names_no_real_vendor(exams):
         assert "synthetic" in dataset.ImageComments
         assert dataset.PatientIdentityRemoved == "YES"
         assert dataset.BurnedInAnnotation == "YES"
-
-
-def test_rle_is_what_pydicom_decodes():
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 4096, (17, 301)).astype(np.uint16)
-    runs = np.repeat(rng.integers(0, 9, (17, 7)), 43, axis=1).astype(np.uint16)
-    one = rng.integers(0, 3, (3, 200)).astype(np.uint8)
-    for pixels in (noise, runs, np.where(noise > 2000, noise, runs), one):
-        bits = 8 * pixels.itemsize
-        frame = _rle_decode_frame(encode_rle(pixels), *pixels.shape, 1, bits, ">")
-        got = np.frombuffer(bytes(frame), pixels.dtype.newbyteorder("<")).reshape(pixels.shape)
-        assert (got == pixels).all()
 
 
 def test_an_unknown_syntax_is_refused(exams):

@@ -15,14 +15,22 @@ from fourview.entities import (
     Finding,
     Image,
     ImagePrediction,
+    ProcessedImage,
     Region,
     View,
 )
-from fourview.errors import CheckpointError, ReportError
-from fourview.geometry import Box
+from fourview.errors import CheckpointError
+from fourview.geometry import Box, Geometry
 from fourview.models.find import find_family
 from fourview.predict.language import load_language_model
-from fourview.predict.language_maps import CUT_OUT, FOUND, NAMES, LanguageMaps, slice_map
+from fourview.predict.language_maps import (
+    CUT_OUT,
+    FOUND,
+    NAMES,
+    LanguageMaps,
+    _query,
+    slice_map,
+)
 from fourview.predict.query_place import parse_place
 from fourview.preprocess.pipeline import process
 from fourview.preprocess.spec import pixel_spec
@@ -189,14 +197,6 @@ def test_places_that_are_not_there_are_told_and_cost_nothing_else(tmp_path):
         LanguageMaps(mama, places=places)
 
 
-@pytest.mark.parametrize(
-    "text", ["CC:1,2", "L-CC", "L-CC:1", "X-CC:1,2", "L-CC:9,9,1,1", "L-CC:-1,2"]
-)
-def test_a_place_that_cannot_be_read_is_told_with_an_example(text):
-    with pytest.raises(ReportError, match="--at"):
-        parse_place(text)
-
-
 def test_regions_light_up_for_the_sentences_of_mm_mil(tmp_path):
     model = language_model(tmp_path, "mm_mil")
     said = ("benign", "a suspicious mass is seen")
@@ -229,3 +229,36 @@ def test_a_model_without_local_alignment_is_refused_by_name(tmp_path):
     model = language_model(tmp_path, "mama", local=False)
     with pytest.raises(CheckpointError, match=r"mama:tiny aligns nothing locally .* model\.local"):
         LanguageMaps(model)
+
+
+@pytest.mark.parametrize(
+    ("box", "place"),
+    [
+        ((0, 0, 30, 48), (0, 0)),
+        ((210, 336, 240, 384), (7, 3)),
+        ((-90, -90, -60, -60), (0, 0)),  # beyond the image, which was cropped
+        ((900, 900, 960, 960), (7, 3)),
+        ((120, 96, 121, 97), (2, 2)),
+    ],
+)
+def test_the_patch_of_a_finding_is_a_patch_of_the_grid(box, place):
+    seen = ProcessedImage(
+        image_id="R-CC",
+        view=View(side="R", position="CC"),
+        pixels=np.zeros(SIZE, np.float32),
+        mask=np.ones(SIZE, dtype=bool),
+        geometry=Geometry(SIZE),
+        spec="s",
+        fingerprint="f",
+    )
+    region = Region(image_id="R-CC", box=Box(*map(float, box)))
+    found = Finding(finding_id="f", side="R", score=0.9, regions=(region,))
+    assert _query(seen, np.zeros((8, 4, 5), np.float32), prediction(found)) == place
+
+
+def test_a_map_over_the_other_view_is_1_at_its_best_place():
+    agreement = np.array([0.2, 0.6, 0.5], np.float32)
+    rows = torch.tensor([[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]])
+    found = slice_map(agreement, rows)
+    assert found.max() == pytest.approx(1) and found[1, 1] == found.max()
+    assert (found[:, 0] == 0).all()  # the worst column

@@ -1,6 +1,7 @@
 """Reading an exam: every image accounted for, findings back in the file's own pixels."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -194,3 +195,12 @@ def test_a_detectors_boxes_reach_the_report_as_they_are(tmp_path):
 
 def test_the_task_is_the_one_it_was_trained_for(reader):
     assert reader.task == task("cancer")
+
+
+def test_several_networks_have_one_bar():
+    told = []
+    reader = SimpleNamespace(networks=("a", "b"))
+    for number in (0, 1):
+        for done in (1, 4):
+            Reader._progress(reader, lambda *args: told.append(args), number, done, 4)
+    assert told == [(1, 8), (4, 8), (5, 8), (8, 8)]

@@ -1,4 +1,3 @@
-import cv2
 import numpy as np
 import pytest
 
@@ -7,10 +6,6 @@ from fourview.phantom.exam import film_image, make_exam
 from fourview.phantom.film_draws import draw_film
 from fourview.phantom.lesions import Contents
 from fourview.preprocess.breast import find_breast, found_without_film
-from fourview.preprocess.film import certainty_of
-from fourview.preprocess.film_area import film_area
-from fourview.preprocess.film_outline import COST, RAYS, Fan, _best
-from fourview.preprocess.film_seed import breast_like
 from fourview.preprocess.pipeline import process
 from fourview.preprocess.spec import SPECS
 from mammogram_examples import breast_pixels, image_of, overlap
@@ -94,73 +89,6 @@ def test_a_mirrored_film_has_the_mirrored_side():
     there, here = find_breast(flipped), find_breast(image)
     assert {there.chest_wall, here.chest_wall} == {"left", "right"}
     assert overlap(there.mask[:, ::-1], here.mask) > 0.97  # rays and levels are not symmetric
-
-
-def test_a_half_disc_ends_at_its_straight_side_and_a_rectangle_nowhere():
-    y, x = np.mgrid[0:200, 0:150]
-    half = ((x / 90) ** 2 + ((y - 100) / 80) ** 2 < 1).astype(np.uint8)
-    here, there = breast_like(half)[0], breast_like(np.ascontiguousarray(half[:, ::-1]))[0]
-    assert here > 0.5 > 4 * there
-    box = np.zeros_like(half)
-    box[10:190, 20:140] = 1
-    assert breast_like(box)[0] < 0.05
-
-
-def test_certainty_is_even_for_two_equal_sides():
-    assert certainty_of(0.3, 0.3) == 0.5
-    assert certainty_of(0.0, 0.0) == 0.5
-    assert certainty_of(0.4, 0.2) == pytest.approx(16 / 17)
-    assert certainty_of(0.2, 0.4) == pytest.approx(1 / 17)
-
-
-@pytest.mark.parametrize("degrees", [0.0, 4.0])
-def test_a_bright_bed_is_no_film_even_where_the_film_lies_askew(degrees):
-    film_pixels = np.full((192, 144), 0.2, np.float32)
-    y, x = np.mgrid[0:192, 0:144]
-    film_pixels[((x / 60) ** 2 + ((y - 96) / 60) ** 2) < 1] = 0.7
-    matrix = cv2.getRotationMatrix2D((72, 96), degrees, 1.0)
-    matrix[:, 2] += (12, 12)
-    scan = cv2.warpAffine(film_pixels, matrix, (168, 216), borderValue=1.0)
-    inside = cv2.warpAffine(np.ones_like(film_pixels), matrix, (168, 216)) > 0.5
-    area = film_area(scan)
-    assert area[cv2.erode(inside.astype(np.uint8), np.ones((7, 7))) > 0].mean() > 0.99
-    assert area[~inside].mean() < 0.12  # corners are cut by straight lines
-
-
-def test_tissue_at_the_chest_wall_is_no_margin():
-    shown = np.full((192, 144), 0.1, np.float32)
-    y, x = np.mgrid[0:192, 0:144]
-    shown[x < 50 - y * 0.2] = 0.9  # a muscle, bright and even
-    assert film_area(shown).all()
-
-
-def test_the_outline_is_the_best_of_all_by_brute_force(monkeypatch):
-    """Three rays, every combination of radii."""
-    monkeypatch.setattr("fourview.preprocess.film_outline.RAYS", 3)
-    rng = np.random.default_rng(1)
-    speaks = rng.normal(0, 3, (3, 12)).astype(np.float32)
-    fan = Fan(
-        level=speaks,
-        inside=np.ones((3, 12), bool),
-        at_wall=np.zeros((3, 12), bool),
-        x_step=speaks,
-        y_step=speaks,
-        cos=np.ones(3),
-        sin=np.zeros(3),
-        x=0.0,
-        y=0.0,
-        slope=0.0,
-        long_side=12,
-    )
-    found = _best(fan, speaks, np.zeros(3, np.intp), np.full(3, 12))
-    gain = np.concatenate([np.zeros((3, 1)), np.cumsum(speaks, axis=1)], axis=1)
-
-    def worth(a, b, c):
-        return gain[0, a] + gain[1, b] + gain[2, c] - COST * (abs(a - b) + abs(b - c))
-
-    best = max((worth(a, b, c), (a, b, c)) for a in range(13) for b in range(13) for c in range(13))
-    assert worth(*found) == pytest.approx(best[0], rel=1e-5)  # float32 sums
-    assert RAYS > 100
 
 
 def test_a_label_that_touches_the_skin_of_a_grey_film_is_left_out():

@@ -1,9 +1,20 @@
+"""The line of the pectoral muscle: on drawings, and on phantoms that know it."""
+
+import math
+
 import cv2
 import numpy as np
 import pytest
 
 from ap_examples import angle, oblique, phantom
-from fourview.preprocess.pectoral import PectoralLine, find_pectoral
+from fourview.preprocess.pectoral import (
+    REFINE_DEGREES,
+    SMALL_ROWS,
+    PectoralLine,
+    _small_copy,
+    _Votes,
+    find_pectoral,
+)
 
 # Fine angles are searched in steps of 0.5 degrees on 192 rows, where the soft edge is 4 pixels wide
 DEGREES = 1.0
@@ -111,3 +122,19 @@ def test_muscle_and_depth_agree_with_the_equation_of_the_line():
             depth = (col + 0.5) * np.cos(np.pi / 6) + (row + 0.5) * np.sin(np.pi / 6) - 25
             assert muscle[row, col] == (depth < 0)
             assert line.depth(np.array([col + 0.5, row + 0.5])) == pytest.approx(depth)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_refining_turns_as_far_to_either_side(side):
+    """From further off than that, the best is the last angle that is looked at."""
+    degrees, rows = 27.0, 192
+    levels, mask, offset = oblique(degrees, 0.5, rows=rows)
+    scale = SMALL_ROWS / rows
+    votes = _Votes.of(*_small_copy(levels, mask, scale))
+    t = math.radians(degrees)
+    half = min(offset / math.sin(t), rows) / 2
+    middle = (offset - half * math.sin(t)) / math.cos(t), half
+    first = degrees + side * (REFINE_DEGREES + 1)
+    t = math.radians(first)
+    through = (middle[0] * math.cos(t) + middle[1] * math.sin(t)) * scale
+    assert votes.refined(first, through)[0] == pytest.approx(first - side * REFINE_DEGREES)

@@ -9,6 +9,7 @@ import psutil
 import pytest
 import torch
 
+from fourview import outside
 from fourview.checkpoint.card import save_checkpoint
 from fourview.dicom.image import read_image
 from fourview.errors import CheckpointError, FourviewError, ServeError
@@ -125,6 +126,20 @@ def test_one_sentence_at_a_time():
     networks._current[waiting.key] = _Waiting(waiting)
     with pytest.raises(BusyError, match="another sentence"):
         networks.say((), "second")
+
+
+def test_the_worker_knows_modules_outside_of_the_package(tmp_path, monkeypatch):
+    text = (
+        "from dataclasses import replace\nfrom fourview.models.find import find_family\n"
+        "FAMILIES = [replace(find_family('single_view'), name='valley')]\n"
+    )
+    (tmp_path / "valley_families.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(outside, "_used", [])
+    outside.use_module("valley_families")
+    networks = Networks(str(checkpoint(tmp_path / "run", "valley")), None)
+    with pytest.raises(FourviewError, match="no image of the exam can be read"):  # the run was
+        networks.predict((("nothing.dcm", None),))
 
 
 def test_a_worker_that_dies_leaves_the_room_standing(tmp_path):

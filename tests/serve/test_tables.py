@@ -10,7 +10,7 @@ from fourview.entities import Voi
 from fourview.preprocess.window import to_levels
 from fourview.report.display import show
 from fourview.serve.pixels import hold
-from fourview.serve.tables import grey_table, indices, level, scale_of
+from fourview.serve.tables import grey_table, halved, indices, scale_of
 
 WINDOWS = {
     "LINEAR": Voi(function="LINEAR", center=1200.5, width=900.0),
@@ -41,7 +41,7 @@ def block_means(values, side):
 @pytest.mark.parametrize("size", [(8, 12), (13, 9), (3, 5), (1, 1), (16, 3), (2, 17)])
 def test_a_level_holds_the_means_of_blocks_cut_at_the_edge(size, halvings):
     values = np.random.default_rng(1).integers(0, 65536, size).astype(np.uint16)
-    assert np.array_equal(level(values, halvings), block_means(values, 2**halvings))
+    assert np.array_equal(halved(values, halvings), block_means(values, 2**halvings))
 
 
 @pytest.mark.parametrize("invert", [False, True])

@@ -1,6 +1,7 @@
 """A dry run says what training takes, and ours beside every paper's numbers."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -23,7 +24,7 @@ def test_every_published_recipe_has_its_papers_numbers_or_says_why_not(name):
     found = plan(find_recipe(name), memory=False)
     assert found.beside
     for row in found.beside:
-        assert row.where
+        assert re.match(r"[A-Z]\w+ et al\. 20\d\d|MammoScreen's open weights", row.where)
         assert row.same or row.why, f"{row.setting}: ours {row.ours}, paper {row.paper}"
     family = name.partition(":")[0]
     if family in LENGTHS:
@@ -32,7 +33,7 @@ def test_every_published_recipe_has_its_papers_numbers_or_says_why_not(name):
 
 def test_a_number_that_drifts_is_seen():
     recipe = override(find_recipe("mama:paper"), ["batch=140", "steps=39000"])
-    wrong = {row.setting for row in plan(recipe, memory=False).beside if not row.same}
+    wrong = {row.setting for row in plan(recipe, memory=False).beside if not (row.same or row.why)}
     assert wrong == {"batch", "steps"}
 
 

@@ -1,4 +1,6 @@
-"""Declarations of studies: what is read, and what is refused with its place and the nearest name."""
+"""Declarations of studies: what is read, and what is refused, with place and nearest name."""
+
+from pathlib import Path
 
 import pytest
 
@@ -83,7 +85,7 @@ def test_paths_are_those_of_the_file(tmp_path):
 
 
 def test_a_package_that_is_missing_is_named():
-    with pytest.raises(StudyError, match="paths.w: the package no_such_package is not installed"):
+    with pytest.raises(StudyError, match=r"paths\.w: the package no_such_package is not installed"):
         filled("x={w}", {"w": "package:no_such_package/*.pth"}, row="one", seed=0)
 
 
@@ -99,15 +101,13 @@ def test_a_function_that_is_not_there_is_named():
         function_of("json")
 
 
-def test_an_unknown_name_has_the_nearest_shipped_one(tmp_path):
-    with pytest.raises(StudyError, match="no study 'mvccl-ablatoin'; did you mean 'mvccl-ablation'"):
-        read_study(tmp_path.__class__("mvccl-ablatoin"))
+def test_an_unknown_name_has_the_nearest_shipped_one():
+    with pytest.raises(StudyError, match="no study 'mvccl-ablatoin'; did you mean 'mvccl-abl"):
+        read_study(Path("mvccl-ablatoin"))
 
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_every_shipped_study_can_be_read_and_its_recipes_are_there(name):
-    from pathlib import Path  # noqa: PLC0415
-
     from fourview.study.study import load_study  # noqa: PLC0415
 
     study, _ = load_study(Path(name), {})

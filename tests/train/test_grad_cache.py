@@ -126,3 +126,12 @@ def test_a_tower_that_is_frozen_runs_once():
     objective.model.text_tower.register_forward_hook(lambda *_: runs.append(1))
     contrastive_backward(objective, batch_of(*EXAMS), chunk=1)
     assert len(runs) == len(EXAMS)
+
+
+def test_without_a_chunk_all_images_are_encoded_at_once():
+    objective, batch = made("clip"), batch_of("0123", "03")
+    sizes = []
+    encode = objective.encode_images
+    objective.encode_images = lambda pixels: sizes.append(len(pixels)) or encode(pixels)
+    contrastive_backward(objective, batch, chunk=None)
+    assert sizes == [batch.num_images]

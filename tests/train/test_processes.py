@@ -18,7 +18,7 @@ from fourview.evaluate.table import read_predictions
 from fourview.manifest.manifest import write_manifest
 from fourview.train.gather import buckets
 from fourview.train.parts import require_even_shares
-from fourview.train.processes import join_processes
+from fourview.train.processes import Processes, join_processes, told_if_lost
 from fourview.train.run_folder import read_log
 from tiny_recipes import linear
 
@@ -191,3 +191,17 @@ def test_gradients_travel_in_buckets_of_one_type_and_bounded_size():
     assert sorted(map(id, flat)) == sorted(map(id, tensors))
     assert all(len({t.dtype for t in group}) == 1 for group in found)
     assert all(len(group) == 1 or sum(t.nbytes for t in group) <= 32 for group in found)
+
+
+@pytest.mark.parametrize("text", ["[Gloo] connection closed by peer", "NCCL error", "Peer reset"])
+def test_a_lost_process_is_told_with_what_to_do(text):
+    several, alone = (Processes(torch.device("cpu"), 0, count) for count in (2, 1))
+    with (
+        pytest.raises(TrainingError, match="start them all again, with --resume"),
+        told_if_lost(several),
+    ):
+        raise RuntimeError(text)
+    with pytest.raises(RuntimeError, match=text[1:5]), told_if_lost(alone):
+        raise RuntimeError(text)
+    with pytest.raises(RuntimeError, match="shape"), told_if_lost(several):
+        raise RuntimeError("a shape is wrong")

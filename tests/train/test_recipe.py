@@ -65,3 +65,9 @@ def test_steps_take_the_place_of_epochs_and_epochs_of_steps():
 def test_an_unknown_recipe_names_the_nearest():
     with pytest.raises(RecipeError, match="did you mean 'mvccl:small'"):
         find_recipe("mvccl:smal")
+
+
+def test_a_run_has_as_many_steps_as_its_epochs_or_as_it_says():
+    recipe = override(find_recipe("mvccl:small"), ["epochs=3"])
+    assert recipe.total_steps(7) == 21
+    assert override(recipe, ["steps=5"]).total_steps(7) == 5

@@ -2,25 +2,33 @@
 
 What a card may ask for is checked in ``checkpoint.plan``: it opens no file.
 
-FOLDER/model.safetensors    the model's state, float32
+FOLDER/model.safetensors    the model's state; ``checkpoint.named_weights`` says what it leaves out
 FOLDER/model.json           family, config, task, pixel spec with fingerprint, terms, digest
 FOLDER/template.json        words of the captions it was trained with, where they are a person's own
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
+from fourview.checkpoint.named_weights import (
+    NamedWeights,
+    config_with_sources,
+    missing_source,
+    require_named,
+    without_named,
+)
 from fourview.checkpoint.plan import plan, require_no_files, with_folders_here
 from fourview.contract import LanguageImageModel, ModelFamily
 from fourview.disk import copy_file, whole, write_text
-from fourview.errors import CheckpointError, PixelError, RecipeError
+from fourview.errors import CheckpointError, FourviewError, PixelError, RecipeError
 from fourview.fingerprint import digest_of_file
 from fourview.json_file import read_json_object
 from fourview.models.find import find_family
@@ -55,6 +63,7 @@ class ModelCard:
         vocabulary: Digest of its text tower's; empty where that is the small one, or there is none.
         modules: Outside of the package, what has the family and the pixel spec where they are none
             of ours. They are only named: a checkpoint never makes anything be imported.
+        frozen: Frozen weights that are not in the file, but where the config says.
     """
 
     recipe: str
@@ -71,6 +80,7 @@ class ModelCard:
     split: dict[str, Any] = field(default_factory=dict)
     vocabulary: str = ""
     modules: tuple[str, ...] = ()
+    frozen: tuple[NamedWeights, ...] = ()
 
     @property
     def caution(self) -> str:
@@ -101,12 +111,10 @@ def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
     licence: str = "",
     feed: Any = None,
     split: Any = None,
+    frozen: tuple[NamedWeights, ...] = (),
 ) -> ModelCard:
     """Write weights and their card; each file appears whole or not at all."""
-    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    with whole(folder / WEIGHTS) as draft:
-        save_file(state, draft)
-        digest = digest_of_file(draft)
+    digest = _write_weights(folder / WEIGHTS, without_named(model, frozen))
     card = ModelCard(
         recipe=recipe,
         family=family,
@@ -122,12 +130,33 @@ def save_checkpoint(  # noqa: PLR0913 - all that travels with weights
         split={} if split is None else asdict(split),
         vocabulary=model.text_tower.vocabulary if isinstance(model, LanguageImageModel) else "",
         modules=modules_of(families=family, specs=spec.name),
+        frozen=frozen,
     )
     template = getattr(feed, "template", "")
     if template:
         copy_file(Path(template), folder / TEMPLATE)
-    write_text(folder / DESCRIPTION, json.dumps(asdict(card), indent=2) + "\n")
+    write_card(folder, card)
     return card
+
+
+def write_card(folder: Path, card: ModelCard) -> None:
+    """Write the description beside weights."""
+    write_text(folder / DESCRIPTION, json.dumps(asdict(card), indent=2) + "\n")
+
+
+def write_whole(folder: Path, model: nn.Module, card: ModelCard) -> ModelCard:
+    """Write all weights of a network that was loaded with ``card``, and the card that they need."""
+    digest = _write_weights(folder / WEIGHTS, model.state_dict())
+    card = replace(card, digest=digest, frozen=())
+    write_card(folder, card)
+    return card
+
+
+def _write_weights(path: Path, state: Mapping[str, Tensor]) -> str:
+    """Write tensors; their file's digest."""
+    with whole(path) as draft:
+        save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, draft)
+        return digest_of_file(draft)
 
 
 def load_checkpoint(
@@ -144,8 +173,9 @@ def load_checkpoint(
 
     Raises:
         CheckpointError: A file is missing or damaged, the weights do not fit, the pixel spec of
-            that name is another one today than the one they were trained on, or a module outside
-            of the package is needed that is not in use.
+            that name is another one today than the one they were trained on, a module outside
+            of the package is needed that is not in use, or frozen weights that are named are not
+            where the config says, or others.
     """
     folder = Path(folder)
     card = read_card(folder)
@@ -167,14 +197,32 @@ def load_checkpoint(
             )
         config: Any = TypeAdapter(family.config).validate_python(settings)
         _require_known(settings, asdict(config), folder / DESCRIPTION)
-        plan(family, config, weights, card.recipe)
-        model = family.build(config)
+        left_out = tuple(f"{each.part}_tower." for each in card.frozen)
+        plan(family, config, weights, card.recipe, left_out=left_out)
+        model = _built(family, settings, card, folder)
         _require_vocabulary(card, model, folder)
-        model.load_state_dict(load_file(weights), strict=True)
+        state = load_file(weights)
+        require_named(model, state, card.frozen, str(folder))
+        model.load_state_dict(state, strict=not card.frozen)
     except (OSError, SafetensorError, ValidationError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{weights}: cannot be loaded as {card.recipe}: {reason}") from error
     return model.eval(), card, family
+
+
+def _built(
+    family: ModelFamily, settings: dict[str, Any], card: ModelCard, folder: Path
+) -> nn.Module:
+    """The network with the weights that its card names, and random ones elsewhere."""
+    settings = config_with_sources(settings, card.config, card.frozen, str(folder))
+    config: Any = TypeAdapter(family.config).validate_python(settings)
+    try:
+        model: nn.Module = family.build(config)
+    except FourviewError as error:
+        if card.frozen:
+            raise missing_source(str(folder), card.frozen, error) from error
+        raise
+    return model
 
 
 def _require_vocabulary(card: ModelCard, model: nn.Module, folder: Path) -> None:

@@ -18,7 +18,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from fourview.contract import ModelFamily
 from fourview.errors import CheckpointError, FourviewError
-from fourview.nn.text_folder import ALLOWED, allowed_folder, is_allowed
+from fourview.nn.text_folder import ALLOWED, allowed_path, is_allowed
 from fourview.nn.tokenizer import SMALL
 
 MOST_NUMBERS = 8_000_000_000  # of a planned network: 32 GB; the largest here has 0.3 billion
@@ -50,8 +50,22 @@ def require_no_files(settings: Any, where: Path, *, key: str = "") -> None:
         )
 
 
-def plan(family: ModelFamily, config: Any, weights: Path, recipe: str) -> None:
+def plan(
+    family: ModelFamily,
+    config: Any,
+    weights: Path,
+    recipe: str,
+    *,
+    left_out: tuple[str, ...] = (),
+) -> None:
     """See that the network of a config has the names and shapes of a weights file.
+
+    Args:
+        family: Of the network.
+        config: Of the network; it asks for no weights of others.
+        weights: The file.
+        recipe: For messages.
+        left_out: Beginnings of names that the file may lack.
 
     Raises:
         CheckpointError: It has others, or cannot be built; no memory was taken for it.
@@ -72,7 +86,12 @@ def plan(family: ModelFamily, config: Any, weights: Path, recipe: str) -> None:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{weights}: cannot be loaded as {recipe}: {reason}") from error
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    other = [name for name in sorted({*wanted, *found}) if wanted.get(name) != found.get(name)]
+    other = [
+        name
+        for name in sorted({*wanted, *found})
+        if wanted.get(name) != found.get(name)
+        and not (name not in found and name.startswith(left_out))
+    ]
     if other:
         shown = "; ".join(
             f"{name} is {_shape(found.get(name))}, need {_shape(wanted.get(name))}"
@@ -122,7 +141,7 @@ def with_folders_here(settings: dict[str, Any]) -> dict[str, Any]:
     text = settings.get("text")
     if not isinstance(text, dict) or text.get("name", SMALL) == SMALL:
         return settings
-    found = allowed_folder(str(text["name"]))
+    found = allowed_path(str(text["name"]))
     return settings if found is None else {**settings, "text": {**text, "name": str(found)}}
 
 

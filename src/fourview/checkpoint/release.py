@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from fourview.checkpoint.card import ModelCard, read_card
+from fourview.checkpoint.card import ModelCard, load_checkpoint, read_card, write_whole
 from fourview.disk import copy_file, write_text
 from fourview.errors import CheckpointError
 from fourview.run_files import (
@@ -18,7 +18,9 @@ from fourview.run_files import (
 PERMISSION = "permission.json"
 
 
-def export_checkpoint(run: Path, out: Path, *, permission: str = "") -> ModelCard:
+def export_checkpoint(
+    run: Path, out: Path, *, permission: str = "", complete: bool = False
+) -> ModelCard:
     """Copy a run's best checkpoint, with its card and thresholds, to a folder of its own.
 
     Nothing of the training data goes along: no split, no log, no predictions.
@@ -28,6 +30,8 @@ def export_checkpoint(run: Path, out: Path, *, permission: str = "") -> ModelCar
         out: Folder to make; must be new or empty.
         permission: Where the terms forbid passing the weights on: what allows it all the same, such
             as the number of a contract. It is written beside the card, with the terms.
+        complete: With the frozen weights that the checkpoint only names, under the licence of
+            whoever published them; its digest is another one then.
 
     Raises:
         CheckpointError: There is no checkpoint, ``out`` holds something, or the terms forbid it and
@@ -42,15 +46,26 @@ def export_checkpoint(run: Path, out: Path, *, permission: str = "") -> ModelCar
         )
     if out.exists() and any(out.iterdir()):
         raise CheckpointError(f"{out}: is not empty; name a new folder")
+    model = load_checkpoint(folder)[0] if complete and card.frozen else None
     out.mkdir(parents=True, exist_ok=True)
-    for name in (WEIGHTS, DESCRIPTION):
-        copy_file(folder / name, out / name)
-    if (folder / TEMPLATE).exists():
-        copy_file(folder / TEMPLATE, out / TEMPLATE)
     thresholds = operating_points_of(folder)
     if thresholds is not None:
         copy_file(thresholds, out / OPERATING_POINTS)
+    if model is not None:
+        before, card = card, write_whole(out, model, card)
+        _rename_model(out / OPERATING_POINTS, before.digest, card.digest)
+    else:
+        for name in (WEIGHTS, DESCRIPTION):
+            copy_file(folder / name, out / name)
+    if (folder / TEMPLATE).exists():
+        copy_file(folder / TEMPLATE, out / TEMPLATE)
     if not card.may_release:
         told = {"permission": permission.strip(), "terms": card.terms, "licence": card.licence}
         write_text(out / PERMISSION, json.dumps(told, indent=2) + "\n")
     return card
+
+
+def _rename_model(path: Path, before: str, now: str) -> None:
+    """Thresholds stay those of the same network, which has another digest in another file."""
+    if path.exists():
+        write_text(path, path.read_text().replace(before, now))

@@ -14,7 +14,15 @@ from fourview.cli.say import say
 from fourview.outside import OURS, outside
 
 Kind = Literal[
-    "sources", "specs", "families", "feeds", "recipes", "protocols", "tables", "conversions"
+    "sources",
+    "specs",
+    "families",
+    "feeds",
+    "recipes",
+    "protocols",
+    "tables",
+    "conversions",
+    "studies",
 ]
 Rows = dict[str, dict[str, Any]]
 PLACE = Path(__file__).with_name("lists.json")
@@ -44,7 +52,7 @@ def list_(what: Kind, *, module: Modules = (), json: bool = False) -> None:
     """Show what there is, and where to start.
 
     Args:
-        what: sources, specs, families, feeds, recipes, protocols, tables or conversions.
+        what: sources, specs, families, feeds, recipes, protocols, tables, conversions or studies.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print as JSON.
     """
@@ -58,10 +66,11 @@ def list_(what: Kind, *, module: Modules = (), json: bool = False) -> None:
         "protocols": _protocols,
         "tables": _tables,
         "conversions": _conversions,
+        "studies": _studies,
     }
     told = kinds[what]()
     theirs: dict[str, str] = {}
-    if what != "tables" and what != "conversions":  # noqa: PLR1714 - what mypy follows
+    if what != "tables" and what != "conversions" and what != "studies":  # noqa: PLR1714 - mypy
         theirs = {each.name: each.module for each in outside(what)}
     if json:
         rows = {name: row | {"from": theirs.get(name, OURS)} for name, row in told.items()}
@@ -183,6 +192,15 @@ def _conversions() -> Rows:
                 "consent": weights.consent,
             }
     return dict(sorted(told.items()))
+
+
+def _studies() -> Rows:
+    """The studies that the package ships."""
+    from fourview.study.read_study import SHIPPED, read_study, shipped_names
+
+    return {
+        name: {"about": read_study(SHIPPED / f"{name}.toml")[0].title} for name in shipped_names()
+    }
 
 
 def _show(told: Rows, theirs: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ import json as jsonlib
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -18,10 +18,11 @@ from fourview.manifest.manifest import read_manifest
 from fourview.run_files import REPORT, checkpoint_of
 from fourview.study.chain import (
     Before,
+    Common,
     require_context,
     require_folder,
     train_before,
-    train_chain,
+    train_with,
 )
 from fourview.study.find_recipe import find_recipe
 from fourview.study.plan import lines_of, plan_as_dict
@@ -118,19 +119,21 @@ def train(
             if told:
                 say(line, to=sys.stderr)
 
-        shared: dict[str, Any] = {
-            "machine": asked,
-            "cache_bytes": int(cache_gb * GIBIBYTE),
-            "progress": update,
-            "say": tell,
-        }
+        common = Common(
+            manifest=tables,
+            store=pixels,
+            machine=asked,
+            cache_bytes=int(cache_gb * GIBIBYTE),
+            progress=update,
+            say=tell,
+        )
         before = Before(start=start, context=context)
         if trials is not None:  # they share what comes before
-            before = train_before(changed, tables, pixels, out, before=before, **shared)
+            before = train_before(common, changed, out, before=before)
 
         def train_one(chosen: Recipe, run: Path) -> Path:
             again = resume or (trials is not None and run.exists())
-            return train_chain(chosen, tables, pixels, run, resume=again, before=before, **shared)
+            return train_with(common, chosen, run, resume=again, before=before)
 
         if trials is None:
             run, best = out, train_one(changed, out)

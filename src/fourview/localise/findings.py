@@ -1,7 +1,7 @@
-"""Regions in processed pixels -> findings in stored pixels, a breast at a time.
+"""Regions in processed pixels -> findings in stored pixels, one breast at a time.
 
-A heatmap or a detector speaks of one image, so each finding has one region here; joining the two
-views of a lesion is a model's business.
+A heatmap or a detector speaks of one image, so each finding has one region here; ``two_views``
+joins those that CC and MLO show of one abnormality.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from fourview.geometry import Box, Geometry
 from fourview.localise.peaks import ScoredRegion
 from fourview.localise.suppress import Overlap, nms
 
-MAX_FINDINGS = 5  # a breast; a reader given more marks than that stops looking at them
+MAX_FINDINGS = 5  # per breast; a reader given more marks than that stops looking at them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +48,14 @@ def findings_from_regions(
     Regions below the threshold go, then those that overlap a better one of their image.
 
     Args:
-        regions: Of one breast, and of the class that findings are wanted of.
+        regions: Of one breast, scored for the class whose findings are wanted.
         side: Which breast.
         rule: Which become findings; ``RegionRule()`` where None.
-        max_findings: At most so many, those with the best scores.
+        max_findings: How many are kept at most, those with the best scores.
 
     Returns:
         Best score first (of equal scores, in the order given); regions in the stored frame, inside
-        the image. None where no region reaches the threshold.
+        the image. Empty where no region reaches the threshold.
 
     Raises:
         LocaliseError: A score is NaN or outside [0, 1].

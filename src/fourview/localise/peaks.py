@@ -1,9 +1,10 @@
 """Peaks of a heatmap, each with the box around the cells that belong to it.
 
 A peak is a cell from which one can go down to ``fraction`` of its height without meeting a higher
-one; its region is the connected set of cells at or above that level. This is the full width at
-half maximum of spectra and point sources, in two dimensions: unlike one level for the whole map,
-it gives a weak peak its own box beside a strong one, and does not split a strong peak's ripples.
+one; its region is the connected set of cells at or above that value. This is the full width at
+half maximum of spectra and point sources, in two dimensions: unlike one threshold for the whole
+heatmap, it gives a weak peak its own box beside a strong one, and does not split the ripples of a
+strong peak.
 """
 
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ class PeakRule:
             threshold chosen on validation data is better wherever there is one.
         fraction: Share of the peak's value that a cell needs to belong to it. 0.5 is the half
             maximum, the usual width of a peak.
-        largest_part: Share of the processed frame above which a box tells no place; a map that is
-            high everywhere gives none. Half of the frame is more than any lesion takes.
+        largest_part: Share of the processed frame above which a box is too large to tell a place;
+            a heatmap that is high everywhere gives none. Half of the frame is more than any finding
+            takes.
         score: A region's score: the value of its peak (the suspicion at its worst place), or the
             mean over its cells.
     """
@@ -72,7 +74,7 @@ def heatmap_regions(
     Args:
         heatmap: Of one image and class.
         rule: What counts as a region.
-        most: At most so many; None for no limit.
+        most: How many are kept at most; None for no limit.
 
     Raises:
         LocaliseError: A value is NaN or outside [0, 1].

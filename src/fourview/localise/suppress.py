@@ -28,17 +28,17 @@ def nms(
 
     Args:
         boxes: In one frame of one image.
-        scores: One a box; any finite numbers, since only their order counts.
+        scores: One per box; any finite numbers, since only their order counts.
         most: Overlap above which the lesser box is dropped, in [0, 1].
         overlap: ``iou``, intersection over union; or ``iom``, intersection over the smaller area,
             which also drops a small box inside a large one.
-        max_kept: Stop after so many; None for no limit.
+        max_kept: How many are kept at most; None for no limit.
 
     Returns:
         Indices of the boxes kept, best first.
 
     Raises:
-        LocaliseError: A score is not finite, or there is not one score a box.
+        LocaliseError: A score is not finite, or there is not one score per box.
     """
     if len(boxes) != len(scores):
         raise LocaliseError(f"{len(boxes)} boxes have {len(scores)} scores; need one a box")

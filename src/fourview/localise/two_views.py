@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from fourview.entities import Finding, Region
 from fourview.preprocess.axis import ALONG, OBLIQUE, PlacedAxis
 
-CENTRAL_MM = 10.0  # so near the axis that no half is named
-SUBAREOLAR_MM = 20.0  # so near the nipple that no quadrant is named
+CENTRAL_MM = 10.0  # no half is named within this distance of the axis
+SUBAREOLAR_MM = 20.0  # no quadrant is named within this distance of the nipple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ Returns: tables; nothing is dropped, and every exam has a line that says what it
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -18,7 +17,6 @@ from fourview.errors import ManifestError
 from fourview.manifest.manifest import images_to_read
 
 POSITIONS = ("CC", "MLO")
-Need = Literal["any_view", "both_views", "four_views"]
 
 
 def with_slots(images: pl.DataFrame) -> pl.DataFrame:
@@ -36,7 +34,7 @@ def with_slots(images: pl.DataFrame) -> pl.DataFrame:
 
 
 def exam_table(manifest: Manifest) -> pl.DataFrame:
-    """One row an exam: what fills its four views, and what is odd about it.
+    """One row per exam: what fills its four views, and what is odd about it.
 
     Returns:
         patient_id, exam_id; the preferred image of each of SLOTS, or null; ``num_read`` and
@@ -82,22 +80,6 @@ def exam_table(manifest: Manifest) -> pl.DataFrame:
         mixed_sides=_mixed(),
     )
     return table.with_columns(line=_line())
-
-
-def eligible(table: pl.DataFrame, need: Need) -> pl.Series:
-    """Which rows of ``exam_table`` have what is needed.
-
-    Args:
-        table: Made by ``exam_table``.
-        need: any_view: at least one of the four. both_views: CC and MLO of at least one breast.
-            four_views: all four.
-    """
-    enough = {
-        "any_view": pl.col("num_views") >= 1,
-        "both_views": pl.col("num_breasts") >= 1,
-        "four_views": pl.col("num_views") == len(SLOTS),
-    }
-    return table.select(enough[need].alias("eligible")).to_series()
 
 
 def with_views(manifest: Manifest, views: Sequence[str]) -> Manifest:

@@ -34,6 +34,7 @@ from fourview.nn.encoder import (
 from fourview.nn.pretrained import input_statistics, require_weights
 
 DINOV2 = "vit_base_patch14_reg4_dinov2"
+INTERPOLATED = "pos_embed"  # the table of positions, where the size is another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +86,6 @@ class ImageFeatures:
     grid: tuple[int, int]
     pooled: Float[Tensor, "image dim"]
 
-    def as_grid(self) -> Float[Tensor, "image dim grid_row grid_col"]:
-        """The tokens where they lie."""
-        return self.tokens.transpose(1, 2).reshape(len(self.tokens), -1, *self.grid)
-
 
 class ImageTower(nn.Module):
     """See the module docstring.
@@ -98,6 +95,7 @@ class ImageTower(nn.Module):
         stride: Pixels of a cell.
         has_batch_norm: Whether statistics of a batch are in it; then no gradient cache is exact
             unless they are frozen.
+        given: Names of the weights that the file of the config gave as they are.
     """
 
     def __init__(self, config: ImageTowerConfig) -> None:
@@ -126,7 +124,10 @@ class ImageTower(nn.Module):
         self.has_batch_norm = any(
             isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.modules()
         )
-
+        self.given: frozenset[str] = frozenset()
+        if config.weights not in ("none", "pretrained", "imagenet"):  # a file
+            names = (name for name, _ in self.named_parameters())
+            self.given = frozenset(n for n in names if not n.endswith(INTERPOLATED))
         if config.frozen:
             self.requires_grad_(False)
 

@@ -22,25 +22,25 @@ def text_folder(name: str) -> Path:
     It need not exist; who opens it says so.
     """
     here = Path(name)
-    return here if here.is_dir() else (allowed_folder(name) or here)
+    return here if here.is_dir() else (allowed_path(name) or here)
 
 
-def allowed_folder(name: str) -> Path | None:
-    """The folder of that name, or of the longest end of it, below FOURVIEW_MODELS; None if none."""
-    if _below_a_root(Path(name)) and Path(name).is_dir():
+def allowed_path(name: str) -> Path | None:
+    """What has that name, or the longest end of it, below FOURVIEW_MODELS; None if nothing has."""
+    if _below_a_root(Path(name)) and Path(name).exists():
         return Path(name).resolve()
     parts = [part for part in PurePath(name).parts if part != PurePath(name).anchor]
     for start in range(len(parts)):
         for root in _roots():
             found = root.joinpath(*parts[start:]).resolve()
-            if found.is_dir() and found != root and _below_a_root(found):
+            if found.exists() and found != root and _below_a_root(found):
                 return found
     return None
 
 
 def is_allowed(name: str) -> bool:
     """Whether a card may name that: it lies below FOURVIEW_MODELS, or the end of it does."""
-    return _below_a_root(Path(name)) or allowed_folder(name) is not None
+    return _below_a_root(Path(name)) or allowed_path(name) is not None
 
 
 def _roots() -> list[Path]:

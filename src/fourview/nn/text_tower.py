@@ -108,6 +108,7 @@ class TextTower(nn.Module):
         tokenizer: What has to make the token numbers; the longest text is the feed's choice.
         vocabulary: Digest of that tokenizer's; empty for the small one, which is ours.
         most_tokens: Longest text that it reads; None where the network sets no bound.
+        given: Names of the weights that the folder gave.
     """
 
     def __init__(self, config: TextTowerConfig) -> None:
@@ -125,6 +126,7 @@ class TextTower(nn.Module):
             self.network = _TransformersText(config)
         self.dim = self.network.dim
         self.vocabulary, self.most_tokens = self.network.vocabulary, self.network.most_tokens
+        self.given = frozenset(f"network.{name}" for name in self.network.given)
         self.tokenizer = TokenizerConfig(name=config.name, kind=config.kind)
 
     def forward(self, text: TextBatch) -> TextFeatures:
@@ -199,6 +201,7 @@ class _SmallText(nn.Module):
         super().__init__()
         self.dim = config.dim
         self.vocabulary: str = ""
+        self.given: tuple[str, ...] = ()
         self.most_tokens: int | None = SMALL_POSITIONS
         self.checkpointing, self.attention = config.checkpointing, config.attention
         self.embedding = nn.Embedding(len(small_vocabulary()), config.dim)
@@ -282,7 +285,7 @@ class _TransformersText(nn.Module):
         numbers = special_numbers(tokenizer, config.kind)
         self.attention = config.attention
         self.vocabulary: str = vocabulary_digest(tokenizer)
-        self.model, self.dim, self.most_tokens = _load(config)
+        self.model, self.dim, self.most_tokens, given = _load(config)
         embedding = cast("nn.Embedding", self.model.get_input_embeddings())
         self.first_added = len(tokenizer)
         if self.first_added > embedding.num_embeddings:
@@ -291,11 +294,13 @@ class _TransformersText(nn.Module):
                 f"{embedding.num_embeddings:,}; they belong to two models: fetch both from one"
             )
         num_added = sum(number >= self.first_added for number in numbers)
-        adapt(self.model, config.lora)
+        adapt(self.model, config.lora)  # which gives names another middle
+        self.given = tuple(f"model.{n}" for n, p in self.model.named_parameters() if id(p) in given)
         self.added: nn.Parameter | None = None
         if num_added:
             self.added = nn.Parameter(embedding.weight.new_empty(num_added, self.dim))
-            nn.init.normal_(self.added, std=float(embedding.weight.detach().std()))
+            spread = embedding.weight.detach().std()
+            nn.init.normal_(self.added, std=1.0 if spread.is_meta else float(spread))
 
     def forward(
         self, tokens: Int[Tensor, "text token"], mask: Bool[Tensor, "text token"]
@@ -330,8 +335,11 @@ def _without_load_report() -> Iterator[None]:
         logging.set_verbosity(before)
 
 
-def _load(config: TextTowerConfig) -> tuple[Any, int, int | None]:
-    """The network of a folder without its head, its width, and the longest text that it reads."""
+def _load(config: TextTowerConfig) -> tuple[Any, int, int | None, set[int]]:
+    """The network of a folder without its head, its width, and the longest text that it reads.
+
+    The last are the ``id`` of parameters whose values are the folder's.
+    """
     from transformers import (  # noqa: PLC0415 - an optional extra, slow
         AutoConfig,
         AutoModel,
@@ -353,12 +361,14 @@ def _load(config: TextTowerConfig) -> tuple[Any, int, int | None]:
         plan.auto_map = {}  # no code of a folder is run
         if config.weights == "pretrained":
             with _without_load_report():  # its table of heads that nothing here reads
-                model = AutoModel.from_pretrained(
-                    folder, config=plan, local_files_only=True, dtype=torch.float32, **how
-                )
+                model, report = AutoModel.from_pretrained(
+                    folder, config=plan, local_files_only=True, dtype=torch.float32,
+                    output_loading_info=True, **how,
+                )  # fmt: skip
+            random = set(report["missing_keys"])
         else:
             make: Any = AutoModel.from_config  # has no types
-            model = make(plan, dtype=torch.float32, **how)
+            model, random = make(plan, dtype=torch.float32, **how), None
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{folder}: no text model can be read there ({reason})") from error
@@ -368,4 +378,5 @@ def _load(config: TextTowerConfig) -> tuple[Any, int, int | None]:
         newer = getattr(model, "activation_checkpointing_enable", None)  # the older name warns
         (newer or model.gradient_checkpointing_enable)({"use_reentrant": False})
     most = getattr(plan, "max_position_embeddings", None)
-    return model, int(plan.hidden_size), None if most is None else int(most)
+    given = {id(p) for n, p in model.named_parameters() if random is not None and n not in random}
+    return model, int(plan.hidden_size), None if most is None else int(most), given

@@ -1,10 +1,10 @@
 """The audit log: what happened, without saying to whom.
 
-``audit.jsonl`` has a line an event: its number, time, name, the study as the first 12 hexadecimal
-digits of HMAC-SHA-256 with a key that was made at the first start, titles, counts, bytes and
-statuses. No name, id, UID, path or text of a header is in it. An event is noted in the transaction
-that it is about and written here afterwards, so none is lost; one that is written twice, because
-the node was killed in between, has the same number.
+``audit.jsonl`` has one line per event: its number, time, name, the study as the first 12
+hexadecimal digits of HMAC-SHA-256 with a key that was made at the first start, titles, counts,
+bytes and statuses. No name, id, UID, path or text of a header is in it. An event is noted in the
+transaction that it is about and written here afterwards, so none is lost; one that is written
+twice, because the node was killed in between, has the same number.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from fourview.node.journal import Journal
 FILE, KEY_FILE = "audit.jsonl", "audit.key"
 MAX_BYTES, MAX_FILES = 10_000_000, 10
 KEY_BYTES = 32
-DIGITS = 12
+DIGITS = 12  # of a study's pseudonym
 
 
 class Audit:
@@ -46,7 +46,7 @@ class Audit:
         )
 
     def write(self) -> int:
-        """Write what was noted since; returns how many events."""
+        """Write the events noted since the last call; returns how many."""
         rows = self.journal.events()
         for row in rows:
             event = {

@@ -1,8 +1,8 @@
-"""Results to their destinations: one thread each, one association or request a study, retries.
+"""Results to their destinations: one thread each, one association or request per study, retries.
 
 Settled: each object by its own status. Success (0x0000) and warnings are sent. 0xA7xx (no room) and
-         no answer are tried again; all other statuses are the peer's refusal and failed at the
-         third.
+         no answer are tried again; all other statuses are the peer's refusal, and a delivery has
+         failed at the third.
 Waits:   min(2**n, 300) seconds before try n + 1, times 0.8 to 1.2; given up after ``give_up_s`` of
          waiting, counted in time that passed while the node ran.
 Again:   an object that is sent twice has the same identifier, so a peer keeps one.
@@ -94,7 +94,7 @@ class Delivery:
                 self.stop.wait(AGAIN_S)
 
     def _send_next(self) -> bool:
-        """Send what waits of one study; whether anything did."""
+        """Send what waits of one study; returns whether anything did."""
         batch = self.journal.take(self.name, time.monotonic())
         if not batch:
             return False

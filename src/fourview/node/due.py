@@ -25,7 +25,7 @@ class DueRule:
 
     @property
     def soonest_s(self) -> float:
-        """No study is due earlier after its last image, but for one that is settled."""
+        """The shortest wait after a last image; only a settled study is due earlier."""
         return min(self.quiet_s, self.early_s) if self.early_s else self.quiet_s
 
 
@@ -62,7 +62,7 @@ NOT_YET = Due(False)
 
 
 def could_be_due(known: Known, now: float, rule: DueRule) -> bool:
-    """Whether a study is due but for what a server counts."""
+    """Whether a study is due, apart from what a server counts."""
     waited = now - known.quiet_since
     if known.is_open:
         return False

@@ -1,4 +1,4 @@
-"""What the node asks of its worker process, and what that answers; quick to import in a fresh one.
+"""What the node asks of its worker process, and what the worker answers; quick to import.
 
 The worker's own module, with torch, is imported in the worker only, while its process starts.
 """
@@ -22,7 +22,7 @@ class Job:
         files: Of its images.
         folder: Draft to write to; the worker makes it.
         created_at: Time that the objects bear, seconds since 1970.
-        objects: Kinds.
+        objects: Kinds to write.
         models: Runs; none for the model of the package.
         earlier: Reports to replace, by exam and kind: class, instance and series.
         note: What the report should say.
@@ -80,6 +80,6 @@ class Reading:
 
 
 def _reading(module: str) -> Reading:
-    """In the worker: time to import torch does not count as time of a job."""
+    """Import in the worker as it starts: that time does not count as time of a job."""
     importlib.import_module(module)
     return Reading(module)

@@ -23,7 +23,7 @@ class Journal(Watching):
 
     # --- start ---------------------------------------------------------------------------------
     def start(self, now: float) -> int:
-        """Take up what a process before left unfinished; returns how many readings it cut off."""
+        """Take up what a process before left unfinished; returns how many readings were cut off."""
         with self._tables.writing() as db:
             cut = db.execute(
                 "UPDATE study SET state = 'waiting', interrupted = interrupted + 1 "
@@ -57,10 +57,8 @@ class Journal(Watching):
     # --- receiving -----------------------------------------------------------------------------
     def instance(self, sop: str) -> Row | None:
         """What is known of an image."""
-        found: Row | None = self.db.execute(
-            "SELECT * FROM instance WHERE sop = ?", (sop,)
-        ).fetchone()
-        return found
+        row: Row | None = self.db.execute("SELECT * FROM instance WHERE sop = ?", (sop,)).fetchone()
+        return row
 
     def is_result(self, sop: str) -> bool:
         """Whether an object is one of ours, come back."""

@@ -1,4 +1,4 @@
-"""Studies fetched from a DICOMweb server: QIDO asks what there is, WADO fetches what is missing.
+"""Fetch studies from a DICOMweb server: QIDO asks what there is, WADO fetches what is missing.
 
 Asked:   studies with mammograms of the last days, their MG series with how many images each has
          (0020,1209); the study's own count would include results that were sent there.
@@ -27,9 +27,9 @@ TRIES = 3
 STUDY, SERIES, SOP, CLASS = "0020000D", "0020000E", "00080018", "00080016"
 MODALITY, COUNT = "00080060", "00201209"
 ORIGINAL = (("application/dicom", "*"),)  # else servers transcode to explicit little endian
-MOST_STUDIES = 10_000
+MOST_STUDIES = 10_000  # rows of one search
 MOST_FAILED = 3  # studies in a row, before a round is given up
-PAGE = 500
+PAGE = 500  # rows of one request
 
 
 class Puller:
@@ -92,6 +92,7 @@ class Puller:
         expected = sum(number for _, number in series)
         here = {row["sop"]: row for row in self.journal.images_of(study)}
         came = 0
+        # A failed study whose images were deleted is fetched again, so that it can be read.
         if len(here) < expected or any(
             row["file"] is None and self.journal.state_of(study) == "failed"
             for row in here.values()
@@ -168,7 +169,7 @@ class Puller:
         }
         rows = self._paged(self.client.search_for_studies, search_filters=filters)
         for row in rows:
-            with suppress(DicomError):  # an identifier that is none
+            with suppress(DicomError):  # an identifier that is not valid
                 yield uid(_first(row, STUDY))
 
     def _series(self, study: str) -> Iterator[tuple[str, int]]:

@@ -34,7 +34,7 @@ CLASSES = {
     "DBT": tuple(f"1.2.840.10008.5.1.4.1.1.13.1.{kind}" for kind in (3, 4, 5)),
 }
 SUCCESS, NO_ROOM, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xC000
-PDU_BYTES = 1 << 18  # as large as senders may make a piece
+PDU_BYTES = 1 << 18  # of the parts that senders may cut a message into
 ACSE_S, DIMSE_S, NETWORK_S = 30, 60, 60
 LEAVE_S = 10.0  # what associations get to finish when the node ends
 CALLED, CALLING, NO_REASON = 0x07, 0x03, 0x01  # PS3.8 9.3.4
@@ -92,7 +92,7 @@ class Receiver:
         self.settings, self.journal, self.opened = settings, journal, opened
         self._received: dict[int, int] = {}  # bytes of the message under way, by association
         net, evt = import_pynetdicom()
-        net._config.STORE_RECV_CHUNKED_DATASET = True
+        net._config.STORE_RECV_CHUNKED_DATASET = True  # to disk part by part: memory stays flat
         tempfile.tempdir = str(journal.folder / PART)  # where it writes them, on the spool's disk
         entity = net.AE(ae_title=settings.ae_title)
         entity.maximum_pdu_size = PDU_BYTES
@@ -148,13 +148,13 @@ class Receiver:
                     association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
 
     def forget_gone(self) -> None:
-        """Forget associations whose end was not told."""
+        """Forget associations that ended without an event."""
         alive = {id(association) for association in self._server.active_associations}
         for key in self.opened.associations() - alive:
             self._closed_key(key)
 
     def _requested(self, event: Any) -> None:
-        """See that the caller may send here; else reject, with the reason in the audit log."""
+        """Check that the caller may send here; else reject, with the reason in the audit log."""
         association = event.assoc
         told = association.requestor.primitive
         address = association.requestor.address
@@ -170,7 +170,7 @@ class Receiver:
             return
         # A title that is not known may hold anything, so only known ones are written down.
         self._tell_rejected(why, calling if callers else "")
-        association.acse.send_reject(0x01, 0x01, diagnostic)
+        association.acse.send_reject(0x01, 0x01, diagnostic)  # for good, by this node
         association.kill()
 
     def _accepted(self, event: Any) -> None:

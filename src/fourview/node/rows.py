@@ -57,7 +57,7 @@ class Sending:
 
 
 def input_key(images: Iterable[Row], about: Sequence[str]) -> str:
-    """What a reading is of: its images' bytes, the models, kinds of object and the encoder."""
+    """Names what a reading is of: images' bytes, models, kinds of object and the encoder."""
     lines = [f"{row['sop']} {row['sha256']}" for row in images]
     return digest_of_text("\n".join([*sorted(lines), *about]))
 

@@ -181,7 +181,7 @@ def _end(parts: _Parts, journal: Journal) -> None:
 
 
 def _probe(settings: NodeSettings) -> None:
-    """See that the place to listen is free, before models are loaded.
+    """Check that the place to listen is free, before models are loaded.
 
     Raises:
         NodeError: It is not.

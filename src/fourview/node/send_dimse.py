@@ -1,6 +1,6 @@
 """C-STORE to a peer: all files in one association, each with its own status.
 
-Only classes that are sent are proposed, each with its own transfer syntax; what is RLE also with
+Only classes that are sent are proposed, each with its own transfer syntax. RLE is also proposed as
 explicit little endian, into which it is decoded where the peer takes nothing else.
 """
 
@@ -61,7 +61,7 @@ def _in_association(
             destination.host,
             destination.port,
             ae_title=destination.ae_title,
-            max_pdu=0,
+            max_pdu=0,  # no limit
             tls_args=secured,
         )
     except (RuntimeError, OSError, ValueError) as error:

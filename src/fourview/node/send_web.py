@@ -69,20 +69,20 @@ def web_session(part: Destination | Pull, settings: NodeSettings) -> Any:
 
 
 def read_headers(path: Path) -> dict[str, str]:
-    """Lines such as ``Authorization: Bearer ...``.
+    """Read headers from lines such as ``Authorization: Bearer ...``.
 
     Raises:
         NodeError: A line has no colon; the message does not quote it.
     """
-    found = {}
+    headers = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         name, colon, value = line.partition(":")
         if not line.strip():
             continue
         if not colon or not name.strip():
             raise NodeError(f"{path}:{number}: need a header as 'Name: value'")
-        found[name.strip()] = value.strip()
-    return found
+        headers[name.strip()] = value.strip()
+    return headers
 
 
 def _store(session: Any, url: str, known: Mapping[Path, Instance]) -> dict[Path, Sent]:
@@ -130,6 +130,7 @@ def outcomes(code: int, content: bytes, known: Mapping[Path, Instance]) -> dict[
         return dict.fromkeys(known, Sent("sent", word))
     if code in SOME_FAILED:
         failed = _failed(content)
+        # A 202 that names none stored all of them, with warnings.
         if failed or (failed is not None and code == 202):
             reasons = {each.instance: failed.get(each.instance) for each in known.values()}
             return {
@@ -138,7 +139,7 @@ def outcomes(code: int, content: bytes, known: Mapping[Path, Instance]) -> dict[
                 else _refused(word, reason)
                 for file, each in known.items()
             }
-    if code in (408, 413, 425, 429) or code >= 500:
+    if code in (408, 413, 425, 429) or code >= 500:  # too slow, large, early or many for now
         return dict.fromkeys(known, Sent("unanswered", word, "the server cannot take it now"))
     return dict.fromkeys(known, Sent("refused", word, "the server refused the request"))
 
@@ -159,11 +160,13 @@ def _failed(content: bytes) -> dict[str, int] | None:
         document = document[0] if document else {}
     if not isinstance(document, dict):
         return None
-    found = {}
+    reasons = {}
     try:
         for item in document.get(FAILED, {}).get("Value", []):
             instance = item[INSTANCE]["Value"][0]
-            found[str(instance)] = int(item.get(REASON, {}).get("Value", [0x0110])[0])
+            reasons[str(instance)] = int(
+                item.get(REASON, {}).get("Value", [0x0110])[0]
+            )  # processing failure
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return None
-    return found
+    return reasons

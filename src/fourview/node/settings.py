@@ -38,10 +38,10 @@ def _bytes(value: Any) -> Any:
     """A number of bytes, or text such as "5 GB"."""
     if not isinstance(value, str):
         return value
-    found = _SIZE.fullmatch(value.strip())
-    if found is None or found[2].lower() not in _UNITS:
+    match = _SIZE.fullmatch(value.strip())
+    if match is None or match[2].lower() not in _UNITS:
         raise ValueError("need a number of bytes or text such as '5 GB'")
-    return round(float(found[1]) * _UNITS[found[2].lower()])
+    return round(float(match[1]) * _UNITS[match[2].lower()])
 
 
 def _title(value: str) -> str:
@@ -76,7 +76,7 @@ class Tls(_Part):
     Attributes:
         certificate: PEM file of this node's certificate.
         key: PEM file of its private key.
-        authority: PEM file of the certificates that peers' ones must be signed by.
+        authority: PEM file of the certificates that must have signed those of peers.
     """
 
     certificate: Path
@@ -99,10 +99,10 @@ class Caller(_Part):
 
     def is_at(self, address: str) -> bool:
         """Whether it may come from this address."""
-        found: Any = ipaddress.ip_address(address)
-        if found.version == 6 and found.ipv4_mapped is not None:
-            found = found.ipv4_mapped
-        return any(found in ipaddress.ip_network(n, strict=False) for n in self.addresses)
+        peer: Any = ipaddress.ip_address(address)
+        if peer.version == 6 and peer.ipv4_mapped is not None:  # as IPv6 sockets show it
+            peer = peer.ipv4_mapped
+        return any(peer in ipaddress.ip_network(n, strict=False) for n in self.addresses)
 
 
 class Destination(_Part):
@@ -266,7 +266,7 @@ def read_settings(path: Path) -> NodeSettings:
 
 
 def _with_paths(settings: NodeSettings, base: Path) -> NodeSettings:
-    """The same, with every path absolute; text that is a model's path too."""
+    """The same settings with every path absolute, also those of models."""
     tls = settings.tls
     changed: dict[str, Any] = {
         "folder": base / settings.folder,

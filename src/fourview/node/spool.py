@@ -1,8 +1,8 @@
-"""The node's folder: who owns it, where files come to lie, and what is found there at a start.
+"""The node's folder: who owns it, where files lie, and how it is put in order at a start.
 
 SPOOL/queue.sqlite     the journal
 SPOOL/in/HH/STUDY/     images as they came; names are hashes
-SPOOL/out/HH/STUDY/    a folder a reading: result.json, report.html, dicom/
+SPOOL/out/HH/STUDY/    one folder per reading: result.json, report.html, dicom/
 SPOOL/refused/         what was no DICOM, for a day
 SPOOL/part/            drafts; emptied at every start
 SPOOL/audit.jsonl, audit.key, lock
@@ -91,7 +91,7 @@ def read_facts(path: Path) -> Facts:
     """The identifiers and the view of an image; its pixels are not touched.
 
     Raises:
-        DicomError: It is no DICOM, its header is damaged, or an identifier is none.
+        DicomError: It is no DICOM, its header is damaged, or an identifier is not valid.
     """
     with open_dicom(path) as file:
         sop = uid(file.elements.text(tags.SOP_INSTANCE) or file.start.sop_instance)
@@ -115,7 +115,7 @@ def uid(text: str | None) -> str:
     """A unique identifier: digits and points, at most 64 (PS3.5 9.1).
 
     Raises:
-        DicomError: It is none.
+        DicomError: It is not one.
     """
     if not text or len(text) > UID_LENGTH or not set(text) <= set("0123456789."):
         raise DicomError("an identifier of study or image is missing or none")
@@ -172,13 +172,14 @@ def keep_image(
         is_open=is_open,
     )
     journal.add(arrival, now, ms=round(1000 * (now - received)))
+    # After the row, so that no row ever names a missing file.
     if before is not None and before["file"] not in (None, name):
         (journal.folder / before["file"]).unlink(missing_ok=True)
     return "changed" if is_other else "stored"
 
 
 def _put(source: Path, place: Path, spool: Path) -> None:
-    """Link or copy a file to its place, and see that file and name are on the disk."""
+    """Link or copy a file to its place, and make sure that file and name are on the disk."""
     draft = spool / PART / f"keep-{os.getpid()}-{id(source)}-{place.name}"
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
@@ -196,7 +197,7 @@ def _put(source: Path, place: Path, spool: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """See that a file's bytes, or a folder's names, are on the disk."""
+    """Make sure that a file's bytes, or a folder's names, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -224,7 +225,7 @@ def sweep(journal: Journal) -> dict[str, int]:
         file = path.relative_to(spool).as_posix()
         if file in named:
             named.discard(file)
-        elif path.stem.partition("-")[0] in by_name:
+        elif path.stem.partition("-")[0] in by_name:  # its row names another, or none
             path.unlink()
             removed += 1
         else:

@@ -22,7 +22,7 @@ class Status:
         free_bytes: Room on the disk.
         last_trouble: Why a result is sent again; "" where none is.
         failures: The latest that failed: study, what, at (seconds since 1970), why.
-        alarms: Sentences for whoever watches; none where all is well.
+        alarms: Sentences for whoever watches; empty where all is well.
     """
 
     pid: str | None
@@ -56,7 +56,7 @@ def status_of(settings: NodeSettings) -> Status:
     if deliveries.get("failed"):
         alarms.append(f"{deliveries['failed']} results could not be sent")
     if oldest_s is not None and oldest_s > settings.alarm_s:
-        alarms.append(f"something waits since {oldest_s:.0f} s, alarm_s is {settings.alarm_s:g}")
+        alarms.append(f"something has waited for {oldest_s:.0f} s, alarm_s is {settings.alarm_s:g}")
     if free < settings.least_free:
         alarms.append(f"{free / 1e9:.1f} GB are free, least_free is {settings.least_free / 1e9:g}")
     return Status(

@@ -1,6 +1,6 @@
 """The tables of the journal, and how the file is opened: one SQLite file, WAL, synced.
 
-study      one row a study: its state and since when it is quiet
+study      one row per study: its state and since when it is quiet
 instance   every image that was ever taken; ``file`` is NULL once its pixels are deleted
 job        a reading of a study with one input: a set of images, models and kinds of object
 result     the objects that a reading gave
@@ -69,7 +69,7 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 
 class Connections:
-    """A connection a thread to one file, which is made with its tables where it is not there.
+    """One connection per thread to the file, which is made with its tables where it is missing.
 
     Args:
         path: queue.sqlite.
@@ -88,6 +88,7 @@ class Connections:
         try:
             self._prepare()
         except sqlite3.DatabaseError as error:
+            # A lock or a full disk is another trouble than a damaged file.
             if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
                 raise
             raise self._damaged(str(error)) from error
@@ -95,14 +96,14 @@ class Connections:
     @property
     def db(self) -> sqlite3.Connection:
         """This thread's connection."""
-        found: sqlite3.Connection | None = getattr(self._local, "db", None)
-        if found is None:
-            found = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
-            found.row_factory = sqlite3.Row
+        connection: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if connection is None:
+            connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+            connection.row_factory = sqlite3.Row
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-                found.execute(f"PRAGMA {pragma}")
-            self._local.db = found
-        return found
+                connection.execute(f"PRAGMA {pragma}")
+            self._local.db = connection
+        return connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -127,9 +128,9 @@ class Connections:
                 for statement in SCHEMA.split(";\n"):
                     db.execute(statement)
                 db.execute("INSERT INTO meta VALUES ('version', ?)", (str(VERSION),))
-        found = self.db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
-        if found is None or int(found[0]) != VERSION:
-            said = "none" if found is None else found[0]
+        row = self.db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
+        if row is None or int(row[0]) != VERSION:
+            said = "none" if row is None else row[0]
             raise NodeError(
                 f"{self.path}: has version {said}, this program reads {VERSION}; use the program "
                 "that wrote it, or move the folder away"

@@ -1,4 +1,4 @@
-"""The journal as people and the clock see it: status, retry, drop, what may be deleted, events."""
+"""What people and the clock ask of the journal: status, retry, drop, deletion, events."""
 
 from sqlite3 import Connection, Row
 from typing import Any
@@ -18,10 +18,10 @@ class Watching(Opened):
             if study and not _has_study(db, study):
                 raise NodeError(f"no study '{study}' here; see: fourview node-status")
             states = "('failed', 'ignored')" if study else "('failed')"
-            found = db.execute(
+            rows = db.execute(
                 f"SELECT study FROM study WHERE {which} AND state IN {states}", value
             ).fetchall()
-            for row in found:
+            for row in rows:
                 db.execute("DELETE FROM job WHERE study = ? AND outcome IS NOT 'done'", tuple(row))
                 db.execute(
                     "UPDATE study SET state = 'waiting', settled = 1, note = '' WHERE study = ?",
@@ -32,7 +32,7 @@ class Watching(Opened):
                 f"WHERE state = 'failed' AND {which}",
                 value,
             ).rowcount
-        return len(found) + sends
+        return len(rows) + sends
 
     def drop(self, study: str) -> None:
         """Forget a study; its files are the caller's.
@@ -92,12 +92,12 @@ class Watching(Opened):
 
     def oldest(self) -> float | None:
         """When the first of what is not finished came, wall clock; None where all is."""
-        found = self.db.execute(
+        at = self.db.execute(
             "SELECT min(at) FROM (SELECT min(arrived_at) AS at FROM study WHERE state IN "
             "('receiving', 'waiting', 'reading') UNION ALL SELECT min(made_at) FROM delivery "
             "WHERE state IN ('waiting', 'sending'))"
         ).fetchone()[0]
-        return None if found is None else float(found)
+        return None if at is None else float(at)
 
     def failures(self, limit: int = 20) -> list[dict[str, Any]]:
         """What failed, the latest first: study, what, when and why."""
@@ -113,11 +113,11 @@ class Watching(Opened):
 
     def last_trouble(self) -> str:
         """Why the latest try to send is tried again; "" where none is."""
-        found = self.db.execute(
+        row = self.db.execute(
             "SELECT destination || ': ' || trim(status || ' ' || detail) FROM delivery "
             "WHERE state = 'waiting' AND attempts > 0 ORDER BY made_at DESC LIMIT 1"
         ).fetchone()
-        return "" if found is None else str(found[0])
+        return "" if row is None else str(row[0])
 
     def is_idle(self, now: float) -> bool:
         """Whether nothing waits to be read, and everything to be sent was tried."""
@@ -131,8 +131,8 @@ class Watching(Opened):
 
     def state_of(self, study: str) -> str | None:
         """The state of a study; None where it is unknown."""
-        found = self.db.execute("SELECT state FROM study WHERE study = ?", (study,)).fetchone()
-        return None if found is None else str(found[0])
+        row = self.db.execute("SELECT state FROM study WHERE study = ?", (study,)).fetchone()
+        return None if row is None else str(row[0])
 
     def tell(self, what: str, study: str | None = None, /, **facts: Any) -> None:
         """Note an event for the audit log."""
@@ -151,8 +151,8 @@ class Watching(Opened):
 
     def seen(self, key: str) -> str | None:
         """A note of a pull."""
-        found = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if found is None else str(found[0])
+        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
 
     def note_seen(self, key: str, value: str) -> None:
         """Keep a note of a pull."""

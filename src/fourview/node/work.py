@@ -1,4 +1,4 @@
-"""Reading: due studies from the journal to a worker process, its results back into the journal.
+"""Read studies: those due go from the journal to a worker, its results back into the journal.
 
 The worker is a process with one job at a time (``jobs.workers``): a file that takes it down or
 keeps it busy for too long costs one study. It writes to a draft folder; that takes its place, is on
@@ -74,7 +74,7 @@ class Work:
         ]
 
     def start(self) -> None:
-        """Start the workers and see that they can load the models.
+        """Start the workers and check that they can load the models.
 
         Raises:
             NodeError: They cannot.
@@ -87,7 +87,7 @@ class Work:
             raise NodeError(self.trouble)
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for readings to end; whether they did."""
+        """Wait for readings to end; returns whether they did."""
         until = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
@@ -178,7 +178,7 @@ class Work:
         """What a server counts, asked at most every 30 s."""
         if self.count is None:
             return None
-        asked_at, answer = self._asked.get(study, (-60.0, None))
+        asked_at, answer = self._asked.get(study, (-60.0, None))  # -60: not asked yet
         if now - asked_at >= 30.0:
             answer = self.count(study)
             self._asked[study] = (now, answer)
@@ -293,7 +293,7 @@ def _below(made: Made, place: Path) -> Made:
 
 
 def _put(draft: Path, place: Path) -> None:
-    """A draft takes its place, and is on the disk; again where it did so before."""
+    """Move a draft to its place and make sure that it is on the disk; may be called again."""
     if draft.exists():
         if place.exists():
             shutil.rmtree(place)

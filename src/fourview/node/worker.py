@@ -59,17 +59,18 @@ def _reader(models: tuple[str, ...]) -> Reader:
 
 
 def _read(job: Job, files: Sequence[Path], reader: Reader) -> list[Read]:
+    # As exact as the report prints it, so that result.json gives the same objects again.
     created = datetime.fromtimestamp(job.created_at, UTC).replace(second=0, microsecond=0)
     options = DicomOptions(kinds=job.objects, created=created)
 
     def of_exam(exam: Exam) -> DicomOptions:
         earlier = job.earlier.get(exam_key(exam.patient_id, exam.exam_id), {})
-        found = {
+        predecessors = {
             kind: Predecessor(sop_class=sop_class, sop_instance=sop, series=series)
             for kind, (sop_class, sop, series) in earlier.items()
-            if kind in ("cad-sr", "sr1500")
+            if kind in ("cad-sr", "sr1500")  # only reports name the one they replace
         }
-        return replace(options, predecessors=found)
+        return replace(options, predecessors=predecessors)
 
     return list(
         read_studies(
@@ -86,10 +87,10 @@ def _read(job: Job, files: Sequence[Path], reader: Reader) -> list[Read]:
 def _made(read: Read, folder: Path) -> list[Made]:
     exam = exam_key(read.prediction.patient_id, read.prediction.exam_id)
     files = () if read.dicom is None else read.dicom.files
-    found = []
+    made = []
     for file in files:
         told = read_instance(file)
-        found.append(
+        made.append(
             Made(
                 sop=told.instance,
                 kind=_kind(file.stem),
@@ -99,11 +100,11 @@ def _made(read: Read, folder: Path) -> list[Made]:
                 series=told.series,
             )
         )
-    return found
+    return made
 
 
 def _kind(name: str) -> str:
-    """cad-sr of cad-sr, gsps of gsps-R-CC."""
+    """The kind in an object's file name: cad-sr of cad-sr, gsps of gsps-R-CC."""
     return name if name == "cad-sr" else name.partition("-")[0]
 
 

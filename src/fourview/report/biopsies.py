@@ -12,7 +12,7 @@ from fourview.report.display import Shown, data_uri
 
 RULE = "sensitivity-"  # operating points of findings: the part of cancers that is not missed
 PROPOSED = "proposed"
-THUMBNAIL = 64  # pixels a side
+THUMBNAIL = 64  # pixels of each side
 
 
 def miss_rates(points: Mapping[str, float]) -> dict[float, float]:
@@ -37,10 +37,10 @@ def avoided_biopsies(
     Args:
         findings: Of an exam.
         thresholds: On a finding's score, by miss rate.
-        not_biopsied: Names of findings that nobody asked a biopsy of either.
+        not_biopsied: Names of other findings whose biopsy nobody asked for.
 
     Returns:
-        ``miss_rate``, ``threshold``, ``avoided`` (ids) and ``of`` (how many have a score); nothing
+        ``miss_rate``, ``threshold``, ``avoided`` (ids) and ``of`` (how many have a score); empty
         where no finding was named and scored.
     """
     named = [f for f in findings if _is_up_for_biopsy(f, not_biopsied)]

@@ -1,7 +1,7 @@
 """Contact sheets: what the pipeline makes of a manifest's images, many on one picture.
 
 Each tile shows the whole image as its file asks to be shown, with the outline of the breast's mask
-and a bar at the side that the chest wall was found on, and beside it the pixels that a model gets.
+and a bar at the side of the chest wall, and beside it the pixels that a model gets.
 What a person should look at is red: a file that could not be processed, a side that is unsure, or
 one that is not what the header says.
 """
@@ -162,10 +162,10 @@ def tile_of(
     small = cv2.resize(shown, size, interpolation=cv2.INTER_AREA)
     tile[: size[1], WHOLE_COLS : WHOLE_COLS + size[0]] = small[..., None]
     expected = {"L": "left", "R": "right"}[image.view.side]
-    found = breast.chest_wall or "not seen"
-    odd = found != expected or breast.certainty < UNSURE
-    said = f"wall {found} ({breast.certainty:.2f})"
-    said += "" if found == expected else f", header {expected}"
+    wall = breast.chest_wall or "not seen"
+    odd = wall != expected or breast.certainty < UNSURE
+    said = f"wall {wall} ({breast.certainty:.2f})"
+    said += "" if wall == expected else f", header {expected}"
     return _with_text(tile, name, said, odd=odd)
 
 
@@ -194,7 +194,7 @@ def _failed(row: dict[str, Any], why: str) -> Tile:
 def _with_text(tile: Picture, name: str, said: str, *, odd: bool) -> Tile:
     """Two lines below the picture, or a sentence over more of it."""
     drawn: Any = tile
-    width = TILE_COLS // 7
+    width = TILE_COLS // 7  # characters of a line
     cv2.putText(
         drawn, _plain(name)[-width:], (3, PANEL_ROWS + 15), FONT, 0.4, WHITE, 1, cv2.LINE_AA
     )
@@ -215,7 +215,7 @@ def _whole(image: Image, mask: np.ndarray) -> np.ndarray:
     """The whole image as its file asks to be shown, 0 to 255."""
     display, _ = choose_display(image, mask, range_="window", voi="header")
     levels = to_levels(image.pixels, display, invert=not image.bright_is_dense)
-    return np.asarray(levels // ((MAX_LEVEL + 1) // 256)).astype(np.uint8)
+    return np.asarray(levels // ((MAX_LEVEL + 1) // 256)).astype(np.uint8)  # of 16 bits the upper 8
 
 
 def _fit(shown: np.ndarray, mask: np.ndarray, wall: str | None) -> Picture:
@@ -226,7 +226,7 @@ def _fit(shown: np.ndarray, mask: np.ndarray, wall: str | None) -> Picture:
     small = cv2.resize(shown, size, interpolation=cv2.INTER_AREA)
     share = cv2.resize(mask.view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA)
     picture: Any = cv2.cvtColor(small, cv2.COLOR_GRAY2BGR)
-    inside = (share >= 128).astype(np.uint8)
+    inside = (share >= 128).astype(np.uint8)  # at least half of a small pixel
     contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, contours, -1, OUTLINE, 1, cv2.LINE_AA)
     if wall is not None:

@@ -1,6 +1,6 @@
 """The picture of an image: its stored frame, windowed and oriented for a person to look at.
 
-This is the only place where pixels become 8 bits, and nothing is computed from them.
+Here pixels become the 8 bits of reports and of the reading room; nothing is computed from those.
 """
 
 import base64
@@ -53,7 +53,7 @@ def show(image: Image, *, max_rows: int = MAX_ROWS) -> Shown:
 
     Args:
         image: As read; pixels beyond its breast (labels, air) are kept.
-        max_rows: Larger images are shrunk to so many rows; smaller ones stay as they are.
+        max_rows: Larger images are shrunk to this many rows; smaller ones stay as they are.
     """
     levels, chest_wall, note, turn = _levels(image)
     geometry = Geometry(image.stored_size)

@@ -28,7 +28,7 @@ from fourview.errors import ReportError
 from fourview.geometry import Box, Geometry
 
 SCHEMA = "fourview.exam"
-SCHEMA_VERSION = 1  # raised when a field changes its meaning or goes; a new field does not raise it
+SCHEMA_VERSION = 1  # raised when a field changes its meaning or goes, not when one is added
 RESEARCH_USE = "Research use only. Not a medical device."
 
 

@@ -51,7 +51,7 @@ class Display:
 
     Attributes:
         shown: The picture in the page; None where no pixels were given.
-        full: The same with all the pixels that were read; None where that is no more, or not asked.
+        full: The same with all pixels that were read; None where ``shown`` has them, or not asked.
     """
 
     panel: Panel

@@ -32,7 +32,7 @@ class Wall:
 
     Attributes:
         slots: The four, in the order of SLOTS; None where the exam has no image of one.
-        others: Second images of a slot, and views that are none of the four.
+        others: Second images of a slot, and views other than the four.
     """
 
     slots: tuple[Panel | None, ...]

@@ -1,4 +1,4 @@
-"""The overview of many exams: index.html, one row an exam, with a link to each report."""
+"""The overview of many exams: index.html, one row per exam, with a link to each report."""
 
 import os
 from collections.abc import Mapping, Sequence

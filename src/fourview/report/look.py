@@ -169,7 +169,7 @@ def _rows(
     hits: pl.DataFrame | None,
     options: LookOptions,
 ) -> pl.DataFrame:
-    """A row an image that can be shown: ids, view, split, label, score, error, rank."""
+    """One row per image that can be shown: ids, view, split, label, score, error, rank."""
     if manifest is None:
         if store is None:
             raise ReportError("nothing to show: give a manifest or a store")
@@ -298,7 +298,7 @@ def small(
     """
     rows, cols = levels.shape
     size = (min(rows, TILE_ROWS), max(1, round(cols * min(rows, TILE_ROWS) / rows)))
-    grey = cv2.resize(levels, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    shrunk = cv2.resize(levels, (size[1], size[0]), interpolation=cv2.INTER_AREA)
     mask: Any = (levels > 0).astype(np.uint8) * np.uint8(255)
     inside = cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_AREA) >= 128
     contours, _ = cv2.findContours(
@@ -308,7 +308,7 @@ def small(
     points = [] if largest is None else cv2.approxPolyDP(largest, 0.6, True)[:, 0].tolist()
     scale = abs(float(np.linalg.det(geometry.matrix()[:, :2])))
     return Seen(
-        picture=data_uri((grey // ((MAX_LEVEL + 1) // 256)).astype(np.uint8), "jpeg"),
+        picture=data_uri((shrunk // ((MAX_LEVEL + 1) // 256)).astype(np.uint8), "jpeg"),
         size=size,
         outline=" ".join(f"{x + 0.5:g},{y + 0.5:g}" for x, y in points),
         geometry=geometry.resized(*size),
@@ -324,13 +324,13 @@ def _regions(
     ids: set[str],
 ) -> dict[str, list[dict[str, Any]]]:
     """Boxes in the stored frame by image: those that are known, and those that a model marks."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    regions: dict[str, list[dict[str, Any]]] = {}
     if manifest is not None:
         known = manifest.findings.filter(pl.col("frame") == "stored").drop_nulls(["image_id", "x0"])
         for row in known.filter(pl.col("image_id").is_in(list(ids))).iter_rows(named=True):
             kind = {1: "malignant", 0: "benign"}.get(row["malignant"], "")
             text = " ".join(part for part in (kind, row["kind"] or "") if part)
-            found.setdefault(row["image_id"], []).append(
+            regions.setdefault(row["image_id"], []).append(
                 {**_box(row), "text": text, "known": True, "opacity": 1}
             )
     if predictions is not None:
@@ -343,8 +343,8 @@ def _regions(
             for row in rows.head(NUM_MARKS).iter_rows(named=True):
                 mark = {**_box(row), "text": f"{row['score']:.2f}", "known": False}
                 mark["opacity"] = max(0.25, min(float(row["score"]), 1.0))
-                found.setdefault(str(image_id), []).append(mark)
-    return found
+                regions.setdefault(str(image_id), []).append(mark)
+    return regions
 
 
 def _box(row: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def write_manifest_page(manifest: Manifest, problems: list[Problem], out: Path) 
 
     Args:
         manifest: Need not be valid.
-        problems: What ``check_folder`` found.
+        problems: Those that ``check_folder`` reports.
         out: The HTML file.
     """
     images = images_with_labels(manifest).with_columns(split=pl.col("split").fill_null(NO_SPLIT))

@@ -68,8 +68,8 @@ def short_names(findings: Sequence[Finding]) -> dict[str, str]:
     """
     parts = {finding.finding_id: finding.finding_id.split("/") for finding in findings}
     shared = 0
-    for level in zip(*(words[:-1] for words in parts.values()), strict=False):
-        if len(set(level)) > 1:
+    for column in zip(*(words[:-1] for words in parts.values()), strict=False):
+        if len(set(column)) > 1:
             break
         shared += 1
     return {name: "/".join(words[shared:]) for name, words in parts.items()}
@@ -95,8 +95,8 @@ def heat_layer(heatmap: Heatmap, shown: Geometry) -> UInt8[np.ndarray, "row col 
         shown: The way from the stored frame to the displayed one.
     """
     values = warp(heatmap, shown)
-    levels = np.rint(np.nan_to_num(values) * 255).astype(np.uint8)  # unknown is as clear as 0
-    return np.asarray(ramp()[levels])
+    steps = np.rint(np.nan_to_num(values) * 255).astype(np.uint8)  # unknown is as clear as 0
+    return np.asarray(ramp()[steps])
 
 
 def warp(heatmap: Heatmap, shown: Geometry) -> Float[np.ndarray, "row col"]:

@@ -99,13 +99,13 @@ def prediction_html(prediction: ExamPrediction) -> str:
             continue
         said = [] if breast.score is None else [f"{breast.score:.3f}"]
         said += other_texts(prediction, breast)
-        found = "; ".join(
+        findings = "; ".join(
             f"{f.finding_id} {'' if f.score is None else f'{f.score:.3f}'} {f.quadrant}".strip()
             for f in breast.findings
         )
         text = ", ".join(said) or "not scored"
         rows.append(
-            f"<tr><th>{side}</th><td>{escape(text)}</td><td>{escape(found or 'none')}</td></tr>"
+            f"<tr><th>{side}</th><td>{escape(text)}</td><td>{escape(findings or 'none')}</td></tr>"
         )
     table = (
         "<table><tr><th>Breast</th><th>Score</th><th>Findings</th></tr>"
@@ -139,25 +139,25 @@ def _drawn(prediction: ExamPrediction) -> str:
 
 
 def _said(prediction: ExamPrediction, view: str) -> ImagePrediction:
-    found = next((i for i in prediction.images if view in (i.view.name, i.image_id)), None)
-    if found is None:
+    image = next((i for i in prediction.images if view in (i.view.name, i.image_id)), None)
+    if image is None:
         there = ", ".join(i.view.name for i in prediction.images) or "no image"
         raise ReportError(f"nothing is said of {view} in this exam; there are {there}")
-    return found
+    return image
 
 
 def _heatmap(said: ImagePrediction, class_name: str | None) -> Heatmap | None:
     if class_name is None:
         return said.heatmaps[0] if said.heatmaps else None
-    found = next((h for h in said.heatmaps if h.class_name == class_name), None)
-    if found is None:
+    heatmap = next((h for h in said.heatmaps if h.class_name == class_name), None)
+    if heatmap is None:
         there = ", ".join(h.class_name for h in said.heatmaps) or "none"
         raise ReportError(f"no heatmap of '{class_name}' for {said.view.name}; there are: {there}")
-    return found
+    return heatmap
 
 
 def _in_file(image: Image, rows: int) -> Shown:
-    """The picture in the file's own orientation, at most so many rows."""
+    """The picture in the file's own orientation, with at most ``rows`` rows."""
     hung = show(image, max_rows=max(image.pixels.shape))
     height, width = image.stored_size
     small = min(1.0, rows / height)

@@ -180,7 +180,7 @@ def miss_chart(curve: Curve) -> str:
     for end in (curve.low, curve.high):
         if end is not None:
             axes.line(np.repeat(curve.x, 2)[1:], np.repeat(end, 2)[:-1], COLORS[0], "faint")
-    axes.line(np.repeat(curve.x, 2)[1:], np.repeat(curve.y, 2)[:-1], COLORS[0])
+    axes.line(np.repeat(curve.x, 2)[1:], np.repeat(curve.y, 2)[:-1], COLORS[0])  # a staircase
     return axes.svg("True-negative rate by miss rate")
 
 
@@ -200,11 +200,11 @@ def histogram_chart(negative: Curve, positive: Curve) -> str:
 
 
 def froc_chart(curve: Curve) -> str:
-    """Share found over false marks an image."""
+    """Share of findings found over false marks per image."""
     right = _round_up(float(max(curve.x.max(), 0.1)))
     axes = Axes((0, right), (0, 1), curve.x_label, curve.y_label)
     x, y = curve.x, curve.y
-    axes.line(np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1], COLORS[0])
+    axes.line(np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1], COLORS[0])  # a staircase
     return axes.svg("FROC curve")
 
 
@@ -234,7 +234,7 @@ def _ticks(low: float, high: float) -> list[float]:
         if (high - low) / (step * factor) <= TICKS + 1:
             step *= factor
             break
-    first = np.ceil(low / step - 1e-9)
+    first = np.ceil(low / step - 1e-9)  # 1e-9: a round end is a tick, whatever its last digits
     values = [float(k * step) for k in np.arange(first, np.floor(high / step + 1e-9) + 1)]
     assert all(a < b for a, b in pairwise(values))
     return values

@@ -34,7 +34,7 @@ _TABLE = {
 
 
 def write_result(result: Result, out: Path | str) -> tuple[Path, ...]:
-    """Write everything about a result into the folder ``out``; files of the same names go.
+    """Write everything about a result into ``out``; files of the same names are replaced.
 
     ``operating_points.json`` holds the thresholds that this table suggests for other tables; it is
     written only where the protocol chooses some.
@@ -60,7 +60,7 @@ def write_result(result: Result, out: Path | str) -> tuple[Path, ...]:
 
 
 def result_to_table(result: Result) -> pl.DataFrame:
-    """One row a metric, of the whole table first and then of every group."""
+    """One row per metric, of the whole table first and then of every group."""
     rows = [_row(result, m, "", "", result.num_units, result.num_positive) for m in result.metrics]
     for group in result.groups:
         for m in group.metrics:

@@ -64,7 +64,7 @@ def curves(lines: Sequence[Line]) -> bytes:
     steps = [line for line in lines if line["kind"] == "step"]
     epochs = [line for line in lines if line["kind"] == "epoch"]
     figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)  # no window
+    FigureCanvasAgg(figure)  # needs no screen
     loss, score, rate = figure.subplots(1, 3)
     pale = 0.35 if len(steps) > MANY else 0.8
     at = [line["total_steps"] for line in steps]

@@ -107,7 +107,8 @@ class StudyPage:
                 f"{'; '.join(wrong)}.",
             )
         elif controls:
-            lines.append(f"All {len(controls)} controls came out as they must.")
+            all_of = "The control" if len(controls) == 1 else f"All {len(controls)} controls"
+            lines.append(f"{all_of} came out as {'it' if len(controls) == 1 else 'they'} must.")
         return tuple(lines)
 
 

@@ -33,7 +33,7 @@ _CSV = {
 
 
 def write_reproduction(reproduction: Reproduction, out: Path) -> tuple[Path, ...]:
-    """Write a reproduction into the folder ``out``; files of the same names go."""
+    """Write a reproduction into ``out``; files of the same names are replaced."""
     document = reproduction_to_json(reproduction)
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(out / "table.json", text + "\n")
@@ -43,7 +43,7 @@ def write_reproduction(reproduction: Reproduction, out: Path) -> tuple[Path, ...
 
 
 def reproduction_to_frame(reproduction: Reproduction) -> pl.DataFrame:
-    """One row a cell that holds a published number, ours or both; what is absent is null."""
+    """One row per cell that holds a published number, ours or both; what is absent is null."""
     columns = reproduction.all_columns
     rows = [_cell(reproduction, row, column) for row in reproduction.rows for column in columns]
     has_any = pl.any_horizontal(pl.col("published", "ours").is_not_null()) | (pl.col("note") != "")

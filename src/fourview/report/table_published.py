@@ -130,7 +130,7 @@ class Reproduction:
         columns: Where our numbers belong: columns of the paper whose data set, part and unit are
             those that were measured, else columns of our own.
         data: The manifest's source.
-        dataset: Which of the paper's data sets the manifest is; None where it is none of them.
+        dataset: Which of the paper's data sets the manifest is; None where it is not one of them.
         part: What was measured of it, in words.
         manifest_hash: Of the manifest.
         notes: What to know of the numbers, each once.
@@ -205,7 +205,7 @@ class Reproduction:
 
 @cache
 def published_tables() -> Mapping[str, PublishedTable]:
-    """Every table that there are published numbers of, by name."""
+    """Every table of which numbers are published, by name."""
     by_source: dict[str, list[PublishedNumber]] = {}
     for protocol in PROTOCOLS:
         for number in published_numbers(protocol):
@@ -261,19 +261,19 @@ def deviation_of(number: PublishedNumber) -> str:
 
 
 def _table(source: str, numbers: list[PublishedNumber]) -> PublishedTable:
-    cells: dict[tuple[str, str], dict[TableColumn, PublishedNumber]] = {}
+    rows: dict[tuple[str, str], dict[TableColumn, PublishedNumber]] = {}
     columns: dict[TableColumn, None] = {}
     for number in numbers:
         column = TableColumn(number.protocol, number.dataset, number.metric)
         columns[column] = None
-        row = cells.setdefault((number.method, _setting(number)), {})
+        row = rows.setdefault((number.method, _setting(number)), {})
         assert column not in row, f"{source}: two numbers for {number}"
         row[column] = number
     return PublishedTable(
         name=_name(source),
         source=source,
         columns=_grouped(tuple(columns)),
-        rows=tuple(TableRow(method=m, setting=s, published=c) for (m, s), c in cells.items()),
+        rows=tuple(TableRow(method=m, setting=s, published=c) for (m, s), c in rows.items()),
     )
 
 

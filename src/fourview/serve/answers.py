@@ -11,7 +11,7 @@ from fourview.serve.wire import Body
 
 Side = Literal["R", "L"]
 Percent = Field(ge=0, le=100)
-MAX_EVENTS = 5000
+MAX_EVENTS = 5000  # the page keeps 4,000
 A_DAY_MS = 86_400_000.0
 
 
@@ -76,7 +76,7 @@ class Login(Body):
 
 
 def check_answers(answers: Answers, questions: Questions, sides: Sequence[str]) -> None:
-    """Pass answers to all that is asked, and to nothing else.
+    """Check that all that is asked is answered, and nothing else.
 
     Raises:
         FourviewError: Something is missing, or was not asked for.

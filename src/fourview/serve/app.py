@@ -20,7 +20,7 @@ from fourview.errors import FourviewError, ServeError
 from fourview.serve.extras import Extras
 from fourview.serve.guard import Guard
 from fourview.serve.maps import BusyError
-from fourview.serve.pixels import LEVELS, Held, etag, packed
+from fourview.serve.pixels import HALVINGS, Held, etag, packed
 from fourview.serve.study_room import RefusedError
 from fourview.serve.wire import Annotations, Say
 from fourview.serve.worklist import Query
@@ -130,11 +130,11 @@ def image_routes(
 
     async def pixels(request: Request) -> Response:
         key, halvings = request.path_params["key"], _number(request, "level", 0)
-        if halvings not in LEVELS:
-            raise ServeError(f"level {halvings}: there are {', '.join(map(str, LEVELS))}")
+        if halvings not in HALVINGS:
+            raise ServeError(f"level {halvings}: there are {', '.join(map(str, HALVINGS))}")
         tag = etag(key, halvings)
         if request.headers.get("if-none-match") == tag:
-            await threads.run(held, key)  # an unknown key is none here either
+            await threads.run(held, key)  # an unknown key is refused here too
             return Response(status_code=304, headers={"ETag": tag})
         accepts = request.headers.get("accept-encoding", "")
         body, coding, shape = await threads.run(_pack, held, key, halvings, accepts)
@@ -150,12 +150,12 @@ def image_routes(
         return Response(body, media_type="application/octet-stream", headers=headers)
 
     async def table(request: Request) -> Response:
-        found = await threads.run(held, request.path_params["key"])
-        return Response(found.table.tobytes(), media_type="application/octet-stream")
+        image = await threads.run(held, request.path_params["key"])
+        return Response(image.table.tobytes(), media_type="application/octet-stream")
 
     async def display(request: Request) -> Response:
-        found = await threads.run(held, request.path_params["key"])
-        return JSONResponse(facts(found))
+        image = await threads.run(held, request.path_params["key"])
+        return JSONResponse(facts(image))
 
     return [
         Route("/api/images/{key}/pixels", pixels),

@@ -1,7 +1,7 @@
 """Where the exams of the reading room come from, behind one protocol.
 
 Folders:   DICOM files; headers are read at the start, pixels when an exam is looked at.
-Manifest:  any data set; side, view and ids are the manifest's, and truth is known.
+Manifest:  any data set; side, view and ids are the manifest's, and labels are known.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class ListedImage:
 
     Attributes:
         view: None where neither header nor manifest tells side and view.
-        rows: As stored; None where it is not known before it is read.
+        rows: As stored; None where the image must be read to know.
         cols: The same.
         date: Of the study, YYYYMMDD; "" where unknown.
         voi: "ignore" or "header" where the manifest overrides how it is displayed.
@@ -65,7 +65,7 @@ class Cohort(Protocol):
     manifest: Manifest | None
 
     def exams(self) -> pl.DataFrame:
-        """A row an exam: patient_id, exam_id, date, num_images, notes; in order."""
+        """One row per exam: patient_id, exam_id, date, num_images, notes; in order."""
 
     def exam(self, which: ExamId) -> ListedExam:
         """One exam.
@@ -85,8 +85,8 @@ class Cohort(Protocol):
     def files(self, which: ExamId) -> list[tuple[Path, Mapping[str, Any] | None]]:
         """Paths of an exam's images, with the manifest's row where there is one."""
 
-    def truth(self, which: ExamId) -> tuple[Finding, ...]:
-        """Findings that are known."""
+    def known_findings(self, which: ExamId) -> tuple[Finding, ...]:
+        """Findings that the data set has."""
 
     def labels(self, which: ExamId) -> dict[str, dict[str, Any]] | None:
         """cancer, birads and density of each side; None where nothing is known of any."""
@@ -157,7 +157,7 @@ class FolderCohort:
         """See ``Cohort``."""
         return [(Path(header.path), None) for header in self._exams[which].headers]
 
-    def truth(self, which: ExamId) -> tuple[Finding, ...]:  # noqa: ARG002 (a folder knows none)
+    def known_findings(self, which: ExamId) -> tuple[Finding, ...]:  # noqa: ARG002 (a folder knows none)
         """See ``Cohort``."""
         return ()
 
@@ -227,19 +227,19 @@ class ManifestCohort:
         """See ``Cohort``."""
         return [(Path(self._tables.root) / row["path"], row) for row in self._rows(which)]
 
-    def truth(self, which: ExamId) -> tuple[Finding, ...]:
+    def known_findings(self, which: ExamId) -> tuple[Finding, ...]:
         """See ``Cohort``."""
         rows = self._tables.findings.filter(
             (pl.col("exam_id") == which[1]) & (pl.col("patient_id") == which[0])
         )
-        found: dict[str, Finding] = {}
+        findings: dict[str, Finding] = {}
         for row in rows.iter_rows(named=True):
             regions = _regions(row)
-            known = found.get(row["finding_id"])
+            known = findings.get(row["finding_id"])
             if known is not None:
-                found[row["finding_id"]] = replace(known, regions=(*known.regions, *regions))
+                findings[row["finding_id"]] = replace(known, regions=(*known.regions, *regions))
             elif row["side"] in ("R", "L"):
-                found[row["finding_id"]] = Finding(
+                findings[row["finding_id"]] = Finding(
                     finding_id=row["finding_id"],
                     side=row["side"],
                     regions=regions,
@@ -247,7 +247,7 @@ class ManifestCohort:
                     malignant=None if row["malignant"] is None else bool(row["malignant"]),
                     source=self._tables.source,
                 )
-        return tuple(found.values())
+        return tuple(findings.values())
 
     def labels(self, which: ExamId) -> dict[str, dict[str, Any]] | None:
         """See ``Cohort``."""
@@ -304,7 +304,7 @@ def _from_row(row: Mapping[str, Any]) -> ListedImage:
 def _as_hung(image: ListedImage) -> tuple[int, str, bool, int, str]:
     """Slots first; within one the plain image before spot views, the larger before the smaller."""
     view = image.view
-    slot = 4 if view is None or view.slot is None else view.slot
+    slot = 4 if view is None or view.slot is None else view.slot  # 4: after the four slots
     name = "" if view is None else view.name
     has_modifiers = bool(view and view.modifiers)
     return slot, name, has_modifiers, -(image.rows or 0) * (image.cols or 0), image.image_id

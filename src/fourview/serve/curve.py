@@ -1,7 +1,7 @@
 """The cohort's FROC or ROC curve for the threshold slider, and what of an exam is hit.
 
 Every number is ``evaluate``'s: the same marks, images, rule and counts as ``fourview evaluate`` on
-this table. Values come sorted by threshold, so that the slider asks for nothing.
+this table. Values come sorted by threshold, so that moving the slider asks the server for nothing.
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ class Curve:
         )
 
     def json(self) -> Json:
-        """``kind`` froc, roc or none; cuts falling; what is found and what is false at each."""
+        """``kind`` froc, roc or none; cuts falling; what is found and what is false."""
         about = {"protocol": self.protocol.name, "notes": list(self.notes)}
         if self.matched is not None and len(self.matched.table.targets):
             table = self.matched.table
@@ -89,9 +89,9 @@ class Curve:
         """What the rule says of an exam's marks and findings.
 
         Returns:
-            ``marks``: a row a mark of these images with its box and ``outcome`` hit, false, ignored
-            or not counted; ``findings``: a row a finding to be found, with the highest score of its
-            hits, null where it has none.
+            ``marks``: one row per mark of these images with its box and ``outcome`` hit, false,
+            ignored or not counted; ``findings``: one row per finding that counts, with the highest
+            score of its hits, null where it has none.
         """
         if self.matched is None or self.protocol.froc is None:
             return {"marks": [], "findings": []}
@@ -99,19 +99,19 @@ class Curve:
         images = self.matched.images.filter(mine)
         marks = self.matched.marks.filter(mine)
         findings = self.matched.findings.filter(mine)
-        told = [
+        mark_rows = [
             {"image_id": row["image_id"][0], "box": list(row.select(BOX).row(0)), "score": score}
             | {"outcome": self._outcome(row, findings, images)}
             for row, score in ((marks[i], marks["score"][i]) for i in range(len(marks)))
         ]
-        found = []
+        finding_rows = []
         for i in range(len(findings)):
             table = match_marks(marks, findings[i], images, self.protocol.froc)
             if len(table.targets):
                 box = list(findings[i].select(BOX).row(0))
                 image_id, best = findings["image_id"][i], table.targets["score"][0]
-                found.append({"image_id": image_id, "box": box, "score": best})
-        return {"marks": told, "findings": found}
+                finding_rows.append({"image_id": image_id, "box": box, "score": best})
+        return {"marks": mark_rows, "findings": finding_rows}
 
     def _outcome(self, mark: pl.DataFrame, findings: pl.DataFrame, images: pl.DataFrame) -> str:
         """One mark by itself, matched by the same function as all of them."""

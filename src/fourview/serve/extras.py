@@ -1,4 +1,4 @@
-"""What is added to an exam on request: curve, outcomes, axes, networks' maps, annotations."""
+"""What is added to an exam on request: curve, outcomes, axes, networks' heatmaps, annotations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,13 +81,13 @@ class Extras:
     def axes_json(self, key: str) -> Json:
         """The axis of each CC and MLO of an exam by its image's key, or why it has none."""
         exam = self.room.listed(self.room.exam_id(key))
-        found: Json = {}
+        axes: Json = {}
         for image_id, image_key in self.room.image_keys(exam).items():
             if image_id not in self._axes:
                 self._axes[image_id] = self._axis(image_id)
             axis = self._axes[image_id]
-            found[image_key] = {"reason": axis} if isinstance(axis, str) else axis_json(axis)
-        return found
+            axes[image_key] = {"reason": axis} if isinstance(axis, str) else axis_json(axis)
+        return axes
 
     def predict_json(self, key: str) -> Json:
         """What the model says of an exam now, with its heatmaps."""
@@ -108,15 +108,15 @@ class Extras:
         if side not in ("R", "L"):
             raise ServeError(f"side is '{side[:8]}', need R or L")
         exam = self.room.listed(self.room.exam_id(key))
-        found = self.networks.agreement(self._files(exam), side)
+        maps = self.networks.agreement(self._files(exam), side)
         keys = self.room.image_keys(exam)
-        cosines = np.array(found["cosines"])
+        cosines = np.array(maps["cosines"])
         rows, cols, columns = cosines.shape
-        attention = np.array(found["attention"])
+        attention = np.array(maps["attention"])
         grids = {"CC": (rows, cols), "MLO": (attention.shape[3], columns)}
         answer: Json = {"cosines": floats(cosines), "attention": floats(attention)}
         for position, grid in grids.items():
-            view = found["views"][position]
+            view = maps["views"][position]
             matrix = stored_to_grid(Geometry.from_json(view["geometry"]), grid)
             answer[position] = {
                 "image": keys[view["image_id"]],
@@ -153,11 +153,11 @@ class Extras:
         return self._curves[place]
 
     def _outcomes(self, place: int, keys: Mapping[str, str]) -> Json:
-        found = self._curve(place).outcomes(list(keys))
-        for rows in found.values():
+        outcomes = self._curve(place).outcomes(list(keys))
+        for rows in outcomes.values():
             for row in rows:
                 row["image"] = keys[row.pop("image_id")]
-        return found
+        return outcomes
 
     def _axis(self, image_id: str) -> Axis | str:
         try:
@@ -168,13 +168,13 @@ class Extras:
 
     def _spoken(self, prediction: ExamPrediction, exam: ListedExam) -> Json:
         keys = self.room.image_keys(exam)
-        maps = [h for image in prediction.images for h in image.heatmaps if h.image_id in keys]
+        heatmaps = [h for image in prediction.images for h in image.heatmaps if h.image_id in keys]
         name = prediction.model
         return {
             "prediction": prediction_json(prediction, name, keys),
-            "heatmaps": heatmaps_json(maps, keys),
+            "heatmaps": heatmaps_json(heatmaps, keys),
         }
 
     def _files(self, exam: ListedExam) -> tuple[Row, ...]:
-        found = self.room.cohort.files((exam.patient_id, exam.exam_id))
-        return tuple((str(path), row) for path, row in found)
+        files = self.room.cohort.files((exam.patient_id, exam.exam_id))
+        return tuple((str(path), row) for path, row in files)

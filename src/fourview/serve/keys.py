@@ -22,6 +22,7 @@ class Keys:
 
     def of(self, *names: str) -> str:
         """The key of a thing, by all that names it; the same names give the same key."""
+        # With a separator, so that ("ab", "c") and ("a", "bc") have other keys.
         text = "\x1f".join(names).encode()
         key = hmac.new(self._secret, text, hashlib.sha256).hexdigest()[:LENGTH]
         self._given[key] = names
@@ -33,7 +34,7 @@ class Keys:
         Raises:
             ServeError: No such key of that kind was given out.
         """
-        found = self._given.get(key)
-        if found is None or found[0] != kind:
+        given = self._given.get(key)
+        if given is None or given[0] != kind:
             raise ServeError(f"no {kind} with that key in this session; open the worklist again")
-        return found[1:]
+        return given[1:]

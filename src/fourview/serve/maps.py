@@ -1,7 +1,7 @@
-"""Networks at work for the room, in a process of their own: when it crashes the room goes on.
+"""Networks at work for the room, in a process of their own: if that crashes, the room goes on.
 
 Jobs:    ``predict`` (scores, regions, heatmaps of an exam by --model), ``say`` (where a sentence
-         is, by a MaMA run) and ``agreement`` (what a GLAM run finds of a CC patch in the MLO).
+         is, by a MaMA run) and ``agreement`` (where a GLAM run sees a CC patch in the MLO).
 Torch:   is imported by ``model_worker``, in that process only.
 """
 
@@ -20,8 +20,8 @@ from fourview.jobs.schedule import Lost
 from fourview.jobs.workers import run_jobs
 
 TIMEOUT_S = 600.0  # of a prediction: a large network on a processor
-SAY_S = 30.0  # how long a sentence may wait for its maps
-KEPT = 200  # answers
+SAY_S = 30.0  # how long a sentence may wait for its heatmaps
+KEPT = 200  # answers in memory
 EMBEDDED = "mvccl-small"  # names the model of the package
 Row = tuple[str, Mapping[str, Any] | None]  # path, and the manifest's row of it
 
@@ -95,7 +95,7 @@ class Networks:
         return self._ask(Ask(what="predict", run=self.model, files=files), TIMEOUT_S)
 
     def say(self, files: tuple[Row, ...], sentence: str) -> dict[str, Any]:
-        """Maps of a sentence over all images; one sentence at a time.
+        """Heatmaps of a sentence over all images; one sentence at a time.
 
         Raises:
             BusyError: Another sentence is looked for, or it took too long.

@@ -86,7 +86,7 @@ def _exam(files: Sequence[Row]) -> Exam:
 
 
 def _silent(exam: Exam, model: LanguageModel) -> ExamPrediction:
-    """A prediction without a score, for maps to be added to."""
+    """A prediction without a score, to which heatmaps are added."""
     return ExamPrediction(
         patient_id=exam.patient_id,
         exam_id=exam.exam_id,

@@ -34,7 +34,7 @@ class What:
         results: Folders of result.json files.
         protocol: Says what a label is and when a mark is a hit.
         thresholds: operating_points.json of another table.
-        anyway: Let tables of another manifest pass.
+        anyway: Accept tables that were made from another manifest.
         model: Run whose network reads each exam that is opened; ``mvccl-small`` for the package's.
         maps: Language-image run for sentences (mama) or agreement of views (glam).
         annotations: SQLite file of what a person marks.
@@ -107,8 +107,8 @@ def open_room(what: What, *, cache_gb: float, secret: bytes | None = None) -> Ro
 def _cohort(what: What) -> tuple[Cohort, Manifest | None]:
     named = [bool(what.exams), what.manifest is not None, what.node is not None]
     if sum(named) != 1:
-        found = "nothing" if not any(named) else "more than one of them"
-        raise ServeError(f"name exams, --manifest or --node, one of these; {found} is named")
+        how_many = "nothing" if not any(named) else "more than one of them"
+        raise ServeError(f"name exams, --manifest or --node, one of these; {how_many} is named")
     if what.manifest is not None:
         manifest = read_manifest(what.manifest)
         return ManifestCohort(manifest), manifest

@@ -38,7 +38,7 @@ class Source(Protocol):
     name: str
 
     def scores(self) -> pl.DataFrame:
-        """patient_id (null where unknown), exam_id, side, score: a row a breast."""
+        """patient_id (null where unknown), exam_id, side, score: one row per breast."""
 
     def num_regions(self) -> pl.DataFrame:
         """exam_id and num_regions; exams without any may be missing."""
@@ -53,7 +53,7 @@ class TableSource:
     Args:
         path: Parquet or CSV.
         class_name: Whose score is shown of a breast.
-        manifest: Says which images a breast has, where the table scores images only.
+        manifest: Tells which images a breast has, where the table scores only images.
 
     Raises:
         EvaluationError: It cannot be read.
@@ -100,21 +100,21 @@ class TableSource:
         rows = self.marks.filter(pl.col("image_id").is_in(ids)).sort("score", descending=True)
         if scores.is_empty() and rows.is_empty():
             return None
-        found: dict[str, list[Finding]] = {side: [] for side in SIDES}
+        findings: dict[str, list[Finding]] = {side: [] for side in SIDES}
         for number, row in enumerate(rows.iter_rows(named=True), start=1):
             view = views.get(row["image_id"])
             if view is not None:
-                found[view.side].append(_finding(row, number, view.side))
+                findings[view.side].append(_finding(row, number, view.side))
         about = self.metadata
         return ExamPrediction(
             patient_id=exam.patient_id,
             exam_id=exam.exam_id,
             breasts=tuple(
                 BreastPrediction(
-                    side=side, score=_known(by_side.get(side)), findings=tuple(found[side])
+                    side=side, score=_known(by_side.get(side)), findings=tuple(findings[side])
                 )
                 for side in SIDES
-                if side in by_side or found[side]
+                if side in by_side or findings[side]
             ),
             images=tuple(
                 ImagePrediction(image_id=i, view=view, score=None) for i, view in views.items()
@@ -190,10 +190,11 @@ def _summary(path: Path) -> tuple[dict[str, float | None], int]:
 def _ids(path: Path) -> ExamId | None:
     """Patient and exam of a result, from its beginning; None where it is another JSON."""
     with path.open(encoding="utf-8", errors="replace") as file:
-        found = dict(IDS.findall(file.read(HEAD)))
-    if set(found) != {"patient_id", "exam_id"}:
+        ids = dict(IDS.findall(file.read(HEAD)))
+    if set(ids) != {"patient_id", "exam_id"}:
         return None
-    return json.loads(f'"{found["patient_id"]}"'), json.loads(f'"{found["exam_id"]}"')
+    # Through json, which undoes the escapes.
+    return json.loads(f'"{ids["patient_id"]}"'), json.loads(f'"{ids["exam_id"]}"')
 
 
 def _finding(row: Mapping[str, Any], number: int, side: Any) -> Finding:
@@ -213,10 +214,10 @@ def _known(score: float | None) -> float | None:
 def check_manifest_hash(
     sources: Sequence[TableSource], expected: str, *, anyway: bool
 ) -> list[str]:
-    """See that tables were made from this manifest.
+    """Check that tables were made from this manifest.
 
     Returns:
-        Notes for the banner, where ``anyway`` lets others pass.
+        Notes for the banner, where ``anyway`` accepts others.
 
     Raises:
         ServeError: One was made from another manifest.

@@ -22,7 +22,7 @@ from fourview.errors import ServeError
 from fourview.serve.cohort import ExamId
 from fourview.serve.study import Done
 
-SCRYPT = {"n": 1 << 14, "r": 8, "p": 1}
+SCRYPT = {"n": 1 << 14, "r": 8, "p": 1}  # 128 n r = 16 MB of memory for each try
 LEAST_PIN, MOST_PIN = 4, 64  # characters
 JOURNAL, STUDY = "journal.sqlite", "study.json"
 _SCHEMA = """
@@ -158,7 +158,7 @@ class Journal:
             return connection.execute(query, (submission,)).fetchone() is not None
 
     def done(self, reader: str) -> list[Done]:
-        """The readings of a reader, one an exam and arm, when each was first sent."""
+        """The readings of a reader, one per exam and arm, and when each was first sent."""
         query = (
             "SELECT arm, patient_id, exam_id, min(at) AS at FROM reading WHERE reader = ? "
             "GROUP BY arm, patient_id, exam_id"

@@ -1,4 +1,4 @@
-"""The state of a reading room in which a person looks around: sources, pixels, keys."""
+"""The state of a room in which a person looks around: sources, pixels, keys."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class Room:
 
     Attributes:
         cohort: The exams.
-        sources: Predictions that there are, the first is the main one.
+        sources: Predictions, the main ones first.
         keys: Names of things on the wire.
         pixels: Images in memory.
         worklist: All exams as a list.
@@ -97,12 +97,12 @@ class Room:
 
     def predictions(self, exam: ListedExam) -> list[tuple[str, ExamPrediction]]:
         """What each source says of an exam; a source that fails says so in the notes."""
-        found = []
+        predictions = []
         for source in self.sources:
             prediction = source.of(exam)
             if prediction is not None:
-                found.append((source.name, prediction))
-        return found
+                predictions.append((source.name, prediction))
+        return predictions
 
     def worklist_json(self, query: Query) -> Json:
         """A page of the worklist."""
@@ -115,11 +115,13 @@ class Room:
         mine = (pl.col("patient_id") == exam.patient_id) & (pl.col("exam_id") != exam.exam_id)
         earlier = mine & (pl.col("date") != "") & (pl.col("date") < exam.date)
         rows = self.worklist.frame.filter(earlier).sort("date", descending=True)
-        found = []
+        priors = []
         for row in rows.iter_rows(named=True):
             prior = self.listed((row["patient_id"], row["exam_id"]))
-            found.append({"date": prior.date, "images": images_json(prior, self.image_keys(prior))})
-        return found
+            priors.append(
+                {"date": prior.date, "images": images_json(prior, self.image_keys(prior))}
+            )
+        return priors
 
     def exam_json(self, key: str) -> Json:
         """An exam with all that is known of it, but its pixels and heatmaps."""
@@ -141,19 +143,21 @@ class Room:
             "predictions": [prediction_json(p, name, keys) for name, p in predictions],
             "priors": self.priors_json(exam),
             "labels": self.cohort.labels((exam.patient_id, exam.exam_id)),
-            "truth": findings_json(self.cohort.truth((exam.patient_id, exam.exam_id)), keys),
+            "truth": findings_json(
+                self.cohort.known_findings((exam.patient_id, exam.exam_id)), keys
+            ),
             "notes": notes,
         }
 
     def heatmaps_json(self, key: str, place: int) -> list[Json]:
         """The heatmaps of the prediction at a place of the exam's list."""
         exam = self.listed(self.exam_id(key))
-        found = self.predictions(exam)
-        if not 0 <= place < len(found):
+        predictions = self.predictions(exam)
+        if not 0 <= place < len(predictions):
             return []
         keys = self.image_keys(exam)
-        maps = [h for image in found[place][1].images for h in image.heatmaps]
-        return heatmaps_json([h for h in maps if h.image_id in keys], keys)
+        heatmaps = [h for image in predictions[place][1].images for h in image.heatmaps]
+        return heatmaps_json([h for h in heatmaps if h.image_id in keys], keys)
 
     def session_json(self) -> Json:
         """What can be done in this room."""

@@ -5,7 +5,7 @@ crossover:   every reader reads every exam in both arms. Half of the exams, draw
              reader. Between an exam's two readings lie ``washout_days``.
 sequential:  the unaided answer is locked, then what the model says is shown and the answer may be
              changed: two rows.
-parallel:    an arm a reader.
+parallel:    one arm per reader.
 """
 
 import tomllib
@@ -55,9 +55,9 @@ class Questions(_Part):
     """What is asked of every exam; all that is on must be answered.
 
     Attributes:
-        recall: Yes or no a breast.
-        birads: 1 to 5 a breast; 0 too where ``birads_zero``.
-        suspicion: 0 to 100 a breast.
+        recall: Yes or no for each breast.
+        birads: 1 to 5 for each breast; 0 too where ``birads_zero``.
+        suspicion: 0 to 100 for each breast.
         density: A to D of the exam.
         marks: How many regions may be marked, each with a suspicion; 0 for none.
         confidence: 0 to 100 of the exam.
@@ -167,6 +167,7 @@ class Done:
 
 def order_key(seed: int, reader: str, arm: str, exam: ExamId) -> str:
     """What exams are ordered by: the same on any machine, and after any restart."""
+    # With a separator, so that ("ab", "c") and ("a", "bc") have other keys.
     text = "\x1f".join((str(seed), reader, arm, *exam))
     return digest_of_text(text)
 
@@ -180,7 +181,7 @@ def aided_first(seed: int, exams: Mapping[ExamId, str], reader_number: int) -> f
         reader_number: Counted from 0; every second reader has the other half.
     """
     half: set[ExamId] = set()
-    odd = 0  # of strata with an odd number every second gives its odd exam to this half
+    odd = 0  # every second stratum with an odd number gives its odd exam to this half
     for stratum in sorted(set(exams.values())):
         mine = sorted(
             (exam for exam, of in exams.items() if of == stratum),

@@ -1,8 +1,8 @@
 """Readings as predictions tables, so that a reader is measured as a model is.
 
-Writes:  predictions-READER-ARM.parquet in ``PREDICTIONS_SCHEMA``: a row a breast (class cancer) and
-         a row a mark (unit region); readings.parquet with all answers and times, unanswered null;
-         note.txt, which says what is not measured.
+Writes:  predictions-READER-ARM.parquet in ``PREDICTIONS_SCHEMA``: one row per breast (class
+         cancer) and one per mark (unit region); readings.parquet with all answers and times,
+         unanswered null; note.txt, which says what is not measured.
 """
 
 import json
@@ -101,23 +101,25 @@ def export_study(readings: Path, out: Path, *, source: From = "suspicion") -> li
 
 
 def _predictions(rows: Sequence[Mapping[str, Any]], source: From) -> pl.DataFrame:
-    found: list[dict[str, Any]] = []
+    predictions: list[dict[str, Any]] = []
     scale = {"suspicion": 100.0, "birads": 5.0, "recall": 1.0}[source]
     for row in rows:
         ids = {"patient_id": row["patient_id"], "exam_id": row["exam_id"], "class": "cancer"}
         for side, value in row["answers"].get(source, {}).items():
-            found.append({**ids, "unit": "breast", "side": side, "score": float(value) / scale})
+            predictions.append(
+                {**ids, "unit": "breast", "side": side, "score": float(value) / scale}
+            )
         for mark in row["answers"].get("marks", ()):
             box = dict(zip(("x0", "y0", "x1", "y1"), mark["box"], strict=True))
             score = mark["suspicion"] / 100
-            found.append(
+            predictions.append(
                 {**ids, "unit": "region", "image_id": mark["image_id"], "score": score, **box}
             )
-    return pl.DataFrame(found, schema=dict(PREDICTIONS_SCHEMA))
+    return pl.DataFrame(predictions, schema=dict(PREDICTIONS_SCHEMA))
 
 
 def _flat(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row a breast that was asked about; one without a side where only the exam was."""
+    """One row per breast that was asked about; one without a side where only the exam was."""
     answers = row["answers"]
     by_side = ("recall", "birads", "suspicion")
     sides = sorted({s for name in by_side for s in answers.get(name, {})}, reverse=True)

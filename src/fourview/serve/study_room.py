@@ -1,6 +1,6 @@
 """A reader study being read: sessions, blinding, what each reader is shown now.
 
-Blinding is by not sending: truth, scores, file names, dates, patient and exam ids, other readers
+Blinding is by not sending: labels, scores, file names, dates, patient and exam ids, other readers
 and the arm's name never leave the server; keys of exams and images differ by reader and arm.
 """
 
@@ -34,7 +34,7 @@ from fourview.serve.room import BANNER
 from fourview.serve.study import Plan, Task, next_task, read_plan, stratum, tasks
 from fourview.serve.wire import heatmaps_json, images_json
 
-LEASE_S = 60.0  # a session that has not been heard of for so long is over
+LEASE_S = 60.0  # a session that is silent for so long is over
 TRIES, TRIES_WAIT_S = 5, 30.0  # wrong PINs, then a wait
 Json = dict[str, Any]
 
@@ -67,7 +67,7 @@ class StudyRoom:
         plan_path: study.toml.
         out: Folder of the readings.
         cache_bytes: Of images in memory.
-        anyway: Let predictions of another manifest pass.
+        anyway: Accept predictions that were made from another manifest.
 
     Raises:
         FourviewError: The plan does not fit the manifest, or the folder holds another study.
@@ -106,7 +106,7 @@ class StudyRoom:
         return sources
 
     def _remember(self, out: Path) -> None:
-        """Write what the study is, or see that it is the one that was begun here."""
+        """Write what the study is, or check that it is the one that was begun here."""
         told = {
             "plan": self.plan.model_dump(mode="json"),
             "manifest_hash": self.hash,
@@ -158,6 +158,7 @@ class StudyRoom:
                 raise RefusedError(f"too many tries; wait {TRIES_WAIT_S:g} s")
             reader = self.plan.reader(body.code)
             if reader is None or not self.journal.check_pin(body.code, body.pin):
+                # After the wait the count begins again.
                 self._tries[body.code] = (tries % TRIES + 1, time.monotonic())
                 raise RefusedError("the code or the PIN is wrong")
             self._tries.pop(body.code, None)
@@ -197,14 +198,14 @@ class StudyRoom:
         """What the reader reads now, and how far the reader is."""
         session = self.session(token)
         todo = tasks(self.plan, self.exams, session.reader)
-        found = next_task(self.plan, todo, self.journal.done(session.reader), self.now())
-        told: Json = {"number": found.number, "total": found.total, "done": found.done}
+        following = next_task(self.plan, todo, self.journal.done(session.reader), self.now())
+        told: Json = {"number": following.number, "total": following.total, "done": following.done}
         with self._lock:
-            session.task, session.images = found.task, {}
-        if found.task is None:
-            waits = found.waits_until
+            session.task, session.images = following.task, {}
+        if following.task is None:
+            waits = following.waits_until
             return {**told, "exam": None, "waits_until": waits.isoformat() if waits else None}
-        return {**told, "exam": self._exam_json(session, found.task)}
+        return {**told, "exam": self._exam_json(session, following.task)}
 
     def _exam_json(self, session: Session, task: Task) -> Json:
         exam = self.cohort.exam(task.exam)
@@ -247,8 +248,8 @@ class StudyRoom:
         return answers
 
     def _prediction(self, exam: ListedExam) -> ExamPrediction | None:
-        found = (source.of(exam) for source in self.sources)
-        return next((p for p in found if p is not None), None)
+        predictions = (source.of(exam) for source in self.sources)
+        return next((p for p in predictions if p is not None), None)
 
     def _shown(self, exam: ListedExam, show: Sequence[str], keys: dict[str, str]) -> Json:
         prediction = self._prediction(exam)
@@ -277,8 +278,10 @@ class StudyRoom:
                 for number, finding in enumerate(findings, start=1)
             ]
         if "heatmaps" in show:
-            maps = [h for image in prediction.images for h in image.heatmaps if h.image_id in keys]
-            told["heatmaps"] = heatmaps_json(maps, keys)
+            heatmaps = [
+                h for image in prediction.images for h in image.heatmaps if h.image_id in keys
+            ]
+            told["heatmaps"] = heatmaps_json(heatmaps, keys)
         return told
 
     def held(self, key: str) -> Held:

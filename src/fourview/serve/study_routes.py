@@ -1,4 +1,4 @@
-"""The routes of a reader study: the only ones that there are while one is read."""
+"""The routes of a reader study: while one is read there are no others."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response

@@ -1,4 +1,4 @@
-"""What the browser gets of an image: one 16-bit index a pixel, and one table from index to grey.
+"""What the browser gets of an image: one 16-bit index per pixel, and one table from index to grey.
 
 Index:   value - low, a uint16, where modality values are integers that span no more than 65,536;
          otherwise rint((value - low) 65535 / (high - low)), at most half a step from the value.
@@ -54,6 +54,7 @@ def scale_of(image: Image) -> Scale:
     if image.pixels.size:
         low, high = min(low, float(image.pixels.min())), max(high, float(image.pixels.max()))
     is_exact = image.pixels.dtype.kind in "ui" and high - low < ENTRIES
+    # 1e-12, since the values of a constant image would be divided by 0.
     return Scale(low, max(high, low + 1e-12), is_exact and low == int(low))
 
 
@@ -63,7 +64,7 @@ def indices(image: Image, scale: Scale) -> UInt16[np.ndarray, "row col"]:
         part = (image.pixels.astype(np.float64) - scale.low) * (ENTRIES - 1)
         return np.rint(part / (scale.high - scale.low)).astype(np.uint16)
     if image.pixels.dtype == np.uint16 and scale.low == 0:
-        return np.ascontiguousarray(image.pixels)
+        return np.ascontiguousarray(image.pixels)  # no copy: pixels are held once
     return (image.pixels.astype(np.int64) - int(scale.low)).astype(np.uint16)
 
 
@@ -84,7 +85,7 @@ def darkest(table: UInt8[np.ndarray, " entry"], scale: Scale) -> int:
     return int(table[: scale.count].argmin())
 
 
-def level(
+def halved(
     index: UInt16[np.ndarray, "row col"], halvings: int
 ) -> UInt16[np.ndarray, "small_row small_col"]:
     """A smaller copy: floor(mean + .5) of every block of 2^k x 2^k pixels, cut at the edge.

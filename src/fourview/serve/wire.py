@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 def image_json(image: ListedImage, key: str, *, first_of_slot: bool) -> Json:
-    """What the worklist's side knows of an image before its pixels are read."""
+    """What the page knows of an image before its pixels are read."""
     view = image.view
     return {
         "key": key,
@@ -100,7 +100,7 @@ def heatmaps_json(heatmaps: Sequence[Heatmap], keys: Mapping[str, str]) -> list[
 
 
 def heatmap_json(heatmap: Heatmap, key: str) -> Json:
-    """One heatmap; a value that is unknown is -1."""
+    """One heatmap; an unknown value is -1."""
     rows, cols = heatmap.values.shape
     return {
         "image": key,

@@ -29,7 +29,7 @@ class Query(Body):
 
     Attributes:
         text: Part of an exam's or patient's id.
-        where: Filters ``COLUMN:VALUE``; of one column any, of several all.
+        where: Filters ``COLUMN:VALUE``; an exam has one of the values of each column.
         outcome: Exams with a breast of one of these, at ``threshold``.
         bar: ``LOW HIGH LABEL``: exams with a breast whose score lies in a bar of the histogram.
         around: Ordinal of an exam whose neighbours are asked for.
@@ -95,7 +95,7 @@ class Worklist:
             key: Gives the key of a patient's exam.
 
         Raises:
-            ServeError: A column that there is not, or a filter that cannot be read.
+            ServeError: A column does not exist, or a filter cannot be read.
         """
         chosen = self._chosen(query)
         ordered = self._ordered(chosen, query)
@@ -209,7 +209,7 @@ class Worklist:
 def _breasts(
     frame: pl.DataFrame, manifest: Manifest | None, sources: Sequence[Source], protocol: Protocol
 ) -> pl.DataFrame:
-    """n, side, label, birads, and score_K of each source: a row a breast."""
+    """n, side, label, birads, and score_K of each source: one row per breast."""
     sides = pl.DataFrame({"side": list(SIDES)})
     breasts = frame.select("n", *_KEYS).join(sides, how="cross")
     if manifest is None:
@@ -236,7 +236,7 @@ def _breasts(
 
 
 def _by_side(breasts: pl.DataFrame) -> pl.DataFrame:
-    """One row an exam: label_R, label_L, birads_R, score_0_R, ..., and the larger error."""
+    """One row per exam: label_R, label_L, birads_R, score_0_R, ..., and the larger error."""
     values = [c for c in breasts.columns if c not in ("n", "side")]
     error: pl.Expr = pl.lit(None, pl.Float64)
     if "score_0" in values:
@@ -268,19 +268,19 @@ def _with_facts(frame: pl.DataFrame, manifest: Manifest | None) -> pl.DataFrame:
 
 def _facets(frame: pl.DataFrame) -> Mapping[str, list[str]]:
     """Columns to filter by, with their values; those with one value only are no filter."""
-    found = {}
+    facets = {}
     for column in (*FACETS, "label_R", "label_L", "birads_R", "birads_L"):
         if column in frame.columns:
             values = frame[column].cast(pl.String).fill_null("unknown").unique().sort().to_list()
             if 1 < len(values) <= MAX_VALUES:
-                found[column] = values
-    return found
+                facets[column] = values
+    return facets
 
 
 def _neighbours(
     ordered: pl.DataFrame, ordinal: int, key: Callable[[str, str], str]
 ) -> dict[str, Any]:
-    """Place of an exam in the order, and the exams beside it; the first where it is not there."""
+    """The place of an exam in the order, and the exams beside it; the first where it has none."""
     place = ordered.with_row_index("place").filter(pl.col("n") == ordinal)
     at = int(place["place"][0]) if len(place) else -1
 

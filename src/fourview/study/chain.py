@@ -6,7 +6,7 @@ OUT/context         the run of ``recipe.context``, trained here; of one that is 
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -46,7 +46,7 @@ from fourview.train.parts import (
     require_trainable,
     with_split,
 )
-from fourview.train.processes import join_processes
+from fourview.train.processes import Processes, join_processes
 from fourview.train.recipe import Recipe
 from fourview.train.run import train
 
@@ -65,6 +65,49 @@ class Before:
 
 
 NOTHING = Before()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What a run has in common with those that are trained before it.
+
+    Attributes:
+        manifest: Whose images.
+        store: Their pixels.
+        machine: What belongs to the machine.
+        cache_bytes: As for ``train.run.train``.
+        progress: Called with what is done, how much, and of how much.
+        say: Called with a line for a person.
+    """
+
+    manifest: Manifest
+    store: Store
+    machine: Machine
+    cache_bytes: int = 0
+    progress: Progress | None = None
+    say: Callable[[str], None] = lambda _: None
+
+    def processes(self, recipe: Recipe) -> Processes:
+        """Those that train together."""
+        return join_processes(self.machine.device, precision=recipe.precision)
+
+    def train(
+        self, recipe: Recipe, out: Path, *, resume: bool, start: Path | None, context: Said | None
+    ) -> Path:
+        """Train one recipe, nothing before it."""
+        return train(
+            recipe,
+            self.manifest,
+            self.store,
+            out,
+            resume=resume,
+            start=start,
+            context=context,
+            machine=self.machine,
+            cache_bytes=self.cache_bytes,
+            progress=self.progress,
+            say=self.say,
+        )
 
 
 def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the machine
@@ -87,91 +130,75 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
     Returns:
         The folder of its best checkpoint.
     """
-    before = _of_one_network(before, recipe)
-    recipe = _with_known_patients(recipe, manifest, store, before, say)
-    whole = with_split(manifest, recipe, store)
-    require_trainable(recipe, feed_of_part(whole, store, recipe, TRAIN))
-    before = _train_before(
-        recipe,
-        manifest,
-        store,
-        out,
+    common = Common(
+        manifest=manifest,
+        store=store,
         machine=machine,
         cache_bytes=cache_bytes,
         progress=progress,
-        before=before,
         say=say,
     )
-    start: Path | None = None
-    if before.start is not None:
-        start = checkpoint_of(before.start)
-    context: Said | None = None
+    return train_with(common, recipe, out, resume=resume, before=before)
+
+
+def train_with(
+    common: Common, recipe: Recipe, out: Path, *, resume: bool, before: Before = NOTHING
+) -> Path:
+    """As ``train_chain``, with what it has in common with other runs."""
+    before, recipe = _settled(common, recipe, before, common.say)
+    whole = with_split(common.manifest, recipe, common.store)
+    require_trainable(recipe, feed_of_part(whole, common.store, recipe, TRAIN))
+    before = _train_before(common, recipe, out, before)
+    start = None if before.start is None else checkpoint_of(before.start)
+    context = None
     if before.context is not None:
-        processes = join_processes(machine.device, precision=recipe.precision)
-        checkpoint = out / CONTEXT / BEST
-        if processes.writes:
-            checkpoint = _kept(before.context, out / CONTEXT)
-        processes.wait()
-        told = None if progress is None else partial(progress, "context maps")
-        network = load_network(checkpoint, engine=Engine(device=str(processes.device)))
-        context = context_of(
-            network,
-            manifest,
-            store,
-            images=images_of_parts(whole, store, recipe),
-            progress=told if processes.writes else None,
-            share=processes.share,
-        )
-        processes.wait()
-    best = train(
-        recipe,
-        manifest,
-        store,
-        out,
-        resume=resume,
-        start=start,
-        context=context,
-        machine=machine,
-        cache_bytes=cache_bytes,
-        progress=progress,
-        say=say,
-    )
-    processes = join_processes(machine.device, precision=recipe.precision)
+        images = images_of_parts(whole, common.store, recipe)
+        context = _context(common, recipe, before.context, out / CONTEXT, images)
+    best = common.train(recipe, out, resume=resume, start=start, context=context)
+    processes = common.processes(recipe)
     if processes.writes:
-        write_run_pages(out, recipe, whole, store)
+        write_run_pages(out, recipe, whole, common.store)
     processes.wait()
     return best
 
 
-def train_before(
-    recipe: Recipe,
-    manifest: Manifest,
-    store: Store,
-    out: Path,
-    *,
-    machine: Machine,
-    cache_bytes: int,
-    progress: Progress | None = None,
-    before: Before = NOTHING,
-    say: Callable[[str], None] = lambda _: None,
-) -> Before:
+def _context(
+    common: Common, recipe: Recipe, run: Path, folder: Path, images: Collection[str]
+) -> Said:
+    """What a context network says of images; its checkpoint is kept in ``folder``."""
+    processes = common.processes(recipe)
+    checkpoint = folder / BEST
+    if processes.writes:
+        checkpoint = _kept(run, folder)
+    processes.wait()
+    told = None if common.progress is None else partial(common.progress, "context maps")
+    said = context_of(
+        load_network(checkpoint, engine=Engine(device=str(processes.device))),
+        common.manifest,
+        common.store,
+        images=images,
+        progress=told if processes.writes else None,
+        share=processes.share,
+    )
+    processes.wait()
+    return said
+
+
+def train_before(common: Common, recipe: Recipe, out: Path, *, before: Before = NOTHING) -> Before:
     """Train what ``recipe`` needs before it, in ``out``, where it is neither given nor there.
 
     Several runs of one recipe (a search) share what this returns.
     """
+    before, recipe = _settled(common, recipe, before, lambda _: None)
+    return _train_before(common, recipe, out, before)
+
+
+def _settled(
+    common: Common, recipe: Recipe, before: Before, say: Callable[[str], None]
+) -> tuple[Before, Recipe]:
+    """One network of an ensemble, and a recipe that measures nobody whom it has seen."""
     before = _of_one_network(before, recipe)
-    recipe = _with_known_patients(recipe, manifest, store, before, lambda _: None)
-    return _train_before(
-        recipe,
-        manifest,
-        store,
-        out,
-        machine=machine,
-        cache_bytes=cache_bytes,
-        progress=progress,
-        before=before,
-        say=say,
-    )
+    return before, _with_known_patients(recipe, common.manifest, common.store, before, say)
 
 
 def _of_one_network(before: Before, recipe: Recipe) -> Before:
@@ -181,36 +208,15 @@ def _of_one_network(before: Before, recipe: Recipe) -> Before:
     return replace(before, start=member_for(before.start, recipe.pixel_spec))
 
 
-def _train_before(
-    recipe: Recipe,
-    manifest: Manifest,
-    store: Store,
-    out: Path,
-    *,
-    machine: Machine,
-    cache_bytes: int,
-    progress: Progress | None,
-    before: Before,
-    say: Callable[[str], None],
-) -> Before:
-    processes = join_processes(machine.device, precision=recipe.precision)
+def _train_before(common: Common, recipe: Recipe, out: Path, before: Before) -> Before:
+    processes = common.processes(recipe)
 
     def needed(name: str, folder: Path) -> Path:
         if not processes.of_first(_is_whole(folder)):
             _require_trainable(name, recipe)
-            say(f"'{recipe.name}' needs a run of {name}: training it in {folder}")
-            train_chain(
-                replace(find_recipe(name), split=recipe.split),  # or it would have seen our test
-                manifest,
-                store,
-                folder,
-                resume=True,
-                machine=machine,
-                cache_bytes=cache_bytes,
-                progress=progress,
-                before=Before(context=before.context),
-                say=say,
-            )
+            common.say(f"'{recipe.name}' needs a run of {name}: training it in {folder}")
+            own = replace(find_recipe(name), split=recipe.split)  # or it would have seen our test
+            train_with(common, own, folder, resume=True, before=Before(context=before.context))
             processes.wait()
         return folder
 

@@ -29,6 +29,8 @@ from fourview.train.parts import TRAIN, feed_of_part, with_split
 from fourview.train.recipe import Recipe
 from fourview.train.run import objective_of
 
+OF_MANIFEST = "of the manifest"
+OF_NO_RECIPE = {"images": OF_MANIFEST, "gpus": "any number"}  # what no setting decides
 OF_US = ("small", "mini", "phantom")  # beginnings of recipes that no paper has
 VIEWS = {"exam": 4, "breast": 2}  # images of a sample, where all views are there
 BY_IMAGE = ("pretrain", "linear", "fine_tune")  # stages whose samples are single images
@@ -288,8 +290,8 @@ def _beside(recipe: Recipe, row: dict[str, str]) -> Beside:
 
 
 def _ours(recipe: Recipe, setting: str) -> str:
-    if setting == "images":
-        return "of the manifest"
+    if setting in OF_NO_RECIPE:
+        return OF_NO_RECIPE[setting]
     if setting == "images_a_step":
         return str(recipe.batch * images_of_sample(recipe))
     if setting == "draws_an_epoch":
@@ -312,7 +314,7 @@ def _draws_an_epoch(recipe: Recipe) -> int | None:
 
 
 def _is_same(ours: str, paper: str) -> bool:
-    if ours == paper or (paper and ours == "of the manifest"):
+    if ours == paper or (paper and ours == OF_MANIFEST):
         return True
     try:
         return math.isclose(float(ours), float(paper), rel_tol=1e-5)

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from fourview.checkpoint.card import save_checkpoint
+from fourview.checkpoint.named_weights import Part, named_weights
 from fourview.contract import ContrastiveObjective, LossTerms, Objective, task
 from fourview.errors import TrainingError
 from fourview.feeds.augment import augment
@@ -63,12 +64,13 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What a checkpoint says of its training data."""
+    """What a checkpoint says of its training data, and the frozen towers that it need not hold."""
 
     digest: str
     trained_on: str
     terms: str
     may_release: bool
+    as_they_came: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,7 @@ class Loop:
         if recipe.frozen_precision == "bfloat16":
             lower_frozen(objective)
         self.frozen = digest_of_frozen(objective.model)
+        self.named = named_weights(objective.model, provenance.as_they_came)
         self.objective = objective.to(processes.device)
         self.optimizer = make_optimizer(objective, recipe.optimizer)
         per_epoch = len(training.order(seed=recipe.seed, epoch=0))
@@ -361,6 +364,7 @@ class Loop:
                 trained_on=self.provenance.trained_on,
                 feed=self.recipe.feed,
                 split=self.recipe.split,
+                frozen=self.named,
             )
         return True
 

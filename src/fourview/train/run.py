@@ -11,6 +11,7 @@ import polars as pl
 import torch
 
 from fourview.checkpoint.card import read_card
+from fourview.checkpoint.named_weights import Part, digests_from_source
 from fourview.contract import ContrastiveObjective, Objective, task
 from fourview.disk import write_text
 from fourview.entities import Manifest
@@ -103,7 +104,7 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     inputs = inputs_of(manifest, store, start=start, context=context)
     require_same(out, recipe, inputs)
     processes.wait()  # all have looked before anything is written
-    objective, begun = _objective(recipe, start)
+    objective, begun, as_they_came = _objective(recipe, start)
     compares = isinstance(objective, ContrastiveObjective)
     require_even_shares(recipe, processes.count, compares=compares)
     if processes.writes:
@@ -123,7 +124,9 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
             training=parts[TRAIN],
             validation=parts[VALIDATION],
             out=out,
-            provenance=_provenance(recipe, given, inputs, start),
+            provenance=replace(
+                _provenance(recipe, given, inputs, start), as_they_came=as_they_came
+            ),
             machine=machine,
             processes=processes,
             watch=watch,
@@ -188,13 +191,20 @@ def objective_of(recipe: Recipe, model: torch.nn.Module) -> Objective:
     return stage.objective(model, recipe.objective, **told)
 
 
-def _objective(recipe: Recipe, start: Path | None) -> tuple[Objective, Begun | None]:
-    """The stage's objective around its network, and what of its weights ``start`` gave."""
+def _objective(
+    recipe: Recipe, start: Path | None
+) -> tuple[Objective, Begun | None, tuple[Part, ...]]:
+    """The stage's objective around its network, and what of its weights ``start`` gave.
+
+    The last are the frozen towers whose weights are those of the folder or file that they name.
+    """
     torch.manual_seed(recipe.seed)  # initial weights
     model = find_family(recipe.family).build(recipe.model)
     require_tokens_fit(recipe, model)
+    given = digests_from_source(model)
     begun = None if start is None else begin_with(model, recipe, start)
-    return objective_of(recipe, model), begun
+    now = given if start is None else digests_from_source(model)
+    return objective_of(recipe, model), begun, tuple(p for p in given if now[p] == given[p])
 
 
 def _provenance(

@@ -11,7 +11,7 @@ from fourview.preprocess.window import to_levels
 from fourview.report.display import decide, greys
 from fourview.serve.app import Threads, routes_of
 from fourview.serve.opening import What, open_extras
-from fourview.serve.tables import Scale, grey_table, level
+from fourview.serve.tables import Scale, grey_table, halved
 from room_examples import served
 
 VIEWS = ("R-CC", "L-CC", "R-MLO", "L-MLO")
@@ -74,7 +74,7 @@ def test_greys_equal_those_of_python_at_1_to_1_and_at_a_quarter(room, phantom, n
             cut = want[y : y + 600, x : x + 800]
             assert np.array_equal(got[:, : cut.shape[1]], cut)
         place(page, view, [0, 0], 4)
-        index = level(image.pixels if not hung.is_mirrored(image) else image.pixels[:, ::-1], 2)
+        index = halved(image.pixels if not hung.is_mirrored(image) else image.pixels[:, ::-1], 2)
         small = greys(to_levels(index, hung.display, invert=not image.bright_is_dense))
         inside = small[: rows // 4, : cols // 4]
         got = read_grey(page, view, 0, 0, inside.shape[1], inside.shape[0])
@@ -92,7 +92,7 @@ def test_a_mirrored_view_shows_the_flipped_pixels(room, phantom, step):
     place(page, "L-CC", [0, 0], step)
     if step == 4:
         image = read_image(phantom / "dicom" / patient / "L-CC.dcm")
-        index = level(image.pixels[:, ::-1], 2)
+        index = halved(image.pixels[:, ::-1], 2)
         flipped = greys(to_levels(index, hung.display, invert=not image.bright_is_dense))
     else:
         flipped = want[:, ::-1]
@@ -141,7 +141,7 @@ def test_the_levels_made_on_the_card_equal_block_means(room, phantom):
         return room.toBase64(s.read(rect[0], rect[1], w, h).filter((_, i) => i % 4 === 0)); }"""
     text = page.evaluate(script, ["R-CC", cols, rows])
     got = np.frombuffer(base64.b64decode(text), np.uint8).reshape(rows, cols)
-    small = level(level(image.pixels, 2), 1)
+    small = halved(halved(image.pixels, 2), 1)
     want = greys(to_levels(small, hung.display, invert=not image.bright_is_dense))
     assert np.array_equal(got, want[:rows, :cols])
 

@@ -34,7 +34,7 @@ def cad_report(subject: Subject) -> Dataset:
 
 
 def _library_entry(source: Source) -> Node:
-    """An image with what a viewer may need to place marks (TID 4020)."""
+    """An image with what a viewer may need to place marks, in the order of TID 4020."""
     entry = tree.image(source.ref)
     view = source.view
     if view is not None:
@@ -100,6 +100,7 @@ def _finding(subject: Subject, marked: Marked, place: Place, library: dict[str, 
     item.add("HAS OBS CONTEXT", tree.uid(codes.TRACKING_UID, marked.tracking_uid))
     item.add("HAS PROPERTIES", *algorithm_items(subject.algorithm, parameters=True))
     if marked.score is not None:
+        # Not Probability of Cancer (111047): scores are not calibrated as probabilities.
         certainty = tree.number(codes.CERTAINTY, 100 * marked.score, codes.PERCENT)
         item.add("HAS PROPERTIES", certainty)
     entry = library[place.source.image_id]

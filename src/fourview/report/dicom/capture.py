@@ -23,8 +23,8 @@ from fourview.report.overlay import BOX_BGR, Mark, composite, ramp
 
 SOP_CLASS = "1.2.840.10008.5.1.4.1.1.7"
 HEIGHT = 1800  # of the picture, with a width of 2380 at most: 5 megapixels show it whole
-CELL = (870, 800)  # most rows and columns of a view
-FOOT = HEIGHT - 2 * CELL[0]
+VIEW_SIZE = (870, 800)  # most rows and columns of a view
+FOOT = HEIGHT - 2 * VIEW_SIZE[0]
 TABLE = 760  # columns beside the views
 GAP = 20
 NUMBER_ROWS = 28  # of a box's number
@@ -42,7 +42,7 @@ def capture(subject: Subject) -> Dataset:
     # Nothing of a header is drawn, but what is burned into an image is shown as it is.
     burned = any(source.word("BurnedInAnnotation") == "YES" for source in subject.sources)
     dataset.BurnedInAnnotation = "YES" if burned else "NO"
-    dataset.ImageLaterality = "B"
+    dataset.ImageLaterality = "B"  # of both; without it validators ask for Laterality
     dataset.PatientOrientation = ""
     dataset.DerivationDescription = f"Pictures and scores by fourview; {RESEARCH}"
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
@@ -58,22 +58,22 @@ def capture(subject: Subject) -> Dataset:
 def draw(subject: Subject) -> Picture:
     """The picture, BGR; at most 2 x 800 + GAP + TABLE columns, HEIGHT rows."""
     views = [None if p is None else _view(subject, p) for p in subject.wall.slots]
-    width = max((v.shape[1] for v in views if v is not None), default=CELL[1] // 2)
+    width = max((v.shape[1] for v in views if v is not None), default=VIEW_SIZE[1] // 2)
     picture = np.zeros((HEIGHT, 2 * width + GAP + TABLE, 3), np.uint8)
     for slot, view in enumerate(views):
-        top = CELL[0] * (slot // 2)
+        top = VIEW_SIZE[0] * (slot // 2)
         if view is None:
-            place = (GAP + (slot % 2) * width, top + CELL[0] // 2)
+            place = (GAP + (slot % 2) * width, top + VIEW_SIZE[0] // 2)
             _write(picture, f"no {SLOTS[slot]}", place, GREY)
             continue
         rows, cols = view.shape[:2]
         left = width - cols if slot % 2 == 0 else width  # the chest walls meet
         picture[top : top + rows, left : left + cols] = view
-        place = (GAP if slot % 2 == 0 else 2 * width - 120, top + CELL[0] - 20)
+        place = (GAP if slot % 2 == 0 else 2 * width - 120, top + VIEW_SIZE[0] - 20)
         _write(picture, SLOTS[slot], place, WHITE)  # below: markers are burned in above
     row = 60
     for line, colour, scale in _lines(subject):
-        if row < HEIGHT - FOOT - 120:
+        if row < HEIGHT - FOOT - 120:  # above the legend
             _write(picture, line, (2 * width + 2 * GAP, row), colour, scale)
         row += round(24 + 26 * scale) if line else 20
     _legend(picture, 2 * width + 2 * GAP, subject)
@@ -85,12 +85,12 @@ def draw(subject: Subject) -> Picture:
 def _view(subject: Subject, panel: Panel) -> Picture:
     """One image with its heatmap and numbered boxes, at the size at which it hangs."""
     assert panel.image is not None  # a subject has every image
-    shown = show(panel.image, max_rows=CELL[0])
-    if shown.pixels.shape[1] > CELL[1]:
-        rows = max(1, round(CELL[1] * shown.pixels.shape[0] / shown.pixels.shape[1]))
-        small = cv2.resize(shown.pixels, (CELL[1], rows), interpolation=cv2.INTER_AREA)
+    shown = show(panel.image, max_rows=VIEW_SIZE[0])
+    if shown.pixels.shape[1] > VIEW_SIZE[1]:
+        rows = max(1, round(VIEW_SIZE[1] * shown.pixels.shape[0] / shown.pixels.shape[1]))
+        small = cv2.resize(shown.pixels, (VIEW_SIZE[1], rows), interpolation=cv2.INTER_AREA)
         shown = Shown(
-            pixels=small, geometry=shown.geometry.resized(rows, CELL[1]), notes=shown.notes
+            pixels=small, geometry=shown.geometry.resized(rows, VIEW_SIZE[1]), notes=shown.notes
         )
     marks = [
         Mark(

@@ -1,4 +1,4 @@
-"""Heatmaps of a suspicion as fractional segmentations, one object an image, a segment a class.
+"""Heatmaps of a suspicion as fractional segmentations, one object per image, one segment per class.
 
 The grid is laid on the matrix of the file: a projection has no Frame of Reference, and only an
 equal matrix says where a value belongs. Values are interpolated between the centres of the grid's
@@ -36,29 +36,29 @@ SOP_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
 SUSPICIONS = frozenset(("cancer", "malignant", "benign"))  # classes of tasks that ask for suspicion
 # A projection has no slice and 0 is forbidden, but highdicom opens no object without a thickness.
 NOMINAL_THICKNESS = "1"
-BAND_ROWS = 256
+BAND_ROWS = 256  # at a time, so that no float copy of a whole image is in memory
 TOP = 255  # Maximum Fractional Value
 
 
-def suspicion_maps(subject: Subject, source: Source) -> tuple[Heatmap, ...]:
+def suspicion_heatmaps(subject: Subject, source: Source) -> tuple[Heatmap, ...]:
     """The heatmaps of an image that say how suspicious a place is.
 
-    Maps of sentences and of patches say where something is, not how likely: a segmentation of
+    Heatmaps of sentences and of patches say where something is, not how likely: a segmentation of
     probability would claim more than they do.
 
     Raises:
         ReportError: There are none; the message has the reason.
     """
     said = next(i for i in subject.prediction.images if i.image_id == source.image_id)
-    maps = tuple(h for h in said.heatmaps if h.class_name in SUSPICIONS)
-    if not maps:
+    heatmaps = tuple(h for h in said.heatmaps if h.class_name in SUSPICIONS)
+    if not heatmaps:
         others = ", ".join(h.class_name for h in said.heatmaps)
         raise ReportError(
             f"the heatmaps ({plain(others, LONG_TEXT)}) say where, not how likely"
             if others
             else "the model gives no heatmap of it"
         )
-    return maps
+    return heatmaps
 
 
 def heatmap_segmentation(subject: Subject, source: Source) -> Dataset:
@@ -67,7 +67,7 @@ def heatmap_segmentation(subject: Subject, source: Source) -> Dataset:
     Raises:
         ReportError: It has no heatmap of a suspicion, or its header no Patient Orientation.
     """
-    maps = suspicion_maps(subject, source)
+    heatmaps = suspicion_heatmaps(subject, source)
     if source.orientation is None:
         raise ReportError(
             "its file has no Patient Orientation (0020,0020), which a segmentation of it needs"
@@ -75,23 +75,23 @@ def heatmap_segmentation(subject: Subject, source: Source) -> Dataset:
     assert source.image is not None  # it has heatmaps
     rows, cols = source.image.stored_size
     dataset = subject.new("seg", SOP_CLASS, of=source)
-    _add_image(dataset, source, len(maps))
+    _add_image(dataset, source, len(heatmaps))
     dataset.Rows, dataset.Columns = rows, cols
     dataset.SegmentSequence = Sequence(
-        [_segment(subject, source, h, n) for n, h in enumerate(maps, start=1)]
+        [_segment(subject, source, h, n) for n, h in enumerate(heatmaps, start=1)]
     )
     _add_dimension(dataset)
     dataset.SharedFunctionalGroupsSequence = Sequence([_shared(source)])
-    frames = Sequence([_frame(source, number) for number in range(1, len(maps) + 1)])
+    frames = Sequence([_frame(source, number) for number in range(1, len(heatmaps) + 1)])
     dataset.PerFrameFunctionalGroupsSequence = frames
-    coded_frames = [_rle(fractions(h, source.image.stored_size)) for h in maps]
+    coded_frames = [_rle(fractions(h, source.image.stored_size)) for h in heatmaps]
     dataset.add_new("PixelData", "OB", encapsulate(coded_frames))
-    dataset["PixelData"].is_undefined_length = True
+    dataset["PixelData"].is_undefined_length = True  # as encapsulated pixels must be (PS3.5 A.4)
     return dataset
 
 
 def fractions(heatmap: Heatmap, size: tuple[int, int]) -> UInt8[np.ndarray, "row col"]:
-    """A heatmap's values on the matrix of its file, as rint(255 x); band by band, for memory."""
+    """A heatmap's values on the matrix of its file, as rint(255 x); band by band."""
     rows, cols = size
     stored = np.empty(size, np.uint8)
     for top in range(0, rows, BAND_ROWS):
@@ -191,5 +191,5 @@ def _rle(pixels: UInt8[np.ndarray, "row col"]) -> bytes:
         DICOM PS3.5 G.3.1 (the code, which is TIFF's PackBits) and G.5 (the header).
     """
     segment = bytes(imagecodecs.packbits_encode(np.ascontiguousarray(pixels), axis=-1))
-    header = struct.pack("<16I", 1, 64, *(14 * [0]))
+    header = struct.pack("<16I", 1, 64, *(14 * [0]))  # one segment, behind these 64 bytes
     return header + segment + b"\0" * (len(segment) % 2)

@@ -73,7 +73,7 @@ def parse_kinds(words: Iterable[str]) -> tuple[str, ...]:
     """Kinds in the order of KINDS from words such as ``cad-sr,gsps``, ``default`` and ``all``.
 
     Raises:
-        ValueError: A word is none of them; the message has all.
+        ValueError: A word is not one of them; the message lists all.
     """
     groups = {"default": DEFAULT_KINDS, "all": KINDS, **{kind: (kind,) for kind in KINDS}}
     named = [part.strip() for word in words for part in word.split(",") if part.strip()]

@@ -1,4 +1,4 @@
-"""GSPS: one presentation state an image, with its window, the findings' outlines and their scores.
+"""GSPS: one presentation state per image, with its window, the findings' outlines and their scores.
 
 One state for each image, since polarity and modality LUT hold for a whole state; two series, R and
 L, since Laterality (0020,0060) holds for a whole series.

@@ -1,4 +1,4 @@
-"""``result.json`` and the files of its exam, found again."""
+"""Read ``result.json``, and find the files of its exam."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -52,13 +52,13 @@ def exam_of(prediction: ExamPrediction, paths: Sequence[Path]) -> Exam:
     others: dict[tuple[str, str], None] = {}
     files = []
     for root in paths:
-        for found in scan(root):
-            if not isinstance(found, Header):
+        for each in scan(root):
+            if not isinstance(each, Header):
                 continue
-            if (found.patient_id, found.exam_id) == wanted:
-                files.append(root / found.path if root.is_dir() else root)
+            if (each.patient_id, each.exam_id) == wanted:
+                files.append(root / each.path if root.is_dir() else root)
             else:
-                others[found.patient_id, found.exam_id] = None
+                others[each.patient_id, each.exam_id] = None
     exam = next((e for e in iter_exams(files) if (e.patient_id, e.exam_id) == wanted), None)
     if exam is None or not exam.images:
         there = "; ".join(f"patient {p}, study {s}" for p, s in list(others)[:3]) or "no DICOM"

@@ -1,7 +1,7 @@
 """The image files that a prediction is of: what objects copy from them, and how they name them.
 
 Copied:  patient, study, character set, time zone and the flags of de-identification, byte for byte;
-         COPIED is the whole list. No institution, operator, station or private element is read.
+         COPIED lists all of it. No institution, operator, station or private element is read.
 """
 
 from collections.abc import Iterable
@@ -99,7 +99,7 @@ class Source:
 
     @property
     def orientation(self) -> tuple[str, str] | None:
-        """Directions of a row and of a column; None where the file has none that are directions."""
+        """Directions of a row and of a column; None where the file does not tell them."""
         words = self.words("PatientOrientation")
         if len(words) != 2 or not all(w and set(w) <= _DIRECTIONS for w in words):
             return None
@@ -174,12 +174,12 @@ def read_instance(path: Path) -> Instance:
     try:
         header = dcmread(path, stop_before_pixels=True, specific_tags=list(wanted))
         syntax = header.file_meta.get("TransferSyntaxUID")
-        found = [str(header.get(name) or "") for name in wanted]
+        uids = [str(header.get(name) or "") for name in wanted]
     except (InvalidDicomError, OSError, ValueError, EOFError, AttributeError) as error:
         raise ReportError(f"{path}: cannot be read as a DICOM file: {error}") from error
-    if not syntax or not all(found):
+    if not syntax or not all(uids):
         raise ReportError(f"{path}: has no class, identifiers or transfer syntax; cannot be sent")
-    sop_class, instance, study, series = found
+    sop_class, instance, study, series = uids
     return Instance(sop_class, instance, study, series, str(syntax))
 
 
@@ -233,5 +233,6 @@ def _raw(header: Dataset, tag: int, vr: str) -> RawDataElement | None:
         value = bytes(element.value or b"")
     if not value.strip(b" \0"):
         return None
+    # The length of a value is even (PS3.5 6.2).
     value += (b"\0" if vr == "UI" else b" ") * (len(value) % 2)
     return RawDataElement(Tag(tag), vr, len(value), value, 0, False, True)

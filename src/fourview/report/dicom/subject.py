@@ -240,10 +240,10 @@ def _require_one_exam(exam: Exam, prediction: ExamPrediction) -> None:
     """As the reader joins files to exams; films that are named after their view are one patient."""
     said = prediction.patient_id, prediction.exam_id
     for image in exam.images:
-        found = image.patient_id, image.exam_id
-        if found != said:
+        own = image.patient_id, image.exam_id
+        if own != said:
             raise ReportError(
-                f"{image.path} is of patient {found[0]}, study {found[1]}; the prediction is of "
+                f"{image.path} is of patient {own[0]}, study {own[1]}; the prediction is of "
                 f"patient {said[0]}, study {said[1]}; name the files that were read for it"
             )
 
@@ -319,7 +319,7 @@ def _kind(finding: Finding, options: DicomOptions) -> Code:
         return codes.CALCIFICATION_CLUSTER
     if options.distortion and finding.kind == "distortion":
         return codes.DISTORTION
-    return codes.BREAST_DENSITY
+    return codes.BREAST_DENSITY  # of all else too: some viewers show only these two kinds
 
 
 def _place(region: Region, sources: Mapping[str, Source]) -> Place:

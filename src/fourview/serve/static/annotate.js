@@ -116,10 +116,10 @@ export class Annotator {
 
   /** A press of the mouse; true where it is ours. */
   down(at) {
-    const found = this.stored(at);
-    if (!found) return false;
-    if (this.shape) return this.begin(found);
-    return this.grip(at, found);
+    const hit = this.stored(at);
+    if (!hit) return false;
+    if (this.shape) return this.begin(hit);
+    return this.grip(at, hit);
   }
 
   begin({ view, point }) {
@@ -163,9 +163,9 @@ export class Annotator {
   }
 
   move(at) {
-    const found = this.stored(at);
-    if (!found) return;
-    const { point, view } = found;
+    const hit = this.stored(at);
+    if (!hit) return;
+    const { point, view } = hit;
     if (this.draft && view.image.key === this.draft.image)
       this.draft.points[this.draft.points.length - 1] = point;
     else if (this.moving && view.image.key === this.moving.mark.image) {

@@ -26,8 +26,8 @@ export function judge(finding, outcomes, threshold) {
   if (finding.truth) {
     const rows = outcomes.findings.filter((row) => same(row, finding.regions));
     if (!rows.length) return finding;
-    const found = rows.some((row) => row.score !== null && row.score >= threshold);
-    return { ...finding, outcome: found ? "found" : "missed", mark: found ? "" : "missed" };
+    const isHit = rows.some((row) => row.score !== null && row.score >= threshold);
+    return { ...finding, outcome: isHit ? "found" : "missed", mark: isHit ? "" : "missed" };
   }
   const mark = outcomes.marks.find((row) => same(row, finding.regions));
   return mark ? { ...finding, outcome: mark.outcome } : finding;
@@ -73,13 +73,13 @@ export class CurveBox {
   /** The threshold moved. */
   move(state) {
     if (!this.curve || !this.dot) return;
-    const found = pointAt(this.curve, state.threshold), [x, y] = this.place(found.x, found.y);
+    const point = pointAt(this.curve, state.threshold), [x, y] = this.place(point.x, point.y);
     this.dot.setAttribute("cx", x);
     this.dot.setAttribute("cy", y);
-    this.point = found;
+    this.point = point;
     this.words.textContent = this.curve.kind === "froc"
-      ? `sensitivity ${number(found.y)} at ${number(found.x)} false marks an image`
-      : `sensitivity ${number(found.y)}, specificity ${number(1 - found.x)}`;
+      ? `sensitivity ${number(point.y)} at ${number(point.x)} false marks an image`
+      : `sensitivity ${number(point.y)}, specificity ${number(1 - point.x)}`;
     const { outcomes } = state.spoken || {};
     if (!outcomes || this.curve.kind !== "froc") {
       this.own.textContent = "";

@@ -20,16 +20,16 @@ export class Form {
 
   /** What is still to be answered, in words. */
   missing() {
-    const { questions, answers } = this, found = [];
+    const { questions, answers } = this, names = [];
     for (const name of ["recall", "birads", "suspicion"]) {
       if (!questions[name]) continue;
       for (const side of this.sides)
         if (answers[name][side] === undefined)
-          found.push(`${name === "birads" ? "BI-RADS" : name} ${side}`);
+          names.push(`${name === "birads" ? "BI-RADS" : name} ${side}`);
     }
     for (const name of ["density", "confidence"])
-      if (questions[name] && answers[name] === null) found.push(name);
-    return found;
+      if (questions[name] && answers[name] === null) names.push(name);
+    return names;
   }
 
   /** The answers as the server takes them. */

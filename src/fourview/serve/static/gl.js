@@ -1,4 +1,4 @@
-/** One canvas for the whole wall: integer textures, one table an image, exact greys. */
+/** One canvas for the whole wall: integer textures, one table per image, exact greys. */
 import { CORNERS, GREY, HALVE, HEAT, MOVE, SAMPLE } from "./shaders.js";
 
 const WIDEST = 15; // texels along a side of the box filter; beyond, a smaller level is read

@@ -1,4 +1,4 @@
-/** What a GLAM run finds in the MLO of a patch of the CC; `predict.language_maps.slice_map`. */
+/** Where a GLAM run sees a patch of the CC in the MLO; `predict.language_maps.slice_map`. */
 import { floats } from "./dom.js";
 
 const TINY = 1.1754943508222875e-38; // the smallest normal float32
@@ -7,8 +7,8 @@ const TINY = 1.1754943508222875e-38; // the smallest normal float32
  * One super-patch's map over the MLO: agreement between its extremes, times attention, over the
  * largest product.
  * @param {Float32Array} agreement of the patch with each column
- * @param {Float32Array} attention over each column's rows, a column after the other
- * @returns {Float32Array} a row after the other
+ * @param {Float32Array} attention over each column's rows, column by column
+ * @returns {Float32Array} row by row
  */
 export function sliceMap(agreement, attention, rows) {
   const columns = agreement.length, out = new Float32Array(rows * columns);
@@ -36,9 +36,9 @@ export class Agreement {
   async of(exam, side) {
     const key = `${exam.key} ${side}`;
     if (!this.known.has(key)) {
-      const found = await this.api.json(`/api/exams/${exam.key}/agreement?side=${side}`, 1);
-      this.known.set(key, { ...found, cosines: floats(found.cosines),
-        attention: floats(found.attention) });
+      const answer = await this.api.json(`/api/exams/${exam.key}/agreement?side=${side}`, 1);
+      this.known.set(key, { ...answer, cosines: floats(answer.cosines),
+        attention: floats(answer.attention) });
     }
     return this.known.get(key);
   }
@@ -46,15 +46,15 @@ export class Agreement {
   /** Light up the patch at a stored point of a CC, and what agrees with it in the MLO. */
   async pick(exam, image, [x, y]) {
     if (image.position !== "CC") return false;
-    const found = await this.of(exam, image.side), cc = found.CC, mlo = found.MLO;
+    const maps = await this.of(exam, image.side), cc = maps.CC, mlo = maps.MLO;
     if (cc.image !== image.key) return false;
     const [a, b, c, d, e, f] = cc.matrix;
     const col = Math.min(Math.max(Math.floor(a * x + b * y + c), 0), cc.cols - 1);
     const row = Math.min(Math.max(Math.floor(d * x + e * y + f), 0), cc.rows - 1);
     const place = row * cc.cols + col, columns = mlo.cols, rows = mlo.rows;
-    const agreement = found.cosines.subarray(place * columns, (place + 1) * columns);
+    const agreement = maps.cosines.subarray(place * columns, (place + 1) * columns);
     const size = columns * rows;
-    const attention = found.attention.subarray(place * size, (place + 1) * size);
+    const attention = maps.attention.subarray(place * size, (place + 1) * size);
     const one = new Float32Array(cc.rows * cc.cols);
     one[place] = 1;
     this.images.addHeat({ ...cc, class: CUT_OUT, values: one });

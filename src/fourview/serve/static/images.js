@@ -59,10 +59,10 @@ export class Images {
   async fetchWhole(image) {
     await this.prepare(image);
     if (image.error) return;
-    const found = await this.api.bytes(`/api/images/${image.key}/pixels?level=${image.base}`);
-    image.data = new Uint16Array(found.data);
-    image.dataRows = found.rows;
-    image.dataCols = found.cols;
+    const pixels = await this.api.bytes(`/api/images/${image.key}/pixels?level=${image.base}`);
+    image.data = new Uint16Array(pixels.data);
+    image.dataRows = pixels.rows;
+    image.dataCols = pixels.cols;
     this.uploadWhole(image);
     this.makeRoom();
   }

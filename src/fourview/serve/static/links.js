@@ -57,9 +57,9 @@ export class Links {
   async predict(json) {
     const { look } = this;
     try {
-      const found = await this.api.send("POST", `/api/exams/${json.key}/predict`, {});
+      const answer = await this.api.send("POST", `/api/exams/${json.key}/predict`, {});
       if (look.exam.json !== json) return;
-      json.predictions.push({ ...found.prediction, maps: found.heatmaps });
+      json.predictions.push({ ...answer.prediction, maps: answer.heatmaps });
       look.choosePrediction(json.predictions.length - 1);
     } catch (error) {
       if (look.exam.json !== json) return;
@@ -146,7 +146,7 @@ export class Links {
             this.look.fresh();
           } }, "CC to MLO")),
       el("p", { class: "quiet", role: "status" }, this.asked
-        || "maps lie between each image's own extremes: where, not how likely"),
+        || "heatmaps lie between each image's own extremes: where, not how likely"),
       history.length ? el("ul", { class: "plain" }, ...history) : null);
   }
 
@@ -156,10 +156,10 @@ export class Links {
     this.asked = "looking …";
     look.fresh();
     try {
-      const found = await this.api.send("POST", `/api/exams/${exam.key}/say`, { sentence });
+      const answer = await this.api.send("POST", `/api/exams/${exam.key}/say`, { sentence });
       if (look.exam !== exam) return;
-      found.heatmaps.forEach((heat) => look.viewer.images.addHeat(heat));
-      const name = found.heatmaps.length ? found.heatmaps[0].class : null;
+      answer.heatmaps.forEach((heat) => look.viewer.images.addHeat(heat));
+      const name = answer.heatmaps.length ? answer.heatmaps[0].class : null;
       if (name && !this.said.includes(name)) this.said.unshift(name);
       look.chooseHeat(name);
       this.asked = "";

@@ -28,7 +28,7 @@ export class Look {
     this.viewer.shapes = () => this.shapes();
     this.viewer.onImage = () => this.fresh();
     this.viewer.onComplete = () => this.onComplete();
-    this.wall.onPoint = (found) => this.point(found);
+    this.wall.onPoint = (spot) => this.point(spot);
     this.wall.onEvent = () => this.changed();
     Object.assign(this.viewer.input.keys, this.keys());
     this.makeTools();
@@ -138,8 +138,8 @@ export class Look {
   async beside(which) {
     if (!this.ordinal) return;
     const { around } = await this.list.ask({ around: this.ordinal });
-    const found = around[which];
-    if (found) await this.open(found.key, { ordinal: found.n });
+    const exam = around[which];
+    if (exam) await this.open(exam.key, { ordinal: exam.n });
   }
 
   async nextKey() {
@@ -202,19 +202,19 @@ export class Look {
     this.fresh();
   }
 
-  /** Findings to list: the model's at or above the threshold, and the truth. */
+  /** Findings to list: the model's at or above the threshold, and those of the data set. */
   findings() {
     const model = this.spoken ? this.spoken.findings : [];
-    const found = model.filter((f) => f.score === null || f.score >= this.threshold);
+    const marked = model.filter((f) => f.score === null || f.score >= this.threshold);
     const truth = this.shown.truth ? this.exam.json.truth.map((f) => ({ ...f, truth: true })) : [];
-    return [...found, ...truth].map((finding) => this.links.judged(finding, this.threshold));
+    return [...marked, ...truth].map((finding) => this.links.judged(finding, this.threshold));
   }
 
   shapes() {
     if (!this.exam || !this.shown.all) return [];
-    const found = this.findings().filter((f) => f.truth || this.shown.model);
+    const listed = this.findings().filter((f) => f.truth || this.shown.model);
     const mine = this.links.marks.outlines();
-    return mine.concat(found.flatMap((finding) => Viewer.shapesOf([finding], finding.truth ? "truth" : "model",
+    return mine.concat(listed.flatMap((finding) => Viewer.shapesOf([finding], finding.truth ? "truth" : "model",
       { chosen: this.chosen === finding.name + finding.side })));
   }
 
@@ -262,10 +262,10 @@ export class Look {
     localStorage.setItem("screen-scale", value > 0 ? String(value) : "");
   }
 
-  point(found) {
-    this.pointer = found && { image: found.view.image.key, view: found.view.image.name,
-      x: found.stored[0], y: found.stored[1] };
-    this.panel.showPointer(this.viewer.pointed(found));
+  point(spot) {
+    this.pointer = spot && { image: spot.view.image.key, view: spot.view.image.name,
+      x: spot.stored[0], y: spot.stored[1] };
+    this.panel.showPointer(this.viewer.pointed(spot));
   }
 
   /** Something of the display changed: the panel and the permalink say it. */

@@ -26,7 +26,7 @@ export class Overlay {
     stage.append(this.tip);
   }
 
-  /** New places: a pane a view, and words where there is no picture. */
+  /** New places: one pane per view, and words where there is no picture. */
   hang(views, empty, ratio, banners) {
     for (const pane of this.panes) pane.box.remove();
     this.panes = views.map((view) => {

@@ -78,11 +78,11 @@ export class Panel {
     if (!state || !this.findings) return;
     if (this.slider) this.slider.value = String(state.threshold);
     if (this.sliderLabel) this.sliderLabel.textContent = number(state.threshold);
-    const found = state.findings();
+    const findings = state.findings();
     const words = (finding) => [finding.side, finding.kind, finding.malignant === true ? "malignant"
       : finding.malignant === false ? "benign" : null, finding.outcome].filter(Boolean).join(", ");
-    this.findings.replaceChildren(found.length ? el("ul", { class: "plain" },
-      ...found.map((finding) => el("li", {}, el("button", { type: "button",
+    this.findings.replaceChildren(findings.length ? el("ul", { class: "plain" },
+      ...findings.map((finding) => el("li", {}, el("button", { type: "button",
         class: `finding ${finding.truth ? "truth" : "model"}`,
         onclick: () => this.act.centre(finding) },
       el("b", {}, finding.name || "–"), ` ${words(finding)}`,
@@ -122,7 +122,7 @@ export class Panel {
       placeholder: "not measured", onchange: () => this.act.setScreenScale(Number(field.value)) });
     if (state.screenScale) field.value = String(state.screenScale);
     return el("div", { class: "tool" },
-      el("label", { for: "scale" }, "screen pixels a mm"), field);
+      el("label", { for: "scale" }, "screen pixels per mm"), field);
   }
 
   showWindow({ scale, shift, inverted }) {

@@ -26,7 +26,7 @@ vec2 stored() {
   return at;
 }`;
 
-/** Stored pixels to one index a device pixel: exact, mean over a square, or between centres. */
+/** Stored pixels to one index per device pixel: exact, mean over a square, or between centres. */
 export const SAMPLE = `${HEAD}${PLACE}
 uniform usampler2D image;
 uniform float side;           // stored pixels along a texel of this level

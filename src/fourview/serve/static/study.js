@@ -76,8 +76,8 @@ export class Study {
 
   async login(code, pin) {
     try {
-      const found = await this.api.send("POST", "/api/study/login", { code, pin });
-      this.api.extra = { "X-Reader": found.session };
+      const answer = await this.api.send("POST", "/api/study/login", { code, pin });
+      this.api.extra = { "X-Reader": answer.session };
       this.code = code;
     } catch (error) {
       this.box.replaceChildren(this.loginForm(error.message));

@@ -17,8 +17,8 @@ export class View {
 
   /** mm of a stored pixel, column and row; null where unknown. */
   get spacing() {
-    const found = this.image.spacing;
-    return found ? [found[1], found[0]] : null;
+    const spacing = this.image.spacing;
+    return spacing ? [spacing[1], spacing[0]] : null;
   }
 
   /** Which edge of the displayed image the chest wall is at, in columns. */

@@ -198,11 +198,11 @@ export class Viewer {
   }
 
   /** What the pointer is over, in words. */
-  pointed(found) {
-    if (!found) return "";
-    const [x, y] = found.stored, { image } = found.view;
+  pointed(spot) {
+    if (!spot) return "";
+    const [x, y] = spot.stored, { image } = spot.view;
     if (x < 0 || y < 0 || x >= image.cols || y >= image.rows) return "";
-    const value = this.images.valueAt(image, found.stored);
+    const value = this.images.valueAt(image, spot.stored);
     return `${image.name}  x ${Math.floor(x)}  y ${Math.floor(y)}`
       + (value === null ? "" : `  value ${number(value, Number.isInteger(value) ? 0 : 2)}`);
   }

@@ -20,7 +20,7 @@ export class Wall {
     this.nearest = false;
     this.heatOn = true;
     this.opacity = 0.6;
-    this.screenScale = null; // device pixels a mm, where somebody measured the screen
+    this.screenScale = null; // device pixels per mm, where somebody measured the screen
     this.onDrawn = () => {};
     this.onPoint = () => {};
     this.onClick = () => {};
@@ -64,8 +64,8 @@ export class Wall {
   hang() {
     if (!this.exam || !this.size) return;
     const before = new Map(this.views.map((view) => [view.image.key, view]));
-    const found = hangStep(this.exam, this.steps[this.step], this.size, this.single);
-    this.views = found.views;
+    const placed = hangStep(this.exam, this.steps[this.step], this.size, this.single);
+    this.views = placed.views;
     this.lensView = null;
     this.active = this.views[0] || null;
     for (const view of this.views) {
@@ -73,7 +73,7 @@ export class Wall {
       view.image.shownAt = performance.now();
     }
     this.views.forEach((view) => this.images.freshen(view.image));
-    this.overlay.hang(this.views, found.empty, this.ratio, { largest: this.screen.largest });
+    this.overlay.hang(this.views, placed.empty, this.ratio, { largest: this.screen.largest });
     this.draw();
   }
 
@@ -135,7 +135,7 @@ export class Wall {
     this.draw(true);
   }
 
-  /** 1:1, or any number of device pixels a mm, about a point. */
+  /** 1:1, or any number of device pixels per mm, about a point. */
   scaleAt(at, devicePixels) {
     const view = this.viewAt(at) || this.active;
     if (!view) return;

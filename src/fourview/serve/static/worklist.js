@@ -10,7 +10,7 @@ const FACET_NAMES = { label_R: "label R", label_L: "label L", birads_R: "BI-RADS
 /** Columns of the table: key, words, how a cell is written. */
 function columnsOf(answer) {
   const plain = (name) => (row) => (row[name] === null || row[name] === undefined ? "–" : row[name]);
-  const found = [["n", "#", plain("n")], ["exam_id", "exam", (row) => shorten(row.exam_id)],
+  const columns = [["n", "#", plain("n")], ["exam_id", "exam", (row) => shorten(row.exam_id)],
     ["error", "error", (row) => number(row.error)],
     ["date", "date", (row) => day(row.date) || "–"], ["age", "age", (row) => number(row.age, 0)],
     ["density", "density", plain("density")], ["birads_R", "BI-RADS R", plain("birads_R")],
@@ -19,17 +19,17 @@ function columnsOf(answer) {
   answer.sources.forEach((name, place) => {
     for (const side of ["R", "L"]) {
       const key = `score_${place}_${side}`;
-      found.push([key, `${name} ${side}`, (row) => number(row[key])]);
+      columns.push([key, `${name} ${side}`, (row) => number(row[key])]);
     }
   });
   if (answer.sources.length > 1)
-    found.push(["difference", "difference", (row) => number(row.difference)]);
-  found.push(["regions", "regions", plain("regions")],
+    columns.push(["difference", "difference", (row) => number(row.difference)]);
+  columns.push(["regions", "regions", plain("regions")],
     ["num_images", "images", plain("num_images")], ["notes", "notes", (row) => row.notes || ""]);
   const shown = (key) => answer.rows.some((row) => row[key] !== null && row[key] !== undefined
     && row[key] !== "" && !(key === "notes" && row[key] === 0));
   const always = ["n", "exam_id", "num_images"];
-  return found.filter(([key]) => always.includes(key) || shown(key));
+  return columns.filter(([key]) => always.includes(key) || shown(key));
 }
 
 /** The end of a long identifier tells exams apart. */

@@ -8,7 +8,7 @@ import torch
 
 from factory import drawn_store
 from fourview.contract import task
-from fourview.feeds.copies import CopyRule, Move, draw_move, move_of_copy, moved
+from fourview.feeds.copies import CopyRule, Move, draw_move, move_of_copy
 from fourview.feeds.feed import FeedRequest, item_draw
 from fourview.feeds.grid import RegionRule, cut_regions, find_regions
 from fourview.feeds.kinds.regions import FEED, RegionFeed, RegionFeedSettings
@@ -94,15 +94,6 @@ def test_a_copy_is_shifted_and_turned_as_its_move_says(drawn):
     pixels = windows.astype(np.float32) / np.float32(65535)
     wanted = encode(frozen_region_encoder(TINY), pixels)
     np.testing.assert_allclose(feed.said.read(image_id, "codes2"), wanted, rtol=2e-3, atol=1e-4)
-
-
-def test_all_eight_moves_differ_and_keep_the_pixels():
-    window = np.arange(16, dtype=np.uint16).reshape(1, 4, 4)
-    seen = {
-        moved(window, Move(turns=t, mirrored=m)).tobytes() for t in range(4) for m in (False, True)
-    }
-    assert len(seen) == 8
-    assert all(sorted(np.frombuffer(s, np.uint16)) == list(range(16)) for s in seen)
 
 
 def test_what_is_there_is_not_computed_again(drawn):

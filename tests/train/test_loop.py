@@ -6,17 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from factory import drawn_store, exam_batch
-from fourview.contract import ExamBatch, LossTerms, Objective
+from factory import drawn_store
 from fourview.errors import TrainingError
-from fourview.feeds.batches import Batches
-from fourview.feeds.samples import Sample
 from fourview.models.mvccl.model import TINY
+from fourview.train.loop import reading_workers
 from fourview.train.processes import Processes
 from fourview.train.recipe import OptimizerConfig, Recipe, ScheduleConfig, SplitConfig
 from fourview.train.run import train
 from fourview.train.run_folder import read_log
-from fourview.train.validate import Validation, validate
 
 RECIPE = Recipe(
     name="mvccl:tiny",
@@ -73,45 +70,15 @@ def test_a_part_that_the_loss_does_not_have_is_refused_at_the_first_step(data, t
         train(replace(RECIPE, select="bce"), *data, tmp_path)
 
 
-class Told(Objective):
-    """Says the parts that it was told, whatever the batch."""
-
-    def __init__(self, terms: list[dict[str, float]]) -> None:
-        super().__init__(torch.nn.Identity())
-        self.terms = iter(terms)
-
-    def forward(self, batch: ExamBatch) -> LossTerms:  # noqa: ARG002
-        parts = {k: torch.tensor(v) for k, v in next(self.terms).items()}
-        return LossTerms(total=sum(parts.values(), start=torch.zeros(())), parts=parts)
-
-
-class Fixed(Batches):
-    """Batches of one process, in their order."""
-
-    def __init__(self, given: list) -> None:
-        self.given, self.numbers = given, range(len(given))
-
-    def __iter__(self):
-        return iter(self.given)
-
-
-def test_parts_are_means_over_the_samples_of_the_batches_that_have_them():
-
-    batch = exam_batch("0123")
-    sample = Sample(exam_id="e", patient_id="p", images=(), slots=(), ranks=(), targets={})
-    told = [{"cross_entropy": 1.0, "similarity": 4.0}, {"cross_entropy": 2.5}]
-    found = validate(
-        Told(told),
-        Fixed([([sample] * 2, batch), ([sample], batch)]),
-        None,
-        processes=Processes(torch.device("cpu")),
-    )
-    assert found.parts == {"cross_entropy": pytest.approx(1.5), "similarity": 4.0}
-    assert found.loss == pytest.approx((2 * 5.0 + 2.5) / 3)
-
-
-def test_what_is_selected_by():
-    found = Validation(loss=3.0, auc=0.8, parts={"cross_entropy": 1.0})
-    assert [found.value_of(s) for s in ("loss", "auc", "cross_entropy")] == [3.0, -0.8, 1.0]
-    assert [found.loss_of(s) for s in ("loss", "auc", "cross_entropy")] == [3.0, 3.0, 1.0]
-    assert math.isnan(found.value_of("similarity"))
+@pytest.mark.parametrize(
+    ("cores", "count", "want"),
+    [(16, 1, 8), (16, 2, 7), (16, 4, 3), (8, 4, 1), (2, 4, 1), (None, 1, 1)],
+)
+def test_a_gpu_has_its_share_of_the_cores_to_read(monkeypatch, cores, count, want):
+    """A core less than its share, at least one and at most eight."""
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    gpu = Processes(torch.device("cuda"), 0, count)
+    assert reading_workers(None, gpu) == want
+    assert reading_workers(5, gpu) == 5 and reading_workers(0, gpu) == 0
+    assert reading_workers(None, Processes(torch.device("cpu"), 0, count)) == 0
