@@ -11,7 +11,15 @@ from fourview.phantom.biopsies import plan_biopsies, satellite_sites
 from fourview.phantom.families import family_findings
 from fourview.phantom.film import render_film
 from fourview.phantom.film_draws import SCAN_PX, FilmDraws, FilmKind, draw_film, film_kind
-from fourview.phantom.lesions import COVERED, Contents, Cover, Lesion, make_cover, make_lesion
+from fourview.phantom.lesions import (
+    COVERED,
+    Contents,
+    Cover,
+    Lesion,
+    Point3,
+    make_cover,
+    make_lesion,
+)
 from fourview.phantom.lesions import make_summation as summation
 from fourview.phantom.place import Survey, find_site, survey
 from fourview.phantom.preset import Biopsies, Preset, SizeLaw, class_of, preset_of
@@ -183,6 +191,11 @@ class _Filler:
         """A diameter, mm."""
         return clipped_lognormal(self.rng(name, "size"), *law)
 
+    def site(self, name: str, mode: Mode, radius: float) -> Point3 | None:
+        """Where a finding goes, the same each time until another is put in; None for no room."""
+        rng = self.rng(name, "site")
+        return find_site(rng, self.surveyed, radius=radius, mode=mode, avoid=self.taken)
+
     def add_cancer(self, plan: Plan, preset: Preset) -> None:
         """The malignant finding, or its empty site with the same cover."""
         size = self.size("cancer", preset.malignant_size)
@@ -190,11 +203,16 @@ class _Filler:
         self.add("cancer", kind, plan.cancer_mode, size, preset.conspic)
 
     def add_biopsies(self, preset: Preset, rule: Biopsies) -> None:
-        """Masses with a biopsy, and the satellites that their odds depend on."""
+        """Masses with a biopsy, and the satellites that their odds may depend on."""
         plan = plan_biopsies(self.breast.patient.seed, self.breast.side, rule)
-        for index, (kind, looks) in enumerate(plan.masses):
+        for index, mass in enumerate(plan.masses):
             name = f"biopsy_{index}"
             size = self.size(name, preset.malignant_size)
+            site = self.site(name, "both", size / 2)
+            if site is None:
+                continue
+            odds = rule.odds(beside_satellites=plan.num_satellites > 0, depth_mm=site[0])
+            kind, looks = mass.kinds(odds)
             self.add(name, kind, "both", size, preset.conspic, looks=looks)
         sites = satellite_sites(
             self.rng("satellites", "site"),
@@ -237,9 +255,7 @@ class _Filler:
             looks: The kind that it is drawn as; None draws what it is.
         """
         radius = CLUSTER_RADIUS_MM if diameter is None else diameter / 2
-        site = find_site(
-            self.rng(name, "site"), self.surveyed, radius=radius, mode=mode, avoid=self.taken
-        )
+        site = self.site(name, mode, radius)
         if site is None:
             return
         self.taken += (site[0],)

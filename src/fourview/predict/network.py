@@ -26,7 +26,7 @@ from fourview.manifest.select import with_exams
 from fourview.predict.engine import PLAIN, Engine
 from fourview.predict.frozen import keep_maps, with_codes
 from fourview.predict.marks import THRESHOLD, Look, marks_of
-from fourview.predict.table import prediction_rows, region_rows, table_of
+from fourview.predict.table import prediction_rows, region_table, table_of
 from fourview.preprocess.spec import PixelSpec, pixel_spec
 from fourview.run_files import (
     CONTEXT,
@@ -217,7 +217,7 @@ class Network:
             table = table_of(prediction_rows(look.samples, look.output, look.classes))
             if self.task.is_suspicion:
                 regions = marks_of(self.family.marks, look)
-                table = pl.concat([table, table_of(region_rows(look, regions))])
+                table = pl.concat([table, region_table(look, regions)])
             tables.append(table)
         return tables
 
