@@ -82,7 +82,7 @@ def test_tiles_keep_their_place_at_a_lower_resolution(tmp_path):
     PillowImage.fromarray(stored).save(
         out, "JPEG2000", tile_size=(128, 128), num_resolutions=3, no_jp2=True, irreversible=False
     )
-    assert read_codestream(out.getvalue()).levels == 2
+    assert read_codestream(out.getvalue()).decompositions == 2
     dataset = mammogram()
     set_pixels(dataset, stored, Layout(8, 8, 7, False))
     path = tmp_path / "a.dcm"
@@ -221,7 +221,7 @@ def test_costly_codestreams_are_refused_by_their_header():
         big = bytearray(j2k(tile_cols=1))
         struct.pack_into(">II", big, 8, 30000, 30000)
         read_codestream(bytes(big))
-    with pytest.raises(DamagedPixelsError, match="levels"):
+    with pytest.raises(DamagedPixelsError, match="decompositions"):
         read_codestream(j2k(levels=40))
 
 

@@ -9,7 +9,7 @@ from fourview.dicom.header import Header
 from fourview.dicom.scan import (
     CHUNK_LEAST,
     CHUNK_MOST,
-    FoundFile,
+    RegularFile,
     chunks_below,
     files_below,
     read_chunk,
@@ -49,7 +49,7 @@ def test_a_new_file_changes_its_own_chunk_and_few_others(many):
 def test_a_file_is_known_by_its_name_size_and_time(tmp_path):
     (tmp_path / "a").write_bytes(b"123")
     os.utime(tmp_path / "a", ns=(5, 7))
-    assert list(files_below(tmp_path)) == [FoundFile("a", 3, 7)]
+    assert list(files_below(tmp_path)) == [RegularFile("a", 3, 7)]
     assert [file.path for file in files_below(tmp_path / "a")] == [""]
 
 
@@ -65,7 +65,7 @@ def test_a_folder_to_skip_is_not_entered_by_any_name(tmp_path):
 def test_a_chunk_has_a_result_for_each_file_whatever_it_is(tmp_path):
     write_mammogram(tmp_path / "a.dcm", mammogram(1))
     (tmp_path / "b.txt").write_text("no DICOM")
-    gone = FoundFile("gone.dcm", 1, 1)
+    gone = RegularFile("gone.dcm", 1, 1)
     pipe = LeftOut(path="pipe", reason=Reason.SPECIAL, detail="a pipe")
     results = read_chunk((*files_below(tmp_path), gone, pipe), str(tmp_path))
     assert isinstance(results[0], Header)

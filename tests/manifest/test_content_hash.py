@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fourview.errors import ManifestError
-from fourview.manifest.content_hash import pieces_digest, table_digest
+from fourview.manifest.content_hash import parts_digest, table_digest
 
-ROWS = 21  # no multiple of eight: bits are packed across pieces
+ROWS = 21  # no multiple of eight: bits are packed across parts
 TABLE = pl.DataFrame(
     {
         "text": [None if n % 5 == 0 else "ü" * (n % 4) for n in range(ROWS)],
@@ -29,17 +29,17 @@ TABLE = pl.DataFrame(
 
 @given(st.lists(st.integers(0, ROWS), max_size=6))
 @settings(max_examples=8, deadline=None)
-def test_a_table_in_pieces_has_the_hash_of_the_whole(tmp_path_factory, cuts):
-    folder = tmp_path_factory.mktemp("pieces")
-    pieces = []
+def test_a_table_in_parts_has_the_hash_of_the_whole(tmp_path_factory, cuts):
+    folder = tmp_path_factory.mktemp("parts")
+    parts = []
     for number, (start, end) in enumerate(pairwise([0, *sorted(cuts), ROWS])):
-        pieces.append(folder / f"{number}.parquet")
-        TABLE.slice(start, end - start).write_parquet(pieces[-1])
-    assert pieces_digest(pieces) == table_digest(TABLE)
+        parts.append(folder / f"{number}.parquet")
+        TABLE.slice(start, end - start).write_parquet(parts[-1])
+    assert parts_digest(parts) == table_digest(TABLE)
 
 
 def test_the_hash_is_the_one_of_every_machine_and_version():
-    """A value written down once, before tables were hashed in pieces."""
+    """A value written down once, before tables were hashed in parts."""
     assert table_digest(TABLE) == KNOWN_HASH
 
 

@@ -90,10 +90,10 @@ class _Words:
 
     def with_synonym(self, caption: Caption, generator: np.random.Generator) -> Caption:
         places = [
-            (number, found.span(), phrase, group)
+            (number, match.span(), phrase, group)
             for number, sentence in enumerate(caption.sentences)
             for phrase, group, pattern in self.patterns
-            for found in pattern.finditer(sentence)
+            for match in pattern.finditer(sentence)
         ]
         if not places:
             return caption

@@ -42,7 +42,7 @@ class MaskConfig:
     holds for validation and prompts too, where otherwise nothing is hidden.
 
     Attributes:
-        procedure: The exam's description; often names the side ("Diagnostic Left").
+        procedure: The exam's description, which often names the side ("Diagnostic Left").
     """
 
     race: float = 0.8
@@ -75,7 +75,7 @@ class Caption:
 
     @property
     def text(self) -> str:
-        """One line, to read."""
+        """The caption as one line of text."""
         return " ".join(f"{sentence}." for sentence in self.sentences)
 
 
@@ -118,7 +118,7 @@ class PromptSet:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _Sentence:
     """A sentence of a prepared caption; ``slots`` may be hidden, the rest is filled in."""
 
     segment: str
@@ -128,9 +128,9 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCaption:
-    """The caption of one image with all that does not change from draw to draw filled in."""
+    """The caption of one image, filled in but for the slots that may be hidden."""
 
-    pieces: tuple[_Piece, ...]
+    sentences: tuple[_Sentence, ...]
     values: Mapping[str, str]
     unknown: str
 
@@ -138,8 +138,8 @@ class PreparedCaption:
         """The caption with these slots hidden."""
         values = {**self.values, **dict.fromkeys(hidden, self.unknown)}
         return Caption(
-            tuple([p.text.format_map(values) if p.slots else p.text for p in self.pieces]),
-            tuple([p.segment for p in self.pieces]),
+            tuple([s.text.format_map(values) if s.slots else s.text for s in self.sentences]),
+            tuple([s.segment for s in self.sentences]),
         )
 
 
@@ -209,7 +209,7 @@ class CaptionTemplate:
     def prepare(
         self, facts: Facts, style: str = "structured", only: Iterable[str] | None = None
     ) -> PreparedCaption:
-        """Everything but what may be hidden.
+        """Fill in a caption, but for the slots that may be hidden.
 
         Args:
             facts: What is known of the image.
@@ -217,16 +217,16 @@ class CaptionTemplate:
             only: Names of the segments wanted; None takes all of the style.
         """
         wanted = None if only is None else set(only)
-        pieces: list[_Piece] = []
+        sentences: list[_Sentence] = []
         values: dict[str, str] = {}
         for segment in self.segments(style):
             if wanted is None or segment.name in wanted:
-                pieces += self._pieces(segment, facts, values)
-        return PreparedCaption(tuple(pieces), values, self.unknown)
+                sentences += self._sentences(segment, facts, values)
+        return PreparedCaption(tuple(sentences), values, self.unknown)
 
-    def _pieces(self, segment: Segment, facts: Facts, values: dict[str, str]) -> list[_Piece]:
+    def _sentences(self, segment: Segment, facts: Facts, values: dict[str, str]) -> list[_Sentence]:
         """The sentences of a segment that can be said; adds to ``values`` what may be hidden."""
-        pieces: list[_Piece] = []
+        sentences: list[_Sentence] = []
         label = f"{segment.label}: " if segment.label else ""
         for sentence in segment.sentences:
             slots = slots_of(sentence)
@@ -239,18 +239,18 @@ class CaptionTemplate:
             values |= {s: known[s] or self.unknown for s in open_slots}
             fixed = {s: known[s] or "" for s in slots if s not in open_slots}
             text = _fill(sentence, fixed, open_slots)
-            pieces.append(_Piece(segment.name, label + text, open_slots))
+            sentences.append(_Sentence(segment.name, label + text, open_slots))
             label = ""
-        return pieces
+        return sentences
 
 
 def slots_of(sentence: str) -> tuple[str, ...]:
-    """Names in braces."""
+    """The names in braces of a sentence."""
     return tuple(name for _, name, _, _ in Formatter().parse(sentence) if name)
 
 
 def _fill(sentence: str, fixed: Mapping[str, str], left: tuple[str, ...]) -> str:
-    """Fill in ``fixed``; what is left stays a slot, so that braces in values must be doubled."""
+    """Fill in ``fixed`` and leave the other slots; so braces in values are doubled."""
     if not left:
         return sentence.format_map(fixed)
     escaped = {s: v.replace("{", "{{").replace("}", "}}") for s, v in fixed.items()}
@@ -264,7 +264,7 @@ def load_template(path: str = "") -> CaptionTemplate:
     Raises:
         CaptionError: It cannot be read, or a part of it is missing or of another kind.
     """
-    name = path or "data/captions/default.json"
+    name = path or "captions/templates/default.json"
     place = Path(path) if path else files("fourview.captions.templates") / "default.json"
     try:
         data = parse_json_object(place.read_text(encoding="utf-8"))

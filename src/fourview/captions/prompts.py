@@ -36,7 +36,7 @@ class Prompts:
         classes: Names, in the order of the columns of ``which``.
         scores: The classes that predictions are written for.
         texts: Each distinct prompt once.
-        which: The number of each image's prompt for each class.
+        which: Number of each image's prompt for each class, an index into ``texts``.
     """
 
     classes: tuple[str, ...]
@@ -58,13 +58,13 @@ def make_prompts(
     """The prompts of a set for these images.
 
     Args:
-        template: Where the set is.
-        name: Of the set.
+        template: The template that has the set.
+        name: Name of the set.
         facts: What is known of each image, from ``caption_facts``.
-        images: Ids.
+        images: Ids of the images.
         hidden: Slots that are hidden; None hides the side, which pixels do not show.
-        style: Of the captions that the model was trained with.
-        segments: Those that the captions told; empty takes all.
+        style: Style of the captions that the model was trained with.
+        segments: Segments of those captions; empty takes all.
 
     Raises:
         CaptionError: There is no such set, or a class of it says nothing.
@@ -99,7 +99,7 @@ def prompts_of_protocol(protocol: str) -> str | None:
 def _in_style(
     template: CaptionTemplate, name: str, style: str, segments: Sequence[str]
 ) -> PromptSet:
-    """The set as captions of that style and with these segments ask it.
+    """The set in the words of captions of that style and with these segments.
 
     Raises:
         CaptionError: There is no such set or style, or such captions never told its classes.

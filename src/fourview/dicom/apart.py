@@ -42,7 +42,7 @@ class Limits:
     """What one frame may cost.
 
     Attributes:
-        seconds: Of processor time.
+        seconds: Seconds of processor time.
         num_bytes: Memory beyond that of the process that has done nothing yet.
     """
 
@@ -53,7 +53,7 @@ class Limits:
 def limits_for(pixels: int) -> Limits:
     """Limits for a frame of so many pixels: several times what the slowest codec takes.
 
-    JPEG 2000, the slowest and largest, takes 0.08 s a megapixel and 7 bytes of memory a pixel.
+    JPEG 2000, the slowest and largest, takes 0.08 s per megapixel and 7 bytes of memory per pixel.
     """
     return Limits(seconds=10 + 0.5e-6 * pixels, num_bytes=(256 << 20) + 16 * pixels)
 
@@ -208,7 +208,7 @@ class _Decoder:
             try:
                 code = self.process.wait(timeout=1)
             except subprocess.TimeoutExpired:
-                code = -signal.SIGPROF  # it waits for something
+                code = -signal.SIGPROF  # it hangs: told like one that computed for too long
         if code == -signal.SIGPROF:
             return (
                 f"decoding the compressed pixels took longer than {limits.seconds:.0f} s and was "
@@ -259,7 +259,7 @@ class _Pool:
             each.stop()
 
     def clear(self) -> None:
-        """At exit."""
+        """End all idle processes; called at exit."""
         with self.lock:
             idle, self.idle = self.idle, []
         for decoder in idle:

@@ -18,7 +18,7 @@ import imagecodecs  # noqa: F401 - imported before the first frame comes
 import numpy as np
 from PIL import ImageFile  # noqa: F401
 
-PAGE = 1 << 16
+PAGE = 1 << 16  # as in ``apart``: samples begin at a multiple of it
 MOST_TEXT = 200  # characters of what a codec says
 
 

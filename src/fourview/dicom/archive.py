@@ -21,9 +21,9 @@ from fourview.text import shown
 MAX_FILES = 20_000  # in one archive; an exam with tomosynthesis slices has some thousand
 MAX_BYTES = 16 << 30  # unpacked
 MAX_RATIO = 200  # unpacked to packed, of archives above FREE_BYTES; raw mammograms reach some 20
-FREE_BYTES = 256 << 20
+FREE_BYTES = 256 << 20  # unpacked bytes that any archive may have, whatever its ratio
 STRIP = 1 << 20  # bytes at a time
-_MARKS = (b"PK\3\4", b"PK\5\6")
+_MARKS = (b"PK\3\4", b"PK\5\6")  # of the first member; of an archive without any
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Root:
 
     Attributes:
         path: The path itself, or the folder that an archive was unpacked to.
-        archive: The archive; None where it is none.
+        archive: The archive that was unpacked; None where there was none.
         left_out: Members of the archive that were not unpacked, by the names that they have there.
     """
 
@@ -58,7 +58,7 @@ def is_zip(path: Path) -> bool:
 
 @contextmanager
 def unpacked(paths: Iterable[Path]) -> Iterator[list[Root]]:
-    """The paths, archives among them unpacked; at the end what was unpacked is removed.
+    """The paths, with archives among them unpacked into folders that are removed at the end.
 
     Raises:
         NotDicomError: An archive is damaged, or needs a password.
@@ -76,7 +76,7 @@ def unpacked(paths: Iterable[Path]) -> Iterator[list[Root]]:
 
 
 def _unpack(path: Path, folder: Path) -> Iterator[LeftOut]:
-    """Unpack an archive; what is left out of it, with reasons."""
+    """Unpack an archive; yields the members that are left out, with reasons."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]

@@ -91,7 +91,7 @@ def decode(
             "need 1 of 1 to 16"
         )
     _require_process(stream, syntax)
-    halvings = halvings_for(size, at_least, stream.levels)
+    halvings = halvings_for(size, at_least, stream.decompositions)
     most = MAX_JPEG_2000_PIXELS if syntax in JPEG_2000 | HTJ2K else MAX_COMPRESSED_PIXELS
     _require_affordable((size[0] >> halvings, size[1] >> halvings), most)
     return _apart(data, syntax, size, halvings), stream
@@ -119,12 +119,12 @@ def decode_picture_here(data: bytes, kind: str) -> Shaped[np.ndarray, "row col *
     return np.asarray(decoders[kind](data))
 
 
-def halvings_for(size: Size, at_least: Size | None, levels: int) -> int:
+def halvings_for(size: Size, at_least: Size | None, decompositions: int) -> int:
     """How often ``size`` can be halved, rounding up, and still be ``at_least`` in both axes."""
     if at_least is None:
         return 0
     halvings = 0
-    while halvings < levels and all(
+    while halvings < decompositions and all(
         -(-side // 2 ** (halvings + 1)) >= need for side, need in zip(size, at_least, strict=True)
     ):
         halvings += 1
@@ -132,11 +132,11 @@ def halvings_for(size: Size, at_least: Size | None, levels: int) -> int:
 
 
 def true_syntax(data: bytes, told: str, size: Size, *, bytes_per_sample: int) -> str | None:
-    """The transfer syntax of what a frame is, by its first bytes.
+    """The transfer syntax that a frame really has, by its first bytes.
 
     Args:
         data: The frame; see ``codestream.unwrapped``.
-        told: What the header says; returned where the frame is of it.
+        told: What the header says; returned where the frame has that syntax.
         size: Rows and columns that the header says.
         bytes_per_sample: 1 or 2, from Bits Allocated.
 
@@ -150,6 +150,8 @@ def true_syntax(data: bytes, told: str, size: Size, *, bytes_per_sample: int) ->
         if told in SUPPORTED - NATIVE - {RLE} and process in _PROCESSES.get(told, (0,)):
             return told
         return f"1.2.840.10008.1.2.4.{_SYNTAX_OF[process]}" if process in _SYNTAX_OF else None
+    # An RLE header: how many segments, then where each begins; the first follows its 64 bytes
+    # (PS3.5 G.5).
     if int.from_bytes(data[:4], "little") == bytes_per_sample:
         first = int.from_bytes(data[4:8], "little")
         if first == 64 and 64 < len(data) < 64 + 3 * size[0] * size[1] * bytes_per_sample:
@@ -160,9 +162,9 @@ def true_syntax(data: bytes, told: str, size: Size, *, bytes_per_sample: int) ->
 def _require_process(stream: Codestream, syntax: str) -> None:
     expected = _PROCESSES.get(syntax, (0,))
     if stream.process not in expected:
-        found = f"JPEG process {stream.process:02x}" if stream.process else "JPEG 2000"
+        coding = f"JPEG process {stream.process:02x}" if stream.process else "JPEG 2000"
         raise UnsupportedImageError(
-            f"the compressed frame is {found}, which transfer syntax {syntax} does not hold; "
+            f"the compressed frame is {coding}, which transfer syntax {syntax} does not hold; "
             "convert the file"
         )
 
@@ -236,7 +238,7 @@ def _jpeg_2000(data: bytes, stream: Codestream, halvings: int) -> Samples:
 
 
 def _rle(data: bytes, size: Size, bytes_per_sample: int) -> Samples:
-    """RLE Lossless: one segment a byte of the sample, the highest first (PS3.5 annex G)."""
+    """RLE Lossless: one segment for each byte of the sample, the highest first (PS3.5 annex G)."""
     count = int.from_bytes(data[:4], "little")
     if len(data) < 64 or count != bytes_per_sample:
         raise ValueError(f"{count} RLE segments, need {bytes_per_sample}")

@@ -22,8 +22,9 @@ MAX_TILES = 4096  # tiles of one JPEG 2000 frame; scanners write one, archives s
 MAX_BLOCKS = 1 << 20  # code blocks of one frame: 64 megapixels in blocks of 8 x 8
 MAX_PACKETS = 1 << 22  # layers x precincts, each of which a decoder keeps a record of
 SOI, SOC = b"\xff\xd8", b"\xff\x4f\xff\x51"
+# Start of frame; DHT, JPG and DAC lie between these markers. 0xF7 is that of JPEG-LS.
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
-_ALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
+_ALONE = frozenset(range(0xD0, 0xD8)) | {0x01}  # RST0 to RST7 and TEM: no length follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Codestream:
         components: Samples per pixel.
         precision: Bits of a sample.
         signed: Whether samples are signed (JPEG 2000 only).
-        levels: How often a JPEG 2000 frame can be halved while decoding.
+        decompositions: How often a JPEG 2000 frame can be halved while decoding.
         reversible: Whether JPEG 2000 used its integer transform, which gives back what went in.
         process: JPEG's frame marker (0xC3 is lossless, 0xF7 JPEG-LS); 0 for JPEG 2000.
     """
@@ -44,7 +45,7 @@ class Codestream:
     components: int
     precision: int
     signed: bool = False
-    levels: int = 0
+    decompositions: int = 0
     reversible: bool = True
     process: int = 0
 
@@ -157,11 +158,11 @@ def whole_stream(
 def _first_scan(data: bytes) -> int:
     """Where the coded samples begin: no end marker is looked for in segments before them."""
     if data.startswith(SOC):
-        return max(data.find(b"\xff\x93"), 0)
+        return max(data.find(b"\xff\x93"), 0)  # SOD
     pos = 2
     while pos + 4 <= len(data) and data[pos] == 0xFF:
         marker = data[pos + 1]
-        if marker == 0xDA:
+        if marker == 0xDA:  # SOS
             break
         if marker == 0xFF or marker in _ALONE:
             pos += 1 if marker == 0xFF else 2
@@ -172,13 +173,13 @@ def _first_scan(data: bytes) -> int:
 
 def _ends_with_its_tiles(data: bytes) -> bool:
     """Whether the lengths of a JPEG 2000 frame's tile parts (Psot) end where the data do."""
-    pos = data.find(b"\xff\x90")
+    pos = data.find(b"\xff\x90")  # SOT, which every tile part begins with
     while pos >= 0 and pos + 12 <= len(data) and data.startswith(b"\xff\x90", pos):
         (length,) = struct.unpack_from(">I", data, pos + 6)
-        if length == 0:
+        if length == 0:  # to the end of the codestream, wherever that is
             return False
         pos += length
-    return len(data) - 1 <= pos <= len(data)
+    return len(data) - 1 <= pos <= len(data)  # one byte pads a frame of odd length (PS3.5 A.4)
 
 
 def _jpeg(data: bytes) -> Codestream:
@@ -203,9 +204,9 @@ def _jpeg(data: bytes) -> Codestream:
 
 
 def _jpeg_2000(data: bytes) -> Codestream:
-    siz = struct.unpack_from(">HH8IH", data, 4)
+    siz = struct.unpack_from(">HH8IH", data, 4)  # SIZ is the first segment (T.800 A.5.1)
     _, _, x1, y1, x0, y0, tile_x, tile_y, tile_x0, tile_y0, components = siz
-    depth, dx, dy = struct.unpack_from(">3B", data, 42)
+    depth, dx, dy = struct.unpack_from(">3B", data, 42)  # of the first component
     cols, rows = x1 - x0, y1 - y0
     if min(cols, rows, tile_x, tile_y, dx, dy) < 1 or (dx, dy) != (1, 1):
         raise DamagedPixelsError(
@@ -217,9 +218,9 @@ def _jpeg_2000(data: bytes) -> Codestream:
     if tiles > MAX_TILES:
         raise HostileFileError(f"the JPEG 2000 frame has {tiles:,} tiles; refused")
     require_markers(data, tiles=tiles)
-    levels, reversible = _coding_style(data, (rows, cols), tiles)
-    precision = (depth & 127) + 1
-    return Codestream((rows, cols), components, precision, depth > 127, levels, reversible)
+    decompositions, reversible = _coding_style(data, (rows, cols), tiles)
+    precision = (depth & 127) + 1  # the top bit of Ssiz says that samples are signed
+    return Codestream((rows, cols), components, precision, depth > 127, decompositions, reversible)
 
 
 def _coding_style(data: bytes, size: Size, tiles: int) -> tuple[int, bool]:
@@ -227,29 +228,31 @@ def _coding_style(data: bytes, size: Size, tiles: int) -> tuple[int, bool]:
     pos = 2
     while True:
         marker, length = struct.unpack_from(">HH", data, pos)
-        if marker == 0xFF52:
+        if marker == 0xFF52:  # COD
             break
         if marker in (0xFF90, 0xFF93, 0xFFD9) or length < 2:
             raise DamagedPixelsError(
                 "the JPEG 2000 frame has no coding style (COD); fetch the file again"
             )
         pos += 2 + length
-    style, _, layers, _, levels, block_x, block_y = struct.unpack_from(">BBHBBBB", data, pos + 4)
-    if levels > 32 or block_x > 8 or block_y > 8:
+    style, _, layers, _, decompositions, block_x, block_y = struct.unpack_from(
+        ">BBHBBBB", data, pos + 4
+    )
+    if decompositions > 32 or block_x > 8 or block_y > 8:
         raise DamagedPixelsError(
-            f"the JPEG 2000 frame has {levels} levels, blocks of 2^{block_y + 2} x "
+            f"the JPEG 2000 frame has {decompositions} decompositions, blocks of 2^{block_y + 2} x "
             f"2^{block_x + 2}; need at most 32 and 2^10; fetch the file again"
         )
     rows, cols = size
     blocks = max(1, rows >> block_y + 2) * max(1, cols >> block_x + 2)
-    precincts = tiles * (levels + 1)
-    if style & 1:
-        sizes = struct.unpack_from(f">{levels + 1}B", data, pos + 14)
-        for level, code in enumerate(reversed(sizes)):
-            across, down = cols >> level >> (code & 15), rows >> level >> (code >> 4)
+    precincts = tiles * (decompositions + 1)
+    if style & 1:  # sizes of precincts are given, those of the lowest resolution first
+        sizes = struct.unpack_from(f">{decompositions + 1}B", data, pos + 14)
+        for halvings, code in enumerate(reversed(sizes)):
+            across, down = cols >> halvings >> (code & 15), rows >> halvings >> (code >> 4)
             precincts += (across + 1) * (down + 1)
     if blocks > MAX_BLOCKS or precincts * layers > MAX_PACKETS:
         raise HostileFileError(
             f"the JPEG 2000 frame has {blocks:,} blocks and {precincts * layers:,} packets; refused"
         )
-    return int(levels), data[pos + 13] == 1
+    return int(decompositions), data[pos + 13] == 1  # 1 is the reversible 5-3 transform

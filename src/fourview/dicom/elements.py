@@ -1,6 +1,6 @@
 """Data elements, walked without trust: nothing is allocated because a length field says so.
 
-Reads:   one data set up to its pixel data, in windows of a few kilobytes.
+Reads:   one data set up to its pixel data, in blocks of a few kilobytes.
 Returns: ``Elements``: raw values of the wanted tags, text and numbers on demand.
 Why not pydicom: it follows any length and any depth of nesting, and takes more than twice as long
          for a header of 100 elements (`python -m benchmarks header`: 2.3 times).
@@ -26,7 +26,7 @@ MAX_DEPTH = 32  # sequences inside each other; structured reports, the deepest, 
 MAX_ELEMENTS = 200_000  # walked in one file; a tomosynthesis header has some 20,000
 MAX_VALUE = 1 << 20  # bytes of one wanted value; the largest, a VOI LUT, has 131,072
 MAX_INTEGER = 1 << 32  # of what is wanted here; an IS ends at 2**31 (PS3.5 6.2)
-WINDOW = 1 << 14  # bytes read at once
+BLOCK = 1 << 14  # bytes read at once
 UNDEFINED = 0xFFFFFFFF
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -111,18 +111,18 @@ class Elements:
 
     def texts(self, tag: int) -> tuple[str, ...]:
         """The values of a text element, trimmed; () where it is absent or all are empty."""
-        found = self.values.get(tag)
-        if found is None:
+        value = self.values.get(tag)
+        if value is None:
             return ()
-        parts = tuple(part.strip(" \0") for part in self._decoded(found[1]).split("\\"))
+        parts = tuple(part.strip(" \0") for part in self._decoded(value[1]).split("\\"))
         return parts if any(parts) else ()
 
     def text(self, tag: int) -> str | None:
         """The first value of a text element; None where it is absent or empty."""
-        found = self.values.get(tag)
-        if found is None:
+        value = self.values.get(tag)
+        if value is None:
             return None
-        return self._decoded(found[1]).partition("\\")[0].strip(" \0") or None
+        return self._decoded(value[1]).partition("\\")[0].strip(" \0") or None
 
     def numbers(self, tag: int) -> tuple[float, ...]:
         """The values of DS, IS or a binary element as floats; () where absent or not numbers.
@@ -142,7 +142,7 @@ class Elements:
 
         Args:
             tag: The element.
-            signed: Read the 16-bit words so, whatever the VR says; None keeps to the VR.
+            signed: Whether 16-bit words are signed, whatever the VR says; None keeps to the VR.
         """
         vr, raw = self.values.get(tag, ("", b""))
         if vr in ("US", "SS", "OW", "xs") and signed is not None:
@@ -175,11 +175,11 @@ class Elements:
         parts = self.texts(tag)
         values, is_whole = read_decimals(parts)
         read = "\\".join(f"{value:g}" for value in values)
-        found = f"{name_of(tag)} is '{shown(chr(92).join(parts))}'"
+        said = f"{name_of(tag)} is '{shown(chr(92).join(parts))}'"
         if is_whole:
-            text = f"{found}: no number has a comma or blank in it; read as {read}"
+            text = f"{said}: no number has a comma or blank in it; read as {read}"
         else:
-            text = f"{found}, which is no number; " + (f"read as {read}" if read else "unknown")
+            text = f"{said}, which is no number; " + (f"read as {read}" if read else "unknown")
         if text not in self.oddities:
             self.oddities.append(text)
         return values
@@ -223,7 +223,7 @@ def walk(source: Source, start: int, *, explicit: bool, little: bool) -> Element
 
 
 def finished(elements: Elements) -> Elements:
-    """The same, its texts readable in the character set that it names."""
+    """The same elements; their texts are now decoded by the character set that they name."""
     charset = elements.text(tags.CHARACTER_SET) or ""
     _share(elements, _codec(charset), elements.oddities)
     return elements
@@ -260,17 +260,18 @@ class Walker:
             order + "HH2sH"
         ).unpack_from
         self.long: Callable[..., tuple[int]] = struct.Struct(order + "I").unpack_from
-        self.window = b""
+        self.block = b""
         self.base = 0
         self.count = 0
 
     def head(self, pos: int) -> tuple[int, str, int, int]:
         """Tag, VR ("" where not told), length and start of the value of the element at ``pos``."""
+        # The longest head has 12 bytes: tag, VR, two reserved bytes, long length (PS3.5 7.1.2).
         at = pos - self.base
-        if at < 0 or at + 12 > len(self.window):
-            self.window, self.base, at = self.source.read(pos, WINDOW), pos, 0
-        window = self.window
-        if at + 8 > len(window):
+        if at < 0 or at + 12 > len(self.block):
+            self.block, self.base, at = self.source.read(pos, BLOCK), pos, 0
+        block = self.block
+        if at + 8 > len(block):
             raise DamagedHeaderError(
                 f"the header is cut off at byte {pos}, in the middle of an element; "
                 "fetch the file again"
@@ -278,22 +279,22 @@ class Walker:
         self.count += 1
         if self.count > MAX_ELEMENTS:
             raise HostileFileError(f"the header has more than {MAX_ELEMENTS:,} elements; refused")
-        group, element, vr, length = self.start(window, at)
+        group, element, vr, length = self.start(block, at)
         number = group << 16 | element
         if group == 0xFFFE or not self.explicit:
-            return number, "", self.long(window, at + 4)[0], pos + 8
+            return number, "", self.long(block, at + 4)[0], pos + 8
         word = _SHORT.get(vr)
         if word is not None:
             return number, word, length, pos + 8
-        if not (vr.isalpha() and vr.isupper()) or at + 12 > len(window):
+        if not (vr.isalpha() and vr.isupper()) or at + 12 > len(block):
             raise DamagedHeaderError(
                 f"element {name(number)} at byte {pos} has the VR {vr!r}, which is none; "
                 "the header is damaged, fetch the file again"
             )
-        return number, vr.decode("ascii"), self.long(window, at + 8)[0], pos + 12
+        return number, vr.decode("ascii"), self.long(block, at + 8)[0], pos + 12
 
     def data_set(self, pos: int, end: int, depth: int, into: Elements | None) -> int:
-        """Walk elements from ``pos`` to ``end`` or an item's delimiter; where the next thing is."""
+        """Walk elements from ``pos`` to ``end`` or an item's delimiter; returns the end."""
         if depth > MAX_DEPTH:
             raise HostileFileError(f"sequences are nested deeper than {MAX_DEPTH}; refused")
         while pos < end:
@@ -321,15 +322,15 @@ class Walker:
             into.items[tag] = []
             self.sequence(start, start + length, depth, into.items[tag])
             return
-        if length > MAX_VALUE and tag in _FREE:
+        if length > MAX_VALUE and tag in _FREE:  # words are looked for in it, and nothing needs it
             return
         if length > MAX_VALUE:
             raise HostileFileError(
                 f"element {name(tag)} has {length:,} bytes, more than {MAX_VALUE:,}; refused"
             )
         at = start - self.base
-        if at + length <= len(self.window):
-            raw = self.window[at : at + length]
+        if at + length <= len(self.block):
+            raw = self.block[at : at + length]
         else:
             raw = self.source.read(start, length)
         into.values[tag] = (tags.VR[tag] if vr in ("", "UN") else vr, raw)
@@ -356,7 +357,7 @@ class Walker:
         return pos
 
     def sequence(self, pos: int, end: int, depth: int, items: list[Elements] | None) -> int:
-        """Walk the items of a sequence to ``end`` or its delimiter; where the next thing is."""
+        """Walk the items of a sequence to ``end`` or its delimiter; returns the end."""
         while pos < end:
             tag, _, length, start = self.head(pos)
             if tag == _SEQUENCE_END:
@@ -381,7 +382,7 @@ class Walker:
         return pos
 
     def fragments(self, pos: int, end: int) -> int:
-        """Skip fragments up to their delimiter."""
+        """Skip fragments up to their delimiter; returns the position behind it."""
         while pos < end:
             tag, _, length, start = self.head(pos)
             if tag == _SEQUENCE_END:
@@ -394,7 +395,7 @@ class Walker:
 
 def _beyond(tag: int, length: int, left: int) -> DamagedHeaderError | OverlongElementError:
     """An element is longer than what is left of its item or of the file."""
-    found = f"element {name(tag)} claims {length:,} bytes where {max(left, 0):,} are left"
+    claim = f"element {name(tag)} claims {length:,} bytes where {max(left, 0):,} are left"
     if length > 1 << 26:
-        return OverlongElementError(f"{found}; refused")
-    return DamagedHeaderError(f"{found}; the header is cut off or damaged, fetch the file again")
+        return OverlongElementError(f"{claim}; refused")
+    return DamagedHeaderError(f"{claim}; the header is cut off or damaged, fetch the file again")

@@ -94,8 +94,9 @@ def iter_exams(
     """
     named = [paths] if isinstance(paths, (str, Path)) else list(paths)
     with unpacked(map(Path, named)) as roots:
-        whole = None if any(root.archive is not None for root in roots) else at_least
-        yield from _exams(roots, whole, for_processing, workers, pseudonyms)
+        # A file of an archive is gone afterwards, so it cannot be decoded again in full.
+        enough = None if any(root.archive is not None for root in roots) else at_least
+        yield from _exams(roots, enough, for_processing, workers, pseudonyms)
 
 
 def _exams(
@@ -152,7 +153,8 @@ class ListedExam:
     """An exam whose headers have been read, and no pixels.
 
     Attributes:
-        headers: Of the images that can be read, as ``iter_exams`` orders images; ``path`` is whole.
+        headers: Headers of the images that can be read, in the order of ``iter_exams``; ``path`` is
+            the full path.
         left_out: Files of the exam that are no images of it.
     """
 
@@ -234,16 +236,16 @@ def _drafts(
     for root in roots:
         is_folder = root.path.is_dir()
         unread += [(root.path / out.path, out) for out in root.left_out]
-        for found in scan(root.path, for_processing=for_processing, pseudonyms=pseudonyms):
-            full = root.path / found.path if is_folder else root.path
-            shown = root.shown(found.path) if is_folder else str(root.path)
-            if isinstance(found, LeftOut):
-                unread.append((full, replace(found, path=shown)))
+        for result in scan(root.path, for_processing=for_processing, pseudonyms=pseudonyms):
+            full = root.path / result.path if is_folder else root.path
+            shown = root.shown(result.path) if is_folder else str(root.path)
+            if isinstance(result, LeftOut):
+                unread.append((full, replace(result, path=shown)))
                 continue
-            key = (found.patient_id, found.exam_id)
+            key = (result.patient_id, result.exam_id)
             folders.setdefault(full.parent, set()).add(key)
             draft = drafts.setdefault(key, _Draft())
-            header = _named_apart(replace(found, path=str(full)), shown, seen, draft)
+            header = _named_apart(replace(result, path=str(full)), shown, seen, draft)
             out = _no_image(header, shown, seen)
             if out is None:
                 draft.headers.append(header)
@@ -272,7 +274,7 @@ class _Seen:
 
 
 def _named_apart(header: Header, shown: str, seen: dict[str, _Seen], draft: _Draft) -> Header:
-    """The header; under an id of its own where its UID names another image already."""
+    """The header; its image gets an id of its own where the UID already names another image."""
     if header.left_out is not None or header.image_id not in seen:
         return header
     known = seen[header.image_id]

@@ -57,8 +57,8 @@ class Header:
     """What one file says of itself.
 
     Attributes:
-        path: As the caller named it.
-        file_size: In bytes.
+        path: The file as the caller named it.
+        file_size: Bytes of the file.
         image_id: SOP Instance UID.
         patient_id: Patient ID; of a film named after its view, the part before the view.
         exam_id: Study Instance UID; of such a film, the patient id.
@@ -69,8 +69,8 @@ class Header:
         view_source: Which attributes told side and position.
         kind: ffdm, film, synthetic, tomosynthesis, cesm_low_energy or cesm_subtracted; None where
             the file does not say.
-        rows: Of the stored image; None where the file has no pixels.
-        cols: Of the stored image; None where the file has no pixels.
+        rows: Rows of the stored image; None where the file has no pixels.
+        cols: Columns of the stored image; None where the file has no pixels.
         frames: Number of Frames; 1 where it is missing.
         bits: Bits Stored; None where missing.
         spacing_mm: Row and column distance at the detector; None where the file has none.
@@ -78,7 +78,7 @@ class Header:
         is_for_presentation: Whether the image is meant to be looked at.
         transfer_syntax: UID.
         left_out: One word why it is no mammogram to read; None where it is one.
-        detail: The same as a sentence; "" where it is one.
+        detail: The same as a sentence; "" where it is a mammogram to read.
         metadata: Further facts as the file writes them, by name; absent ones are missing.
         notes: What is odd, one sentence each.
     """
@@ -248,11 +248,12 @@ def _facts(file: OpenFile, notes: list[str]) -> Facts:
         texts=texts,
         is_scanned=_is_scanned(elements, is_capture=is_capture),
     )
+    # Imager Pixel Spacing is at a detector: a capture with it is of a digital mammogram.
     if told is None and is_capture and (tags.IMAGER_SPACING in elements.values):
         told = find_kind(sop_class=MG_PRESENTATION, image_type=(), texts=(), is_scanned=False)
     if told is not None and told.text:
-        found = f"{told.source} '{shown(told.text)}'"
-        notes.append(f"the kind of the image ({told.kind}) was concluded from {found}")
+        quoted = f"{told.source} '{shown(told.text)}'"
+        notes.append(f"the kind of the image ({told.kind}) was concluded from {quoted}")
     words = [text for _, text in texts]
     if is_capture:  # of others nobody asks who made them
         words += [elements.text(tags.MANUFACTURER) or "", elements.text(tags.MODEL) or ""]
@@ -334,11 +335,11 @@ def _acquired(elements: Elements) -> str:
 
 def _metadata(elements: Elements) -> dict[str, str]:
     present = ((word, elements.texts(tag)) for word, tag in _METADATA if tag in elements.values)
-    found = {word: printable("\\".join(parts), MOST_VALUE) for word, parts in present if parts}
-    for word in _NUMBERS & found.keys():
-        if "," in found[word] and (values := read_decimal(found[word])) is not None:
-            found[word] = "\\".join(f"{value:g}" for value in values)
-    return found
+    metadata = {word: printable("\\".join(parts), MOST_VALUE) for word, parts in present if parts}
+    for word in _NUMBERS & metadata.keys():
+        if "," in metadata[word] and (values := read_decimal(metadata[word])) is not None:
+            metadata[word] = "\\".join(f"{value:g}" for value in values)
+    return metadata
 
 
 def _is_uid(text: str) -> bool:

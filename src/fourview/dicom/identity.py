@@ -30,9 +30,9 @@ def picture_key(path: Path | str) -> str:
 
 
 def copies_among(paths: Sequence[Path]) -> list[bool]:
-    """For files of one UID, in their order: whether each shows what one before it shows.
+    """Whether each of several files of one UID shows the same as one before it.
 
-    Bytes are compared first; pixels are decoded only of files whose bytes differ.
+    Bytes are compared first; pixels are decoded only where bytes differ.
     """
     by_bytes = [_bytes_key(path) for path in paths]
     by_pixels: dict[str, str] = {}

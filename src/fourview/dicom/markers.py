@@ -1,4 +1,4 @@
-"""The marker segments of a JPEG 2000 or HTJ2K codestream, as encoders write them or not at all.
+"""Checks of a JPEG 2000 or HTJ2K codestream: marker segments that no encoder writes are refused.
 
 A decoder allocates by what these segments say, and some crash where two of them contradict each
 other. A frame of one component needs one coding style and one quantization; segments that change
@@ -15,7 +15,7 @@ from fourview.errors import DamagedPixelsError
 
 SOT, SOD, EOC = 0xFF90, 0xFF93, 0xFFD9
 COD, COC, QCD, QCC = 0xFF52, 0xFF53, 0xFF5C, 0xFF5D
-MAX_BLOCK = 8  # of xcb + ycb, each two more than is written: 4,096 samples a block
+MAX_BLOCK = 8  # of xcb + ycb, each two more than is written: 4,096 samples per block
 _NAMES = {COD: "COD", COC: "COC", QCD: "QCD", QCC: "QCC"}
 _WITHOUT_LENGTH = range(0xFF30, 0xFF40)
 
@@ -31,22 +31,22 @@ def require_markers(data: bytes, *, tiles: int) -> None:
         DamagedPixelsError: A segment is missing, double, cut off, or says what cannot be.
         struct.error: The codestream ends within its headers.
     """
-    found: dict[int, bytes] = {}
+    segments: dict[int, bytes] = {}
     pos = 0
     for marker, start, end in _segments(data, 2):
         pos = start - 4
         if marker == SOT:
             break
-        if marker in (COC, QCC) or (marker in (COD, QCD) and marker in found):
+        if marker in (COC, QCC) or (marker in (COD, QCD) and marker in segments):
             raise _bad(
-                f"it has {_article(marker, found)}, which no encoder writes for one component"
+                f"it has {_article(marker, segments)}, which no encoder writes for one component"
             )
-        found[marker] = data[start:end]
+        segments[marker] = data[start:end]
     for marker in (COD, QCD):
-        if marker not in found:
+        if marker not in segments:
             raise _bad(f"it has no {_NAMES[marker]}")
-    levels = _require_coding(found[COD])
-    _require_quantization(found[QCD], levels)
+    decompositions = _require_coding(segments[COD])
+    _require_quantization(segments[QCD], decompositions)
     _require_tile_parts(data, pos, tiles)
 
 
@@ -81,28 +81,29 @@ def _segments(data: bytes, pos: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _require_coding(value: bytes) -> int:
-    """Check a coding style; its number of decompositions."""
-    style, order, layers, _, levels, block_x, block_y, _, transform = struct.unpack_from(
+    """Check a coding style; returns its number of decompositions."""
+    style, order, layers, _, decompositions, block_x, block_y, _, transform = struct.unpack_from(
         ">BBHBBBBBB", value
     )
     if (
         order > 4
         or layers == 0
-        or levels > 32
+        or decompositions > 32
         or block_x + block_y > MAX_BLOCK
         or transform > 1
-        or len(value) != 10 + (style & 1) * (levels + 1)
+        or len(value) != 10 + (style & 1) * (decompositions + 1)
     ):
         raise _bad(
-            f"its coding style has {layers} layers, {levels} levels, blocks of 2^{block_y + 2} x "
-            f"2^{block_x + 2} and transform {transform} in {len(value)} bytes"
+            f"its coding style has {layers} layers, {decompositions} decompositions, blocks of "
+            f"2^{block_y + 2} x 2^{block_x + 2} and transform {transform} in {len(value)} bytes"
         )
-    return int(levels)
+    return int(decompositions)
 
 
-def _require_quantization(value: bytes, levels: int) -> None:
+def _require_quantization(value: bytes, decompositions: int) -> None:
     (style,) = struct.unpack_from(">B", value)
-    bands = 3 * levels + 1
+    bands = 3 * decompositions + 1
+    # Not quantized: a byte per band. Else two bytes for all bands, or two for each (A.6.4).
     need = {0: bands, 1: 2, 2: 2 * bands}.get(style & 31)
     if need is None or len(value) - 1 < need:
         raise _bad(
@@ -128,8 +129,8 @@ def _require_tile_parts(data: bytes, pos: int, tiles: int) -> None:
         pos += size
 
 
-def _article(marker: int, found: dict[int, bytes]) -> str:
-    return f"{'a second' if marker in found else 'a'} {_NAMES[marker]}"
+def _article(marker: int, segments: dict[int, bytes]) -> str:
+    return f"{'a second' if marker in segments else 'a'} {_NAMES[marker]}"
 
 
 def _bad(what: str) -> DamagedPixelsError:

@@ -33,7 +33,7 @@ class PixelFormat:
         size: Rows and columns.
         allocated: 8 or 16, bits from one value to the next.
         stored: 8 to 16, bits that carry the value.
-        shift: Position of the lowest bit that does; 0 unless High Bit is odd.
+        shift: Position of the lowest bit that carries it; 0 unless High Bit says otherwise.
         signed: Two's complement.
     """
 
@@ -45,7 +45,7 @@ class PixelFormat:
 
     @property
     def num_bytes(self) -> int:
-        """Of one frame that is not compressed."""
+        """Bytes of one frame that is not compressed."""
         return self.size[0] * self.size[1] * self.allocated // 8
 
     @property
@@ -258,12 +258,12 @@ def read_table(
             "need 3 and a table; correct the header"
         )
     count, first, bits = (*told, 0)[:3]
-    count = count or 65536
+    count = count or 65536  # 0 stands for it (PS3.3 C.11.1.1)
     is_signed = item.values[tags.LUT_DESCRIPTOR][0] == "SS"
     if first > 32767 and (is_signed or (ends[0] < 0 and first > ends[1])):
         first -= 65536
     if bits == 8 and count <= len(raw) < 2 * count:
-        entries = np.frombuffer(raw, dtype="u1", count=count)  # packed, one byte an entry
+        entries = np.frombuffer(raw, dtype="u1", count=count)  # packed, one byte per entry
     else:
         entries = np.frombuffer(raw, dtype=">u2" if not item.little else "<u2", count=len(raw) // 2)
         if len(entries) > count + 1 or len(entries) < count:

@@ -27,12 +27,12 @@ def read_decimal(text: str) -> list[float] | None:
     one = _one_number(word)
     if one is not None:
         return [one]
-    pieces = [piece for piece in _SEVERAL.split(word) if piece]
-    if len(pieces) > 1 and all("." in p and NUMBER.fullmatch(p) for p in pieces):
-        return [float(piece) for piece in pieces]
-    pieces = word.replace(";", " ").split()
-    if len(pieces) > 1 and all(_WITH_COMMA.fullmatch(p) for p in pieces):
-        return [float(piece.replace(",", ".")) for piece in pieces]
+    parts = [part for part in _SEVERAL.split(word) if part]
+    if len(parts) > 1 and all("." in p and NUMBER.fullmatch(p) for p in parts):
+        return [float(part) for part in parts]
+    parts = word.replace(";", " ").split()
+    if len(parts) > 1 and all(_WITH_COMMA.fullmatch(p) for p in parts):
+        return [float(part.replace(",", ".")) for part in parts]
     return None
 
 
@@ -55,14 +55,14 @@ def read_decimals(parts: tuple[str, ...]) -> tuple[tuple[float, ...], bool]:
     A value that cannot be understood is NaN beside others, so that the others keep their places,
     and none where it stands alone.
     """
-    found: list[float] = []
+    numbers: list[float] = []
     is_whole = True
     for part in parts:
         if not part:
             continue
         values = read_decimal(part)
         is_whole &= values is not None
-        found += [NAN] if values is None else values
-    if all(value != value for value in found):  # noqa: PLR0124 - NaN alone differs from itself
+        numbers += [NAN] if values is None else values
+    if all(value != value for value in numbers):  # noqa: PLR0124 - NaN alone differs from itself
         return (), is_whole
-    return tuple(found), is_whole
+    return tuple(numbers), is_whole

@@ -205,14 +205,14 @@ def _preamble_notes(preamble: bytes) -> tuple[str, ...]:
 
 def _wrapping(file: FileSource, pos: int) -> tuple[str, ...]:
     """A note where a deflated data set has the header of zlib or gzip before it."""
-    head = file.read(pos, 2)
+    head = file.read(pos, 2)  # zlib's two bytes are a multiple of 31 (RFC 1950)
     if head == b"\x1f\x8b" or (head[:1] == b"x" and int.from_bytes(head) % 31 == 0):
         return ("the deflated data set has a header of zlib or gzip, which DICOM does not",)
     return ()
 
 
 def _inflated(file: FileSource, pos: int) -> bytearray:
-    """Inflate the data set piece by piece, never further than the cap (PS3.5 A.5).
+    """Inflate the data set part by part, never further than the cap (PS3.5 A.5).
 
     The standard's stream is bare; one with a header of zlib or gzip is taken too.
     """
@@ -221,15 +221,15 @@ def _inflated(file: FileSource, pos: int) -> bytearray:
     out = bytearray()
     try:
         while pos < file.size and not inflater.eof:
-            piece = file.read(pos, 1 << 16)
-            pos += len(piece)
-            while piece and not inflater.eof:
-                out += inflater.decompress(piece, 1 << 20)
+            part = file.read(pos, 1 << 16)
+            pos += len(part)
+            while part and not inflater.eof:
+                out += inflater.decompress(part, 1 << 20)
                 if len(out) > MAX_INFLATED:
                     raise HostileFileError(
                         f"the data set inflates to more than {MAX_INFLATED >> 20} MB; refused"
                     )
-                piece = inflater.unconsumed_tail
+                part = inflater.unconsumed_tail
         out += inflater.flush()
     except zlib.error as error:
         raise DamagedHeaderError(

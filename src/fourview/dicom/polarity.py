@@ -42,8 +42,8 @@ def is_bright_dense(
         pixels: Modality values.
         padding: True where a pixel is padding.
         voi: The table or window that the file is shown with.
-        is_film: Of a film, whose margins may be white; its air is asked only where the header
-            contradicts itself.
+        is_film: Whether this is a film, whose margins may be white: its air is looked at only
+            where the header contradicts itself.
         notes: Gets a sentence where attributes or pixels disagree.
     """
     photometric = (elements.text(tags.PHOTOMETRIC) or "").upper()
@@ -68,7 +68,7 @@ def is_bright_dense(
 def air_is_dark(
     pixels: Shaped[np.ndarray, "row col"], padding: Bool[np.ndarray, "row col"] | None
 ) -> bool | None:
-    """Whether air has the lowest values; False where the highest, None where it cannot be told."""
+    """True where air has the lowest values, False the highest, None where it cannot be told."""
     if max(pixels.shape) < LEAST_SIDE:
         return None
     step = max(1, max(pixels.shape) // SAMPLE)
@@ -89,10 +89,10 @@ def air_is_dark(
     border &= valid
     if border.sum() < whole / 2:
         return None
-    areas = {True: dark.mean(), False: bright.mean()}
+    shares = {True: dark.mean(), False: bright.mean()}
     edges = {True: dark[border].mean(), False: bright[border].mean()}
     for is_dark in (True, False):
-        is_large = areas[is_dark] >= LEAST_AIR and areas[is_dark] >= CLEAR * areas[not is_dark]
+        is_large = shares[is_dark] >= LEAST_AIR and shares[is_dark] >= CLEAR * shares[not is_dark]
         around = edges[is_dark] >= LEAST_BORDER and edges[is_dark] >= CLEAR * edges[not is_dark]
         if is_large and around:
             return is_dark

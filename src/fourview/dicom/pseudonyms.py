@@ -101,12 +101,12 @@ class Pseudonyms:
         )
 
     def left_out(self, file: LeftOut) -> LeftOut:
-        """The same without its path, which may hold a name."""
+        """The same file without its path, which may hold a name."""
         detail = _PATH.sub("...", masked(file.detail))
         return replace(file, path=f"file-{self.name('file', file.path)}", detail=detail)
 
     def image(self, image: Image) -> Image:
-        """The same image, read with a changed header, without text that its pixels came with."""
+        """An image that was read with a changed header, without the texts of its VOI and notes."""
         voi = None if image.voi is None else replace(image.voi, explanation="")
         return replace(image, voi=voi, notes=tuple(masked(note) for note in image.notes))
 

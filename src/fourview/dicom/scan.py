@@ -32,12 +32,12 @@ CHUNK_LEAST, CHUNK_MEAN, CHUNK_MOST = 64, 256, 512  # files; enough to hide what
 MAX_FOLDERS_DEEP = 64  # folders inside each other
 
 
-class FoundFile(NamedTuple):
+class RegularFile(NamedTuple):
     """A regular file.
 
     Attributes:
-        path: Relative to the folder that is scanned; "" where that is the file itself.
-        size: In bytes.
+        path: Path relative to the folder that is scanned; "" where that is the file itself.
+        size: Size in bytes.
         mtime_ns: When it was last written, in nanoseconds since 1970.
     """
 
@@ -46,7 +46,7 @@ class FoundFile(NamedTuple):
     mtime_ns: int
 
 
-Found = FoundFile | LeftOut
+Listed = RegularFile | LeftOut
 
 
 def scan(
@@ -79,8 +79,8 @@ def scan(
             progress(done)
 
 
-def files_below(root: Path | str, *, skip: Iterable[Path] = ()) -> Iterator[Found]:
-    """All regular files below ``root``, or ``root`` itself; LeftOut for what is none.
+def files_below(root: Path | str, *, skip: Iterable[Path] = ()) -> Iterator[Listed]:
+    """All regular files below ``root``, or ``root`` itself; a ``LeftOut`` for what is no such file.
 
     Args:
         root: A folder or a file.
@@ -88,19 +88,20 @@ def files_below(root: Path | str, *, skip: Iterable[Path] = ()) -> Iterator[Foun
     """
     base = str(root)
     if not os.path.isdir(base):  # noqa: PTH112 - paths stay strings: a million of them pass here
-        found = _found(base, "")
-        yield found if isinstance(found, FoundFile) else FoundFile("", 0, 0)  # reading it will tell
+        item = _listed(base, "")
+        # Whatever else it is, reading it will tell.
+        yield item if isinstance(item, RegularFile) else RegularFile("", 0, 0)
         return
     seen = {(s.st_dev, s.st_ino) for s in (folder.stat() for folder in skip if folder.is_dir())}
     yield from _below(base, "", seen, 0)
 
 
-def chunks_below(root: Path | str, *, skip: Iterable[Path] = ()) -> Iterator[tuple[Found, ...]]:
+def chunks_below(root: Path | str, *, skip: Iterable[Path] = ()) -> Iterator[tuple[Listed, ...]]:
     """What ``files_below`` yields, in chunks of about CHUNK_MEAN files that depend on names only.
 
     After a file that came or went, the chunks are soon those of the listing without it.
     """
-    chunk: list[Found] = []
+    chunk: list[Listed] = []
     for item in files_below(root, skip=skip):
         chunk.append(item)
         if len(chunk) == CHUNK_MOST or (len(chunk) >= CHUNK_LEAST and _ends_chunk(item.path)):
@@ -111,7 +112,7 @@ def chunks_below(root: Path | str, *, skip: Iterable[Path] = ()) -> Iterator[tup
 
 
 def read_chunk(
-    chunk: Sequence[Found],
+    chunk: Sequence[Listed],
     base: str,
     *,
     for_processing: bool = False,
@@ -144,7 +145,7 @@ def left_out_for(error: DicomError, path: str, *, shown: str | None = None) -> L
     )
 
 
-def _below(base: str, folder: str, seen: set[tuple[int, int]], depth: int) -> Iterator[Found]:
+def _below(base: str, folder: str, seen: set[tuple[int, int]], depth: int) -> Iterator[Listed]:
     here = f"{base}/{folder}" if folder else base
     try:
         status = os.stat(here)  # noqa: PTH116 - as above
@@ -163,14 +164,14 @@ def _below(base: str, folder: str, seen: set[tuple[int, int]], depth: int) -> It
         return
     for name in names:
         path = f"{folder}/{name}" if folder else name
-        found = _found(f"{base}/{path}", path)
-        if found is None:
+        item = _listed(f"{base}/{path}", path)
+        if item is None:
             yield from _below(base, path, seen, depth + 1)
         else:
-            yield found
+            yield item
 
 
-def _found(full: str, path: str) -> Found | None:
+def _listed(full: str, path: str) -> Listed | None:
     """What stands at a path; None for a folder."""
     try:
         status = os.stat(full)  # noqa: PTH116 - as above
@@ -180,18 +181,19 @@ def _found(full: str, path: str) -> Found | None:
     if stat.S_ISDIR(status.st_mode):
         return None
     if stat.S_ISREG(status.st_mode):
-        return FoundFile(path, status.st_size, status.st_mtime_ns)
+        return RegularFile(path, status.st_size, status.st_mtime_ns)
     return LeftOut(path=path, reason=Reason.SPECIAL, detail="it is a pipe, socket or device")
 
 
 def _ends_chunk(path: str) -> bool:
     name = path.encode("utf-8", "surrogateescape")
+    # After CHUNK_LEAST files any name may end it, so that a chunk has CHUNK_MEAN on average.
     return zlib.crc32(name) % (CHUNK_MEAN - CHUNK_LEAST) == 0
 
 
 def _mapped(
-    chunks: Iterator[tuple[Found, ...]],
-    read: Callable[[Sequence[Found]], list[Header | LeftOut]],
+    chunks: Iterator[tuple[Listed, ...]],
+    read: Callable[[Sequence[Listed]], list[Header | LeftOut]],
     workers: int,
 ) -> Iterator[list[Header | LeftOut]]:
     """Headers chunk by chunk, in order; a few chunks per worker are under way at a time."""

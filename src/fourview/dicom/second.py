@@ -1,4 +1,4 @@
-"""The second way to read a header: for files that the strict walk of ``elements`` gives up.
+"""The second way to read a header: for files on which the strict walk of ``elements`` gives up.
 
 Order:   a walk that forgives what nothing wanted depends on (private elements and sequences whose
          coding, VR or length is wrong), then pydicom with ``force``. What neither reads stays
@@ -39,7 +39,7 @@ _PIXELS = (tags.FLOAT_PIXELS, tags.DOUBLE_PIXELS, tags.PIXELS)
 
 
 def read_again(source: Source, pos: int, coding: Coding, first: DicomError) -> Elements:
-    """Read a data set that the strict walk gave up.
+    """Read a data set on which the strict walk gave up.
 
     Args:
         source: The whole file, or the inflated data set.
@@ -82,20 +82,20 @@ class _Forgiving(Walker):
         self.odd: list[str] = []
 
     def head(self, pos: int) -> tuple[int, str, int, int]:
-        """As the strict walk; an element that is coded the other way is read that way."""
+        """Read a head as the strict walk does; one that is coded the other way is read that way."""
         try:
-            found = super().head(pos)
+            head = super().head(pos)
         except DamagedHeaderError:
             other = self._other_way(pos)
             if other is None:
                 raise
             return other
-        if not self.explicit and found[3] + found[2] > self.source.size and found[2] != UNDEFINED:
-            return self._as_explicit(pos) or found
-        return found
+        if not self.explicit and head[3] + head[2] > self.source.size and head[2] != UNDEFINED:
+            return self._as_explicit(pos) or head
+        return head
 
     def data_set(self, pos: int, end: int, depth: int, into: Elements | None) -> int:
-        """As the strict walk; at the top, goes on behind a private element that is broken."""
+        """Walk as the strict walk does; at the top level, pass over a broken private element."""
         if depth:
             return super().data_set(pos, end, depth, into)
         last, last_pos = 0, pos
@@ -122,18 +122,18 @@ class _Forgiving(Walker):
             if not _is_private(tag):
                 continue
             with suppress(DamagedHeaderError):
-                found = self.next_good(pos, tag, end)
+                place = self.next_good(pos, tag, end)
                 self._tell(f"private element {number_of(tag)} is broken and was passed over")
-                return found
+                return place
         raise error
 
     def require_rising(self, tag: int, pos: int, end: int) -> None:
-        """Refuse a private element whose end is not true: tags go down there, or nothing is."""
+        """Refuse a private element whose end is wrong: lower tags follow it, or nothing does."""
         if _is_private(tag) and (pos >= end or self.tag_at(pos) <= tag):
             raise DamagedHeaderError(f"what follows element {number_of(tag)} is before it")
 
     def one(self, pos: int, end: int, into: Elements | None) -> int:
-        """Read the element at ``pos``; where the next one is."""
+        """Read the element at ``pos``; returns where the next one is."""
         tag, vr, length, start = self.head(pos)
         if length == UNDEFINED:
             return self.undefined(tag, vr, start, end, 0, into)
@@ -146,7 +146,7 @@ class _Forgiving(Walker):
         return start + length
 
     def tag_at(self, pos: int) -> int:
-        """The tag of the element at ``pos``; more than any where none is."""
+        """The tag of the element at ``pos``; a number above every tag where there is none."""
         head = self.source.read(pos, 4)
         if len(head) < 4:
             return 1 << 32
@@ -166,7 +166,7 @@ class _Forgiving(Walker):
             vrs = b"|".join(sorted(VRS))
             yield from (m.start() - 4 for m in re.finditer(vrs, block) if m.start() >= 8)
         else:
-            yield from range(2, len(block) - 8, 2)
+            yield from range(2, len(block) - 8, 2)  # all values have even lengths (PS3.5 7.1)
 
     def _is_chain(self, pos: int, tag: int, end: int) -> bool:
         """Whether CHAIN elements, or all up to the pixels, follow each other from ``pos``."""
@@ -174,16 +174,16 @@ class _Forgiving(Walker):
             if pos >= end or tag in _PIXELS:
                 return True
             try:
-                found, vr, length, start = Walker.head(self, pos)
+                next_tag, vr, length, start = Walker.head(self, pos)
             except DamagedHeaderError:
                 return False
-            if not tag < found <= tags.PIXELS:
+            if not tag < next_tag <= tags.PIXELS:
                 return False
             if length == UNDEFINED:
-                return found in _PIXELS or vr in ("", "SQ", "UN")
-            if start + length > end and found not in _PIXELS:
+                return next_tag in _PIXELS or vr in ("", "SQ", "UN")
+            if start + length > end and next_tag not in _PIXELS:
                 return False
-            pos, tag = start + length, found
+            pos, tag = start + length, next_tag
         return True
 
     def _other_way(self, pos: int) -> tuple[int, str, int, int] | None:
@@ -210,11 +210,11 @@ class _Forgiving(Walker):
             return None
         self.explicit = True
         try:
-            found = Walker.head(self, pos)
+            head = Walker.head(self, pos)
         finally:
             self.explicit = False
-        self._tell(f"element {number_of(found[0])} is coded with a VR in an implicit data set")
-        return found
+        self._tell(f"element {number_of(head[0])} is coded with a VR in an implicit data set")
+        return head
 
     def _tell(self, text: str) -> None:
         if text not in self.odd and len(self.odd) < 5:
@@ -242,13 +242,13 @@ def _by_pydicom(source: Source, pos: int, coding: Coding) -> Elements:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = pydicom.filereader.read_dataset(
+            dataset = pydicom.filereader.read_dataset(
                 stream,
                 is_implicit_VR=not coding.explicit,
                 is_little_endian=coding.little,
                 stop_when=lambda tag, _vr, _length: tag in _PIXELS,
             )
-            elements = _converted(found, little=coding.little)
+            elements = _converted(dataset, little=coding.little)
     except Exception as error:
         raise DamagedHeaderError(f"pydicom cannot read it: {error}") from error
     finally:
@@ -318,10 +318,10 @@ def other_texts(source: Source, pos: int, coding: Coding) -> list[tuple[str, str
                 is_little_endian=coding.little,
                 stop_when=lambda tag, _vr, _length: tag in _PIXELS,
             )
-            found = list(_texts(dataset))
+            texts = list(_texts(dataset))
     except Exception:  # noqa: BLE001 - pydicom raises whatever it likes; then nothing more is told
         return []
-    return sorted(found, key=lambda pair: pair[0] in _LAST)
+    return sorted(texts, key=lambda pair: pair[0] in _LAST)
 
 
 def _texts(dataset: "Dataset") -> Iterator[tuple[str, str]]:

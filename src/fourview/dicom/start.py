@@ -40,7 +40,7 @@ class Coding:
 
     @property
     def name(self) -> str:
-        """As the standard calls it."""
+        """Its name in the standard."""
         return (
             f"{'Explicit' if self.explicit else 'Implicit'} VR "
             f"{'Little' if self.little else 'Big'} Endian"
@@ -91,17 +91,17 @@ def find_start(read: Read, size: int) -> Start | None:
 
 
 def _displaced(read: Read, head: bytes, size: int) -> Start | None:
-    """Behind a DICM that stands elsewhere than at byte 128."""
-    for found in re.finditer(b"DICM", head):
-        pos = found.end()
+    """The data set behind a DICM that stands elsewhere than at byte 128."""
+    for match in re.finditer(b"DICM", head):
+        pos = match.end()
         if head[pos : pos + 2] in (b"\x02\0", b"\x08\0") and coding_at(read, pos, size):
-            note = f"DICM stands at byte {found.start()}, need 128: the preamble is of wrong length"
+            note = f"DICM stands at byte {match.start()}, need 128: the preamble is of wrong length"
             return _meta(read, pos, (note,))
     return None
 
 
 def _without_preamble(read: Read, head: bytes, size: int) -> Start | None:
-    """At byte 0, where the meta information or the data set itself begins there."""
+    """The data set of a file that begins with its meta information, or with the data set itself."""
     if head[:2] in (b"\x02\0", b"\0\x02") and head[2:4] in (b"\0\0", b"\1\0", b"\0\1", b"\2\0"):
         return _meta(read, 0, ("the file has no preamble and no DICM before its meta information",))
     if _begins_a_data_set(read, size):
@@ -145,7 +145,7 @@ def _begins_a_data_set(read: Read, size: int) -> bool:
 
 
 def _meta(read: Read, pos: int, notes: tuple[str, ...]) -> Start:
-    """Walk group 2, which is explicit little endian but for writers that knew no better."""
+    """Walk group 2, which should be explicit little endian; some writers code it in other ways."""
     told: dict[int, str] = {}
     little = read(pos, 2) != b"\0\x02"
     order = "<" if little else ">"
@@ -211,7 +211,7 @@ def is_known_otherwise(head: bytes) -> bool:
 
 
 def what_it_is(head: bytes) -> str:
-    """A file that is no DICOM in words, with what to do, for a message."""
+    """What a file that is no DICOM is, in words and with what to do, for a message."""
     for mark, what in _KINDS:
         if head.startswith(mark):
             return f"this is {what}"

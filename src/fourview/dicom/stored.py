@@ -144,7 +144,8 @@ def _samples(
     if is_odd:
         samples, stream = decode(data, syntax, size, bytes_per_sample=width)
         low, high = int(samples.min()), int(samples.max())
-        room = 0 if stream is None or stream.reversible else pixel_format.highest // 2  # it rings
+        # Values of a lossy stream overshoot, and are no bits of an overlay for that.
+        room = 0 if stream is None or stream.reversible else pixel_format.highest // 2
         if low < pixel_format.lowest - room or high > pixel_format.highest + room:
             return samples, stream
     return decode(data, syntax, size, bytes_per_sample=width, at_least=at_least)

@@ -22,7 +22,7 @@ from fourview.text import shown
 _CAD = re.compile(r"(?<![A-Z])I?CAD(?![A-Z])|IMAGECHECKER|SECOND ?LOOK", re.IGNORECASE)
 UNTOLD = frozenset((Reason.VIEW, Reason.MODALITY))  # reasons that more words of the header may lift
 
-GREY = frozenset(("MONOCHROME1", "MONOCHROME2", ""))  # "": one sample a pixel can only be grey
+GREY = frozenset(("MONOCHROME1", "MONOCHROME2", ""))  # "": one sample per pixel can only be grey
 Why = tuple[Reason, str]  # with a sentence about the file
 
 
@@ -116,8 +116,8 @@ def _no_view(facts: Facts, view: ViewFacts) -> Why:
         word for word, told in (("side", view.side), ("view", view.position)) if told is None
     ]
     if facts.modality != "MG":
-        found = (
+        modality = (
             f"its Modality is '{shown(facts.modality)}'" if facts.modality else "it has no Modality"
         )
-        return Reason.MODALITY, f"{found} and no {' and no '.join(missing)} is told"
+        return Reason.MODALITY, f"{modality} and no {' and no '.join(missing)} is told"
     return Reason.VIEW, f"no attribute tells its {' and '.join(missing)}"

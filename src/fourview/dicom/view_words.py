@@ -12,7 +12,8 @@ from fourview.dicom.codes import VIEW_WORDS
 SIDES = {"R": "R", "RIGHT": "R", "L": "L", "LEFT": "L"}
 _PLAIN = ("CC", "MLO", "LMO", "XCC", "XCCL", "XCCM")
 _BESIDE_A_SIDE = ("ML", "LM", "FB", "SIO", "ISO", "CV")
-# Words of several languages, and what stands for them. The longer come first.
+# Words of several languages, and what stands for them. The longer come first. A point behind ML or
+# LM marks a word that was written out: it counts without a side beside it.
 _LONG = tuple(
     (re.compile(rf"(?<![A-Z]){pattern}(?![A-Z])"), f" {word} ")
     for pattern, word in (
@@ -75,13 +76,13 @@ def views_in(text: str) -> tuple[frozenset[str], frozenset[str]]:
         return frozenset(word[-1:] if word[:-1] == "MLO_" else ""), frozenset((position,))
     for pattern, short in _LONG:
         word = pattern.sub(short, word)
-    sides: set[str] = {SIDES[found] for found in _ALONE.findall(word)}
+    sides: set[str] = {SIDES[name] for name in _ALONE.findall(word)}
     positions = set()
     for match in _VIEW.finditer(word):
-        found = match.groupdict()
-        side = found["before"] or found["after"] or found["side"] or found["apart"]
-        position = found["plain"] or found["beside"] or found["tail"] or found["long"]
-        if found["plain"] == "CC" and not side and _QUANTITY.search(word[: match.start()]):
+        groups = match.groupdict()
+        side = groups["before"] or groups["after"] or groups["side"] or groups["apart"]
+        position = groups["plain"] or groups["beside"] or groups["tail"] or groups["long"]
+        if groups["plain"] == "CC" and not side and _QUANTITY.search(word[: match.start()]):
             continue  # a volume, such as 5 CC
         positions.add(VIEW_WORDS[position])
         if side:

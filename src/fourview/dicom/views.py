@@ -138,10 +138,10 @@ def _sides(elements: Elements, notes: list[str]) -> Iterator[_Told]:
         yield _Told("ViewPosition", next(iter(position)))
     for region in elements.items.get(tags.ANATOMIC_REGION, []):
         holders = (region, *region.items.get(tags.ANATOMIC_MODIFIERS, []))
-        found = {SIDE_CODES[_code(h)] for h in holders if _code(h) in SIDE_CODES}
-        found = found or {s for h in holders if (s := side_in(h.text(tags.CODE_MEANING) or ""))}
-        if len(found) == 1:
-            yield _Told("AnatomicRegionSequence", found.pop())
+        sides = {SIDE_CODES[_code(h)] for h in holders if _code(h) in SIDE_CODES}
+        sides = sides or {s for h in holders if (s := side_in(h.text(tags.CODE_MEANING) or ""))}
+        if len(sides) == 1:
+            yield _Told("AnatomicRegionSequence", sides.pop())
 
 
 def _positions(elements: Elements, notes: list[str]) -> Iterator[_Told]:
@@ -223,7 +223,7 @@ def _modifiers(elements: Elements, notes: list[str]) -> set[str]:
         for holder in (*_view_items(elements), elements)
         for item in holder.items.get(tags.VIEW_MODIFIERS, [])
     ]
-    found = {MODIFIER_CODES[code] for code in codes if code in MODIFIER_CODES}
+    modifiers = {MODIFIER_CODES[code] for code in codes if code in MODIFIER_CODES}
     notes.extend(
         f"ViewModifierCodeSequence has the code '{shown(code)}', which is no known modifier"
         for code in codes
@@ -236,14 +236,14 @@ def _modifiers(elements: Elements, notes: list[str]) -> set[str]:
         text = elements.text(tag) or ""
         for match in () if codes or not text else _MODIFIERS_IN_WORDS.finditer(text):
             word = "localisation" if match.lastgroup == "wire" else str(match.lastgroup)
-            if word not in found:
-                found.add(word)
+            if word not in modifiers:
+                modifiers.add(word)
                 notes.append(f"{word} was concluded from {source} '{shown(text)}' alone")
     factor = elements.number(tags.MAGNIFICATION)
-    if factor is not None and factor >= MAGNIFIED and "magnification" not in found:
-        found.add("magnification")
+    if factor is not None and factor >= MAGNIFIED and "magnification" not in modifiers:
+        modifiers.add("magnification")
         notes.append(f"magnification was concluded from a radiographic factor of {factor:g} alone")
-    return found
+    return modifiers
 
 
 def _view_items(elements: Elements) -> list[Elements]:

@@ -87,7 +87,8 @@ class Turn:
     Attributes:
         exchanged: Whether rows and columns are to be exchanged.
         upside_down: Whether the first row is to become the last.
-        chest_wall: Where the chest wall is after that: left or right; None where nothing says so.
+        chest_wall: Side of the image with the chest wall after that: left or right; None where
+            nothing says so.
     """
 
     exchanged: bool = False
@@ -148,8 +149,9 @@ class LeftOut:
         path: Relative to what the user named.
         reason: One word for tables.
         detail: One sentence for people.
-        image_id: Where the header could be read.
-        file: Where it can be opened now, where that is known; no part of what is written down.
+        image_id: Id of its image; None where the header could not be read.
+        file: Path at which it can be opened now; empty where that is not known. It is not compared
+            and not written down.
     """
 
     path: str
@@ -183,7 +185,7 @@ class ProcessedImage:
     """One mammogram as models see it.
 
     Attributes:
-        pixels: In [0, 1], the brightest the densest; 0 outside the breast; chest wall on the left.
+        pixels: Values in [0, 1], dense tissue bright; 0 outside the breast; chest wall at left.
         mask: True inside the breast.
         geometry: The way between the stored frame and this one.
         spec: Name of the PixelSpec that made it.
@@ -207,9 +209,9 @@ class Region:
 
     Attributes:
         score: A model's suspicion of this region alone, where its finding joins two views.
-        depth_mm: Of its centre behind the nipple, along the anterior-posterior axis; None where
-            the axis is not known.
-        nipple_mm: From its centre to the nipple, on this image.
+        depth_mm: Depth of its centre behind the nipple, along the anterior-posterior axis; None
+            where the axis is not known.
+        nipple_mm: Distance from its centre to the nipple, on this image.
     """
 
     image_id: str
@@ -222,7 +224,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """A window that a model scored a finding by, in the stored frame."""
+    """A patch that a model scored a finding by; ``box`` is its place in the stored frame."""
 
     image_id: str
     box: Box
@@ -238,7 +240,7 @@ class Finding:
         score: A model's suspicion in [0, 1]; None for a finding from a table.
         malignant: What is known; None where unknown.
         source: "proposed" by a model, or the data set or file it comes from.
-        patches: What it was scored by, where a model looked at it alone.
+        patches: The patches that it was scored by, where a model looked at it alone.
         nipple_mm: Its distance from the nipple, the mean over its regions; None where not known.
         quadrant: Where in the breast: upper outer quadrant, inner half, subareolar, ...; empty
             where not known.
@@ -261,7 +263,7 @@ class Heatmap:
     """Where a model looked, over one processed image.
 
     Attributes:
-        values: In [0, 1], a coarse grid that covers the whole processed frame evenly.
+        values: Scores in [0, 1] on a coarse grid that covers the whole processed frame evenly.
         class_name: What the values speak for, such as "malignant".
     """
 
@@ -277,7 +279,7 @@ class ImagePrediction:
 
     Attributes:
         score: Suspicion in [0, 1]; None where the model has none for images.
-        scores: Of every class by name; empty where there are none.
+        scores: Scores of every class, by name; empty where there are none.
     """
 
     image_id: str
@@ -295,7 +297,8 @@ class BreastPrediction:
     Attributes:
         score: Suspicion in [0, 1]; None where none of its images could be read, or the model judges
             something else (density).
-        scores: Of every class by name (cancer, benign, or A to D); empty where there are none.
+        scores: Scores of every class, by name (cancer, benign, or A to D); empty where there are
+            none.
     """
 
     side: Side
@@ -310,7 +313,7 @@ class Asked:
     """What a model was asked: which of the scores belong together.
 
     Attributes:
-        name: Of the task: cancer, density, ...
+        name: Name of the task: cancer, density, ...
         classes: Names of its scores, in their order.
         exclusive: Whether a breast is of exactly one of several classes, so that their scores sum
             to 1 (density); False where each class is a yes or no of its own.
@@ -345,7 +348,7 @@ class ExamPrediction(PredictionLook):
         asked: The tasks that the scores answer; empty in results of older versions.
         caution: What whoever sees a score must know of the model, in one sentence.
         exam: The exam that was read, with its pixels, for ``overlay``; None where a prediction
-            comes from a file. No part of what is compared or written down.
+            comes from a file. It is not compared and not written down.
     """
 
     patient_id: str

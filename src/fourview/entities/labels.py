@@ -27,7 +27,7 @@ def with_labels(
     """Rows of images or breasts with these labels filled in; the order and other columns are kept.
 
     Args:
-        rows: With ``exam_id``, and with ``side`` where ``breasts`` is given.
+        rows: Table with ``exam_id``, and with ``side`` where ``breasts`` is given.
         labels: Columns to fill; one that no table has is null.
         breasts: The manifest's; None where the rows are breasts themselves.
         exams: The manifest's.

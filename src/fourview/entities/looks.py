@@ -56,10 +56,10 @@ class ExamLook:
         Raises:
             KeyError: There is none; the message says which views there are.
         """
-        found: Image | None = self.get(view)
-        if found is None:
+        image: Image | None = self.get(view)
+        if image is None:
             raise KeyError(f"no {view} in exam {self.exam_id}; it has {_views(self.images)}")
-        return found
+        return image
 
     def get(self: Any, view: str) -> "Image | None":
         """The preferred image of a view, or of an id; None where there is none."""
@@ -97,15 +97,15 @@ class PredictionLook:
         Raises:
             KeyError: There is none; the message says what there is.
         """
-        found: Any = self.breast(view) if view in ("R", "L") else None
+        prediction: Any = self.breast(view) if view in ("R", "L") else None
         named = (i for i in self.images if view in (i.view.name, i.image_id))
-        found = found or next(named, None)
-        if found is None:
+        prediction = prediction or next(named, None)
+        if prediction is None:
             raise KeyError(
                 f"nothing is said of {view} in exam {self.exam_id}; there are "
                 f"{_views(self.images)} and R, L"
             )
-        return found  # type: ignore[no-any-return]
+        return prediction  # type: ignore[no-any-return]
 
     def heatmap(
         self: Any, view: str, class_name: str | None = None
@@ -114,7 +114,7 @@ class PredictionLook:
 
         Args:
             view: Such as L-CC; or an image id.
-            class_name: Of which class; the first one where None.
+            class_name: The class; the first one where None.
 
         Returns:
             Values in [0, 1], an array of the stored size; NaN where the model did not look.
@@ -138,8 +138,8 @@ class PredictionLook:
 
         Args:
             view: Such as L-CC; or an image id.
-            image: Its pixels; without them those of the exam that was read.
-            class_name: Whose heatmap; the first one where None.
+            image: The image with its pixels; None takes that of the exam that was read.
+            class_name: The class whose heatmap is drawn; the first one where None.
             rows: Larger images are shrunk to so many rows.
             stored: Keep the file's own orientation and its own pixels: pixel (row, col) of the
                 picture is that of ``image.pixels``. Without it the view hangs as in a report.

@@ -1,4 +1,4 @@
-"""Of several images of one view, which one stands for it: the one rule, for files and manifests.
+"""Which of several images of one view stands for it: the one rule, for files and manifests.
 
 Rule:    the preferred image has, in this order:
          1. no displaced implant, then the fewest modifiers (rolled, tangential, ...);
@@ -25,8 +25,8 @@ def best_first(images: pl.DataFrame) -> pl.DataFrame:
     Views are not told apart: the first of each view in the answer is that view's preferred image.
 
     Args:
-        images: With ``image_id``, ``kind``, ``modifiers``, ``rows`` and ``cols``, and where they
-            are known ``is_for_presentation``, ``rank`` and ``acquired``.
+        images: Table with ``image_id``, ``kind``, ``modifiers``, ``rows`` and ``cols``, and where
+            they are known ``is_for_presentation``, ``rank`` and ``acquired``.
     """
     kinds = {kind: place for place, kind in enumerate(KINDS)}
     modifiers = pl.col("modifiers").cast(pl.List(pl.String))

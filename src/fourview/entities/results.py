@@ -1,4 +1,4 @@
-"""What a protocol finds: numbers with intervals, curves, groups."""
+"""What a protocol measures: numbers with intervals, curves, groups."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,8 +27,8 @@ class Curve:
         name: roc, pr, calibration, decision, misses, froc; ``decision_all`` for the decision to
             recall all; ``scores_negative`` and ``scores_positive`` are histograms, x the bins'
             centres.
-        x: In the unit that ``x_label`` names.
-        y: In the unit that ``y_label`` names.
+        x: Values in the unit that ``x_label`` names.
+        y: Values in the unit that ``y_label`` names.
         low: Lower ends of intervals of ``y``; None where there are none.
         high: Upper ends; None where there are none.
     """
@@ -74,7 +74,7 @@ class PublishedNumber:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a protocol found for one predictions table.
+    """What a protocol measured on one table of predictions.
 
     Attributes:
         protocol: Name with version.

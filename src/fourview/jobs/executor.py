@@ -1,6 +1,6 @@
 """Where jobs run: in processes of this machine, or on a Ray cluster; the same results either way.
 
-local:   ``jobs.workers``: a process a core, each with one job at a time.
+local:   ``jobs.workers``: one process per core, each with one job at a time.
 ray:     actors of one CPU each, on the cluster that RAY_ADDRESS names, else on one that is started
          here and stopped at the end. Folders that jobs read and write must be on a disk that all
          nodes see. Needs the extra ``fourview[cluster]``; nothing is imported without it.
@@ -147,6 +147,7 @@ class _Actors:
     def __init__(self, ray: Any, function: Callable[[Any], Any]) -> None:
         self.ray = ray
         self.function = ray.put(function)  # sent to each node once
+        # ``Schedule`` replaces an actor that died: Ray restarts none.
         self.actor_class = ray.remote(num_cpus=1, max_restarts=0)(_Doer)
 
     def start(self) -> _Actor:
@@ -200,7 +201,7 @@ def _import_ray() -> Any:
 
 
 def _connect(ray: Any, workers: int) -> bool:
-    """Join a cluster or start one; whether it is ours to stop."""
+    """Join a cluster or start one; True where it is ours to stop."""
     if ray.is_initialized():
         return False
     address = os.environ.get("RAY_ADDRESS")
@@ -225,7 +226,7 @@ def start_cluster(ray: Any, **settings: Any) -> None:
 
     Args:
         ray: The module.
-        settings: Of ``ray.init``.
+        settings: Further arguments of ``ray.init``.
 
     Raises:
         RuntimeError: It did not start, however often it was tried.
@@ -249,5 +250,5 @@ def _require_answer(address: str) -> None:
 
 
 def _last_line(error: Exception) -> str:
-    """Where Ray writes a traceback into its message, the last line says what it was."""
+    """The last line of a message: Ray puts a traceback before it."""
     return next((line.strip() for line in str(error).splitlines()[::-1] if line.strip()), "")

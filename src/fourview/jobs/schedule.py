@@ -68,11 +68,11 @@ class Workers(Protocol[HandleT]):
         ...
 
     def ready(self, handles: Sequence[HandleT], block: bool) -> Sequence[HandleT]:
-        """Those that answered or died; waits a moment for the first where ``block``."""
+        """The workers that answered or died; with ``block``, waits a moment for the first."""
         ...
 
     def hear(self, handle: HandleT) -> Answered | Died:
-        """What one of them says."""
+        """What a worker that is ready says."""
         ...
 
     def end(self, handle: HandleT) -> None:

@@ -4,7 +4,7 @@ A column is reduced to bytes in one way: its name, its kind (integer, number, te
 where it is null, and its values in little-endian order with nulls as zero or the empty text. Types
 of one kind are widened first, so Int8 and Int64 columns of equal values have equal hashes.
 
-A table in memory and one that lies in pieces on disk have the same hash: a column is always fed
+A table in memory and one that lies in parts on disk have the same hash: a column is always fed
 chunk by chunk, a pass each for its nulls, its lengths and its values.
 """
 
@@ -35,19 +35,19 @@ def table_digest(table: pl.DataFrame) -> str:
     return _digest(table.schema, len(table), lambda name: [table[name]])
 
 
-def pieces_digest(pieces: Sequence[Path]) -> str:
+def parts_digest(parts: Sequence[Path]) -> str:
     """The ``table_digest`` of a table that lies in Parquet files, with one of them in memory.
 
     Args:
-        pieces: The files in the order of their rows, at least one; all have the same columns.
+        parts: The files in the order of their rows, at least one; all have the same columns.
 
     Raises:
         ManifestError: As ``table_digest``.
     """
-    schema = pl.read_parquet_schema(pieces[0])
-    length = sum(pl.scan_parquet(piece).select(pl.len()).collect().item() for piece in pieces)
+    schema = pl.read_parquet_schema(parts[0])
+    length = sum(pl.scan_parquet(part).select(pl.len()).collect().item() for part in parts)
     return _digest(
-        schema, length, lambda name: (pl.read_parquet(p, columns=[name])[name] for p in pieces)
+        schema, length, lambda name: (pl.read_parquet(p, columns=[name])[name] for p in parts)
     )
 
 
@@ -97,7 +97,7 @@ def _items(values: pl.Series) -> pl.Series:
 
 
 def _bits(digest: Any, chunks: Iterable[pl.Series]) -> None:
-    """Truth values, eight a byte; what a chunk leaves of a byte goes before the next."""
+    """Truth values, eight per byte; bits that fill no byte are put before the next chunk's."""
     rest = np.zeros(0, dtype=np.bool_)
     for values in chunks:
         bits = np.concatenate([rest, values.to_numpy()])

@@ -1,6 +1,6 @@
 """What is known of single images: malignant, benign, or neither.
 
-Two labels an image, ``cancer`` and ``benign``, both 0 for a normal one. Four rules make them of a
+Two labels per image, ``cancer`` and ``benign``, both 0 for a normal one. Four rules make them of a
 manifest; whichever is taken is named in the recipe that trains with it.
 """
 

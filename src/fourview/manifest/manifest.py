@@ -80,7 +80,7 @@ def make_manifest(
         images: At least patient_id, exam_id and image_id; ids may be integers.
         breasts: At least patient_id, exam_id and side; None where nothing is known of breasts.
         exams: At least patient_id and exam_id; None where nothing is known of exams.
-        findings: At least patient_id, exam_id and finding_id, one row a region.
+        findings: At least patient_id, exam_id and finding_id, one row per region.
         terms: Terms of use of the data, in a sentence.
         label_rules: For each label, in words, how it was made.
         may_release_weights: False where the terms forbid to pass on weights trained on the data.
@@ -332,8 +332,8 @@ def _cast(name: str, values: pl.Series, dtype: Any) -> pl.Series:
         return values.cast(dtype, strict=True)
     except pl.exceptions.PolarsError:
         bad = values.filter(values.is_not_null() & _cannot(values, dtype))
-        found = f" such as {bad[0]!r}" if len(bad) else ""
-        raise ManifestError(f"{where}: has {values.dtype} values{found}, need {dtype}") from None
+        example = f" such as {bad[0]!r}" if len(bad) else ""
+        raise ManifestError(f"{where}: has {values.dtype} values{example}, need {dtype}") from None
 
 
 def _cannot(values: pl.Series, dtype: Any) -> pl.Series:
@@ -352,7 +352,7 @@ def _with_rows_of(images: pl.DataFrame, table: pl.DataFrame, name: str) -> pl.Da
 
 
 def _sorted(name: str, table: pl.DataFrame) -> pl.DataFrame:
-    """By keys, which are unique except for findings; there the other columns decide."""
+    """The table sorted by its keys; for findings, whose keys may repeat, then by other columns."""
     by = list(TABLES[name].keys)
     if name == "findings":
         by += sorted(c for c in table.columns if c not in by and not table[c].dtype.is_nested())

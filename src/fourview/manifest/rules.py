@@ -71,7 +71,7 @@ def _image_rules() -> list[_Rule]:
     read = pl.col("left_out").is_null()
     return [
         *_filled("patient_id", "exam_id", "image_id"),
-        _Rule(_repeated("image_id"), "the image_id a second time", (), "one row an image"),
+        _Rule(_repeated("image_id"), "the image_id a second time", (), "one row per image"),
         _one_of("side", ("R", "L")),
         *(
             _Rule(read & pl.col(c).is_null(), f"no {c}", (), "one, or a reason in left_out")
@@ -90,7 +90,7 @@ def _breast_rules() -> list[_Rule]:
     return [
         *_filled("patient_id", "exam_id", "side"),
         _one_of("side", ("R", "L")),
-        _Rule(_repeated("exam_id", "side"), "the breast a second time", (), "one row a breast"),
+        _Rule(_repeated("exam_id", "side"), "the breast a second time", (), "one row per breast"),
         _within("cancer", 0, 1),
         _within("birads", 0, MAX_BIRADS),
         _one_of("density", DENSITIES),
@@ -100,7 +100,7 @@ def _breast_rules() -> list[_Rule]:
 def _exam_rules() -> list[_Rule]:
     return [
         *_filled("patient_id", "exam_id"),
-        _Rule(_repeated("exam_id"), "the exam_id a second time", (), "one row an exam"),
+        _Rule(_repeated("exam_id"), "the exam_id a second time", (), "one row per exam"),
         _within("age", 0, MAX_AGE),
         _one_of("density", DENSITIES),
         _one_of("split", SPLITS),
@@ -168,7 +168,7 @@ def _whose(manifest: Manifest) -> Iterator[Fault]:
             pl.col("owner") != pl.col("patient_id"),
             "an exam of patient '{}'",
             ("owner",),
-            "one patient an exam",
+            "one patient per exam",
         ),
     ]
     for table, key in (("images", "image_id"), ("breasts", "side"), ("findings", "finding_id")):
@@ -183,8 +183,8 @@ def _where(manifest: Manifest) -> Iterator[Fault]:
     images = manifest.images.select(
         "image_id", "rows", "cols", image_exam="exam_id", image_side="side", known=True
     )
-    found = manifest.findings.filter(pl.col("image_id").is_not_null())
-    joined = found.join(images, on="image_id", how="left", maintain_order="left")
+    placed = manifest.findings.filter(pl.col("image_id").is_not_null())
+    joined = placed.join(images, on="image_id", how="left", maintain_order="left")
     outside = (pl.col("x0") < 0) | (pl.col("y0") < 0)
     outside |= (pl.col("x1") > pl.col("cols")) | (pl.col("y1") > pl.col("rows"))
     rules = [

@@ -34,7 +34,7 @@ def with_slots(images: pl.DataFrame) -> pl.DataFrame:
 
 
 def exam_table(manifest: Manifest) -> pl.DataFrame:
-    """One row an exam: what fills its four views, and what is odd about it.
+    """One row per exam: what fills its four views, and what is odd about it.
 
     Returns:
         patient_id, exam_id; the preferred image of each of SLOTS, or null; ``num_read`` and

@@ -278,8 +278,8 @@ def _dealt(count: int, fractions: Mapping[str, float]) -> pl.Series:
 def _ordered_patients(manifest: Manifest, seed: int, stratify: Sequence[str]) -> pl.DataFrame:
     """Every patient, stratum by stratum, with ``rank`` in its stratum and ``place`` in [0, 1).
 
-    ``place`` is (rank + u) / size with one u in [0, 1) a stratum, from the seed: so the expected
-    number with place < f is f times the size, for small strata too.
+    ``place`` is (rank + u) / size with one u in [0, 1) for each stratum, from the seed: so the
+    expected number with place < f is f times the size, for small strata too.
     """
     patients = manifest.exams.select("patient_id").unique().sort("patient_id")
     for column in stratify:

@@ -68,7 +68,7 @@ def _decoded(path: Path, data: bytes) -> str:
     for mark, codec in _MARKS:
         if data.startswith(mark):
             return _by(path, data, codec)
-    if b"\0" in data[:4096]:
+    if b"\0" in data[:4096]:  # UTF-16 without a mark: Latin letters have a zero in every other byte
         even, odd = data[:4096:2].count(0), data[1:4096:2].count(0)
         none = f"{path}: holds zeros, so it is no table of text; export it as CSV"
         if min(even, odd) * 4 > max(even, odd):

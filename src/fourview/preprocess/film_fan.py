@@ -86,6 +86,12 @@ class Fan:
         found = cv2.remap(piece, self.x_step, self.y_step, cv2.INTER_NEAREST, borderValue=0)
         return np.asarray(found).astype(np.float32)
 
+    def behind_wall(self, shape: tuple[int, ...]) -> Mask:
+        """True at the left of the chest wall."""
+        rows = np.arange(shape[0])[:, None] + 0.5
+        wall = self.x + self.slope * (rows - self.y)
+        return np.asarray(np.arange(shape[1])[None, :] + 0.5 < wall)
+
     def mask(self, radii: Radii, shape: tuple[int, int]) -> UInt8[np.ndarray, "row col"]:
         """What lies within radii, up to the chest wall."""
         points = np.stack([self.x + self.cos * radii, self.y + self.sin * radii], axis=1)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from fourview.preprocess.film_fan import RAYS, Fan, Mask, Plane, Radii, Rays, quantile
-from fourview.preprocess.film_over import GAP, held_off
+from fourview.preprocess.film_over import GAP, skin_of
 
 COST = (
     3.0  # of a pixel by which neighbouring radii differ; a pixel of tissue or air gives 1 at most
@@ -27,8 +27,10 @@ LEAST = 0.6  # of the piece's radii: the outline lies no deeper in it
 BEYOND = 0.09  # of the long side: how far out the air is looked at
 WITHIN = (0.010, 0.035)  # of the long side: where inside the outline its rim is looked at
 LEFT = 0.008  # of the long side: a ray that saw so much air has left the breast
+LEAST_RADIUS = 0.02  # of the long side: nearer the chest wall a mask need not be whole
 LEAP = 0.05  # of the long side, over two rays: from the skin into haze
 TAIL = 21  # rays, from the chest wall, that may run in haze
+AGAIN = 3  # times the skin is looked at, as one label can lie beside another
 DIM = 0.87  # of the level within the skin: haze beyond it is darker
 
 
@@ -52,14 +54,45 @@ def trace(
     fan = Fan.of(cv2.GaussianBlur(shown, (0, 0), 1.0), valid, line, row)
     limits = np.full(RAYS, fan.level.shape[1])
     least = np.zeros(RAYS, np.intp)
-    radii = _best(fan, 2.0 * fan.sampled(piece) - 1, least, limits)
+    around = np.zeros(RAYS)
+    radii = _best(fan, 2.0 * fan.sampled(piece) - 1, least, limits, around)
     least = (LEAST * radii).astype(np.intp)
+    over = np.zeros(RAYS, bool)
     for _ in range(2):
         speaks = _speaks(fan, _threshold(fan, radii), least)
-        radii = _best(fan, speaks, least, limits)
-    limits = np.minimum(_without_tails(fan, radii, limits), held_off(fan, radii, valid))
-    radii = _best(fan, speaks, least, limits)
+        radii = _best(fan, speaks, least, limits, around)
+    for _ in range(AGAIN):
+        skin = skin_of(fan, radii, valid, over)
+        around, over = skin.course, skin.over
+        held = np.where(over, np.rint(around), fan.level.shape[1]).astype(np.intp)
+        held = np.minimum(_without_tails(fan, radii, limits), held)
+        radii = _best(fan, speaks, least, held, around)
+        speaks = _speaks(fan, _threshold(fan, radii), least)
+    radii = _best(fan, speaks, least, held, around)
     return fan.mask(radii, (shown.shape[0], shown.shape[1]))
+
+
+def label_on(shown: Plane, breast: UInt8[np.ndarray, "row col"]) -> float:
+    """How much of a mask, found in another way, is labels over the skin: a part of its area.
+
+    Args:
+        shown: As for ``trace``.
+        breast: 0 or 1.
+    """
+    rows = np.flatnonzero(breast.any(axis=1))
+    first = breast[rows].argmax(axis=1)
+    weight = breast[rows].sum(axis=1)
+    row = float((rows * weight).sum() / weight.sum())
+    valid = np.ones(shown.shape, bool)
+    fan = Fan.of(cv2.GaussianBlur(shown, (0, 0), 1.0), valid, (float(np.median(first)), 0.0), row)
+    inside = np.column_stack([fan.sampled(breast), np.zeros(RAYS)])
+    inside[:, : int(LEAST_RADIUS * fan.long_side)] = 1
+    radii = np.asarray(inside.argmin(axis=1))
+    skin = skin_of(fan, radii, valid, np.zeros(RAYS, bool))
+    held = np.where(skin.over, np.minimum(radii, np.rint(skin.course)), radii).astype(np.intp)
+    shape = (shown.shape[0], shown.shape[1])
+    cut = fan.mask(radii, shape) & ~fan.mask(held, shape) & breast
+    return float(cut.sum() / breast.sum())
 
 
 def _speaks(fan: Fan, threshold: Float[np.ndarray, " ray"], least: Radii) -> Rays:
@@ -80,18 +113,23 @@ def _speaks(fan: Fan, threshold: Float[np.ndarray, " ray"], least: Radii) -> Ray
     return np.asarray(np.where(left, -np.abs(speaks), speaks), dtype=np.float32)
 
 
-def _best(fan: Fan, speaks: Rays, least: Radii, limits: Radii) -> Radii:
-    """The radii that agree best with the pixels and with each other."""
+def _best(
+    fan: Fan, speaks: Rays, least: Radii, limits: Radii, around: Float[np.ndarray, " ray"]
+) -> Radii:
+    """The radii that agree best with the pixels and, less ``around``, with each other."""
     gain = np.zeros((RAYS, fan.level.shape[1] + 1))
     np.cumsum(speaks, axis=1, out=gain[:, 1:])
-    steps = np.arange(gain.shape[1])
+    shift = np.rint(around).astype(np.intp)
+    steps = np.arange(gain.shape[1] + int(shift.max() - shift.min()))
+    radius = steps[None, :] + (shift - shift.max())[:, None]
     allowed = np.minimum(fan.inside.sum(axis=1), limits)
-    possible = steps[None, :] <= allowed[:, None]
-    possible &= steps[None, :] >= np.minimum(least, allowed)[:, None]
-    loss = np.where(possible, -gain, np.inf)
+    possible = (radius >= 0) & (radius <= allowed[:, None])
+    possible &= radius >= np.minimum(least, allowed)[:, None]
+    safe = np.clip(radius, 0, gain.shape[1] - 1)
+    loss = np.where(possible, -np.take_along_axis(gain, safe, 1), np.inf)
     ramp = COST * steps
     total = loss[0]
-    come = np.zeros(gain.shape, np.intp)
+    come = np.zeros(loss.shape, np.intp)
     for ray in range(1, RAYS):
         # least over all r' of total[r'] + COST |r - r'|: from below, and from above
         up = total - ramp
@@ -103,11 +141,11 @@ def _best(fan: Fan, speaks: Rays, least: Radii, limits: Radii) -> Radii:
         below, above = low + ramp, high[::-1] - ramp
         come[ray] = np.where(below <= above, from_below, from_above)
         total = np.minimum(below, above) + loss[ray]
-    radii = np.zeros(RAYS, np.intp)
-    radii[-1] = int(total.argmin())
+    found = np.zeros(RAYS, np.intp)
+    found[-1] = int(total.argmin())
     for ray in range(RAYS - 1, 0, -1):
-        radii[ray - 1] = come[ray, radii[ray]]
-    return radii
+        found[ray - 1] = come[ray, found[ray]]
+    return np.asarray(found + shift - shift.max())
 
 
 def _threshold(fan: Fan, radii: Radii) -> Float[np.ndarray, " ray"]:

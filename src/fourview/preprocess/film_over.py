@@ -5,14 +5,16 @@ out and back again; a disc much larger than a nipple does not fit into what stic
 outline is held to the curve on which the skin before and after goes on.
 """
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
-from fourview.preprocess.film_fan import RAYS, Fan, Mask, Radii, quantile
+from fourview.preprocess.film_fan import FAN, RAYS, Fan, Mask, Radii, quantile
 
 GAP = 0.008  # of the long side: what is so near the outline is neither
-STEEP = (1.7, 0.10)  # times the usual step at the outline, and levels more: something lies over it
+STEEP = (1.4, 0.05)  # times the usual step at the outline, and levels more: something lies over it
 JUMP = 0.014  # of the long side, over two rays: no skin runs so
 WIDEST = 32  # rays, of what can lie over the skin
 NIPPLE = (0.03, 0.055)  # of the long side: most height and width of a nipple
@@ -20,64 +22,193 @@ MOST_STEEP = 0.4  # of the rays: if more are steep, that is how this breast is
 DISC = 0.11  # of the long side: what sticks out and holds no disc of this diameter is no breast
 LARGE_DISC = 0.22  # the same where the level falls off steeply, too
 MOST_DISC = 0.6  # of the root of the breast's area: both are no larger
+BED = 0.10  # levels under the air: no film is there
+BRIGHTER = (0.5, 0.06)  # times the usual step, and levels, over the air: a label
+BEYOND = 0.15  # of the long side: how far out it is looked for air beyond a label
+SHOWS, FAINT = (
+    0.4,
+    0.02,
+)  # of the usual step: where the level falls less; how much such a ray counts
+STIFF = (3e4, 10.0)  # of the skin's course: change of bending, bending
+STICKS_OUT, COUNTS, ROUNDS = 2.0, 0.1, 6  # pixels beyond the course; how much such a ray counts
 STEEPER = (1.0, 0.02)  # as STEEP, for what sticks out
 PART = 0.3  # of its rays that must be so steep
 LEAST_KNOB = 0.003  # of the breast's area: what sticks out less is let be
-BESIDE = 12  # rays before and after that say where the skin goes on
 AGAIN = 2  # times it is looked again, as one label can lie beside another
 
 
-def held_off(fan: Fan, radii: Radii, valid: Mask) -> Radii:
-    """The most that radii may be where something lies over the skin.
+@dataclass(frozen=True, slots=True)
+class Skin:
+    """What is known of the skin.
+
+    Attributes:
+        course: A smooth outline through the rays that show skin, as far as the film goes.
+        over: Rays on which something lies over the skin.
+    """
+
+    course: Float[np.ndarray, " ray"]
+    over: Bool[np.ndarray, " ray"]
+
+
+def skin_of(fan: Fan, radii: Radii, valid: Mask, over: Bool[np.ndarray, " ray"]) -> Skin:
+    """Where something lies over the skin, and how the skin goes on there.
 
     Args:
         fan: The picture along rays.
         radii: The outline so far.
         valid: False where there is no film.
+        over: Rays on which something is known to lie.
     """
-    step = _step(fan, radii)
-    usual = float(np.nanmedian(step)) if np.isfinite(step).any() else 0.0
-    steep = _steeper(step, usual, STEEP)
-    over = np.convolve(steep, np.ones(7), "same") > 0
-    over |= _bulges(radii, steep, fan.long_side)
-    held = np.full(RAYS, fan.level.shape[1])
-    now = radii
+    rim = _rim(fan, radii)
+    steep = _steeper(rim, STEEP)
+    marked = steep | _bright_beyond(fan, radii, rim)
+    marked |= _bulges(radii, steep, fan.long_side) & ~rim.ended
+    over = over | (np.convolve(marked, np.ones(7), "same") > 0)
+    film = fan.inside.sum(axis=1)
+    shows = np.where(np.nan_to_num(rim.step) > SHOWS * rim.usual, 1.0, FAINT) * ~rim.ended
+    course = _course(radii, shows * ~over, film)
     for _ in range(AGAIN):
-        over = over | _knobs(fan, now, steep, valid, size=DISC, least=None)
-        over |= _knobs(
-            fan, now, steep, valid, size=LARGE_DISC, least=_steeper(step, usual, STEEPER)
-        )
-        free = np.flatnonzero(~over)
-        if not over.any() or len(free) < RAYS // 3:
+        now = np.where(over, np.minimum(radii, np.rint(course)), radii).astype(np.intp)
+        more = _knobs(fan, now, steep, rim.ended, valid, size=DISC, least=None)
+        least = _steeper(rim, STEEPER)
+        more |= _knobs(fan, now, steep, rim.ended, valid, size=LARGE_DISC, least=least)
+        if not (more & ~over).any() or (~(over | more)).sum() < RAYS // 3:
             break
-        held = _between(fan, radii, over)
-        now = np.minimum(radii, held)
-    return held
+        over = over | more
+        course = _course(radii, shows * ~over, film)
+    return Skin(course, over)
 
 
-def _step(fan: Fan, radii: Radii) -> Float[np.ndarray, " ray"]:
-    """How much the level falls at the outline, a ray; NaN where that cannot be seen."""
+def _course(
+    radii: Radii, shows: Float[np.ndarray, " ray"], film: Int[np.ndarray, " ray"]
+) -> Float[np.ndarray, " ray"]:
+    """A smooth outline through rays that show skin; on others it goes on as it bends beside them.
+
+    Of 1 / r, least squares with a penalty on the change of (1 / r)'' + 1 / r, which is 0 for every
+    straight line and for ellipses about the rays' beginning. What still sticks out of it counts
+    less, again and again (asymmetric least squares), as labels stick out and nothing sticks in.
+
+    Args:
+        radii: The outline.
+        shows: How much each ray counts.
+        film: How far it may reach.
+    """
+    free = shows > 0
+    if free.sum() < RAYS // 4:
+        return np.asarray(np.minimum(radii, film), dtype=np.float64)
+    angle = np.pi * FAN / (RAYS - 1)
+    second = np.zeros((RAYS - 2, RAYS))
+    rows = np.arange(RAYS - 2)
+    second[rows, rows], second[rows, rows + 1], second[rows, rows + 2] = 1, angle**2 - 2, 1
+    third = second[1:] - second[:-1]
+    stiff = STIFF[0] * third.T @ third + STIFF[1] * second.T @ second
+    middle = float(np.median(radii[free]))
+    target = middle / np.maximum(radii, 1)
+    usual = shows * (np.maximum(radii, 1) / middle) ** 4  # as far as radii are off
+    weight = usual.copy()
+    course = radii.astype(np.float64)
+    for _ in range(ROUNDS):
+        found = np.linalg.solve(np.diag(weight) + stiff, weight * target)
+        course = middle / np.maximum(found, 0.05)
+        weight = usual * np.where(radii > course + STICKS_OUT, COUNTS, 1.0)
+    return np.asarray(np.clip(course, 1, np.maximum(film, 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rim:
+    """The levels at the outline, a ray.
+
+    Attributes:
+        step: How much the level falls at the outline; NaN where that cannot be seen.
+        usual: The median of it.
+        outer: The level just beyond the outline; NaN where there is no film.
+        air: What that level would be without labels: a plane through most rays' levels.
+        ended: Whether the ray has come to the film's end, so that it says nothing about skin.
+    """
+
+    step: Float[np.ndarray, " ray"]
+    usual: float
+    outer: Float[np.ndarray, " ray"]
+    air: Float[np.ndarray, " ray"]
+    ended: Bool[np.ndarray, " ray"]
+
+
+def _rim(fan: Fan, radii: Radii) -> _Rim:
     steps = np.arange(fan.level.shape[1])[None, :]
     at = radii[:, None]
     near = round(GAP * fan.long_side)
     inner = quantile(fan.level, (steps >= at - near - 1) & (steps < at), 0.5, least=1)
-    outer = quantile(fan.level, (steps > at) & (steps <= at + near + 1) & fan.inside, 0.5, least=2)
+    beyond = (steps > at) & (steps <= at + near + 1) & fan.inside
+    outer = quantile(fan.level, beyond, 0.5, least=2)
     step = inner - outer
-    return step if (~np.isnan(step)).sum() >= RAYS // 4 else np.full(RAYS, np.nan)
+    if (~np.isnan(step)).sum() < RAYS // 4:
+        nothing = np.full(RAYS, np.nan)
+        return _Rim(nothing, 0.0, nothing, nothing, np.isnan(step))
+    air = _plane(fan.cos * radii, fan.sin * radii, outer)
+    usual = float(np.nanmedian(step))
+    ended = np.isnan(step) | (np.nan_to_num(air - outer) > max(usual, BED))
+    if (~ended).sum() >= RAYS // 4:
+        usual = float(np.median(step[~ended]))
+    return _Rim(step, usual, outer, air, ended)
 
 
-def _steeper(
-    step: Float[np.ndarray, " ray"], usual: float, than: tuple[float, float]
-) -> Bool[np.ndarray, " ray"]:
+def _plane(
+    x: Float[np.ndarray, " ray"], y: Float[np.ndarray, " ray"], level: Float[np.ndarray, " ray"]
+) -> Float[np.ndarray, " ray"]:
+    """The plane through most of the levels: least squares with weights that outliers lose."""
+    known = np.isfinite(level)
+    basis = np.stack([np.ones(len(x)), x, y], axis=1)
+    fitted = np.full(len(x), np.median(level[known]))
+    for _ in range(5):
+        rest = (level - fitted)[known]
+        scale = max(float(np.median(np.abs(rest))), 0.01)
+        weight = 1 / (1 + (rest / (2 * scale)) ** 2) ** 2
+        root = np.sqrt(weight)[:, None]
+        ridge = np.diag([0.0, 1.0, 1.0]) * np.sqrt(len(x))
+        found, *_ = np.linalg.lstsq(
+            np.vstack([basis[known] * root, ridge]),
+            np.concatenate([level[known] * root[:, 0], np.zeros(3)]),
+            rcond=None,
+        )
+        fitted = basis @ found
+    return np.asarray(fitted)
+
+
+def _steeper(rim: _Rim, than: tuple[float, float]) -> Bool[np.ndarray, " ray"]:
     """Rays on which the level falls much more at the outline than it does elsewhere."""
-    steep = np.nan_to_num(step, nan=-1.0) > than[0] * usual + than[1]
+    steep = ~rim.ended & (np.nan_to_num(rim.step, nan=-1.0) > than[0] * rim.usual + than[1])
     return steep if steep.mean() <= MOST_STEEP else np.zeros(RAYS, bool)
+
+
+def _bright_beyond(fan: Fan, radii: Radii, rim: _Rim) -> Bool[np.ndarray, " ray"]:
+    """Rays beyond whose end it is not dark yet, but further out: the outline runs in a label.
+
+    Haze may be bright, too, but it does not end further out.
+    """
+    steps = np.arange(fan.level.shape[1])[None, :]
+    at = radii[:, None] + round(GAP * fan.long_side)
+    far = (steps > at) & (steps <= at + BEYOND * fan.long_side) & fan.inside
+    dark = quantile(fan.level, far, 0.2, least=int(0.3 * BEYOND * fan.long_side))
+    least = max(BRIGHTER[0] * rim.usual, BRIGHTER[1])
+    bright = (rim.outer - rim.air > least) & (rim.outer - dark > least)
+    bright &= ~rim.ended
+    for run in _runs(bright):
+        if len(run) * np.pi * FAN / RAYS * radii[run].mean() < NIPPLE[1] * fan.long_side:
+            bright[run] = False  # a nipple
+    return bright if bright.mean() <= MOST_STEEP else np.zeros(RAYS, bool)
+
+
+def _runs(marked: Bool[np.ndarray, " ray"]) -> list[Int[np.ndarray, " part"]]:
+    """The rays of each unbroken run."""
+    rays = np.flatnonzero(marked)
+    return [] if not len(rays) else np.split(rays, np.flatnonzero(np.diff(rays) > 1) + 1)
 
 
 def _knobs(
     fan: Fan,
     radii: Radii,
     steep: Bool[np.ndarray, " ray"],
+    ended: Bool[np.ndarray, " ray"],
     valid: Mask,
     *,
     size: float,
@@ -89,14 +220,17 @@ def _knobs(
         fan: The picture along rays.
         radii: The outline so far.
         steep: Rays on which no nipple is.
-        valid: False where there is no film: what ends there does not stick out.
+        ended: Rays that end at the film's end: what ends there does not stick out.
+        valid: False where there is no film: the same.
         size: The disc's diameter, of the long side; at most as large as the breast allows.
         least: If given, rays of which a part must be among those that stick out.
     """
     mask = fan.mask(radii, (valid.shape[0], valid.shape[1])) & valid.view(np.uint8)
     radius = 0.5 * min(size * fan.long_side, MOST_DISC * float(mask.sum()) ** 0.5)
     pad = int(radius) + 2
-    whole = np.pad(np.where(valid, mask, 1).astype(np.uint8), pad, constant_values=1)
+    goes_on = fan.mask(np.where(ended, fan.level.shape[1], radii), mask.shape)
+    whole = np.where(valid & ~fan.behind_wall(mask.shape), goes_on, 1).astype(np.uint8)
+    whole = np.pad(whole, pad, constant_values=1)
     centres = cv2.distanceTransform(whole, cv2.DIST_L2, 5) > radius
     opened = cv2.distanceTransform((~centres).view(np.uint8), cv2.DIST_L2, 5) <= radius
     opened = opened[pad:-pad, pad:-pad]
@@ -117,41 +251,6 @@ def _knobs(
         if least is None or (least & seen).sum() >= PART * seen.sum():
             through |= seen
     return np.asarray(np.convolve(through, np.ones(3), "same") > 0)
-
-
-def _between(fan: Fan, radii: Radii, over: Bool[np.ndarray, " ray"]) -> Radii:
-    """How far the skin reaches on the rays where something lies over it, from the rays beside.
-
-    A parabola over the chord between the neighbours, as skin curves evenly over a short way.
-    """
-    held = np.full(RAYS, fan.level.shape[1])
-    free = np.flatnonzero(~over)
-    points = np.stack([fan.cos * radii, fan.sin * radii], axis=1)
-    starts = np.flatnonzero(over & ~np.roll(over, 1))
-    for start in starts.tolist():
-        before, after = free[free < start][-BESIDE:], free[free > start][:BESIDE]
-        if not len(before) or not len(after):
-            continue
-        origin, chord = points[before[-1]], points[after[0]] - points[before[-1]]
-        length = float(np.hypot(*chord))
-        if length < 1:
-            continue
-        along, out = chord / length, np.array([chord[1], -chord[0]]) / length
-        beside = points[np.concatenate([before, after])] - origin
-        u, v = beside @ along / length, beside @ out
-        near = (u > -1) & (u < 2)
-        # v = c u (1 - u): through both ends
-        shape = (u * (1 - u))[near]
-        bow = float((shape @ v[near]) / (shape @ shape + 0.1))
-        t = np.linspace(0, 1, 65)
-        curve = origin + np.outer(t * length, along) + np.outer(bow * t * (1 - t), out)
-        turn = np.unwrap(np.arctan2(curve[:, 1], curve[:, 0]))
-        rays = np.arange(start, int(after[0]))
-        angle = np.arctan2(fan.sin[rays], fan.cos[rays])
-        order = np.argsort(turn)
-        far = np.interp(angle, turn[order], np.hypot(*curve.T)[order])
-        held[rays] = np.maximum(1, np.rint(far)).astype(np.intp)
-    return held
 
 
 def _bulges(

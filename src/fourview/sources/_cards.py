@@ -12,12 +12,12 @@ class Card:
     """One data set.
 
     Attributes:
-        title: Its name and what it has, in a line.
+        title: Its name and what it has, in one line.
         knows: What its labels say.
-        need: What you have to have, below the folder that ``fourview index`` is given.
+        need: Files that must be there, below the folder that ``fourview index`` is given.
         terms: The licence, in a few words.
         link: Where it is described and asked for; empty where there is no such place.
-        doi: Of the data.
+        doi: DOI of the data.
         cite: The paper.
     """
 

@@ -36,12 +36,12 @@ BOX: dict[str, Any] = {
 
 def case_folders(root: Path) -> dict[str, Path]:
     """The folder of each case, in ROOT or up to two folders below."""
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for depth in ("", "*/", "*/*/"):
         for folder in sorted(root.glob(depth + CASE)):
             if folder.is_dir():
-                found.setdefault(folder.name, folder)
-    return found
+                folders.setdefault(folder.name, folder)
+    return folders
 
 
 def film_files(
@@ -50,13 +50,13 @@ def film_files(
     """The film of each case that is there: path, size, and why it cannot be read, if so.
 
     Args:
-        root: Of the data set.
-        folders: By case.
+        root: Folder of the data set.
+        folders: Folder of each case.
         cases: The series in each case's path, whose folder holds its picture where the set was
             exported as JPEG (``jpeg/SERIES/1-NNN.jpg``).
     """
-    found = {case: _dicom_in(folders[case]) for case in cases if case in folders}
-    first = {case: files[0] for case, files in found.items() if files}
+    by_case = {case: _dicom_in(folders[case]) for case in cases if case in folders}
+    first = {case: files[0] for case, files in by_case.items() if files}
     facts = header_table(root, first.values())
     films = facts.with_columns(case=pl.Series(list(first), dtype=pl.String)).select(list(FILM))
     absent = {case: series for case, series in cases.items() if case not in first}
@@ -80,12 +80,12 @@ def _pictures(
 
 
 def _series_folders(root: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for depth in ("", "*/", "*/*/"):
         for folder in root.glob(depth + "1.*"):
             if folder.is_dir():
-                found.setdefault(folder.name, folder)
-    return found
+                folders.setdefault(folder.name, folder)
+    return folders
 
 
 def _is_picture(path: Path) -> bool:
@@ -96,8 +96,8 @@ def mask_boxes(root: Path, folders: Mapping[str, Path], wanted: pl.DataFrame) ->
     """The box of each mask in its film's pixels.
 
     Args:
-        root: Of the data set.
-        folders: By case.
+        root: Folder of the data set.
+        folders: Folder of each case.
         wanted: mask_case, film_rows, film_cols; sizes null where the film is not there.
     """
     unique = wanted.unique("mask_case", maintain_order=True).rows()
@@ -109,9 +109,9 @@ def mask_boxes(root: Path, folders: Mapping[str, Path], wanted: pl.DataFrame) ->
 
 def _dicom_in(folder: Path) -> list[Path]:
     """The DICOM files of a case, whatever they are called; no pictures and tables."""
-    found = sorted(folder.rglob("*.dcm"))
+    files = sorted(folder.rglob("*.dcm"))
     others = (".dicom", ".ima", "")
-    return found or sorted(p for p in folder.rglob("*") if p.suffix in others and p.is_file())
+    return files or sorted(p for p in folder.rglob("*") if p.suffix in others and p.is_file())
 
 
 def _box(root: Path, folder: Path | None, film: tuple[int | None, int | None]) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _box(root: Path, folder: Path | None, film: tuple[int | None, int | None]) -
 def _mask_among(
     root: Path, files: list[Path], film: tuple[int | None, int | None]
 ) -> Bool[np.ndarray, "row col"] | None:
-    """The binary one, of the film's size or else the largest; names and order tell nothing."""
+    """The binary file of the film's size, or else the largest; names and order tell nothing."""
     facts = header_table(root, files).with_columns(
         is_film_size=(pl.col("rows").eq_missing(film[0]) & pl.col("cols").eq_missing(film[1])),
         pixels=pl.col("rows").cast(pl.Int64) * pl.col("cols"),

@@ -19,7 +19,7 @@ import polars as pl
 from fourview import __version__
 from fourview.dicom.header import Header
 from fourview.dicom.pseudonyms import Pseudonyms
-from fourview.dicom.scan import Found, chunks_below, read_chunk
+from fourview.dicom.scan import Listed, chunks_below, read_chunk
 from fourview.disk import whole
 from fourview.entities import IMAGES_SCHEMA, LeftOut
 from fourview.entities.reasons import Reason
@@ -31,7 +31,7 @@ from fourview.jobs.schedule import Lost
 UNREADABLE = "unreadable"
 DISK_IS_FULL = -1  # in place of a number of rows
 FILE_TIMEOUT_S = 60.0  # a header takes less than a millisecond; a disk on a network may sleep
-CHUNK_TIMEOUT_S = 600.0
+CHUNK_TIMEOUT_S = 600.0  # of a whole chunk: where one file hangs, all are read again one by one
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _AGE = re.compile(r"(?P<number>\d{1,4}(?:[.,]\d+)?) ?(?P<unit>[YMWD]?)", re.ASCII)
 _EXTRA = {
@@ -54,7 +54,7 @@ class _Chunk(NamedTuple):
     """Files of one part, and the part's name."""
 
     part: str
-    files: tuple[Found, ...]
+    files: tuple[Listed, ...]
 
 
 def write_parts(
@@ -125,7 +125,7 @@ class _Scan:
         executor: Executor | None,
         timeout_s: float = FILE_TIMEOUT_S,
     ) -> list[tuple[_Chunk, Lost]]:
-        """Write a part for each chunk; those that could not be written."""
+        """Write a part for each chunk; returns the chunks that could not be written."""
         task = partial(
             _write_part,
             base=str(self.root),
@@ -149,12 +149,12 @@ class _Scan:
 
     def leave_out(self, single: _Chunk, why: Lost) -> None:
         """Write the part of a file that takes its worker down."""
-        found = _nameable(single.files[0])
-        out = LeftOut(path=found.path, reason=Reason(why.reason), detail=why.detail)
+        file = _nameable(single.files[0])
+        out = LeftOut(path=file.path, reason=Reason(why.reason), detail=why.detail)
         _write(self.folder / single.part, [_unreadable(out)])
         self._tell(1)
 
-    def _chunk(self, files: tuple[Found, ...]) -> _Chunk:
+    def _chunk(self, files: tuple[Listed, ...]) -> _Chunk:
         whose = "" if self.pseudonyms is None else self.pseudonyms.name("key", "")
         about = repr((__version__, str(self.root.absolute()), files, whose))
         return _Chunk(digest_of_text(about)[:32] + ".parquet", files)
@@ -167,14 +167,14 @@ class _Scan:
 def _write_part(
     chunk: _Chunk, *, base: str, folder: str, pseudonyms: Pseudonyms | None = None
 ) -> int:
-    """In a worker: read the files of a chunk and write their rows; how many there are.
+    """In a worker: read the files of a chunk and write their rows; returns how many there are.
 
     A full disk is told apart from what a file may do to its worker, and ends the run.
     """
     files = tuple(map(_nameable, chunk.files))
     rows = [
-        _unreadable(found) if isinstance(found, LeftOut) else _row(found)
-        for found in read_chunk(files, base, pseudonyms=pseudonyms)
+        _unreadable(result) if isinstance(result, LeftOut) else _row(result)
+        for result in read_chunk(files, base, pseudonyms=pseudonyms)
     ]
     try:
         _write(Path(folder) / chunk.part, rows)
@@ -183,18 +183,18 @@ def _write_part(
     return len(rows)
 
 
-def _nameable(found: Found) -> Found:
-    """The same; a file whose name no table can hold is left out under a name that one can."""
-    path = found.path.encode("utf-8", "backslashreplace").decode()
-    if path == found.path:
-        return found
+def _nameable(item: Listed) -> Listed:
+    """The item; a file whose name no table can hold is left out, under a name that one can."""
+    path = item.path.encode("utf-8", "backslashreplace").decode()
+    if path == item.path:
+        return item
     return LeftOut(
         path=path, reason=Reason.UNREACHABLE, detail="its name is not UTF-8; rename the file"
     )
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Whole or not at all, also where two workers write the same."""
+    """Write a part whole or not at all, also where two workers write the same one."""
     columns = {name: [row.get(name) for row in rows] for name in PART_SCHEMA}
     table = pl.DataFrame(columns, schema=PART_SCHEMA)
     with whole(path, shared=True) as draft:
@@ -245,8 +245,8 @@ def _age(text: str | None) -> float | None:
 
     Also "45", "45,5Y" and "45y", as people type them: an age without a unit is in years.
     """
-    found = _AGE.fullmatch((text or "").strip().upper())
-    if found is None:
+    match = _AGE.fullmatch((text or "").strip().upper())
+    if match is None:
         return None
-    years = float(found["number"].replace(",", ".")) * _YEARS[found["unit"] or "Y"]
+    years = float(match["number"].replace(",", ".")) * _YEARS[match["unit"] or "Y"]
     return years if years <= 120 else None

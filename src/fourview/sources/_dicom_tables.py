@@ -60,7 +60,7 @@ def tables_in_order(
     """The rows of all parts, range by range.
 
     Args:
-        parts: In the order of their files, with the columns of PART_SCHEMA.
+        parts: The parts in the order of their files, with the columns of PART_SCHEMA.
         folder: Made here, on a disk with room for the parts a second time.
         root: Folder that the paths of the files are relative to.
 
@@ -73,12 +73,12 @@ def tables_in_order(
     for rows in _batches(parts, list(PART_SCHEMA)):
         spool.put(_with_range(_named(rows, survey), survey.bounds), "range")
     last = pl.DataFrame(schema={"patient_id": pl.String, "exam_id": pl.String, "age": pl.Float64})
-    for found in spool.shelves():
-        ages = pl.concat([last, found.select(last.columns)])
+    for images in spool.shelves():
+        ages = pl.concat([last, images.select(last.columns)])
         exams = ages.group_by("patient_id", "exam_id").agg(pl.col("age").min())
         exams = exams.sort("patient_id", "exam_id")
         last = exams.tail(1)
-        yield Tables(found.drop("age").sort(KEYS), exams)
+        yield Tables(images.drop("age").sort(KEYS), exams)
 
 
 def _survey(parts: Sequence[Path], folder: Path, root: Path) -> _Survey:
@@ -116,16 +116,16 @@ def _survey(parts: Sequence[Path], folder: Path, root: Path) -> _Survey:
 
 
 def _copies(twice: pl.DataFrame, root: Path) -> pl.DataFrame:
-    """Of files that share ids: the place of each but the first, and whether it is a copy."""
+    """For files that share an id: the place of each but the first, and whether it is a copy."""
     places: list[int] = []
     copies: list[bool] = []
     for group in twice.sort("place").partition_by("image_id", maintain_order=True):
         places += group["place"].to_list()[1:]
         copies += copies_among([root / path for path in group["path"]])[1:]
-    found = pl.DataFrame(
+    table = pl.DataFrame(
         {"place": places, "is_copy": copies}, schema_overrides={"is_copy": pl.Boolean}
     )
-    return found.with_columns(pl.col("place").cast(twice.schema["place"]))
+    return table.with_columns(pl.col("place").cast(twice.schema["place"]))
 
 
 def _batches(parts: Sequence[Path], columns: Sequence[str]) -> Iterator[pl.DataFrame]:

@@ -1,4 +1,4 @@
-"""findings.csv beside a table or list of images: one row a region, joined to its image.
+"""findings.csv beside a table or list of images: one row per region, joined to its image.
 
 Columns: image_id, and x0, y0, x1, y1 or polygon, in pixels of the stored image; finding_id, which
          joins the regions of one finding, kind and malignant (1, 0, or blank) where they are known;
@@ -59,7 +59,7 @@ def read_findings_table(path: Path, images: pl.DataFrame) -> pl.DataFrame | None
 
 def _with_polygons(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
     """``polygon`` as numbers, and the box around it where none is given."""
-    found: list[dict[str, Any]] = []
+    regions: list[dict[str, Any]] = []
     for row in rows.select("row", "polygon", *BOX).iter_rows(named=True):
         number, text, *box = row.values()
         try:
@@ -70,9 +70,9 @@ def _with_polygons(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
             ) from None
         if any(value is not None for value in box) or not text:
             region |= dict(zip(BOX, box, strict=True))
-        found.append(region)
+        regions.append(region)
     schema: dict[str, Any] = {**dict.fromkeys(BOX, pl.Float64), "polygon": pl.List(pl.Float64)}
-    return rows.with_columns(pl.DataFrame(found, schema))
+    return rows.with_columns(pl.DataFrame(regions, schema))
 
 
 def _points(text: str) -> np.ndarray:

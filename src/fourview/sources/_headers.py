@@ -27,7 +27,7 @@ SCHEMA: dict[str, Any] = {
 
 
 def header_table(root: Path, paths: Iterable[Path]) -> pl.DataFrame:
-    """One row a file, in the order given; null where the header does not say."""
+    """One row per file, in the order given; null where the header does not say."""
     rows = [{"path": path.relative_to(root).as_posix(), **_facts(path)} for path in paths]
     return pl.DataFrame(rows, SCHEMA)
 

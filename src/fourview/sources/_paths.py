@@ -48,9 +48,9 @@ class Files:
         if self._by_stem is None:
             self._by_stem = self._tree()
         for stem in stems:
-            found = self._by_stem.get(stem, [])
-            if len(found) == 1:
-                return found[0]
+            paths = self._by_stem.get(stem, [])
+            if len(paths) == 1:
+                return paths[0]
         return None
 
     def _names(self, folder: str) -> frozenset[str]:
@@ -61,7 +61,7 @@ class Files:
             return frozenset()
 
     def _tree(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
+        by_stem: dict[str, list[str]] = {}
         base = str(self.root)
         for folder, folders, names in os.walk(base):
             below = os.path.relpath(folder, base).replace(os.sep, "/")
@@ -72,8 +72,8 @@ class Files:
                 stem = _ENDING.sub("", name)
                 if stem != name or "." not in name:
                     path = name if below == "." else f"{below}/{name}"
-                    found.setdefault(stem, []).append(path)
-        return found
+                    by_stem.setdefault(stem, []).append(path)
+        return by_stem
 
 
 def find_paths(
@@ -83,7 +83,7 @@ def find_paths(
 
     Args:
         root: Folder of the data set.
-        paths: As a table has them: relative, absolute, of another root, with backslashes.
+        paths: Paths as a table has them: relative, absolute, of another root, with backslashes.
         below: Folders of the root in which the files may be, such as "images/".
 
     Returns:
@@ -92,10 +92,12 @@ def find_paths(
     """
     files = Files(root)
     rules: dict[str, tuple[int, str]] = {}  # by what a path begins with: parts dropped, folder
-    return [None if path is None else _found(files, path, below, rules) for path in paths]
+    return [None if path is None else _find_path(files, path, below, rules) for path in paths]
 
 
-def _found(files: Files, path: str, below: Sequence[str], rules: dict[str, tuple[int, str]]) -> str:
+def _find_path(
+    files: Files, path: str, below: Sequence[str], rules: dict[str, tuple[int, str]]
+) -> str:
     if files.has(path):
         return path
     parts = [part for part in _tidy(path).split("/") if part not in ("", ".")]
@@ -128,8 +130,8 @@ def with_found_paths(
     table: pl.DataFrame, root: Path, *, column: str = "path", below: Sequence[str] = ("",)
 ) -> pl.DataFrame:
     """A table whose column of paths has those that are there."""
-    found = find_paths(root, table[column].to_list(), below=below)
-    return table.with_columns(pl.Series(column, found, dtype=pl.String))
+    paths = find_paths(root, table[column].to_list(), below=below)
+    return table.with_columns(pl.Series(column, paths, dtype=pl.String))
 
 
 def by_name(
@@ -138,14 +140,14 @@ def by_name(
     """A table whose missing files are looked for anywhere below the root, by their names.
 
     Args:
-        table: With a column of paths under the root.
+        table: A table with a column of paths under the root.
         root: Folder of the data set.
-        names: Of each row, the names that its file may have, without ending.
-        column: Of the paths.
+        names: For each row, the names that its file may have, without ending.
+        column: Name of the column of paths.
     """
     files = Files(root)
-    found = []
+    paths = []
     for path, stems in zip(table[column].to_list(), names, strict=True):
         there = files.with_ending(path)
-        found.append(there or files.named(*stems) or path)
-    return table.with_columns(pl.Series(column, found, dtype=pl.String))
+        paths.append(there or files.named(*stems) or path)
+    return table.with_columns(pl.Series(column, paths, dtype=pl.String))

@@ -1,7 +1,7 @@
 """Shapes that people drew, as boxes and polygons in continuous pixel coordinates.
 
-Source: the VGG Image Annotator's CSV export: one row a shape, its numbers as JSON; x to the right,
-y down.
+Source: the VGG Image Annotator's CSV export: one row per shape, its numbers as JSON; x to the
+right, y down.
 """
 
 import json
@@ -29,7 +29,7 @@ SCHEMA: dict[str, Any] = {
 
 
 def via_regions(path: Path) -> pl.DataFrame:
-    """Every shape of a VIA table: image_id (the file name without its end), shape, box, polygon.
+    """Every shape of a VIA table: image_id (the file name without its ending), shape, box, polygon.
 
     Raises:
         ManifestError: The table lacks a column, or a shape cannot be understood.

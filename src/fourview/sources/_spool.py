@@ -1,4 +1,4 @@
-"""Rows on disk in shelves: what does not fit into memory is put down and taken up a part at a time.
+"""Rows on disk in shelves: what does not fit into memory is written and read one part at a time.
 
 It is what a sort or a join of more rows than memory holds is made of: rows that belong together,
 because they have the same key or lie in the same range of keys, go to the same shelf.

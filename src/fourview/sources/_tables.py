@@ -24,10 +24,10 @@ def find_file(root: Path, *patterns: str) -> Path:
     Raises:
         ManifestError: There is none.
     """
-    found = find_files(root, *patterns)
-    if not found:
+    files = find_files(root, *patterns)
+    if not files:
         raise ManifestError(f"{root}: no {' or '.join(patterns)}; name the folder that holds it")
-    return found[0]
+    return files[0]
 
 
 def find_files(root: Path, *patterns: str) -> list[Path]:
@@ -35,9 +35,9 @@ def find_files(root: Path, *patterns: str) -> list[Path]:
     if not root.is_dir():
         raise ManifestError(f"{root}: is no folder; name the one that holds the data set")
     for pattern in patterns:
-        found = sorted(root.glob(pattern)) or sorted(root.glob(f"*/{pattern}"))
-        if found:
-            return found
+        files = sorted(root.glob(pattern)) or sorted(root.glob(f"*/{pattern}"))
+        if files:
+            return files
     return []
 
 
@@ -56,7 +56,8 @@ def read_table(
         columns: Names that it must have.
         optional: Names that are taken where they stand, and are null columns where they do not.
         aliases: Other spellings, mapped to the names above.
-        separator: Between the fields of a CSV, where its first line has it; else it is found.
+        separator: Between the fields of a CSV, where its first line has it; else the first line
+            tells which one it is.
 
     Returns:
         ``row`` (as counted in an editor) and the named columns, all text but ``row``; names and
@@ -112,9 +113,9 @@ def require_values(
     good = pl.col(column).is_in(list(allowed)).fill_null(blank)
     bad = table.filter(~good)
     if len(bad):
-        row, found = bad.row(0, named=True)["row"], bad[column][0]
+        row, value = bad.row(0, named=True)["row"], bad[column][0]
         raise ManifestError(
-            f"{path}:{row}: {column} '{found or ''}' is none of {', '.join(sorted(allowed))}"
+            f"{path}:{row}: {column} '{value or ''}' is none of {', '.join(sorted(allowed))}"
         )
 
 
@@ -149,13 +150,13 @@ def id_text(column: str) -> pl.Expr:
 
 
 def one_value(column: str) -> pl.Expr:
-    """For a group: its value where all known values agree, else null."""
+    """For each group: its value where all known values agree, else null."""
     known = pl.col(column).drop_nulls()
     return pl.when(known.n_unique() == 1).then(known.first()).alias(column)
 
 
 def most_severe_birads(column: str = "birads") -> pl.Expr:
-    """For a group: the category that decides what is done next.
+    """For each group: the category that decides what is done next.
 
     The highest, but 0 (needs more imaging) outranks 1 and 2: a recall is worse than a benign
     finding, and 3 and above are worse than an open question.

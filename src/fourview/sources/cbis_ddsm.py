@@ -7,7 +7,7 @@ Reads:   the four {mass,calc}_case_description_{train,test}_set.csv; headers of 
 Labels:  pathology of an abnormality; a breast is cancer where one of its abnormalities is
          MALIGNANT, BENIGN and BENIGN_WITHOUT_CALLBACK are not; it is ``benign`` where one of them
          is either of these. BI-RADS is ``assessment``, the image's own too; density 0 is unknown.
-Exams:   one exam a patient: the study of a DICOM file here is a single view.
+Exams:   one exam per patient: the study of a DICOM file here is a single view.
 Split:   as published, by patient: 31 patients are in train for one type and in test for the
          other, and are test here; ``published_split`` keeps the tables' word, "both" where an image
          is in both.
@@ -128,7 +128,7 @@ def _read_rows(root: Path, kind: str, part: str) -> pl.DataFrame:
 
 
 def _images(rows: pl.DataFrame, root: Path, folders: Mapping[str, Path]) -> pl.DataFrame:
-    """One row a film, though it may stand in several tables, with a copy in each one's folder."""
+    """One row per film, though it may stand in several tables, with a copy in each one's folder."""
     parts = pl.col("published_split")
     both = parts.n_unique() == 2
     keys = ("patient_id", "exam_id", "image_id", "side", "view")
@@ -140,8 +140,8 @@ def _images(rows: pl.DataFrame, root: Path, folders: Mapping[str, Path]) -> pl.D
         published_split=pl.when(both).then(pl.lit("both")).otherwise(parts.first()),
         image_cancer=pl.col("malignant").max(),
     )
-    found = film_files(root, folders, dict(films.select("case", "series").iter_rows()))
-    films = films.join(found, on="case", how="left", maintain_order="left")
+    files = film_files(root, folders, dict(films.select("case", "series").iter_rows()))
+    films = films.join(files, on="case", how="left", maintain_order="left")
     return films.with_columns(
         kind=pl.lit("film"), path=pl.coalesce("path", "table_path"), left_out="unreadable"
     ).drop("case", "series", "table_path", "unreadable")

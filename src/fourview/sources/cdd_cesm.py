@@ -5,8 +5,8 @@ Reads:   ROOT/Radiology-manual-annotations.csv (or .xlsx), the size of each JPEG
          Pixels stay in "Low energy images of CDD-CESM" and "Subtracted images of CDD-CESM", or in
          "images".
 Labels:  Pathology is a breast's: Malignant is cancer, Benign is ``benign``. BI-RADS holds
-         one value a finding, joined by "$": the most severe is the breast's. "_" is unknown.
-Exams:   one exam a patient.
+         one value per finding, joined by "$": the most severe is the breast's. "_" is unknown.
+Exams:   one exam per patient.
 Kinds:   low-energy images are ordinary mammograms; subtracted ones are kept and left out.
 Regions: original pixels, that is, the stored frame. A region does not say which finding it is, so
          it is malignant or not only where all findings of its image have one BI-RADS category.
@@ -166,7 +166,7 @@ def _size(path: Path) -> tuple[int | None, int | None]:
 
 
 def _with_untold(root: Path, table: pl.DataFrame, drawn: list[str]) -> pl.DataFrame:
-    """Adds a row without labels for each image that has a file or a region and is not told of.
+    """Adds a row without labels for each image that has a file or a region, and no row.
 
     Raises:
         ManifestError: The name of such an image is none of this data set.
@@ -175,10 +175,10 @@ def _with_untold(root: Path, table: pl.DataFrame, drawn: list[str]) -> pl.DataFr
     files = {path.stem for folder in folders for path in (root / folder).glob("*.jpg")}
     rows = []
     for name in sorted((files | set(drawn)) - set(table["image_id"])):
-        found = NAME.fullmatch(name)
-        if not found:
+        match = NAME.fullmatch(name)
+        if not match:
             raise ManifestError(f"{root}: image '{name}' is not named like P1_L_DM_CC; rename it")
-        patient, side, kind, view = found.groups()
+        patient, side, kind, view = match.groups()
         rows.append((patient, patient, name, side, view, KINDS[kind]))
     names = ("patient_id", "exam_id", "image_id", "side", "View", "kind")
     untold = pl.DataFrame(rows, dict.fromkeys(names, pl.String), orient="row")
@@ -203,7 +203,7 @@ def _findings(regions: pl.DataFrame, table: pl.DataFrame, images: pl.DataFrame) 
 
 
 def _most_severe_of_list(column: str) -> pl.Expr:
-    """As ``most_severe_birads``, of one row's list."""
+    """As ``most_severe_birads``, for the list of one row."""
     values = pl.col(column).list.drop_nulls()
     recalled = values.list.contains(0) & (values.list.max() <= 2)
     return pl.when(recalled).then(pl.lit(0)).otherwise(values.list.max()).cast(pl.Int8)

@@ -5,7 +5,7 @@ Reads:   ROOT/CMMD_clinicaldata_revision.xlsx (or .csv), and the header of every
          by View Code, since the order of the files tells neither.
 Labels:  the sheet's row of the breast: Malignant is cancer, Benign is ``benign``. A breast without
          a row is taken as neither, as the published evaluations do; ``labelled_by`` says which.
-Exams:   one exam a patient.
+Exams:   one exam per patient.
 Split:   every exam is test, as published, but D1-0951, whose images are left out by the protocol.
 Pixels:  the header's window is a sigmoid that nobody applied to these 8-bit images: ``voi`` is
          ignore. The two images of D1-1343 have 16 bits: take the range from the header.
@@ -89,7 +89,7 @@ def cmmd_manifest(root: Path, sheet: pl.DataFrame, headers: pl.DataFrame) -> Man
 
 
 def read_sheet(path: Path) -> pl.DataFrame:
-    """One row a breast: labels, and the patient's age.
+    """One row per breast: labels, and the patient's age.
 
     Raises:
         ManifestError: A column is missing, a value is not known, or a breast has two rows.

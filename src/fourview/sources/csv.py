@@ -1,13 +1,13 @@
 """A person's own table -> Manifest; the column names of Mirai's tables are accepted.
 
-Reads:   ROOT, a CSV file or the folder that holds exactly one besides findings.csv; one row an
-         image, and findings.csv, one row a region, where there is one (``_findings_table``).
+Reads:   ROOT, a CSV file or the folder that holds exactly one besides findings.csv, with one row
+         per image; and findings.csv, one row per region, where there is one (``_findings_table``).
 Columns: patient_id, exam_id, side and view, and a path; others of the manifest where known, and
          any more, which are kept as texts; modifiers are joined by ";". ``ALIASES`` has more names.
 Labels:  ``cancer``, ``benign``, ``birads`` and ``density`` of a row are its breast's; an image
          also keeps a BI-RADS of its own. Mirai's years_to_cancer
          is a woman's and not a breast's: it is kept with the exam, and ``cancer`` stays unknown,
-         for the other breast's cancer is none of this one's.
+         since the cancer may be the other breast's.
 Ids:     exams that are counted within each patient, as Mirai's are, get ids of patient and exam;
          images of one id likewise, unless they are one file.
 Paths:   relative to the table's folder or absolute; with another root, backslashes or another
@@ -116,10 +116,10 @@ def _with_own_ids(table: pl.DataFrame) -> pl.DataFrame:
 def _table_in(root: Path) -> Path:
     if root.is_file():
         return root
-    found = sorted(p for p in root.glob("*.csv") if p.name != FINDINGS_FILE)
-    if len(found) != 1:
-        raise ManifestError(f"{root}: holds {len(found)} tables (*.csv), need one; name the file")
-    return found[0]
+    tables = sorted(p for p in root.glob("*.csv") if p.name != FINDINGS_FILE)
+    if len(tables) != 1:
+        raise ManifestError(f"{root}: holds {len(tables)} tables (*.csv), need one; name the file")
+    return tables[0]
 
 
 def _typed(table: pl.DataFrame, path: Path) -> pl.DataFrame:
@@ -148,7 +148,7 @@ def _typed(table: pl.DataFrame, path: Path) -> pl.DataFrame:
 def _agreed(
     table: pl.DataFrame, keys: tuple[str, ...], columns: Sequence[str], path: Path
 ) -> pl.DataFrame:
-    """One row a breast or exam, whose rows must not contradict each other; blanks do not count."""
+    """One row per breast or exam; its rows must agree, and blanks do not count."""
     groups = table.group_by(keys, maintain_order=True)
     for column in columns:
         torn = groups.agg(

@@ -23,7 +23,7 @@ from fourview.entities import Manifest
 from fourview.errors import ManifestError
 from fourview.jobs.executor import Executor, LocalExecutor
 from fourview.manifest.manifest import make_manifest, read_manifest
-from fourview.manifest.pieces import write_pieces
+from fourview.manifest.parts import write_in_parts
 from fourview.sources._dicom_parts import Progress, write_parts
 from fourview.sources._dicom_tables import tables_in_order
 
@@ -85,7 +85,7 @@ def write_dicom(
         root: The folder; ``path`` in the tables is relative to it.
         out: Folder of the manifest.
         executor: Where headers are read; None is this process.
-        work: Folder for what is found on the way. If the run is stopped, one with the same folder
+        work: Folder for what is read on the way. If the run is stopped, one with the same folder
             reads only files that are new or have another size or time. It is left as it is, for
             the caller to remove; None is a temporary one.
         progress: Called with the number of files done, and how many there are: None until all
@@ -97,7 +97,7 @@ def write_dicom(
 
     Raises:
         ManifestError: There is no such folder, or no file in it; or ``out`` holds other things.
-        DiskFullError: What was found stays in the work folder.
+        DiskFullError: What was read so far stays in the work folder.
     """
     if not root.is_dir():
         raise ManifestError(f"{root}: is no folder; name the one that holds the DICOM files")
@@ -112,12 +112,12 @@ def write_dicom(
         space = folder / SPACE
         shutil.rmtree(space, ignore_errors=True)  # of a run that was stopped
         try:
-            return write_pieces(_pieces(root, parts, space), out)
+            return write_in_parts(_manifests(root, parts, space), out)
         finally:
             shutil.rmtree(space, ignore_errors=True)
 
 
-def _pieces(root: Path, parts: list[Path], space: Path) -> Iterator[Manifest]:
+def _manifests(root: Path, parts: list[Path], space: Path) -> Iterator[Manifest]:
     for images, exams in tables_in_order(parts, space, root):
         yield make_manifest(source="dicom", root=root, images=images, exams=exams, terms=TERMS)
 

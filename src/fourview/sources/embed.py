@@ -1,9 +1,10 @@
 """EMBED, the Emory Breast Imaging Dataset (AWS open data, 20 % release) -> Manifest.
 
-Reads:   EMBED_OpenData_metadata*.csv (one row an image) and EMBED_OpenData_clinical.csv, or its
-         reduced form (one row a finding), in ROOT or ROOT/tables. anon_dicom_path may be relative,
-         absolute or of another root (./images/cohort_1/..., /mnt/.../anon_dicom/cohort_1/...): the
-         file is the longest end of it that is under ROOT or ROOT/images.
+Reads:   EMBED_OpenData_metadata*.csv (one row per image) and EMBED_OpenData_clinical.csv, or its
+         reduced form (one row per finding), in ROOT or ROOT/tables. anon_dicom_path may be
+         relative, absolute or of another root (./images/cohort_1/...,
+         /mnt/.../anon_dicom/cohort_1/...): the file is the longest end of it that is under ROOT or
+         ROOT/images.
 Labels:  only rows whose side is the breast's, B or blank speak for a breast: never the other
          breast's, even where it has none (the published code then takes all rows). Rows without a
          valid assessment are dropped before the most severe is chosen: the highest, but 0 outranks
@@ -161,8 +162,8 @@ def _read_images(root: Path) -> pl.DataFrame:
 def _paths(root: Path, told: list[str | None]) -> list[str | None]:
     """Each file under the root; None where it is not there."""
     files = Files(root)
-    found = find_paths(root, told, below=("", "images/"))
-    return [path if path is not None and files.has(path) else None for path in found]
+    paths = find_paths(root, told, below=("", "images/"))
+    return [path if path is not None and files.has(path) else None for path in paths]
 
 
 def _read_findings(path: Path) -> pl.DataFrame:
@@ -214,6 +215,7 @@ def _rows_of(breasts: pl.DataFrame, rows: pl.DataFrame, label_rule: LabelRule) -
         group = pl.when(is_own).then(0).when(is_both).then(1).otherwise(2)
         pairs = pairs.filter(group == group.min().over(breast))
     recalled = ((pl.col("birads").max() <= 2) & (pl.col("birads") == 0).any()).over(breast)
+    # 9 is above every category: 0 then comes first
     rank = pl.when(recalled & (pl.col("birads") == 0)).then(9).otherwise(pl.col("birads"))
     pairs = pairs.with_columns(rank=rank).sort("rank", "row", descending=[True, False])
     return pairs.unique(breast, keep="first", maintain_order=True).drop("rank", "row", "row_side")
@@ -230,7 +232,7 @@ def _pathology(breasts: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _exams(images: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """One row an exam of either table; ``screening`` is false where one of its images is not."""
+    """One row per exam of either table; ``screening`` is false where one of its images is not."""
     keys = ("patient_id", "exam_id")
     told = rows.group_by(keys, maintain_order=True).agg(
         pl.col(c).drop_nulls().first() for c in ("age", "race", "ethnicity")
@@ -246,8 +248,8 @@ def _regions(images: pl.DataFrame) -> pl.DataFrame:
     numbers = (
         pl.col("roi").str.extract_all(r"-?\d+(?:\.\d+)?").list.eval(pl.element().cast(pl.Float64))
     )
-    found = images.filter(pl.col("roi").str.contains(r"\d")).with_columns(numbers=numbers)
-    each = found.with_columns(part=pl.int_ranges(0, pl.col("numbers").list.len() // 4)).explode(
+    marked = images.filter(pl.col("roi").str.contains(r"\d")).with_columns(numbers=numbers)
+    each = marked.with_columns(part=pl.int_ranges(0, pl.col("numbers").list.len() // 4)).explode(
         "part"
     )
     corner = [

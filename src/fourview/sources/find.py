@@ -33,11 +33,11 @@ def find_source(name: str) -> Source:
         ManifestError: There is none of that name; the message has the nearest.
         ModuleError: A module outside of the package has it, and cannot be used.
     """
-    found = find_outside("sources", name, own_names(), what="source", error=ManifestError)
+    other = find_outside("sources", name, own_names(), what="source", error=ManifestError)
     source: Source = (
         getattr(importlib.import_module(f"{package.__name__}.{name}"), f"read_{name}")
-        if found is None
-        else found.thing
+        if other is None
+        else other.thing
     )
     return source
 
@@ -45,8 +45,8 @@ def find_source(name: str) -> Source:
 def find_writer(name: str) -> Writer | None:
     """The function that writes the manifest of ``name`` in memory that does not grow with it.
 
-    It stands beside the source's own as ``write_NAME``. None for sources that have none: what
-    tables of a few million rows hold is in memory at once.
+    It is ``write_NAME``, beside the source's ``read_NAME``. None for sources without one: their
+    tables, of a few million rows at most, are in memory at once.
 
     Raises:
         ManifestError: As ``find_source``.

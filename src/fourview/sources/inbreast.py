@@ -117,7 +117,7 @@ def _read_rows(path: Path) -> pl.DataFrame:
     table = table.filter(pl.col("File Name").str.contains(r"^\d+(\.0)?$"))
     require_values(table, "Laterality", ("L", "R"), path)
     require_values(table, "View", ("CC", "MLO", "FB"), path)
-    table = table.with_columns(
+    table = table.with_columns(  # 4a, 4b and 4c are category 4
         pl.col("ACR").str.replace(r"\.0$", ""), pl.col("Bi-Rads").str.slice(0, 1)
     )
     require_values(table, "ACR", tuple(DENSITIES), path, blank=True)
@@ -139,14 +139,14 @@ def _read_files(root: Path) -> pl.DataFrame:
     files = find_files(root, "AllDICOMs/*.dcm", "*.dcm")
     rows = []
     for file in files:
-        found = NAME.fullmatch(file.name)
-        if not found:
+        match = NAME.fullmatch(file.name)
+        if not match:
             raise ManifestError(
                 f"{file}: its name is not FILE_HASH_MG_SIDE_VIEW_ANON.dcm; rename it"
             )
-        view = "MLO" if found["view"] == "ML" else found["view"]
+        view = "MLO" if match["view"] == "ML" else match["view"]
         path = file.relative_to(root).as_posix()
-        rows.append((path, found["file"], found["patient"], found["side"], view))
+        rows.append((path, match["file"], match["patient"], match["side"], view))
     names = ("path", "image_id", "patient_id", "file_side", "file_view")
     known = pl.DataFrame(rows, dict.fromkeys(names, pl.String), orient="row")
     facts = header_table(root, files).select(
@@ -183,10 +183,10 @@ def _regions(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _point(text: str) -> tuple[float, float]:
-    found = POINT.fullmatch(text.strip())
-    if not found:
+    match = POINT.fullmatch(text.strip())
+    if not match:
         raise ValueError(f"'{text}' is no point (x, y)")
-    return float(found[1]), float(found[2])
+    return float(match[1]), float(match[2])
 
 
 def _region(image_id: str, name: str, points: Points) -> dict[str, Any]:

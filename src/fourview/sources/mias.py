@@ -118,17 +118,17 @@ def _read_lines(path: Path) -> pl.DataFrame:
     for number, line in enumerate(path.read_text(encoding="latin1").splitlines(), start=1):
         if not re.match(r"mdb\d", line):
             continue
-        found = LINE.match(line.strip())
-        known = found and found["tissue"] in TISSUES and found["kind"] in (*KINDS, NORMAL)
-        if not found or not known:
+        match = LINE.match(line.strip())
+        known = match and match["tissue"] in TISSUES and match["kind"] in (*KINDS, NORMAL)
+        if not match or not known:
             raise ManifestError(f"{path}:{number}: cannot read '{line.strip()}'")
-        if (found["severity"] is None) != (found["kind"] == NORMAL):
+        if (match["severity"] is None) != (match["kind"] == NORMAL):
             raise ManifestError(f"{path}:{number}: '{line.strip()}' has a severity and no class")
-        box = [float(found[c]) if found[c] else None for c in ("x", "y", "radius")]
-        text = found["note"].strip() or ("no place is given" if found["severity"] else None)
+        box = [float(match[c]) if match[c] else None for c in ("x", "y", "radius")]
+        text = match["note"].strip() or ("no place is given" if match["severity"] else None)
         note = text if box[0] is None else None
-        head = (found["name"], int(found["number"]), found["tissue"], found["kind"])
-        rows.append((*head, found["severity"], *box, note))
+        head = (match["name"], int(match["number"]), match["tissue"], match["kind"])
+        rows.append((*head, match["severity"], *box, note))
     return pl.DataFrame(rows, SCHEMA, orient="row")
 
 

@@ -6,7 +6,7 @@ Labels:  ``cancer_label``: left_malignant and right_malignant, 1 or 0; an exam w
          1 is unknown. Benign labels are kept as ``benign``.
 Regions: ROOT/findings.csv, where there is one (``_findings_table``); the list itself has none.
 Exams:   the list has no ids: exam and patient are the row, counted from 0. Two exams of one woman
-         cannot be told, so a split of this list may leak unless the list is of one exam a woman.
+         cannot be told, so a split of this list may leak unless the list has one exam per woman.
 Frame:   ``horizontal_flip`` is YES where all chest walls of an exam are on the other side; pixels
          are stored as they are, and the word is kept.
 """

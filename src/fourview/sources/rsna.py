@@ -5,7 +5,7 @@ Reads:   ROOT/train.csv, or test.csv where that is missing or named; pixels stay
          not there: PATIENT/IMAGE.png, or IMAGE or PATIENT_IMAGE anywhere below ROOT.
 Labels:  test.csv has none: all are unknown. ``cancer`` is a breast's, repeated on its images; a
          blank BIRADS or density is unknown.
-Exams:   one exam a patient, so the patient id is also the exam id.
+Exams:   one exam per patient, so the patient id is also the exam id.
 Splits:  none is published for the rows with labels; a column ``fold`` is kept where it is.
 """
 

@@ -69,7 +69,7 @@ def read_vindr(root: Path) -> Manifest:
     """
     table = _read_images(find_file(root, "breast-level_annotations.csv"))
     rows = _read_findings(root)
-    found = rows.group_by("image_id").agg(
+    kinds = rows.group_by("image_id").agg(
         mass=pl.col("categories").list.contains("Mass").any().cast(pl.Int8),
         calcification=pl.col("categories")
         .list.contains("Suspicious Calcification")
@@ -85,7 +85,7 @@ def read_vindr(root: Path) -> Manifest:
         kind=pl.lit("ffdm"),
         rows="height",
         cols="width",
-    ).join(found, on="image_id", how="left", maintain_order="left")
+    ).join(kinds, on="image_id", how="left", maintain_order="left")
     images = by_name(images, root, names=[(name,) for name in images["image_id"]])
     breasts = (
         table.select(**keys, birads="birads", density="density")
@@ -126,16 +126,17 @@ def _read_images(path: Path) -> pl.DataFrame:
 
 
 def _read_findings(root: Path) -> pl.DataFrame:
-    """One row a finding; an image without one has a single row, its categories [No Finding]."""
-    found = find_files(root, "finding_annotations.csv")
-    if not found:
+    """One row per finding; an image without one has a single row, its categories [No Finding]."""
+    files = find_files(root, "finding_annotations.csv")
+    if not files:
         texts = dict.fromkeys((*KEYS, "finding_birads"), pl.String)
         numbers = dict.fromkeys(("xmin", "ymin", "xmax", "ymax"), pl.Float64)
         return pl.DataFrame(schema={**texts, **numbers, "categories": pl.List(pl.String)})
-    path = found[0]
+    path = files[0]
     table = read_table(path, FINDING_COLUMNS)
     require_values(table, "finding_birads", BIRADS, path, blank=True)
     table = with_numbers(table, ("xmin", "ymin", "xmax", "ymax"), path).with_columns(
+        # written as a Python list: "['Mass', 'Skin Thickening']"
         categories=pl.col("finding_categories").str.extract_all(r"[A-Z][A-Za-z ]*[a-z]")
     )
     each = table.select("row", pl.col("categories")).explode("categories")
@@ -145,9 +146,9 @@ def _read_findings(root: Path) -> pl.DataFrame:
 
 def _findings(rows: pl.DataFrame) -> pl.DataFrame:
     """A finding of several categories is of the kind of its first; all stay in ``categories``."""
-    found = rows.filter(~pl.col("categories").list.contains(NOTHING))
+    findings = rows.filter(~pl.col("categories").list.contains(NOTHING))
     number = pl.int_range(1, pl.len() + 1).over("image_id")
-    return found.select(
+    return findings.select(
         "image_id",
         "categories",
         patient_id="study_id",

@@ -1,1 +1,1 @@
-"""Processed pixels on disk: made of a manifest's files, kept as Zarr, read by the patch."""
+"""Processed pixels on disk: made from a manifest, kept as Zarr, read whole or in patches."""

@@ -1,9 +1,9 @@
 """One scale for all views of a breast, so that the largest of them fills the frame.
 
-A spec with ``one_scale_of="breast"`` has no scale of its own: it is the largest that any CC or MLO
-image of the breast needs (``scale_needed``), and a hundredth more, since a
-wavelet file that is decoded finer is turned by a slightly other angle. Where some files give their
-spacing and others do not, nobody knows their scales, and each image is scaled by itself.
+A spec with ``one_scale_of="breast"`` has no scale of its own. Its scale is the largest that any CC
+or MLO image of the breast needs (``scale_needed``), and a hundredth more, since a wavelet file that
+is decoded finer is turned by a slightly different angle. Where some files give their spacing and
+others do not, their scales cannot be compared, and each image is scaled by itself.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,10 +27,11 @@ def scale_needed(image: Image, spec: PixelSpec) -> float:
 
     Args:
         image: Modality values.
-        spec: With rows and cols.
+        spec: A spec with rows and cols.
 
     Returns:
-        Millimetres of a processed pixel; pixels of the file, where it gives no spacing.
+        Millimetres per processed pixel; stored pixels per processed one where the file gives no
+        spacing.
 
     Raises:
         PixelError: As ``process``.
@@ -44,11 +45,11 @@ def scale_needed(image: Image, spec: PixelSpec) -> float:
 
 def beside(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
     """Rows of the CC and MLO images of each breast, by exam and side."""
-    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    breasts: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         if row["view"] in STANDARD and row["side"] is not None:
-            found.setdefault((row["exam_id"], row["side"]), []).append(row)
-    return found
+            breasts.setdefault((row["exam_id"], row["side"]), []).append(row)
+    return breasts
 
 
 def scale_of_rows(rows: Rows, root: Path, spec: PixelSpec, read: ReadImage) -> float | None:
@@ -80,7 +81,7 @@ def scale_of_images(images: Iterable[Image], spec: PixelSpec) -> float | None:
 
     Args:
         images: CC and MLO of one breast; those that cannot be processed do not count.
-        spec: With rows and cols.
+        spec: A spec with rows and cols.
     """
     scales: list[float] = []
     has_spacing: set[bool] = set()

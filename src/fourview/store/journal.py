@@ -1,4 +1,4 @@
-"""A list of what is done that survives a crash: one line an entry, only ever added to.
+"""A list of what is done that survives a crash: one line per entry, only ever added to.
 
 Line: the CRC-32C of the rest in eight hexadecimal digits, a space, and the entry as JSON.
 """

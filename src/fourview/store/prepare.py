@@ -60,7 +60,7 @@ JOURNAL = "journal.jsonl"
 PARTIAL = "partial"  # shards being written; empty between images
 LOCK = "lock"
 RESERVE = "reserve"  # holds the room that the tables will take, and is gone before they are written
-TABLE_BYTES, TABLE_BYTES_PER_IMAGE = 1 << 16, 1 << 10  # 300 to 600 bytes an image were seen
+TABLE_BYTES, TABLE_BYTES_PER_IMAGE = 1 << 16, 1 << 10  # 300 to 600 bytes per image were seen
 IMAGE_TIMEOUT_S = 120.0  # a whole film takes well under a second on an idle core
 
 # What decides the pixels of a manifest; labels may be corrected without preparing again.
@@ -111,7 +111,7 @@ def prepare(
     store it repairs what is damaged. The result does not depend on ``workers`` or ``executor``.
 
     Args:
-        manifest: Which images there are; its ``root`` says where.
+        manifest: Lists the images; its ``root`` says where they are.
         spec: What is done to the pixels; or the name of a spec.
         out: Folder of the store; made if absent.
         workers: Processes, each on one core.
@@ -141,7 +141,7 @@ def prepare(
         room = TABLE_BYTES + TABLE_BYTES_PER_IMAGE * about.num_images
         with reserved(out / RESERVE, room), journal:
             for entry in done.values() if len(done) < about.num_images else ():
-                journal.add(entry)  # the tables are replaced one after the other
+                journal.add(entry)  # a crash while the tables are replaced leaves only the journal
             for job, outcome in run(task, todo, timeout_s=image_timeout_s):
                 entry = _entry(job, outcome)
                 journal.add(entry)
@@ -171,7 +171,7 @@ def _describe(manifest: Manifest, rows: pl.DataFrame, spec: PixelSpec) -> Descri
 
 
 def _jobs(rows: pl.DataFrame, spec: PixelSpec) -> Iterator[_Job]:
-    """An image each, in the order of the array."""
+    """One job per image, in the order of the array."""
     views = beside(rows.iter_rows(named=True)) if spec.one_scale_of == "breast" else {}
     for index, row in enumerate(rows.iter_rows(named=True)):
         yield _Job(index, row, tuple(views.get((row["exam_id"], row["side"]), ())))
@@ -216,15 +216,15 @@ def _is_beginning(out: Path) -> bool:
     )
 
 
-def _require_same(out: Path, found: Description, needed: Description) -> None:
-    if found.fingerprint != needed.fingerprint:
+def _require_same(out: Path, present: Description, needed: Description) -> None:
+    if present.fingerprint != needed.fingerprint:
         raise StoreError(
-            f"{out}: a store of pixel spec {found.spec.name} ({found.fingerprint}), not "
+            f"{out}: a store of pixel spec {present.spec.name} ({present.fingerprint}), not "
             f"{needed.spec.name} ({needed.fingerprint}); name another folder"
         )
-    if found.images_digest != needed.images_digest:
+    if present.images_digest != needed.images_digest:
         raise StoreError(
-            f"{out}: a store of {found.num_images} images of '{found.source}', not of these "
+            f"{out}: a store of {present.num_images} images of '{present.source}', not of these "
             f"{needed.num_images} of '{needed.source}'; name another folder"
         )
 
@@ -250,8 +250,8 @@ def _holds(out: Path, entry: dict[str, Any], *, retry_failed: bool) -> bool:
 def _process_one(
     job: _Job, *, out: Path, root: Path, spec: PixelSpec, read: ReadImage
 ) -> dict[str, Any]:
-    """In a worker: read, process and write one image; the entry for the journal."""
-    cv2.setNumThreads(1)
+    """In a worker: read, process and write one image; returns its entry for the journal."""
+    cv2.setNumThreads(1)  # each worker has one core
     row = job.row
     try:
         scale = scale_of_rows(job.beside, root, spec, read) if job.beside else None
@@ -275,7 +275,7 @@ def _process_one(
 
 
 def _write_shard(out: Path, index: int, data: bytes) -> None:
-    """Whole or not at all: written beside the array, then renamed into it."""
+    """Write a shard whole or not at all: beside the array, then renamed into it."""
     path = shard_path(out, index)
     with whole(path, beside=out / PARTIAL, shared=True, synced=True) as draft:
         draft.write_bytes(data)

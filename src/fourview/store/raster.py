@@ -60,9 +60,9 @@ def read_raster(path: Path, row: Mapping[str, Any]) -> Image:
         data = path.read_bytes()
     except OSError as error:
         raise PixelError(f"{path}: cannot be read: {error.strerror}") from error
-    found, bits = _decode(path, data)
+    decoded, bits = _decode(path, data)
     notes: list[str] = []
-    pixels, padding = _one_channel(path, found, notes)
+    pixels, padding = _one_channel(path, decoded, notes)
     pixels = _integers(path, pixels, notes)
     bits = min(bits, 8 * pixels.dtype.itemsize)
     told = (row.get("rows"), row.get("cols"))
@@ -139,7 +139,7 @@ def _decode_jpeg_2000(data: bytes) -> Decoded:
 
 
 def _decode_png(data: bytes) -> Decoded:
-    width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
+    width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])  # of IHDR, the first
     if not 0 < width * height <= MAX_PIXELS:
         raise ValueError(f"{height} x {width} pixels")
     pixels = decode_apart(decode_picture_here, data, "png", limits=limits_for(4 * width * height))
@@ -147,7 +147,7 @@ def _decode_png(data: bytes) -> Decoded:
 
 
 def _decode_tiff(data: bytes) -> Decoded:
-    """By libtiff; what a value means (palette, white is zero) is asked of the file's tags."""
+    """Decode by libtiff; the file's tags tell what a value means (a palette, or 0 for white)."""
     with Picture.open(io.BytesIO(data)) as picture:
         width, height = picture.size
         photometric = getattr(picture, "tag_v2", {}).get(PHOTOMETRIC)
@@ -156,7 +156,7 @@ def _decode_tiff(data: bytes) -> Decoded:
         kind = "coloured" if picture.mode == "P" else "tiff"
     pixels = decode_apart(decode_picture_here, data, kind, limits=limits_for(4 * width * height))
     if pixels.dtype == bool:
-        raise ValueError("one bit a pixel")
+        raise ValueError("one bit per pixel")
     if photometric == 0 and pixels.dtype.kind == "u":
         pixels = np.iinfo(pixels.dtype).max - pixels
     return pixels, 8 * pixels.dtype.itemsize
@@ -202,7 +202,7 @@ _DECODERS: dict[bytes, Callable[[bytes], Decoded]] = {
 def _one_channel(
     path: Path, pixels: Shaped[np.ndarray, "row col *channel"], notes: list[str]
 ) -> tuple[Pixels, Bool[np.ndarray, "row col"] | None]:
-    """Grey, and where a picture is wholly transparent; anything but grey is refused.
+    """One grey channel, and where it is transparent; anything but grey is refused.
 
     Three channels that are equal, or nearly so as JPEG leaves them, are grey. An alpha channel
     that is opaque everywhere says nothing; where it is 0 the pixel is padding.
@@ -239,7 +239,7 @@ def _one_channel(
 
 
 def _integers(path: Path, pixels: Pixels, notes: list[str]) -> Pixels:
-    """The same as 8 or 16 bits; numbers in [0, 1] become 16 bits."""
+    """The pixels as 8 or 16 bits; numbers in [0, 1] become 16 bits."""
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels
     low, high = float(pixels.min()), float(pixels.max())

@@ -73,7 +73,7 @@ def read_processed(
         row: Its row of the manifest's images.
         spec: What is done to the pixels.
         read: Makes an Image of a path, its row and a spec, with no more pixels than the spec needs.
-        scale: Of its breast, as ``process`` takes it.
+        scale: Scale of its breast, as ``process`` takes it.
 
     Raises:
         DicomError: A DICOM file that cannot be read.
@@ -103,7 +103,7 @@ def process_as_prepared(
         image: Read from a file at any resolution; one that was made in memory has no path and is
             processed as it is.
         spec: What is done to the pixels.
-        scale: Of its breast, as ``process`` takes it.
+        scale: Scale of its breast, as ``process`` takes it.
 
     Raises:
         DicomError: The file cannot be read any more.
@@ -119,7 +119,7 @@ def process_as_prepared(
 
 
 def as_first_read(image: Image, spec: PixelSpec) -> Image:
-    """The image as fine as ``prepare`` first decodes it for a spec; itself where it is so already.
+    """The image as ``prepare`` first decodes it for a spec; itself where it has that size already.
 
     Raises:
         DicomError: The file cannot be read any more.
@@ -135,5 +135,5 @@ def as_first_read(image: Image, spec: PixelSpec) -> Image:
 
 
 def _is_wavelet(image: Image) -> bool:
-    """Whether how fine the file was decoded shows in the pixels, and it can be decoded again."""
+    """Whether the pixels depend on how fine the file was decoded, and it can be decoded again."""
     return bool(image.path) and image.metadata.get("transfer_syntax") in JPEG_2000 | HTJ2K

@@ -1,7 +1,7 @@
 """What a frozen network said of the images of a store, kept beside their pixels: the one format.
 
 Folder:  STORE/said/FINGERPRINT/about.json       whose weights, of which pixels, how they were cut
-         STORE/said/FINGERPRINT/KEY.NAME.npy     an array; KEY is a hash of an image's or site's id
+         STORE/said/FINGERPRINT/KEY.NAME.npy     an array; KEY is a hash of an id, as of an image
 FINGERPRINT is of ``about.json``. Codes of patches and heatmaps of whole images are kept alike.
 Every file appears whole or not at all, so a stopped run goes on. For an exam that was read from
 DICOM files there is no store, and the same arrays are kept in memory.
@@ -38,7 +38,7 @@ class Said:
 
     @property
     def fingerprint(self) -> str:
-        """Of what decides the arrays."""
+        """Fingerprint of what decides the arrays."""
         return fingerprint_of(self.about)
 
     def has(self, key: str, name: str) -> bool:
@@ -46,7 +46,7 @@ class Said:
         return (key, name) in self._kept if self.folder is None else self._path(key, name).exists()
 
     def read(self, key: str, name: str, rows: Sequence[int] | None = None) -> np.ndarray:
-        """An array, or some of its rows; of a file only those are read.
+        """An array, or some of its rows; only those are read from a file.
 
         Raises:
             StoreError: It was never written, or its file is damaged.
@@ -66,7 +66,7 @@ class Said:
         return values if rows is None else np.array(values[list(rows)])
 
     def write(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep the arrays of a key, the last one last: if it is there, all are."""
+        """Keep the arrays of a key; the last one is written last, so if it is there, all are."""
         if self.folder is None:
             self._kept |= {(key, name): values for name, values in arrays.items()}
             return

@@ -1,8 +1,8 @@
 """Processed pixels on disk: one array of a pixel spec, and a table of what each image is.
 
 Folder:  ``store.json``      what it is: spec, fingerprint, digest of the manifest's images, terms
-         ``pixels/``         a Zarr v3 array (image, row, col) of uint16, one shard an image
-         ``images.parquet``  a row an image: where it lies, its true size, geometry, view and notes
+         ``pixels/``         a Zarr v3 array (image, row, col) of uint16, one shard per image
+         ``images.parquet``  a row per image: where it lies, its true size, geometry, view and notes
          ``failed.parquet``  the images that could not be processed, with reasons
 Levels:  0 is outside the breast, 1 to 65535 inside: one array holds pixels and mask. ``read`` gives
          levels; ``preprocess.pipeline.from_levels`` makes pixels in [0, 1] of them.
@@ -67,8 +67,8 @@ class Description:
     """What ``store.json`` says.
 
     Attributes:
-        fingerprint: Of the pixel spec and the revision of the code that made the pixels.
-        images_digest: Of the manifest's images: ids, paths, views and windows.
+        fingerprint: Fingerprint of the pixel spec and of the code that made the pixels.
+        images_digest: Digest of the manifest's images: ids, paths, views and windows.
         num_images: How many images the manifest has to read; the array's first dimension.
         source: Name of the reader that made the manifest.
         terms: Terms of use of the data.
@@ -121,14 +121,14 @@ class Description:
             ) from error
 
 
-def _require_format(path: Path, found: Any) -> None:
-    if found == 1:
+def _require_format(path: Path, version: Any) -> None:
+    if version == 1:
         raise StoreError(
             f"{path}: made by an older version, without checksums of the pixels; prepare it "
             "again, in a new folder"
         )
-    if found != FORMAT:
-        raise StoreError(f"{path / DESCRIPTION}: format {found}, this version reads {FORMAT}")
+    if version != FORMAT:
+        raise StoreError(f"{path / DESCRIPTION}: format {version}, this version reads {FORMAT}")
 
 
 def _digest(data: Mapping[str, Any]) -> str:
@@ -247,7 +247,7 @@ class Store:
 
     @property
     def fingerprint(self) -> str:
-        """Of the spec and of the code that made the pixels; a checkpoint carries it too."""
+        """Fingerprint of the spec and of the code that made the pixels; checkpoints have it too."""
         return self.about.fingerprint
 
     @cached_property
@@ -302,10 +302,10 @@ class Store:
         """The levels of a square or rectangle; what lies beyond the image is 0.
 
         Args:
-            image_id: As in the manifest.
+            image_id: The image's id in the manifest.
             y0: First row, in the processed frame; may be negative.
             x0: First column, likewise.
-            size: A side, or rows and columns.
+            size: The side of a square, or rows and columns.
         """
         index, _, _ = self._place(image_id)
         levels = np.zeros((size, size) if isinstance(size, int) else size, dtype=np.uint16)

@@ -1,9 +1,9 @@
-"""A manifest written piece by piece, with one piece in memory: for data of any size.
+"""A manifest written part by part, with one part in memory: for data of any size.
 
-Piece:   a ``Manifest`` of its own, checked when it was made. Its rows come after those of the piece
-         before. An exam may go on from one piece to the next: its images and breasts are then in
-         both, and of an exam or a breast that both have a row of, the later row counts.
-Result:  the folder, the rows and the hash that ``write_manifest`` gives for all pieces at once.
+Part:    a ``Manifest`` of its own, checked when it was made. Its rows come after those of the part
+         before. An exam may go on from one part to the next: its images and breasts are then in
+         both. Where both have a row of an exam or a breast, the later row counts.
+Result:  the folder, the rows and the hash that ``write_manifest`` gives for all parts at once.
 """
 
 from collections.abc import Iterable
@@ -14,41 +14,41 @@ import polars as pl
 
 from fourview.entities import Manifest
 from fourview.errors import ManifestError
-from fourview.manifest.content_hash import pieces_digest
+from fourview.manifest.content_hash import parts_digest
 from fourview.manifest.manifest import TABLES, hash_of_digests, manifest_draft, write_description
 
-ONCE = {"images": "image_id", "exams": "exam_id"}  # what no two pieces may both have
-MAY_GO_ON = ("breasts", "exams")  # tables with a row of what may go on in the next piece
+ONCE = {"images": "image_id", "exams": "exam_id"}  # what no two parts may both have
+MAY_GO_ON = ("breasts", "exams")  # tables with a row of what may go on in the next part
 ROW_GROUP = 1 << 15  # rows; a reader's unit
 
 
-def write_pieces(pieces: Iterable[Manifest], path: Path) -> str:
-    """Write the manifest that pieces are the parts of to the folder ``path``.
+def write_in_parts(parts: Iterable[Manifest], path: Path) -> str:
+    """Write a manifest that comes in parts to the folder ``path``.
 
     Args:
-        pieces: In the order of patients, then exams; at least one. All have the same columns and
-            say the same of source, root, terms and rules.
+        parts: Parts in the order of patients, then exams; at least one. All have the same columns
+            and say the same of source, root, terms and rules.
         path: As for ``write_manifest``.
 
     Returns:
         The manifest's hash.
 
     Raises:
-        ManifestError: Two pieces have the same image or exam, or ``path`` holds other things.
-        ValueError: There is no piece, or one comes before the end of the piece before.
+        ManifestError: Two parts have the same image or exam, or ``path`` holds other things.
+        ValueError: There is no part, or one comes before the end of the part before.
     """
     with manifest_draft(path) as draft:
         about: Manifest | None = None
-        tables = {name: _Table(name, draft.parent / "pieces" / name) for name in TABLES}
-        for piece in pieces:
+        tables = {name: _Table(name, draft.parent / "parts" / name) for name in TABLES}
+        for part in parts:
             for name, table in tables.items():
-                table.add(getattr(piece, name))
-            about = about or _without_rows(piece)
+                table.add(getattr(part, name))
+            about = about or _without_rows(part)
         if about is None:
-            raise ValueError("no piece of a manifest to write")
+            raise ValueError("no part of a manifest to write")
         for table in tables.values():
             table.finish(draft)
-        digests = {name: pieces_digest(table.files) for name, table in tables.items()}
+        digests = {name: parts_digest(table.files) for name, table in tables.items()}
         digest = hash_of_digests(about, digests)
         rows = {name: table.num_rows for name, table in tables.items()}
         write_description(draft, about, rows, digest)
@@ -59,9 +59,9 @@ class _Table:
     """One table on its way to the disk.
 
     Attributes:
-        files: A Parquet file a piece.
-        num_rows: Of all files.
-        held: Rows of the last exam, which the next piece may tell more of; None at first.
+        files: One Parquet file per part.
+        num_rows: Rows of all files.
+        held: Rows of the last exam, which the next part may tell more of; None at first.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -103,21 +103,24 @@ class _Table:
         if self.name != "findings" and len(rows):  # whose keys may be null, and are not unique
             first, last = rows.select(self.keys).row(0), rows.select(self.keys).row(-1)
             if self.last is not None and first <= self.last:
-                raise ValueError(f"{self.name}: a piece goes back from {self.last} to {first}")
+                raise ValueError(f"{self.name}: a part goes back from {self.last} to {first}")
             self.last = last
         self.files.append(self.folder / f"{len(self.files):06d}.parquet")
         rows.write_parquet(self.files[-1], compression="lz4", statistics=False)
         self.num_rows += len(rows)
 
     def _require_once(self, key: str) -> None:
-        """Eight bytes a row are in memory; rows are compared where these are the same."""
+        """Refuse a key that stands twice.
+
+        Hashes of eight bytes per row are compared in memory; rows only where their hashes agree.
+        """
         hashes = pl.concat([self._column(file, key).hash() for file in self.files]).sort()
         twice = hashes.filter(hashes == hashes.shift(1)).unique()
         if twice.is_empty():
             return
         columns = (self._column(file, key) for file in self.files)
-        found = pl.concat([ids.filter(ids.hash().is_in(twice.implode())) for ids in columns])
-        repeated = found.filter(found.is_duplicated())
+        candidates = pl.concat([ids.filter(ids.hash().is_in(twice.implode())) for ids in columns])
+        repeated = candidates.filter(candidates.is_duplicated())
         if len(repeated):
             raise ManifestError(
                 f"{self.name}: {key} '{repeated[0]}' stands in two exams or patients, need one row"
@@ -127,6 +130,6 @@ class _Table:
         return pl.read_parquet(file, columns=[name])[name]
 
 
-def _without_rows(piece: Manifest) -> Manifest:
-    """What is kept of a piece when its rows are on the disk."""
-    return replace(piece, **{name: getattr(piece, name).clear() for name in TABLES})
+def _without_rows(part: Manifest) -> Manifest:
+    """What is kept of a part when its rows are on the disk."""
+    return replace(part, **{name: getattr(part, name).clear() for name in TABLES})
