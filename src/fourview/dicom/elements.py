@@ -6,7 +6,7 @@ Why not pydicom: it follows any length and any depth of nesting, and takes more 
          for a header of 100 elements (`python -m benchmarks header`: 2.3 times).
 
 References:
-    DICOM PS3.5 sections 6.2 (value representations), 7.1 (elements) and 7.5 (sequences).
+    DICOM PS3.5: 6.2 (value representations), 7.1 (elements), 7.5 (sequences).
 """
 
 import math

@@ -376,8 +376,7 @@ def _resize(
     shrinks = size[0] <= levels.shape[0] and size[1] <= levels.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     wanted = (size[1], size[0])
-    share = cv2.resize(mask.view(np.uint8) * np.uint8(255), wanted, interpolation=method)
-    small = share >= 128
+    small = cv2.resize(mask.view(np.uint8) * np.uint8(255), wanted, interpolation=method) >= 128
     return _zero_outside(cv2.resize(levels, wanted, interpolation=method), small), small
 
 
