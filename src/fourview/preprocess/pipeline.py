@@ -1,9 +1,9 @@
 """Image -> ProcessedImage, the same way every time, every step recorded.
 
 Order:   upright, where the file's Patient Orientation says that it does not stand -> breast mask ->
-         window, polarity and scale (one look-up) -> zero outside -> chest wall to
-         the left -> crop -> (AP alignment -> crop) -> pad -> resize. The look-up runs on the crop
-         only. NYU layouts crop, pad and cut as ``preprocess.nyu`` says, and do not resize.
+         window, polarity and scale (one look-up, on the crop only) -> zero outside -> chest wall to
+         the left -> crop -> (AP alignment -> crop) -> pad -> resize. NYU layouts crop, pad and cut
+         as ``preprocess.nyu`` says, and do not resize.
 Returns: pixels in [0, 1]; inside the mask above 0, outside exactly 0, in steps of 1/65535, so that
          a store can hold pixels and mask in one array of 16 bits without loss.
 Frame:   the geometry leads from the file's own pixels here, also where they were decoded smaller.
@@ -396,6 +396,5 @@ def _geometry(image: Image, frame: Frame, turned: Turned, *, mirror: bool) -> Ge
         size = (cols, rows) if is_exchanged else (rows, cols)
         geometry = geometry.decoded_smaller(*size, factor)
     geometry = with_turn(geometry, turned.turn)
-    if mirror:
-        geometry = geometry.mirrored()
+    geometry = geometry.mirrored() if mirror else geometry
     return geometry if frame.corners == (0, 0, cols, rows) else geometry.cropped(*frame.corners)
