@@ -33,7 +33,6 @@ IN_THE_TEST_OF = {  # parts of a whole, by the test that holds the whole
     "dicom/test_codecs.py": "dicom/codestream dicom/markers dicom/frames",
     "dicom/test_hostile.py": "dicom/elements dicom/part10 dicom/start dicom/second",
     "dicom/test_image.py": "dicom/modality dicom/stored dicom/voi",
-    "docs/test_pages.py": "study/demo",
     "entities/test_labels.py": "entities/tables entities/results",
     "evaluate/test_coverage.py": "compiled",
     "evaluate/test_metrics.py": "report/result_files",
