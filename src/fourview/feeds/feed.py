@@ -121,6 +121,11 @@ def find_feed(name: str) -> FeedKind:
     return kind
 
 
+def feed_names() -> list[str]:
+    """All kinds of feed there are, sorted."""
+    return sorted({*_own_names(), *(each.name for each in outside("feeds"))})
+
+
 def feed_purpose(name: str) -> str:
     """The first line of what a kind of feed says of itself, in its module's docstring."""
     theirs = {each.name: each.module for each in outside("feeds")}

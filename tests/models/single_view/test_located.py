@@ -155,7 +155,7 @@ def test_layers_that_stay_do_not_move_nor_do_their_statistics():
 @pytest.mark.parametrize(
     ("model", "config", "message"),
     [
-        (TINY, LocatedObjectiveConfig(), "set model.pool to top"),
+        (replace(TINY, task="density"), LocatedObjectiveConfig(), "no task 'density'; take cancer"),
         (TOP, LocatedObjectiveConfig(still=("encoder.head",)), "names 'encoder.head', of no layer"),
     ],
 )

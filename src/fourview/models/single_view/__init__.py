@@ -12,8 +12,8 @@ FAMILY = ModelFamily(
     config=SingleViewConfig,
     build=SingleView,
     stages={
-        "train": Stage(objective=SingleViewObjective, settings=SingleViewObjectiveConfig),
         "located": Stage(objective=LocatedObjective, settings=LocatedObjectiveConfig, feed="boxes"),
+        "train": Stage(objective=SingleViewObjective, settings=SingleViewObjectiveConfig),
     },
     pixel_spec="mvccl-1536x768",
     tiny_config=TINY,

@@ -57,8 +57,6 @@ class LocatedObjective(Objective):
             raise RecipeError(
                 f"single_view: stage 'located' has no task '{self.label}'; take cancer"
             )
-        if model.config.pool != "top":
-            raise RecipeError("single_view: stage 'located' tells cells; set model.pool to top")
         for name in config.still:
             if not any(part.startswith(name) for part, _ in model.named_parameters()):
                 raise RecipeError(f"single_view: objective.still names '{name}', of no layer")
@@ -79,7 +77,6 @@ class LocatedObjective(Objective):
         model = self.model
         assert isinstance(model, SingleView)
         output: SingleViewOutput = model(batch)
-        assert output.cell_logits is not None
         images = image_targets(batch, self.label)
         cells = cell_targets(
             batch,

@@ -58,11 +58,11 @@ class SingleViewOutput(ModelOutput):
 
     Attributes:
         logits: Of each image.
-        cell_logits: Of each cell of it; None where cells are pooled before they are read.
+        cell_logits: Of each cell of it.
     """
 
     logits: Float[Tensor, "image class"]
-    cell_logits: Float[Tensor, "image class cell_row cell_col"] | None = None
+    cell_logits: Float[Tensor, "image class cell_row cell_col"]
 
 
 class SingleView(nn.Module):
@@ -87,10 +87,9 @@ class SingleView(nn.Module):
         self, features: Float[Tensor, "image dim grid_row grid_col"], batch: ExamBatch
     ) -> SingleViewOutput:
         """What comes after the backbone."""
-        cells = None
+        weight = self.head.weight[:, :, None, None]
+        cells = conv2d(self.dropout(features), weight, self.head.bias).float()
         if self.config.pool == "top":
-            weight = self.head.weight[:, :, None, None]
-            cells = conv2d(self.dropout(features), weight, self.head.bias).float()
             logits = top_mean(cells, self.config.top)
         else:
             logits = self.head(self.dropout(features.mean(dim=(2, 3)))).float()
@@ -112,7 +111,7 @@ class SingleView(nn.Module):
             return explained(batch, self.encoder, self.read)
         with torch.no_grad():
             output: SingleViewOutput = self(batch)
-        assert output.cell_logits is not None and output.image_scores is not None
+        assert output.image_scores is not None
         shift = self.encoder.first_center / self.encoder.stride - 0.5
         maps = evenly(output.cell_logits, shift=shift).sigmoid()
         peak = maps.amax(dim=(2, 3), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
