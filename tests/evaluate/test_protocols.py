@@ -54,6 +54,10 @@ FROZEN = {
     "embed-density-screening-multiview-v1": "414534c05c8dc32f",
     "embed-birads3-pairs-multiview-v1": "a9b75dfe7e7ed48f",
     "embed-density-pairs-multiview-v1": "6326db7a6108d195",
+    "clsdet-m-vs-bn-few-v1": "ab65d85b82e8d298",
+    "clsdet-m-vs-bn-all-v1": "f05433264cdd2198",
+    "clsdet-mb-vs-n-few-v1": "32e7311ca9295ce7",
+    "clsdet-mb-vs-n-all-v1": "9cfc4e7a25dbd028",
 }
 
 

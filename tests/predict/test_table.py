@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from fourview.contract import ModelOutput
+from fourview.contract import ExamBatch, ModelOutput
+from fourview.entities import Exam
+from fourview.feeds.pixels import ExamPixels
 from fourview.feeds.samples import Sample
-from fourview.predict.table import mean_of_tables, prediction_rows, table_of
+from fourview.geometry import Box, Geometry
+from fourview.localise.findings import stored_box
+from fourview.localise.peaks import ScoredRegion
+from fourview.predict.marks import Look
+from fourview.predict.table import mean_of_tables, prediction_rows, region_table, table_of
+from fourview.preprocess.spec import pixel_spec
 
 
 def sample(exam: str, *slots: int, findings: tuple[str, ...] = ()) -> Sample:
@@ -76,3 +83,36 @@ def breasts(*scores: float) -> ModelOutput:
     """The same score for both breasts of an exam."""
     both = np.repeat(np.array(scores, dtype=np.float32)[:, None], 2, axis=1)
     return ModelOutput(breast_scores=torch.from_numpy(both)[:, :, None])
+
+
+def test_regions_are_rows_image_by_image_in_the_files_own_frame():
+    geometry = Geometry((100, 100)).mirrored().cropped(0, 0, 200, 100)  # right half is padding
+    draw = np.random.default_rng(0)
+
+    def region(image_id):
+        x0, y0 = draw.uniform(0, 180, size=2)
+        box = Box(x0, y0, x0 + 15, y0 + 15)
+        return ScoredRegion(image_id=image_id, box=box, score=draw.random(), geometry=geometry)
+
+    ids = ("b.0", "a.1", "a.0", "b.0", "a.1", "b.0")
+    regions = {name: [region(i) for i in ids] for name in ("cancer", "benign")}
+    samples = [sample("a", 0, 1), sample("b", 3)]
+    look = Look(
+        samples=samples,
+        batch=ExamBatch.of_slots(torch.zeros(1, 4, 4, 4)),
+        output=ModelOutput(),
+        pixels=ExamPixels(Exam(patient_id="p", exam_id="e", images=()), pixel_spec("mvccl-192x96")),
+        classes=tuple(regions),
+    )
+    want = []
+    for image_id, exam, side in (("a.0", "a", "R"), ("a.1", "a", "L"), ("b.0", "b", "L")):
+        for name, own in regions.items():
+            for one in own:
+                box = stored_box(one)
+                if one.image_id == image_id and box is not None:
+                    where = (box.x0, box.y0, box.x1, box.y1)
+                    want.append(("region", f"p-{exam}", side, image_id, name, one.score, *where))
+    table = region_table(look, regions)
+    keys = ("unit", "patient_id", "side", "image_id", "class", "score", "x0", "y0", "x1", "y1")
+    assert table.select(keys).rows() == want and 0 < len(want) < 12
+    assert len(region_table(look, {})) == 0

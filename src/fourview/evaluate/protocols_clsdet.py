@@ -1,10 +1,14 @@
-"""Protocols of Cls-Det-RS: two questions, by image and by breast, with and without BI-RADS 3."""
+"""Protocols of Cls-Det-RS: two questions, by image and by breast, with and without BI-RADS 3.
+
+Of marks there are two more: few false ones on the images that the paper counts, and on all images.
+"""
 
 from dataclasses import replace
 
 from fourview.evaluate.protocol import FrocRule, Protocol
 
 _CLSDET_RATES = tuple(f"froc_sensitivity_at_{r}_fp" for r in ("0.5", "1", "2"))
+_FEW_RATES = tuple(f"froc_sensitivity_at_{r}_fp" for r in ("0.1", "0.25", "0.5", "1"))
 _CLSDET = Protocol(
     name="clsdet-m-vs-bn-v1",
     title="Cls-Det-RS, malignant against benign and normal",
@@ -69,6 +73,30 @@ def _by_breast(protocol: Protocol) -> Protocol:
     )
 
 
+def _few_marks(protocol: Protocol) -> Protocol:
+    """At less than one false mark on two images: where a way of reading differs from another."""
+    return replace(
+        protocol,
+        name=protocol.name.replace("-v1", "-few-v1"),
+        title=f"{protocol.title}; few false marks",
+        metrics=_FEW_RATES,
+        remarks="The paper shows the curve and names no rate; these are ours. " + protocol.remarks,
+    )
+
+
+def _on_all_images(protocol: Protocol) -> Protocol:
+    """Images without a finding count, too: there a mark can only be false."""
+    assert protocol.froc is not None
+    return replace(
+        _few_marks(protocol),
+        name=protocol.name.replace("-v1", "-all-v1"),
+        title=f"{protocol.title}; few false marks, on all images",
+        froc=replace(protocol.froc, images="all"),
+        remarks="The paper counts marks on positive images called positive alone, which are others "
+        f"for each network; all images are the same for all. {protocol.remarks}",
+    )
+
+
 CLSDET = (
     *(
         made
@@ -79,6 +107,8 @@ CLSDET = (
             _without_3(protocol),
             _by_breast(protocol),
             _by_breast(_without_3(protocol)),
+            _few_marks(protocol),
+            _on_all_images(protocol),
         )
     ),
     replace(

@@ -1,4 +1,4 @@
-"""Masses with a biopsy and the satellites that their odds depend on; see ``preset.Biopsies``."""
+"""Masses with a biopsy, and what their odds depend on; see ``preset.Biopsies``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,15 +18,33 @@ BETWEEN_MM = 8.0  # least distance of two satellites
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedMass:
+    """What is drawn of a mass before it is known where it goes.
+
+    Attributes:
+        chance: Uniform in [0, 1): the mass is malignant where this is below its odds.
+        is_lookalike: Whether it has the shape of the other kind.
+    """
+
+    chance: float
+    is_lookalike: bool
+
+    def kinds(self, odds: float) -> tuple[Kind, Kind]:
+        """Its kind, and the kind that it looks like."""
+        malignant = self.chance < odds
+        return _mass(malignant=malignant), _mass(malignant=malignant != self.is_lookalike)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BiopsyPlan:
     """What of it one breast is to hold.
 
     Attributes:
-        masses: Of each its kind, and the kind that it looks like.
+        masses: In the order in which they are put in.
         num_satellites: 0 in a breast without.
     """
 
-    masses: tuple[tuple[Kind, Kind], ...]
+    masses: tuple[PlannedMass, ...]
     num_satellites: int
 
 
@@ -38,12 +56,13 @@ def plan_biopsies(seed: int, side: Side, rule: Biopsies) -> BiopsyPlan:
 
     num = int(np.searchsorted(np.cumsum(rule.num_masses), draw("num"), side="right"))
     has_satellites = draw("satellites") < rule.p_satellites
-    odds = rule.p_malignant_beside if has_satellites else rule.p_malignant
-    masses = []
-    for index in range(min(num, len(rule.num_masses) - 1)):
-        malignant = draw("malignant", index) < odds
-        spiculated = malignant != (draw("lookalike", index) < rule.p_lookalike)
-        masses.append((_mass(malignant=malignant), _mass(malignant=spiculated)))
+    masses = [
+        PlannedMass(
+            chance=draw("malignant", index),
+            is_lookalike=draw("lookalike", index) < rule.p_lookalike,
+        )
+        for index in range(min(num, len(rule.num_masses) - 1))
+    ]
     low, high = rule.num_satellites
     some = low + int(draw("how many") * (high - low + 1))
     return BiopsyPlan(masses=tuple(masses), num_satellites=some if has_satellites else 0)

@@ -5,7 +5,7 @@ cancer label, so that nothing but the malignant finding itself tells the classes
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from fourview.errors import PhantomError
@@ -13,6 +13,7 @@ from fourview.fingerprint import fingerprint_of
 from fourview.phantom.truth import Density, Kind
 from fourview.suggest import no_such
 
+DEEP_MM = 35.0  # a third of the masses of `placed` lie nearer to the chest plane
 SizeLaw = tuple[float, float, float, float]  # lognormal median (mm) and sd, lowest, highest (mm)
 
 
@@ -34,6 +35,10 @@ class Biopsies:
         satellite_mm: Smallest and largest diameter.
         apart_mm: Least distance of a satellite's centre from a mass's, in each view.
         conspic: Contrast of satellites.
+        p_malignant_deep: Probability that a mass is malignant whose centre lies less than
+            ``deep_mm`` in front of the chest plane, whatever else its breast holds; None where
+            place tells nothing.
+        deep_mm: Of ``p_malignant_deep``; given with it.
     """
 
     num_masses: tuple[float, float, float] = (0.25, 0.5, 0.25)
@@ -45,18 +50,35 @@ class Biopsies:
     satellite_mm: tuple[float, float] = (5.0, 7.5)
     apart_mm: float = 25.0
     conspic: float = 6.0
+    p_malignant_deep: float | None = None
+    deep_mm: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what means nothing.
 
         Raises:
-            PhantomError: A probability outside [0, 1], or shares that do not sum to 1.
+            PhantomError: A probability outside [0, 1], shares that do not sum to 1, or one of
+                ``p_malignant_deep`` and ``deep_mm`` without the other.
         """
-        for name in ("p_satellites", "p_malignant", "p_malignant_beside", "p_lookalike"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise PhantomError(f"biopsies: {name} is {getattr(self, name)}, need 0 to 1")
+        for name in (n for n in self.__slots__ if n.startswith("p_")):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise PhantomError(f"biopsies: {name} is {value}, need 0 to 1")
+        if (self.p_malignant_deep is None) != (self.deep_mm is None):
+            raise PhantomError("biopsies: p_malignant_deep and deep_mm need each other; give both")
         if abs(sum(self.num_masses) - 1) > 1e-6:
             raise PhantomError(f"biopsies: num_masses {self.num_masses} do not sum to 1")
+
+    def odds(self, *, beside_satellites: bool, depth_mm: float) -> float:
+        """Probability that a mass is malignant.
+
+        Args:
+            beside_satellites: Whether its breast has satellites.
+            depth_mm: From the chest plane to its centre.
+        """
+        if self.p_malignant_deep is not None and depth_mm < (self.deep_mm or 0.0):
+            return self.p_malignant_deep
+        return self.p_malignant_beside if beside_satellites else self.p_malignant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +134,10 @@ class Families:
         return max(look.diameter_mm[1] for look in self.looks) / 2
 
 
-# Left out where None, so that older presets keep their digest.
-LATER = ("biopsies", "families", "p_summation_beside")
+LATER = (  # fields left out where None: older presets keep their digest
+    *("biopsies", "families", "p_summation_beside"),
+    *("p_malignant_deep", "deep_mm"),  # of biopsies
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,13 +212,16 @@ class Preset:
     @property
     def settings(self) -> dict[str, Any]:
         """All fields as plain values; without those of ``LATER`` where they are None."""
-        values = asdict(self)
-        return {k: v for k, v in values.items() if k not in LATER or v is not None}
+        return asdict(self, dict_factory=_without_later_nones)
 
     @property
     def digest(self) -> str:
         """16 hex digits that change with any field; part of every identifier."""
         return fingerprint_of(self.settings)
+
+
+def _without_later_nones(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {k: v for k, v in fields if k not in LATER or v is not None}
 
 
 def class_of(preset: Preset, draw: float) -> Density:
@@ -258,6 +285,11 @@ BIOPSIED = Preset(
     conspic=1.8,
     biopsies=Biopsies(),
 )
+PLACED = replace(
+    BIOPSIED,
+    name="placed",  # as biopsied, but the odds depend on how deep a mass lies, and on no satellites
+    biopsies=Biopsies(p_satellites=0.0, p_malignant=0.15, p_malignant_deep=0.65, deep_mm=DEEP_MM),
+)
 PAIRED = Preset(
     name="paired",  # a star in every view: at one depth in both it is a cancer, at two it is none
     rows=192,
@@ -299,8 +331,16 @@ PLAIN = Preset(
     malignant_size=(20.0, 0.2, 14.0, 30.0),
     conspic=3.0,
 )
+FAINT = replace(
+    PLAIN,
+    name="faint",  # the same, harder to see, and hidden in one view of half: two views tell more
+    p_cc_only=0.25,
+    p_mlo_only=0.25,
+    conspic=2.0,
+)
 PRESETS: dict[str, Preset] = {
-    p.name: p for p in (SCREENING, ENRICHED, MINIATURE, BIOPSIED, PAIRED, FAMILIES, PLAIN)
+    p.name: p
+    for p in (SCREENING, ENRICHED, MINIATURE, BIOPSIED, PLACED, PAIRED, FAMILIES, PLAIN, FAINT)
 }
 
 

@@ -45,21 +45,35 @@ def prediction_rows(
         yield from _finding_rows(samples, output.finding_scores.float().tolist(), classes)
 
 
-def region_rows(look: Look, regions: Regions) -> Iterator[Row]:
+def region_table(look: Look, regions: Regions) -> pl.DataFrame:
     """A row for each region of a class, image by image; its box in the stored frame."""
     by_image: dict[str, dict[str, list[ScoredRegion]]] = {}
     for name, own in regions.items():
         for region in own:
             by_image.setdefault(region.image_id, {}).setdefault(name, []).append(region)
+    owners, counts = [], []
+    boxes, scores = [np.zeros((0, 4))], [np.zeros(0)]
     for sample, image_id, side in look.images():
-        known = {"unit": "region", "image_id": image_id, "side": side}
         for name, here in by_image.get(image_id, {}).items():
             corners = [(r.box.x0, r.box.y0, r.box.x1, r.box.y1) for r in here]
-            boxes = stored_boxes(here[0].geometry, np.array(corners, dtype=np.float64))
-            for (x0, y0, x1, y1), region in zip(boxes.tolist(), here, strict=True):
-                if x0 < x1 and y0 < y1:  # else all of it is padding
-                    place = known | {"x0": x0, "y0": y0, "x1": x1, "y1": y1}
-                    yield from _class_rows(sample, place, [region.score], [name])
+            stored = stored_boxes(here[0].geometry, np.array(corners, dtype=np.float64))
+            inside = (stored[:, :2] < stored[:, 2:]).all(axis=1)  # else all of it is padding
+            owners.append(
+                {
+                    "unit": "region",
+                    "patient_id": sample.patient_id,
+                    "exam_id": sample.exam_id,
+                    "side": side,
+                    "image_id": image_id,
+                    "class": name,
+                }
+            )
+            counts.append(int(inside.sum()))
+            boxes.append(stored[inside])
+            scores.append(np.array([r.score for r in here], dtype=np.float64)[inside])
+    table = table_of(iter(owners))[np.repeat(np.arange(len(owners)), counts)]
+    corners_of = dict(zip(("x0", "y0", "x1", "y1"), np.concatenate(boxes).T, strict=True))
+    return table.with_columns(score=np.concatenate(scores), **corners_of)
 
 
 def mean_of_tables(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:

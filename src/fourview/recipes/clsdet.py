@@ -7,6 +7,7 @@ from fourview.feeds.copies import CopyRule
 from fourview.feeds.grid import RegionRule
 from fourview.feeds.kinds.regions import RegionFeedSettings
 from fourview.models.clsdet.model import ClsdetConfig, HeadName
+from fourview.models.clsdet.objective import ClsdetObjectiveConfig
 from fourview.nn.encoder import EncoderConfig
 from fourview.nn.region_encoder import RegionEncoderConfig
 from fourview.train.recipe import OptimizerConfig, Recipe, ScheduleConfig, SplitConfig
@@ -125,6 +126,21 @@ def small_max_region() -> Recipe:
 def small_db_baseline() -> Recipe:
     """The ``small`` run of DB-Baseline."""
     return _with_head(small(), "clsdet:small_db_baseline", "db_baseline")
+
+
+def small_boxes() -> Recipe:
+    """The ``small`` run without selection, told in training which regions hit a finding.
+
+    Not the paper's, which has labels of images alone: what the same codes and head can mark at best
+    (docs/results/clsdet.md).
+    """
+    base = small_dual_branch()
+    return replace(
+        base,
+        name="clsdet:small_boxes",
+        feed=replace(base.feed, boxes=True),
+        objective=ClsdetObjectiveConfig(boxes=1.0),
+    )
 
 
 def _with_head(recipe: Recipe, name: str, head: HeadName) -> Recipe:

@@ -1,6 +1,6 @@
 """Runs of BRAIxMVCCL, and the rows of its ablation.
 
-``paper`` is the published run, ``small`` the model that ships with the package, ``mini`` the full
+``paper`` is the published run, ``small`` a tiny model that ships too, ``mini`` the full
 model on miniature phantoms. A row of the paper's Table 2 is one of these with another ``model``:
 ``ablation`` replaces the three switches and nothing else.
 """
@@ -66,9 +66,10 @@ def paper() -> Recipe:
 
 
 def small() -> Recipe:
-    """The model that ships with the package: a small encoder at 192 x 96, trained on phantoms.
+    """A tiny model that ships with the package: a small encoder at 192 x 96, trained on phantoms.
 
-    It exists so that every stage can be tried without data or a GPU. Its weights, the commands that
+    It exists so that every stage can be tried in seconds, without data or a GPU; what reads where
+    nothing is named is ``single_view:located``. Its weights, the commands that
     made them and what they reach are in predict/embedded/mvccl-small.
     """
     return Recipe(
@@ -249,8 +250,8 @@ def mini_lite() -> Recipe:
 def mini_heads() -> Recipe:
     """``mini`` on a frozen encoder, whose codes are made once and kept: 2,000 steps in a minute.
 
-    Begin with a run whose encoder has learned to see: --start RUN, of ``single_view:mini_eyes`` or of
-    any family with this encoder; only its encoder is taken. Another row is another ``--set
+    Begin with a run whose encoder has learned to see: --start RUN, of ``single_view:mini_eyes`` or
+    of any family with this encoder; only its encoder is taken. Another row is another ``--set
     model.*``, such as model.local=none model.gcm=false for plain fusion.
     """
     base = mini()

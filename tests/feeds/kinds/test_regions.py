@@ -8,7 +8,7 @@ import torch
 
 from factory import drawn_store
 from fourview.contract import task
-from fourview.feeds.copies import CopyRule, Move, move_of_copy
+from fourview.feeds.copies import CopyRule, Move, draw_move, move_of_copy
 from fourview.feeds.feed import FeedRequest, item_draw
 from fourview.feeds.grid import RegionRule, cut_regions, find_regions
 from fourview.feeds.kinds.regions import FEED, RegionFeed, RegionFeedSettings
@@ -174,3 +174,38 @@ def test_boxes_come_back_to_the_stored_frame(drawn):
     for processed, stored in zip(boxes, stored_boxes(geometry, boxes), strict=True):
         wanted = geometry.box_to_stored(Box(*processed)).clipped(geometry.stored_size)
         np.testing.assert_allclose(stored, [wanted.x0, wanted.y0, wanted.x1, wanted.y1])
+
+
+@pytest.mark.parametrize("reads", ["codes", "pixels"])
+def test_hits_are_of_the_places_that_were_read_shifts_and_all(drawn, reads):
+    manifest, store = drawn
+    feed = feed_of(drawn, training=True, boxes=True, reads=reads)
+    index = next(i for i, s in enumerate(feed.samples) if s.images[0] in feed.findings)
+    image_id = feed.samples[index].images[0]
+    row = manifest.findings.filter(image_id=image_id).row(0, named=True)
+    finding = store.geometry(image_id).box_to_processed(
+        Box(row["x0"], row["y0"], row["x1"], row["y1"])
+    )
+    shifts = set()
+    for step in range(12):
+        item = feed.read(index, item_draw(0, step, index))
+        draw = item_draw(0, step, index)
+        move = (
+            move_of_copy(image_id, int(draw.integers(COPIES.copies + 1)), COPIES)
+            if reads == "codes"
+            else draw_move(draw, COPIES.shift_px)
+        )
+        shifts.add((move.dx, move.dy))
+        for box, own in zip(item.boxes[0].tolist(), item.hits[0].T.tolist(), strict=True):
+            x0, y0, x1, y1 = box
+            there = Box(x0 + move.dx, y0 + move.dy, x1 + move.dx, y1 + move.dy)
+            hit = there.iom(finding) >= 0.5
+            assert own == [
+                float(hit and row["malignant"] == 1),
+                float(hit and row["malignant"] == 0),
+            ]
+    assert len(shifts) > 1
+    batch = feed.collate([feed.read(i) for i in range(len(feed))])
+    assert batch.patches.targets["cancer"].sum() > 0
+    plain = feed_of(drawn, training=True)
+    assert plain.collate([plain.read(0)]).patches.targets == {}

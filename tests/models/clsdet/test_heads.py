@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fourview.contract import ExamBatch, PatchBatch
+from fourview.errors import RecipeError
 from fourview.models.clsdet.heads import dual_branch, max_region, select_regions
 from fourview.models.clsdet.model import Clsdet, ClsdetConfig
 from fourview.models.clsdet.objective import ClsdetObjective, ClsdetObjectiveConfig
@@ -220,3 +221,46 @@ def test_cancer_alone_has_one_class_beside_normal(head):
 def test_one_class_without_a_normal_one_is_refused():
     with pytest.raises(ValueError, match="no normal class"):
         replace(CONFIG, task="cancer", head="db_baseline")
+
+
+def test_codes_are_standardised_by_what_training_saw():
+    batch = region_batch(counts=(40, 25), seed=3)
+    codes = 5 + 3 * batch.patches.codes
+    model = model_of("cls_det_rs", standardise=True)
+    model.train()
+    for _ in range(200):  # running statistics come within 0.9^200 of the batch's
+        model(replace(batch, patches=replace(batch.patches, codes=codes)))
+    model.eval()
+    known = (codes - codes.mean(dim=0)) / (codes.var(dim=0) + 1e-5).sqrt()
+    plain = model_of("cls_det_rs")
+    plain.load_state_dict({k: v for k, v in model.state_dict().items() if "standard" not in k})
+    want = plain(replace(batch, patches=replace(batch.patches, codes=known))).image_scores
+    got = model(replace(batch, patches=replace(batch.patches, codes=codes))).image_scores
+    torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("head", ["cls_det_rs", "dual_branch"])
+def test_known_regions_are_weighed_beside_the_labels_of_images(head):
+    batch, model = region_batch(), model_of(head)
+    num = len(batch.patches.image)
+    hits = {"cancer": torch.arange(num) % 3 == 0, "benign": torch.arange(num) % 4 == 1}
+    told = replace(batch.patches, targets={name: own.double() for name, own in hits.items()})
+    told = replace(batch, patches=told)
+    plain = ClsdetObjective(model, ClsdetObjectiveConfig())(told)
+    both = ClsdetObjective(model, ClsdetObjectiveConfig(boxes=0.5))(told)
+    want = plain.total + 0.5 * both.parts["boxes"]
+    assert both.total.item() == pytest.approx(want.item(), rel=EXACT) and both.parts["boxes"] > 0
+    by_product = (both.output.log_classes[:, :2] + both.output.log_detection).exp()  # d_c
+    torch.testing.assert_close(by_product, both.output.patch_scores)
+
+
+def test_known_regions_are_asked_for_by_a_clear_line():
+    objective = ClsdetObjective(model_of("dual_branch"), ClsdetObjectiveConfig(boxes=1.0))
+    with pytest.raises(RecipeError, match=r"feed\.boxes=true"):
+        objective(region_batch())
+    batch = region_batch()
+    nothing = {name: torch.zeros(len(batch.patches.image)) for name in ("cancer", "benign")}
+    batch = replace(batch, patches=replace(batch.patches, targets=nothing))
+    objective = ClsdetObjective(model_of("db_baseline"), ClsdetObjectiveConfig(boxes=1.0))
+    with pytest.raises(RecipeError, match="needs a head of cls_det_rs, dual_branch"):
+        objective(batch)

@@ -42,6 +42,40 @@ def test_embedding_maps_are_h_wherever_the_window_touches_a_cell_and_0_elsewhere
                     assert found[p, k, r, c].item() == want
 
 
+def test_coordinates_are_row_and_column_of_the_cells_that_the_window_touches():
+    maps, h = maps_of(), torch.zeros(3, 4)
+    config = replace(TINY, inputs=("coordinates",))
+    found = input_maps(config, maps, h)
+    assert found.shape == (3, config.num_maps, 5, 4)
+    for p in range(3):
+        for r in range(5):
+            for c in range(4):
+                touched = maps[p, 0, r, c] > 0
+                want = ((r + 0.5) / 2.5 - 1, (c + 0.5) / 2 - 1) if touched else (0, 0)
+                assert found[p, :, r, c].tolist() == pytest.approx(want, abs=1e-6)  # float32
+
+
+def test_of_the_location_map_the_network_sees_only_how_near_the_edge_is():
+    """Its convolutions reach two cells, and it averages over the grid."""
+    torch.manual_seed(0)
+    for inputs, blind in ((("location",), True), (("coordinates",), False)):
+        config = replace(TINY, inputs=inputs)
+        model = Lesion(config).eval()
+        model.aggregate[0].running_mean.uniform_(-0.5, 0.5)
+        model.aggregate[3].running_mean.uniform_(-0.5, 0.5)
+
+        def said(top: int, left: int, config=config, model=model) -> torch.Tensor:
+            maps = torch.zeros(1, 3, 16, 14)
+            maps[0, 0, top : top + 3, left : left + 3] = torch.tensor([0.5, 1.0, 0.4])
+            with torch.no_grad():
+                return model.aggregate(input_maps(config, maps, torch.zeros(1, 4)))
+
+        inside = [said(2, 2), said(11, 9), said(5, 8)]
+        for other in inside[1:]:
+            assert torch.allclose(inside[0], other, atol=1e-5) == blind
+        assert not torch.allclose(inside[0], said(4, 0), atol=1e-5)  # at the edge
+
+
 @pytest.mark.parametrize(
     ("row", "channels"),
     [

@@ -19,6 +19,7 @@ from fourview.feeds.coded import Asked, CodedFeed
 from fourview.feeds.copies import CopyRule, Move, draw_move, from_levels_of, move_of_copy, moved
 from fourview.feeds.feed import FeedKind, FeedRequest, epoch_order, step_seed
 from fourview.feeds.grid import RegionRule, find_regions, read_regions
+from fourview.feeds.hits import Findings, boxed_findings, region_hits
 from fourview.feeds.pixels import ExamPixels, Pixels
 from fourview.feeds.samples import UNKNOWN, Sample, make_samples
 from fourview.manifest.image_labels import LABELS, LabelRule, image_labels
@@ -40,6 +41,8 @@ class RegionFeedSettings:
             too.
         copies: Augmented copies in training. With pixels every epoch draws its own.
         labels: How an image's labels are made; see ``manifest.image_labels``.
+        boxes: Say of each region which natures of findings it hits: for training that looks at
+            boxes too (``objective.boxes``), not only at labels of images.
         balance: Show images of the smaller classes (malignant, benign only, normal; or malignant
             and not, where no more is known) as often as those of the largest.
     """
@@ -49,16 +52,22 @@ class RegionFeedSettings:
     reads: Literal["codes", "pixels"] = "codes"
     copies: CopyRule = field(default_factory=CopyRule)
     labels: LabelRule = "birads"
+    boxes: bool = False
     balance: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ReadRegions:
-    """A sample with the regions of each of its images."""
+    """A sample with the regions of each of its images.
+
+    ``hits`` has a row for each label of LABELS: 1 where a region hits a finding of that nature, NaN
+    where the nature of what it hits is unknown; None where boxes are not asked for.
+    """
 
     sample: Sample
     boxes: tuple[np.ndarray, ...]  # (region, 4) of each image; images differ in their regions
     values: tuple[np.ndarray, ...]  # codes (region, dim) or pixels (region, row, col)
+    hits: tuple[np.ndarray, ...] | None = None  # (label, region) of each image
 
 
 class RegionFeed(CodedFeed):
@@ -69,6 +78,7 @@ class RegionFeed(CodedFeed):
         pixels: Native ones.
         settings: What is read.
         labels: Of single images.
+        findings: By image, those that regions may hit; None where boxes are not asked for.
         training: Draw augmented copies, and balance.
         cache_bytes: Codes kept in memory once read, at most.
     """
@@ -82,11 +92,12 @@ class RegionFeed(CodedFeed):
         settings: RegionFeedSettings,
         *,
         labels: Labels,
+        findings: Mapping[str, Findings] | None = None,
         training: bool = False,
         cache_bytes: int = 0,
     ) -> None:
         self.samples, self.pixels, self.settings = tuple(samples), pixels, settings
-        self.labels, self.training = labels, training
+        self.labels, self.findings, self.training = labels, findings, training
         self._room, self._kept = cache_bytes, dict[tuple[str, int], np.ndarray]()
         self._boxes = dict[str, np.ndarray]()
 
@@ -150,11 +161,19 @@ class RegionFeed(CodedFeed):
             self._boxes_of(i, slot) for i, slot in zip(sample.images, sample.slots, strict=True)
         )
         draw = draw if self.training else None
-        values = tuple(
-            self._codes_of(image_id, draw) if self.said else self._pixels_of(image_id, own, draw)
-            for image_id, own in zip(sample.images, boxes, strict=True)
-        )
-        return ReadRegions(sample, boxes, values)
+        values: list[np.ndarray] = []
+        hits: list[np.ndarray] = []
+        for image_id, own in zip(sample.images, boxes, strict=True):
+            if self.said is not None:
+                copy = 0 if draw is None else int(draw.integers(self.settings.copies.copies + 1))
+                move = move_of_copy(image_id, copy, self.settings.copies)
+                values.append(self._codes_of(image_id, copy))
+            else:
+                move = Move() if draw is None else draw_move(draw, self.settings.copies.shift_px)
+                values.append(self._moved_regions(image_id, own, move))
+            if self.findings is not None:
+                hits.append(region_hits(_shifted(own, move), self.findings.get(image_id, ())))
+        return ReadRegions(sample, boxes, tuple(values), tuple(hits) if hits else None)
 
     def collate(self, items: Sequence[ReadRegions]) -> ExamBatch:
         """Regions of all images in one stack; the images themselves are not read."""
@@ -165,11 +184,14 @@ class RegionFeed(CodedFeed):
         boxes = np.concatenate([b for item in items for b in item.boxes])
         is_codes = self.said is not None
         tensor = torch.from_numpy(values.astype(np.float32) if is_codes else from_levels_of(values))
+        hits = [own for item in items for own in item.hits or ()]
+        known = dict(zip(LABELS, np.concatenate(hits, axis=1), strict=True)) if hits else {}
         patches = PatchBatch(
             image=torch.repeat_interleave(torch.arange(len(images)), counts),
             box=torch.from_numpy(boxes.astype(np.float32)),
             codes=tensor if is_codes else None,
             pixels=None if is_codes else tensor[:, None],
+            targets={name: torch.from_numpy(own).float() for name, own in known.items()},
         )
         num_images = torch.tensor([len(sample.images) for sample in samples])
         return ExamBatch(
@@ -208,33 +230,25 @@ class RegionFeed(CodedFeed):
             )
         return self._boxes[image_id]
 
-    def _codes_of(
-        self, image_id: str, draw: np.random.Generator | None
-    ) -> Float[np.ndarray, "region dim"]:
+    def _codes_of(self, image_id: str, copy: int) -> Float[np.ndarray, "region dim"]:
         assert self.said is not None
-        copy = 0 if draw is None else int(draw.integers(self.settings.copies.copies + 1))
         if (image_id, copy) in self._kept:
             return self._kept[image_id, copy]
-        codes = self.said.read(image_id, _codes(copy))
+        codes: np.ndarray = self.said.read(image_id, _codes(copy))
         if codes.nbytes <= self._room:
             self._room -= codes.nbytes
             self._kept[image_id, copy] = codes
         return codes
 
-    def _pixels_of(
-        self,
-        image_id: str,
-        boxes: Int[np.ndarray, "region 4"],
-        draw: np.random.Generator | None,
-    ) -> np.ndarray:
-        move = Move() if draw is None else draw_move(draw, self.settings.copies.shift_px)
-        return self._moved_regions(image_id, boxes, move)
-
     def _moved_regions(
         self, image_id: str, boxes: Int[np.ndarray, "region 4"], move: Move
     ) -> np.ndarray:
-        shifted = boxes + np.array([move.dx, move.dy, move.dx, move.dy])
-        return np.ascontiguousarray(moved(read_regions(self.pixels, image_id, shifted), move))
+        cut = read_regions(self.pixels, image_id, _shifted(boxes, move))
+        return np.ascontiguousarray(moved(cut, move))
+
+
+def _shifted(boxes: Int[np.ndarray, "region 4"], move: Move) -> Int[np.ndarray, "region 4"]:
+    return np.asarray(boxes + np.array([move.dx, move.dy, move.dx, move.dy]))
 
 
 def _codes(copy: int) -> str:
@@ -266,6 +280,7 @@ def make_feed(manifest: Manifest, store: Store, request: FeedRequest) -> RegionF
         store,
         settings,
         labels=labels,
+        findings=boxed_findings(manifest, store) if settings.boxes and request.classes else None,
         training=request.training,
         cache_bytes=request.cache_bytes,
     )

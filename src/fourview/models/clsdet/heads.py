@@ -20,11 +20,15 @@ class ImageLogs(NamedTuple):
         yes: log p(y_c = 1 | x).
         no: log p(y_c = 0 | x).
         regions: d_c of every region in [0, 1]: how much it speaks for class c, over all regions.
+        classes: Log of the classification branch of every region; None of ``max_region``.
+        detection: Log of the detection branch over all regions of an image; None of ``max_region``.
     """
 
     yes: Float[Tensor, "image class"]
     no: Float[Tensor, "image class"]
     regions: Float[Tensor, "image place class"]
+    classes: Float[Tensor, "image place class_or_normal"] | None = None
+    detection: Float[Tensor, "image place class"] | None = None
 
 
 def select_regions(
@@ -85,6 +89,8 @@ def dual_branch(
         yes=torch.logsumexp(log_det + log_cls, dim=1),
         no=torch.logsumexp(log_det + log_not, dim=1),
         regions=(everywhere + log_cls).exp(),
+        classes=log_all,
+        detection=everywhere,
     )
 
 

@@ -22,6 +22,7 @@ from fourview.models.clsdet.rows import Rows
 from fourview.nn.region_encoder import RegionEncoder, RegionEncoderConfig, frozen_region_encoder
 
 HeadName = Literal["cls_det_rs", "dual_branch", "max_region", "db_baseline"]
+WITH_NORMAL: tuple[HeadName, ...] = ("cls_det_rs", "dual_branch")  # heads with a normal class
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,9 @@ class ClsdetConfig:
         width: Of the layer after the codes (FC3).
         dropout: After that layer.
         num_selected: k, regions that the detection branch of ``cls_det_rs`` looks at.
+        standardise: Bring every number of the codes to mean 0 and deviation 1 over the regions that
+            training sees, before the layer. Codes of VGG-M-128 need none; pooled channels of an
+            encoder have means far from 0, and learning from labels of images is slow on them.
         det_temperature: Detection logits are divided by it; 2 is the code of WSDDN.
         encoder: None reads codes; else pixels are read and this encoder is trained too.
     """
@@ -47,6 +51,7 @@ class ClsdetConfig:
     width: int = 128
     dropout: float = 0.5
     num_selected: int = 10
+    standardise: bool = False
     det_temperature: float = 1.0
     encoder: RegionEncoderConfig | None = None
 
@@ -71,10 +76,14 @@ class ClsdetOutput(ModelOutput):
     Attributes:
         log_yes: log p(y_c = 1 | x).
         log_no: log p(y_c = 0 | x).
+        log_classes: Of every region, the classification branch; None of ``max_region``.
+        log_detection: The detection branch over all regions (h = 1); None of ``max_region``.
     """
 
     log_yes: Float[Tensor, "image class"]
     log_no: Float[Tensor, "image class"]
+    log_classes: Float[Tensor, "region class_or_normal"] | None = None
+    log_detection: Float[Tensor, "region class"] | None = None
 
 
 class Clsdet(nn.Module):
@@ -86,10 +95,13 @@ class Clsdet(nn.Module):
         self.task = task(config.task)
         num_classes = self.task.num_classes
         self.encoder = None if config.encoder is None else RegionEncoder(config.encoder)
+        self.standardise: nn.BatchNorm1d | None = None
+        if config.standardise:
+            self.standardise = nn.BatchNorm1d(config.code_dim, affine=False)
         self.fc3 = nn.Sequential(
             nn.Linear(config.code_dim, config.width), nn.ReLU(), nn.Dropout(config.dropout)
         )
-        with_normal = config.head in ("cls_det_rs", "dual_branch")
+        with_normal = config.head in WITH_NORMAL
         self.classify = nn.Linear(config.width, num_classes + int(with_normal), bias=False)
         self.detect: nn.Linear | None = None
         if config.head != "max_region":
@@ -97,7 +109,10 @@ class Clsdet(nn.Module):
 
     def forward(self, batch: ExamBatch) -> ClsdetOutput:
         """Score every image and each of its regions, and the breasts."""
-        features = self.fc3(self._codes(batch))
+        codes = self._codes(batch)
+        if self.standardise is not None:
+            codes = self.standardise(codes)
+        features = self.fc3(codes)
         assert batch.patches is not None
         rows = Rows.of(batch.patches.image, batch.num_images)
         logs = self._pooled(features, rows)
@@ -110,6 +125,8 @@ class Clsdet(nn.Module):
             image_scores=image_scores,
             breast_scores=_highest_by_breast(image_scores, batch.breast(), batch.num_exams),
             patch_scores=rows.gather(logs.regions).clamp(max=1),
+            log_classes=None if logs.classes is None else rows.gather(logs.classes),
+            log_detection=None if logs.detection is None else rows.gather(logs.detection),
         )
 
     def _codes(self, batch: ExamBatch) -> Float[Tensor, "region dim"]:

@@ -23,7 +23,7 @@ from fourview.nn.encoder import Encoder, EncoderConfig
 CLASSES = ("malignant", "benign", "outside", "negative")
 MALIGNANT, BENIGN = 0, 1
 AT_A_TIME = 128  # windows that are encoded together where nothing is trained, to bound the memory
-Input = Literal["location", "embedding", "saliency"]
+Input = Literal["location", "coordinates", "embedding", "saliency"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,9 @@ class LesionConfig:
         encoder: Of f_loc; the paper's with ImageNet weights.
         dim: Of the embedding h.
         embedding_relu: Cut the negative part of h off; the paper does not say.
-        inputs: Which maps f_agg reads.
+        inputs: Which maps f_agg reads: the paper's are ``location``, ``embedding`` and
+            ``saliency``. f_agg averages over the grid, so of ``location`` it sees little but how
+            near a window is to the image's edge; ``coordinates`` says row and column.
         num_context: Heatmaps of the context network: GMIC's malignant and benign.
         channels: Of both convolutions of f_agg.
         frozen_encoder: Train only what comes after the encoder; for few findings and weights from
@@ -62,7 +64,12 @@ class LesionConfig:
     @property
     def num_maps(self) -> int:
         """M, channels that f_agg reads."""
-        sizes = {"location": 1, "embedding": self.dim, "saliency": self.num_context}
+        sizes = {
+            "location": 1,
+            "coordinates": 2,
+            "embedding": self.dim,
+            "saliency": self.num_context,
+        }
         return sum(sizes[name] for name in self.inputs)
 
 
@@ -188,9 +195,11 @@ def input_maps(
     maps: Float[Tensor, "patch channel grid_row grid_col"],
     embedding: Float[Tensor, "patch dim"],
 ) -> Float[Tensor, "patch map grid_row grid_col"]:
-    """X, what f_agg reads, in the order location, embedding, saliency.
+    """X, what f_agg reads, in the order location, coordinates, embedding, saliency.
 
     Embedding maps are h wherever the window touches a cell, not weighted by how much of it.
+    Coordinates are row and column of such a cell's centre, from -1 to 1 over the grid, and 0
+    elsewhere; they are not the paper's (the idea is that of Liu et al. 2018, CoordConv).
 
     Args:
         config: Says which.
@@ -201,11 +210,14 @@ def input_maps(
         RecipeError: Saliency is asked for, and the batch brings another number of heatmaps.
     """
     covered, context = maps[:, :1], maps[:, 1:]
+    touched = (covered > 0).to(embedding.dtype)
     parts: list[Tensor] = []
     if "location" in config.inputs:
         parts.append(covered)
+    if "coordinates" in config.inputs:
+        parts.append(cell_centres(covered) * touched)
     if "embedding" in config.inputs:
-        parts.append(embedding[:, :, None, None] * (covered > 0).to(embedding.dtype))
+        parts.append(embedding[:, :, None, None] * touched)
     if "saliency" in config.inputs:
         if context.shape[1] != config.num_context:
             raise RecipeError(
@@ -214,6 +226,17 @@ def input_maps(
             )
         parts.append(context)
     return torch.cat(parts, dim=1)
+
+
+def cell_centres(
+    maps: Float[Tensor, "patch channel grid_row grid_col"],
+) -> Float[Tensor, "1 2 grid_row grid_col"]:
+    """Row and column of every cell's centre, from -1 to 1 over the grid."""
+    rows, cols = maps.shape[2:]
+    along = [
+        (2 * torch.arange(n, device=maps.device) + 1).to(maps.dtype) / n - 1 for n in (rows, cols)
+    ]
+    return torch.stack(torch.meshgrid(*along, indexing="ij"))[None]
 
 
 def mean_by_finding(
