@@ -44,7 +44,7 @@ def dissect(
 
     Args:
         run: Run folder or checkpoint; several are seeds of one recipe, whose mean is shown. Without
-            one, the small model that ships with the package.
+            one, mvccl-small of the package.
         manifest: Folder written by ``fourview index``.
         store: Folder written by ``fourview prepare``.
         split: Only this part: train, validation, test; of the run where the manifest has none.

@@ -247,17 +247,17 @@ def mini_lite() -> Recipe:
     )
 
 
-def heads() -> Recipe:
+def mini_heads() -> Recipe:
     """``mini`` on a frozen encoder, whose codes are made once and kept: 2,000 steps in a minute.
 
-    Begin with a run whose encoder has learned to see: --start RUN, of ``single_view:eyes`` or of
-    any family with this encoder; only its encoder is taken. Another row is another ``--set
+    Begin with a run whose encoder has learned to see: --start RUN, of ``single_view:mini_eyes`` or
+    of any family with this encoder; only its encoder is taken. Another row is another ``--set
     model.*``, such as model.local=none model.gcm=false for plain fusion.
     """
     base = mini()
     return replace(
         base,
-        name="mvccl:heads",
+        name="mvccl:mini_heads",
         stage="heads",
         model=replace(base.model, encoder=replace(base.model.encoder, merge=2)),
         batch=4,  # as published, 8 images

@@ -67,11 +67,11 @@ def located() -> Recipe:
     )
 
 
-def eyes() -> Recipe:
-    """An encoder for ``mvccl:heads``: ``small`` for 8 epochs, with cells merged as there."""
-    other = mvccl.heads()
+def mini_eyes() -> Recipe:
+    """An encoder for ``mvccl:mini_heads``: ``small`` for 8 epochs, with cells merged as there."""
+    other = mvccl.mini_heads()
     base = mvccl.mini()
-    return _of(base, "single_view:eyes", SingleViewConfig(encoder=other.model.encoder))
+    return _of(base, "single_view:mini_eyes", SingleViewConfig(encoder=other.model.encoder))
 
 
 def _of(other: Recipe, name: str, model: SingleViewConfig) -> Recipe:

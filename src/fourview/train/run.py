@@ -168,7 +168,7 @@ def _with_codes(
         raise TrainingError(
             f"stage '{recipe.stage}' of '{recipe.name}' keeps what its encoder says of each image, "
             "so augment.* cannot change images; set all of it to nothing but view_dropout, as the "
-            "recipe mvccl:heads does, or take stage=train"
+            "recipe mvccl:mini_heads does, or take stage=train"
         )
     coded = {
         part: with_codes(
