@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from fourview.entities import Image
 from fourview.errors import NoBreastError, PixelError
-from fourview.preprocess.film import certainty_of, find_on_film, holds_label
+from fourview.preprocess.film import certainty_of, find_on_film
 from fourview.preprocess.film_seed import breast_like
 
 SMALL_LONG_SIDE = 448  # pixels of the long side of the copy the mask is found on
@@ -33,7 +33,6 @@ NARROW = 0.35  # of the breast's width: rows that are narrower may be haze along
 HAZE_LENGTH = 1.0  # a run of narrow rows that is longer than this times its width may be haze
 HAZE_LEVEL = 0.8  # of the breast's level on the root scale: haze is darker
 
-LEAST_ALIKE = 0.75  # of a mask, that one with its labels cut off has in common with it
 UNSURE = 0.52  # a side that is less certain is not told by the pixels
 FLAT = 26  # of 255 on the root scale, 1 % of the level: as much as codecs leave in black air
 EVEN = 1.25  # brightest and darkest of what fills a frame; tissue and a film's air differ by more
@@ -124,10 +123,7 @@ def _found(
     if plain is not None and _air_is_flat(shown, plain):
         score, other = (breast_like(m)[0] for m in _both_ways(plain, wall or "left"))
         whole = wall is not None and score >= LIKE_A_BREAST  # a film's rectangle on a bed is not
-        if whole and wall is not None:
-            clear = _without_labels(small, plain, wall)
-            return plain if clear is None else clear, wall, certainty_of(score, other), False
-        if _is_even(shown, plain):
+        if whole or _is_even(shown, plain):
             return plain, wall, certainty_of(score, other), False
     traced = find_on_film(small)
     if traced is None or traced.mask.sum() < LEAST_AREA * shown.size:
@@ -138,23 +134,6 @@ def _found(
         )
         return plain, wall, certainty_of(score, other), False
     return _rounded(traced.mask), traced.wall, traced.certainty, True
-
-
-def _without_labels(
-    small: Float[np.ndarray, "row col"], plain: UInt8[np.ndarray, "row col"], wall: str
-) -> UInt8[np.ndarray, "row col"] | None:
-    """The breast's outline traced anew where a label hangs on the plain mask; None where none does.
-
-    The threshold of the plain way cannot part a label from the skin that it touches.
-    """
-    if not holds_label(small, plain, wall):
-        return None
-    traced = find_on_film(small)
-    if traced is None or traced.wall != wall:
-        return None
-    both = int((traced.mask & plain).sum())
-    alike = both >= LEAST_ALIKE * plain.sum() and both >= LEAST_ALIKE * traced.mask.sum()
-    return _rounded(traced.mask) if alike else None
 
 
 def _is_even(shown: UInt8[np.ndarray, "row col"], breast: UInt8[np.ndarray, "row col"]) -> bool:

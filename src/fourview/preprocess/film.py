@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from fourview.preprocess.film_area import film_area, margin_at_wall, without_rest
-from fourview.preprocess.film_outline import label_on, trace
+from fourview.preprocess.film_area import film_area, margin_at_wall
+from fourview.preprocess.film_outline import trace
 from fourview.preprocess.film_seed import find_seed
 
-LABEL = 0.004  # of a breast: as much beyond the skin is a label, no roughness
 SEED_SIDE = 192  # long side of the copy that the seed is looked for on
 
 
@@ -49,7 +48,6 @@ def find_on_film(small: Float32[np.ndarray, "row col"]) -> FilmBreast | None:
         return None
     rows, cols = shown.shape
     valid = cv2.resize(area.view(np.uint8), (cols, rows), interpolation=cv2.INTER_NEAREST) > 0
-    valid = without_rest(shown, valid)
     piece = cv2.resize(seed.piece, (cols, rows), interpolation=cv2.INTER_NEAREST)
     across, down = cols / size[0], rows / size[1]
     line = (seed.line[0] * across, seed.line[1] * across / down)
@@ -63,22 +61,6 @@ def find_on_film(small: Float32[np.ndarray, "row col"]) -> FilmBreast | None:
     return FilmBreast(
         np.asarray(mask, dtype=np.uint8), seed.wall, certainty_of(seed.score, seed.other)
     )
-
-
-def holds_label(
-    small: Float32[np.ndarray, "row col"], breast: UInt8[np.ndarray, "row col"], wall: str
-) -> bool:
-    """Whether a mask that was found by a threshold holds a label that touches the skin.
-
-    Args:
-        small: As ``find_on_film`` wants it.
-        breast: 0 or 1.
-        wall: The side of its chest wall.
-    """
-    flip = np.s_[:, ::-1] if wall == "right" else np.s_[:, :]
-    seen = np.ascontiguousarray(_shown(small)[flip])
-    mask = np.ascontiguousarray(breast[flip])
-    return label_on(seen, mask) > LABEL
 
 
 def certainty_of(score: float, other: float) -> float:

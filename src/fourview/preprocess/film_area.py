@@ -23,7 +23,6 @@ EVEN = 0.08  # most spread (20th to 90th percentile) of the level outside
 BRIGHT = 0.9  # of the brightest film: where no light fell, nothing on the film is brighter
 CLEAR = 0.25  # of a steep edge all along: fainter lines are tissue
 WIDEST = 0.045  # of the long side: a ragged margin at the chest wall
-REST = 0.04  # levels under a margin's: as bright as it
 MOST_ROWS = 0.6  # of the rows above and below the breast that must show it
 PLACES = 12  # of the clearest columns of each tilt that are tried
 STRIP = 2  # pixels outside the line, of which the brightest counts
@@ -103,40 +102,6 @@ def _line(side: Plane, inside: Mask, white: float) -> "_Line | None":
                 best = float(clear[place])
                 whole = bool(ok.mean() > WHOLE)
                 found = _Line(float(place) - tilt * rows / 2, float(tilt), whole)
-    return found
-
-
-def without_rest(shown: Plane, valid: Mask) -> Mask:
-    """What is film, less what a straight line left of a ragged or tilted margin.
-
-    From each side, the pixels next to a margin that are as bright as it, where they soon end:
-    tissue as bright as that goes on. So, too, where most of the picture's edge is white.
-
-    Args:
-        shown: Levels in [0, 1], bright for dense tissue.
-        valid: False where there is no film; see ``film_area``.
-    """
-    found = valid.copy()
-    reach = round(WIDEST * max(shown.shape))
-    white = BRIGHT * float(np.percentile(shown[valid], 98))
-    for turns in range(4):
-        side, film = np.rot90(shown, turns), np.rot90(valid, turns)
-        rows = np.flatnonzero(film.any(axis=1))
-        first = film.argmax(axis=1)[rows]
-        level = np.median(side[rows, np.maximum(first - 1, 0)])
-        if level < white:
-            continue
-        columns = first[:, None] + np.arange(reach + 1)[None, :]
-        inside = columns < side.shape[1]
-        strip = side[rows[:, None], np.minimum(columns, side.shape[1] - 1)]
-        dark = (strip < level - REST) | ~inside
-        run = dark.argmax(axis=1)
-        soon = dark.any(axis=1) & (run > 0)
-        if (first > 0).mean() < MOST_ROWS and soon.mean() < MOST_ROWS:
-            continue
-        rest = (np.arange(reach + 1)[None, :] <= run[:, None]) & soon[:, None] & inside
-        turned = np.rot90(found, turns)
-        turned[np.broadcast_to(rows[:, None], rest.shape)[rest], columns[rest]] = False
     return found
 
 

@@ -73,29 +73,6 @@ def trace(
     return fan.mask(radii, (shown.shape[0], shown.shape[1]))
 
 
-def label_on(shown: Plane, breast: UInt8[np.ndarray, "row col"]) -> float:
-    """How much of a mask, found in another way, is labels over the skin: a part of its area.
-
-    Args:
-        shown: As for ``trace``.
-        breast: 0 or 1.
-    """
-    rows = np.flatnonzero(breast.any(axis=1))
-    first = breast[rows].argmax(axis=1)
-    weight = breast[rows].sum(axis=1)
-    row = float((rows * weight).sum() / weight.sum())
-    valid = np.ones(shown.shape, bool)
-    fan = Fan.of(cv2.GaussianBlur(shown, (0, 0), 1.0), valid, (float(np.median(first)), 0.0), row)
-    inside = np.column_stack([fan.sampled(breast), np.zeros(RAYS)])
-    inside[:, : int(LEAST_RADIUS * fan.long_side)] = 1
-    radii = np.asarray(inside.argmin(axis=1))
-    skin = skin_of(fan, radii, valid, np.zeros(RAYS, bool))
-    held = np.where(skin.over, np.minimum(radii, np.rint(skin.course)), radii).astype(np.intp)
-    shape = (shown.shape[0], shown.shape[1])
-    cut = fan.mask(radii, shape) & ~fan.mask(held, shape) & breast
-    return float(cut.sum() / breast.sum())
-
-
 def _speaks(fan: Fan, threshold: Float[np.ndarray, " ray"], least: Radii) -> Rays:
     """1 for tissue, -1 for air, 0 for what may be either.
 
