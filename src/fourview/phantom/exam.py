@@ -10,15 +10,7 @@ from fourview.phantom.anatomy import Breast, draw_breast, draw_patient
 from fourview.phantom.biopsies import plan_biopsies, satellite_sites
 from fourview.phantom.film import render_film
 from fourview.phantom.film_draws import SCAN_PX, FilmDraws, FilmKind, draw_film, film_kind
-from fourview.phantom.lesions import (
-    COVERED,
-    Contents,
-    Cover,
-    Lesion,
-    Point3,
-    make_cover,
-    make_lesion,
-)
+from fourview.phantom.lesions import COVERED, Contents, Cover, Lesion, make_cover, make_lesion
 from fourview.phantom.lesions import make_summation as summation
 from fourview.phantom.place import Survey, find_site, survey
 from fourview.phantom.preset import Biopsies, Preset, SizeLaw, class_of, preset_of
@@ -186,7 +178,7 @@ class _Filler:
         """A diameter, mm."""
         return clipped_lognormal(self.rng(name, "size"), *law)
 
-    def site(self, name: str, mode: Mode, radius: float) -> Point3 | None:
+    def site(self, name: str, mode: Mode, radius: float) -> tuple[float, float, float] | None:
         """Where a finding goes, the same each time until another is put in; None for no room."""
         rng = self.rng(name, "site")
         return find_site(rng, self.surveyed, radius=radius, mode=mode, avoid=self.taken)
