@@ -25,7 +25,7 @@ from fourview.models.clsdet.model import Clsdet, ClsdetConfig
 from fourview.models.clsdet.objective import ClsdetObjective, ClsdetObjectiveConfig
 from fourview.nn.encoder import EncoderConfig
 from fourview.nn.region_encoder import RegionEncoderConfig, frozen_region_encoder
-from fourview.nn.vgg_m import LEVELS
+from fourview.nn.vgg_m import EIGHT_BIT
 from fourview.predict.frozen import encode
 from fourview.preprocess.spec import pixel_spec
 from fourview.store.said import Said
@@ -116,7 +116,7 @@ def coding() -> dict[str, object]:
 
     def plainly(x: torch.Tensor) -> torch.Tensor:
         net = eager.body
-        x = net.pool(norm(net.conv1(x * LEVELS - net.mean).relu()))
+        x = net.pool(norm(net.conv1(x * EIGHT_BIT - net.mean).relu()))
         x = net.pool(norm(net.conv2(x).relu()))
         x = net.conv4(net.conv3(x).relu()).relu()
         x = net.pool(net.conv5(x).relu()).flatten(1)

@@ -2,13 +2,14 @@
 
     python -m benchmarks film                         the figures of 1,000 usual and 300 odd films
     python -m benchmarks.film --films 200 --odd 0     fewer
+    python -m benchmarks.film --worst                 also the seeds of what did not come out well
     python -m benchmarks.film --sheets docs/images    contact sheets instead
 
 Truth is the phantom's. ``today`` is the way for digital images alone, as every image was done
-before. Seeds 0 to 399, 1000 to 1159, 3000 to 3159 and 5000 to 5399 of the usual films were looked
-at while constants were chosen. Of the default ones only the 18 on the contact sheets were seen, and
-no constant was chosen on them or on odd films. Odd films have other shapes of labels, other light,
-larger turns and another tone (``phantom.film_draws``).
+before. Seeds 0 to 399, 1000 to 1159, 3000 to 3159, 5000 to 5399 and 30000 to 30999 of the usual
+films were looked at while constants were chosen. Of the default ones only the 18 on the contact
+sheets were seen, and no constant was chosen on them or on odd films. Odd films have other shapes of
+labels, other light, larger turns and another tone (``phantom.film_draws``).
 """
 
 import argparse
@@ -43,6 +44,7 @@ class Row:
     """What one way found of one film.
 
     Attributes:
+        seed: Of the film.
         spilled: Area of the largest label inside the mask where no breast is, of the breast.
         under: The same with what the label covers of the breast.
         wall: 1 right, 0 not told, -1 wrong.
@@ -51,6 +53,7 @@ class Row:
     """
 
     kind: str
+    seed: int
     way: str
     position: str
     density: str
@@ -97,6 +100,7 @@ def _row(case: Case, kind: str, way: str) -> Row:
     inside = [(mask & label) for label in truth.labels]
     return Row(
         kind=kind,
+        seed=case.seed,
         way=way,
         position=case.phantom.position,
         density=case.density,
@@ -166,6 +170,14 @@ def _figures(rows: Sequence[Row]) -> str:
     cost = 1000 * float(np.median([r.seconds for r in rows]))
     return (f"{len(rows)} | {np.median(iou):.3f} | {np.percentile(iou, 5):.3f} | "
             + " | ".join(f"{100 * s:.1f} %" for s in shares) + f" | {cost:.0f}")  # fmt: skip
+
+
+def worst(rows: Sequence[Row], say: Callable[[str], None] = print) -> None:
+    """Films with a low IoU, a label inside or a side that is not right."""
+    for r in rows:
+        if r.way == "ours" and (r.iou < LEAST_IOU or r.spilled > LABEL or r.wall != 1):
+            say(f"{r.kind} {r.seed}: {r.position}, density {r.density}, IoU {r.iou:.3f}, label "
+                f"{r.spilled:.1%} of the breast, side {r.wall:+d} ({r.certainty:.2f})")  # fmt: skip
 
 
 def certainty_table(rows: Sequence[Row], say: Callable[[str], None] = print) -> None:
@@ -244,6 +256,7 @@ def main() -> None:
     parser.add_argument("--odd", type=int, default=ODD)
     parser.add_argument("--seed", type=int, default=FIRST_SEED)
     parser.add_argument("--workers", type=int, default=WORKERS)
+    parser.add_argument("--worst", action="store_true", help="also print the seeds of bad masks")
     parser.add_argument("--sheets", type=Path)
     chosen = parser.parse_args()
     if chosen.sheets is not None:
@@ -251,10 +264,11 @@ def main() -> None:
         contact(chosen.sheets, "usual", chosen.seed)
         contact(chosen.sheets, "odd", chosen.seed)
         return
-    _report(
-        measure("usual", chosen.seed, chosen.films, chosen.workers),
-        measure("odd", chosen.seed, chosen.odd, chosen.workers),
-    )
+    usual = measure("usual", chosen.seed, chosen.films, chosen.workers)
+    odd = measure("odd", chosen.seed, chosen.odd, chosen.workers)
+    _report(usual, odd)
+    if chosen.worst:
+        worst([*usual, *odd])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ PAIRS = 1
 STEPS = 1
 BATCH, CHUNK = 8, 2
 FULL_BATCH, FULL_CHUNK = 144, 12
+SIDE = 518  # pixels
 MEMORY_FLOOR = 1.5
 MOST_APART = 1e-4  # of the losses; float32 sums in another order
 
@@ -66,7 +67,7 @@ def made_objective(name: str, full: bool) -> Any:
     return stage.objective(family.build(family.config(image=image, text=text)), stage.settings())
 
 
-def made_batch(name: str, items: int) -> Any:
+def made_batch(name: str, items: int, side: int = SIDE) -> Any:
     import torch  # noqa: PLC0415
 
     from fourview.contract import ExamBatch, TextBatch  # noqa: PLC0415
@@ -77,7 +78,7 @@ def made_batch(name: str, items: int) -> Any:
     sentence = torch.arange(144) // 16  # 9 sentences, the last token of each its separator
     sentence = torch.where(torch.arange(144) % 16 == 15, -1, sentence)
     return ExamBatch(
-        pixels=torch.rand(images, 1, 518, 518, generator=make),
+        pixels=torch.rand(images, 1, side, side, generator=make),
         exam=torch.arange(images) // 2,
         slot=torch.arange(images) % 2 * 2,
         rank=torch.zeros(images, dtype=torch.long),

@@ -5,13 +5,15 @@ Run it after changing families, feeds, recipes or published weights: python docs
 
 import json
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import torch
 
 import fourview
 from fourview.evaluate.protocols import PROTOCOLS, find_protocol
-from fourview.feeds import feed as feeds
+from fourview.feeds import kinds
+from fourview.feeds.feed import feed_purpose
 from fourview.models.find import find_family
 from fourview.models.find import own_names as own_families
 from fourview.report.table_published import published_tables
@@ -29,7 +31,7 @@ def lists(*, weights: bool = True) -> dict[str, Any]:
     """
     return {
         "families": {name: _family(name) for name in own_families()},
-        "feeds": {name: feeds.feed_purpose(name) for name in feeds.feed_names()},
+        "feeds": {kind.name: feed_purpose(kind.name) for kind in iter_modules(kinds.__path__)},
         "recipes": {name: _recipe(name, weights=weights) for name in own_recipes()},
         "protocols": {name: find_protocol(name).title for name in sorted(PROTOCOLS)},
         "tables": {

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import torch
-from fourview.study.study_runs import Run
 from jaxtyping import Float
 
 from fourview.contract import ExamBatch, LossTerms, Stage
@@ -22,6 +21,7 @@ from fourview.models.clsdet.objective import ClsdetObjective
 from fourview.recipes.clsdet import small
 from fourview.run_files import PREDICTIONS
 from fourview.store.store import Store
+from fourview.study.study_runs import Run
 from fourview.train.recipe import Recipe
 
 

@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from fourview.study.study_runs import Run
 
 from fourview.entities import Manifest
 from fourview.evaluate.table import read_predictions
@@ -23,6 +22,7 @@ from fourview.recipes.lesion import small_lite
 from fourview.run_files import CONTEXT, PREDICTIONS, SPLIT
 from fourview.store.said import Said
 from fourview.store.store import Store
+from fourview.study.study_runs import Run
 from fourview.train.recipe import Recipe
 
 AT_ONCE = 32

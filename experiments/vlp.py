@@ -1,325 +1,234 @@
-"""MaMA, GLAM and CLIP on phantoms: the runs and figures of docs/results/vlp.md.
+"""Measures of experiments/vlp.toml: where sentences and slices land, and what a second view adds.
 
-    python -m experiments.vlp data PHANTOMS PLAIN FOLDER   manifests and stores
-    python -m experiments.vlp train FOLDER [ROW ...]       what is missing of the runs, one by one
-    python -m experiments.vlp measure FOLDER               tables of what is there
-    python -m experiments.vlp maps FOLDER [PART]           only whether maps lie on findings
-
-PHANTOMS and PLAIN are folders of ``fourview phantom``, of the presets miniature and plain. Runs go
-to FOLDER/runs/ROW-SEED; what is there already is kept, and a run that was stopped goes on.
-Intervals are percentiles of 2,000 bootstrap replicates; a replicate draws seeds and patients and
-takes the mean over the seeds that it drew.
+Each function reads a finished run and gives a table with a row a unit, the same units in the same
+order for every run. Columns that end in ``chance`` are what a place drawn evenly would reach,
+those in ``overlap`` what the finding itself would.
 """
 
-import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
+from jaxtyping import Bool, Float
+from torch.nn.functional import normalize
 
-from experiments.vlp_maps import Part, sentence_hits, slice_hits, told_apart
-from fourview.evaluate.auc import auroc
-from fourview.manifest.manifest import read_manifest, write_manifest
-from fourview.predict.language import LanguageModel, load_language_model
-from fourview.preprocess.spec import pixel_spec
-from fourview.recipes import clip, glam, mama
-from fourview.run_files import BEST
-from fourview.sources.phantom import read_phantom
-from fourview.store.prepare import prepare
+from experiments.vlp_seen import Run, Seen, in_cells, mean_cells, strangers
+from fourview.entities import Manifest
 from fourview.store.store import Store
-from fourview.train.recipe import Recipe
-from fourview.train.run import train
 
-SEEDS = (0, 1, 2, 3, 4, 5)
-SEEDS_OF_PLAIN = (0, 1, 2)  # two minutes each
-ROWS: dict[str, Callable[[], Recipe]] = {
-    "mama": mama.phantom,
-    "glam": glam.phantom,
-    "clip": clip.phantom,
-    "glam_unaligned": glam.phantom_unaligned,
-    "findings": mama.phantom_findings,
-    "findings_visual": mama.phantom_findings_visual,
-    "findings_late": mama.phantom_findings_late,
-}
-PLAIN = tuple(row for row in ROWS if row.startswith("findings"))  # on the plain phantoms: maps only
-SPECS = ("glam-96x48", "vlp-96x48")
-PROMPTS = "vindr-density"
-DENSITIES = ("A", "B", "C", "D")
-REPLICATES = 2000
-Interval = tuple[float, float, float]
+CELLS = (12, 6)  # of 16 pixels, 19 mm: the super-patches of glam:phantom_findings
+REACH = 3  # tokens: what the tower's last layer sees to each side, 23 of 24 pixels
+FILLED, QUERIED = 0.1, 0.5  # parts of a cell that are breast: to be found, to be asked for
+Cell = tuple[int, int]
 
 
-def data(phantoms: Path, plain: Path, folder: Path) -> None:
-    """Manifests of both sets; pixels of the first turned and not turned, of the other finer."""
-    manifest = read_phantom(phantoms)
-    write_manifest(manifest, folder / "manifest")
-    for spec in SPECS:
-        prepare(manifest, pixel_spec(spec), folder / f"store-{spec}")
-    manifest = read_phantom(plain)
-    write_manifest(manifest, folder / "manifest-plain")
-    spec = mama.phantom_findings().pixel_spec
-    prepare(manifest, pixel_spec(spec), folder / f"store-plain-{spec}")
+def sentence_hits(run: Run, *, manifest: Manifest, store: Store, part: str | None) -> pl.DataFrame:
+    """Whether the token most like a sentence holds a pixel of a finding's mask, of those inside.
+
+    A row an image with a malignant finding that can be seen. The columns are by what the map is:
+    ``own`` the impression sentence by the local heads (without them, as the next); ``caption`` the
+    whole caption by the global heads; ``contrast`` that less the caption of BI-RADS 1; ``probe``
+    a linear probe of the tokens that was shown masks. ``beside``: ``own``'s token holds none but
+    lies within reach of what a token sees of the mask; ``contrast_beside`` likewise.
+    ``stranger``: ``own`` on the mask of the next patient's image of the same view;
+    ``stranger_overlap``: a token drawn in the own mask.
+    """
+    seen = Seen(run, manifest, store, part)
+    findings = seen.findings()
+    images = findings["image_id"].to_list()
+    inside, on = seen.inside(images), seen.covered(findings) > 0
+    other = on[strangers(findings["patient_id"].to_list(), findings["view"].to_list())]
+    near = np.stack([_dilated(each, REACH) for each in on]) & ~on
+    maps = {
+        "own": seen.own_maps(images),
+        "caption": seen.caption_maps(images),
+        "contrast": seen.caption_maps(images, less_negative=True),
+        "probe": seen.probe_maps(images),
+    }
+    best = {name: _best(values, inside) for name, values in maps.items()}
+    columns = {name: _at(on, place) for name, place in best.items()}
+    columns |= {"beside": _at(near, best["own"]), "stranger": _at(other, best["own"])}
+    columns["contrast_beside"] = _at(near, best["contrast"])
+    columns |= {"chance": _share(on, inside), "beside_chance": _share(near, inside)}
+    columns["stranger_overlap"] = _share(other, on)
+    return pl.DataFrame({"patient_id": findings["patient_id"]} | columns)
 
 
-def places(row: str, folder: Path) -> tuple[Path, Path]:
-    """The manifest and the store of a row."""
-    plain = "-plain" if row in PLAIN else ""
-    return folder / f"manifest{plain}", folder / f"store{plain}-{ROWS[row]().pixel_spec}"
+def row_hits(run: Run, *, manifest: Manifest, store: Store, part: str | None) -> pl.DataFrame:
+    """Whether a CC patch picks the finding's row within the finding's own column of the MLO.
 
-
-def train_all(folder: Path, rows: Sequence[str]) -> None:
-    """Every run of these rows that is not done yet, a seed of all before the next seed."""
-    for seed in SEEDS:
-        for name in rows:
-            if name in PLAIN and seed not in SEEDS_OF_PLAIN:
-                continue
-            out = folder / "runs" / f"{name}-{seed}"
-            if (out / "done").exists():
-                continue
-            run = replace(ROWS[name](), seed=seed)
-            manifest, store = places(name, folder)
-            began, used = time.time(), time.process_time()
-            train(
-                run,
-                read_manifest(manifest),
-                Store.open(store),
-                out,
-                resume=(out / "log.jsonl").exists(),
-                cache_bytes=2**31,
-            )
-            spent = f"{time.time() - began:.0f} s, {time.process_time() - used:.0f} s of CPU"
-            (out / "done").write_text(spent + "\n")
-            print(f"{name} {seed}: {spent}", flush=True)
-
-
-def zero_shot_density(model: LanguageModel, part: Part) -> tuple[pl.DataFrame, np.ndarray]:
-    """Test images, and the class that each is given."""
-    table = model.zero_shot(part.manifest, part.store, PROMPTS, splits=[part.name], batch_size=64)
-    best = (
-        table.filter(pl.col("unit") == "image")
-        .sort("score", descending=True)
-        .unique("image_id", keep="first", maintain_order=True)
-        .select("image_id", "class")
-    )
-    joined = part.of().join(best, on="image_id")
-    return joined, joined["class"].to_numpy()
-
-
-def balanced_accuracy(given: np.ndarray, known: np.ndarray, weight: np.ndarray) -> float:
-    """The mean over classes of the part that is given its class."""
-    recalls = [
-        weight[(known == c) & (given == c)].sum() / weight[known == c].sum()
-        for c in DENSITIES
-        if weight[known == c].sum() > 0
-    ]
-    return float(np.mean(recalls))
-
-
-def tower_features(model: LanguageModel, part: Part, images: list[str]) -> np.ndarray:
-    """Pooled features before any head."""
-    found = []
-    for start in range(0, len(images), 128):
-        pixels = part.pixels(images[start : start + 128])
-        with torch.inference_mode():
-            found.append(model.model.image_tower(pixels).pooled.numpy())
-    return np.concatenate(found)
-
-
-def probe_birads(model: LanguageModel, part: Part) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
-    """Test images, scores of a linear probe, and its classes."""
-    known = pl.col("birads").is_not_null()
-    parts = [images.filter(known) for images in (part.of("train"), part.of())]
-    features = [tower_features(model, part, p["image_id"].to_list()) for p in parts]
-    scale = StandardScaler().fit(features[0])
-    probe = LogisticRegression(class_weight="balanced", max_iter=2000)
-    probe.fit(scale.transform(features[0]), parts[0]["birads"].to_numpy())
-    return parts[1], probe.predict_proba(scale.transform(features[1])), probe.classes_
-
-
-def macro_auc(scores: np.ndarray, known: np.ndarray, classes: np.ndarray) -> float:
-    """The mean over classes of one against the rest."""
-    return float(
-        np.mean([auroc(scores[:, k].astype(np.float64), known == c) for k, c in enumerate(classes)])
+    A row a malignant finding that both views show. The column is given: the one with most of the
+    mask; its row is the one with most of the mask there; rows without tissue cannot be picked.
+    Asked by the CC cell with most of the mask. ``own`` picks by the attention of GLAM's local
+    alignment (without one, as the next), ``cosine`` by the cosine of mean tokens, ``probe`` by a
+    linear probe that was shown masks, whatever is asked. ``..._near`` counts the rows next to it.
+    ``..._elsewhere``: asked by cells of the same CC column without the finding, the mean over
+    them. ``..._stranger``: asked by the finding of the next patient. ``moved``: ``own`` counted at
+    the row of the next patient's finding; ``moved_overlap``: the own row counted there.
+    """
+    seen = Seen(run, manifest, store, part)
+    cc, mlo = _in_both_views(seen.findings())
+    patients = cc["patient_id"].to_list()
+    asked = _asked(seen, cc, mlo, strangers(patients, ["any"] * len(patients)))
+    return pl.DataFrame(
+        [{"patient_id": patient} | _picks(asked, i) for i, patient in enumerate(patients)]
     )
 
 
-def over_runs(
-    patients: list[np.ndarray], statistic: Callable[[int, np.ndarray], float]
-) -> Interval:
-    """The mean over seeds of a statistic of weights, with its interval over seeds and patients.
-
-    Args:
-        patients: Of each seed, whose each unit is; the same patients in all seeds.
-        statistic: Seed and a weight for each unit to the number.
-    """
-    names = np.unique(np.concatenate(patients))
-    places = [np.searchsorted(names, p) for p in patients]
-    draw = np.random.default_rng(0)
-
-    def of(seeds: np.ndarray, counts: np.ndarray) -> float:
-        each = {s: statistic(int(s), counts[places[s]]) for s in np.unique(seeds)}
-        return float(np.mean([each[s] for s in seeds]))
-
-    def drawn(num: int) -> np.ndarray:
-        return draw.integers(num, size=num)
-
-    every = np.arange(len(places))
-    value = of(every, np.ones(len(names)))
-    found = [
-        of(drawn(len(every)), np.bincount(drawn(len(names)), minlength=len(names)).astype(float))
-        for _ in range(REPLICATES)
-    ]
-    low, high = np.nanquantile(found, [0.025, 0.975])
-    return value, float(low), float(high)
+Ask = Callable[[int, int, Cell], Float[np.ndarray, " row"]]
 
 
-def weighted_macro_auc(
-    scores: np.ndarray, known: np.ndarray, classes: np.ndarray, weight: np.ndarray
-) -> float:
-    """``macro_auc`` of a replicate: units repeated as often as their patient was drawn."""
-    again = np.repeat(np.arange(len(known)), weight.astype(int))
-    if any(not (known[again] == c).any() or (known[again] == c).all() for c in classes):
-        return float("nan")
-    return macro_auc(scores[again], known[again], classes)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Two views of findings in cells, and the ways to pick a row.
 
-
-class Measured:
-    """What all finished runs say of a part's images.
-
-    Args:
-        folder: Of ``data`` and ``train``.
-        part: Name of the part of the split.
-        figures: Also ask the prompts and train the probes.
+    Attributes:
+        masks: Stored pixels of each finding in each cell, of CC and of MLO.
+        filled: The part of each cell that is breast, likewise.
+        next_one: Of each finding, the next of another patient.
+        ways: By name: how well the rows of a finding's MLO column answer a cell of the CC of that
+            or of the next patient.
+        lit: The probe's value of each MLO cell.
     """
 
-    def __init__(self, folder: Path, part: str = "test", *, figures: bool = True) -> None:
-        runs = folder / "runs"
-        self.done = {
-            name: [s for s in SEEDS if (runs / f"{name}-{s}" / "done").exists()] for name in ROWS
+    masks: tuple[np.ndarray, np.ndarray]
+    filled: tuple[np.ndarray, np.ndarray]
+    next_one: list[int]
+    ways: Mapping[str, Ask]
+    lit: np.ndarray
+
+
+def _asked(seen: Seen, cc: pl.DataFrame, mlo: pl.DataFrame, next_one: list[int]) -> _Asked:
+    images = [table["image_id"].to_list() for table in (cc, mlo)]
+    masks = in_cells(seen.covered(cc), CELLS), in_cells(seen.covered(mlo), CELLS)
+    tokens = [seen.tokens(each) for each in images]
+    means = [normalize(mean_cells(each, CELLS), dim=-1).numpy() for each in tokens]
+    lit = mean_cells(torch.from_numpy(seen.probe_maps(images[1])[..., None]), CELLS)[..., 0]
+
+    def cosine(i: int, asker: int, cell: Cell) -> Float[np.ndarray, " row"]:
+        rows: np.ndarray = means[1][i][:, _place(masks[1][i])[1]] @ means[0][asker][cell]
+        return rows
+
+    ways = {"cosine": cosine, "own": cosine}
+    if seen.model.has_slice_maps:
+        own = seen.attention(*tokens)
+        of_next = seen.attention(tokens[0][next_one], tokens[1])
+
+        def attention(i: int, asker: int, cell: Cell) -> Float[np.ndarray, " row"]:
+            weights: np.ndarray = (own if asker == i else of_next)[i][cell]
+            return weights[_place(masks[1][i])[1]]
+
+        ways["own"] = attention
+    filled = _filled(seen, images[0]), _filled(seen, images[1])
+    return _Asked(masks=masks, filled=filled, next_one=next_one, ways=ways, lit=lit.numpy())
+
+
+def _picks(asked: _Asked, i: int) -> dict[str, float]:
+    """Which rows are picked for a finding, counted at its own and at the next one's."""
+    row, column = _place(asked.masks[1][i])
+    asking, following = _place(asked.masks[0][i]), asked.next_one[i]
+    there = asked.filled[1][i][:, column] >= FILLED
+    there[row] = True
+    others = _elsewhere(asked.masks[0][i], asked.filled[0][i], asking[1])
+    found = {"probe": float(_row(asked.lit[i][:, column], there) == row)}
+    for name, way in asked.ways.items():
+        picked = _row(way(i, i, asking), there)
+        found[name] = float(picked == row)
+        found[f"{name}_near"] = float(abs(picked - row) <= 1)
+        found[f"{name}_elsewhere"] = float(
+            np.mean([_row(way(i, i, cell), there) == row for cell in others])
+        )
+        by_next = way(i, following, _place(asked.masks[0][following]))
+        found[f"{name}_stranger"] = float(_row(by_next, there) == row)
+    moved = _place(asked.masks[1][following])[0]
+    found["moved"] = float(_row(asked.ways["own"](i, i, asking), there) == moved)
+    found["chance"] = float(1 / there.sum())
+    found["near_chance"] = float(there[max(row - 1, 0) : row + 2].sum() / there.sum())
+    found["moved_overlap"] = float(row == moved)
+    return found
+
+
+def two_views(run: Run, *, manifest: Manifest, store: Store, part: str | None) -> pl.DataFrame:
+    """Scores of images and of breasts, the mean over their two views.
+
+    A row an image of a breast that has CC and MLO. ``single``: the probability of the caption of
+    BI-RADS 5 against that of 1; ``mean``: over the breast's two views; ``stranger``: over the
+    image and the other view of the next patient's breast of the same side. ``seen``: 1 where the
+    truth has a finding that this view shows, ``seen_mean`` its mean over the views: what a perfect
+    reader of single views would reach. ``known``: 1 for a breast with a cancer.
+    """
+    seen = Seen(run, manifest, store, part)
+    keys = ["patient_id", "exam_id", "side"]
+    both = pl.col("view").n_unique().over(keys) == 2
+    table = seen.images().filter(pl.col("view").is_in(["CC", "MLO"])).filter(both)
+    table = table.unique([*keys, "view"], keep="first", maintain_order=True).sort(*keys, "view")
+    shown = set(seen.findings()["image_id"])
+    single = seen.malignancy(table["image_id"].to_list()).reshape(-1, 2)
+    visible = np.array([float(i in shown) for i in table["image_id"]]).reshape(-1, 2)
+    patients, sides = table["patient_id"].to_list()[::2], table["side"].to_list()[::2]
+    other = single[strangers(patients, sides)]
+    return pl.DataFrame(
+        {
+            "patient_id": table["patient_id"],
+            "single": single.ravel(),
+            "mean": np.repeat(single.mean(axis=1), 2),
+            "stranger": ((single + other[:, ::-1]) / 2).ravel(),
+            "seen": visible.ravel(),
+            "seen_mean": np.repeat(visible.mean(axis=1), 2),
+            "known": table["cancer"].cast(pl.Int8),
         }
-        self.models = {
-            (name, seed): load_language_model(runs / f"{name}-{seed}" / BEST)
-            for name, seeds in self.done.items()
-            for seed in seeds
-        }
-        self.parts = {
-            name: Part(*places(name, folder), ROWS[name](), part)
-            for name in ROWS
-            if self.done[name]
-        }
-        asked = {k: m for k, m in self.models.items() if figures and k[0] not in PLAIN}
-        self.density = {k: zero_shot_density(m, self.parts[k[0]]) for k, m in asked.items()}
-        self.birads = {k: probe_birads(m, self.parts[k[0]]) for k, m in asked.items()}
-
-    def of_density(self, name: str, seed: int, weight: np.ndarray) -> float:
-        """Balanced accuracy of a run."""
-        table, given = self.density[name, seed]
-        return balanced_accuracy(given, table["density"].to_numpy(), weight)
-
-    def of_birads(self, name: str, seed: int, weight: np.ndarray) -> float:
-        """Macro AUC of a run."""
-        table, scores, classes = self.birads[name, seed]
-        return weighted_macro_auc(scores, table["birads"].to_numpy(), classes, weight)
-
-    def interval(
-        self, of: Callable[[str, int, np.ndarray], float], name: str, less: str | None = None
-    ) -> Interval:
-        """A figure of a row, or its difference from another row, with its interval."""
-        seeds = [s for s in self.done[name] if less is None or s in self.done[less]]
-        tables = self.density if of == self.of_density else self.birads
-        patients = [tables[name, seed][0]["patient_id"].to_numpy() for seed in seeds]
-
-        def statistic(place: int, weight: np.ndarray) -> float:
-            value = of(name, seeds[place], weight)
-            return value if less is None else value - of(less, seeds[place], weight)
-
-        return over_runs(patients, statistic)
+    )
 
 
-def measure(folder: Path) -> None:
-    """Print the tables of what is there."""
-    found = Measured(folder)
-    figures = {
-        "zero-shot density, balanced accuracy": found.of_density,
-        "linear probe BI-RADS, macro AUC": found.of_birads,
-    }
-    for name in dict.fromkeys(name for name, _ in found.density):
-        print(f"{name}, seeds {found.done[name]}")
-        for label, of in figures.items():
-            each = [of(name, s, np.ones(len(found.density[name, s][1]))) for s in found.done[name]]
-            print(f"  {label}: {_shown(found.interval(of, name))}")
-            print("    by seed:", ", ".join(f"{value:.3f}" for value in each))
-            if name != "clip" and found.done["clip"]:
-                print(f"    less clip: {_shown(found.interval(of, name, 'clip'))}")
-    measure_maps(found)
+def _in_both_views(findings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """CC and MLO of each finding, in one order."""
+    keys = ["patient_id", "side", "finding_id"]
+    once = findings.unique([*keys, "view"], keep="first", maintain_order=True)
+    paired = once.filter(pl.col("view").n_unique().over(keys) == 2).sort(*keys)
+    return paired.filter(pl.col("view") == "CC"), paired.filter(pl.col("view") == "MLO")
 
 
-def measure_maps(found: Measured) -> None:
-    """Print whether maps lie where findings are."""
-    ways = {"glam": slice_hits, "glam_unaligned": slice_hits}
-    ways |= dict.fromkeys(("mama", *PLAIN), sentence_hits)
-    hits = {
-        name: [of(found.models[name, seed], found.parts[name]) for seed in found.done[name]]
-        for name, of in ways.items()
-        if found.done[name]
-    }
-    for name, tables in hits.items():
-        _show_hits(name, tables)
-        if name in PLAIN:
-            told = [told_apart(found.models[name, s], found.parts[name]) for s in found.done[name]]
-            print("  images told apart, AUC", ", ".join(f"{area:.3f}" for area in told))
-    if {"glam", "glam_unaligned"} <= set(hits):
-        both = list(zip(hits["glam"], hits["glam_unaligned"], strict=False))
-        print("glam less glam_unaligned")
-        for column in ("hit", "near"):
-            print(f"  {column} {_shown(_difference(both, column))}")
+def _filled(seen: Seen, images: list[str]) -> Float[np.ndarray, "image row col"]:
+    """The part of each cell whose tokens lie in the breast."""
+    inside = seen.inside(images).astype(np.int64)
+    return in_cells(inside, CELLS) / (inside[0].size / (CELLS[0] * CELLS[1]))
 
 
-def _difference(both: list[tuple[pl.DataFrame, pl.DataFrame]], column: str) -> Interval:
-    """Between two rows, the same seeds and patients."""
-    patients = [np.concatenate([t["patient_id"].to_numpy() for t in pair]) for pair in both]
-
-    def statistic(seed: int, weight: np.ndarray) -> float:
-        split = np.split(weight, [len(both[seed][0])])
-        values = [t[column].to_numpy() for t in both[seed]]
-        one, other = (float((v * w).sum() / w.sum()) for v, w in zip(values, split, strict=True))
-        return one - other
-
-    return over_runs(patients, statistic)
+def _place(mask: np.ndarray) -> Cell:
+    """Row and column of the cell with most of a mask: the column first, then the row in it."""
+    column = int(mask.sum(axis=0).argmax())
+    return int(mask[:, column].argmax()), column
 
 
-def _show_hits(name: str, found: list[pl.DataFrame]) -> None:
-    patients = [table["patient_id"].to_numpy() for table in found]
-    print(f"{name}: {len(found[0])} findings or images, {len(found)} seeds")
-    for column in found[0].columns[1:]:
-        values = [table[column].to_numpy() for table in found]
-        got = over_runs(patients, lambda s, w, v=values: float((v[s] * w).sum() / w.sum()))
-        print(f"  {column}", _shown(got), "by seed", ", ".join(f"{v.mean():.3f}" for v in values))
-    for one, other in (("hit", "chance"), ("near", "near_chance"), ("hit", "same_column")):
-        if {one, other} <= set(found[0].columns):
-            apart = [(t[one] - t[other]).to_numpy() for t in found]
-            got = over_runs(patients, lambda s, w, v=apart: float((v[s] * w).sum() / w.sum()))
-            print(f"  {one} - {other}", _shown(got))
+def _elsewhere(mask: np.ndarray, filled: np.ndarray, column: int) -> list[Cell]:
+    """Cells of a column that are breast and hold nothing of a mask; of all, if it has none."""
+    free = (mask == 0) & (filled >= QUERIED)
+    places = [(int(r), int(c)) for r, c in np.argwhere(free)]
+    return [p for p in places if p[1] == column] or places
 
 
-def _shown(value: Interval) -> str:
-    return f"{value[0]:.3f} ({value[1]:.3f} to {value[2]:.3f})"
+def _row(values: np.ndarray, there: Bool[np.ndarray, " row"]) -> int:
+    return int(np.where(there, values, -np.inf).argmax())
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    what, *rest = sys.argv[1:]
-    if what == "data":
-        data(*(Path(place) for place in rest))
-    elif what == "train":
-        train_all(Path(rest[0]), rest[1:] or tuple(ROWS))
-    elif what == "maps":
-        measure_maps(Measured(Path(rest[0]), *rest[1:], figures=False))
-    else:
-        measure(Path(rest[0]))
+def _best(maps: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Of each image, the place of the highest value inside the breast."""
+    return np.where(inside, maps, -np.inf).reshape(len(maps), -1).argmax(axis=1)
+
+
+def _at(grids: np.ndarray, places: np.ndarray) -> np.ndarray:
+    return grids.reshape(len(grids), -1)[np.arange(len(grids)), places].astype(float)
+
+
+def _share(grids: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """The part of some places that are on."""
+    return (grids & of).sum(axis=(1, 2)) / of.sum(axis=(1, 2))
+
+
+def _dilated(grid: Bool[np.ndarray, "row col"], by: int) -> Bool[np.ndarray, "row col"]:
+    """Places at most so many rows and columns from one that is on."""
+    padded = np.pad(grid, by)
+    blocks = np.lib.stride_tricks.sliding_window_view(padded, (2 * by + 1, 2 * by + 1))
+    return blocks.any(axis=(2, 3))

@@ -9,6 +9,7 @@ from fourview.checkpoint.card import read_card
 from fourview.errors import CheckpointError
 from fourview.run_files import (
     BEST,
+    DEFAULT_MODEL,
     DESCRIPTION,
     OPERATING_POINTS,
     checkpoint_of,
@@ -63,7 +64,8 @@ def test_a_name_of_the_package_stands_for_its_checkpoint_unless_a_folder_has_it(
     tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    assert packaged_names() == ["mvccl-small"]
+    assert packaged_names() == ["mvccl-small", "single_view-located"]
+    assert DEFAULT_MODEL in packaged_names()
     assert (checkpoint_of(Path("mvccl-small")) / DESCRIPTION).exists()
     with pytest.raises(CheckpointError, match="did you mean 'mvccl-small'"):
         read_card(checkpoint_of(Path("mvcl-small")))

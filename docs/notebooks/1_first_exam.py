@@ -2,7 +2,7 @@
 
 # %% [markdown]
 # # Your first exam
-# This notebook reads one exam from DICOM, looks at it, scores it with the small model of the package and writes a
+# This notebook reads one exam from DICOM, looks at it, scores it with the model of the package and writes a
 # report. It takes a minute and needs no data: it makes a phantom exam first.
 #
 # **Research use only.** The model was trained on phantoms: its scores say nothing about a person.
@@ -32,7 +32,7 @@ for each in exam:
 # What a model sees is made by a pixel spec: windowed, cropped to the breast, chest wall at the left.
 
 # %%
-processed = fourview.process(image, "mvccl-192x96")
+processed = fourview.process(image, "mvccl-512x256")
 print(processed.pixels.shape, processed.notes[-1])
 
 # %% [markdown]

@@ -46,6 +46,7 @@ SEARCH = "search.json"  # of a search over learning rates, with the runs trial-0
 TRIAL = "trial-"
 CROSSVAL = "crossval.json"  # of folds, with the runs fold-0, fold-1, ...
 _OF_RUNS = (RECIPE, ENVIRONMENT, SPLIT, BEGUN, LOG, "checkpoints", PREDICTIONS, OPERATING_POINTS)
+DEFAULT_MODEL = "single_view-located"  # of the package, where no run is named
 PACKAGED = Path(__file__).parent / "predict" / "embedded"  # checkpoints that the package ships
 
 

@@ -38,6 +38,7 @@ COMMAND_LINE = {
     },
     "evaluate": {"--manifest", "--protocol", "--out", "--json"},
     "compare": {"--manifest", "--protocol", "--json"},
+    "dissect": {"--manifest", "--store", "--split", "--protocol", "--metric", "--out", "--json"},
     "reproduce": {"--manifest", "--out", "--row", "--store", "--protocol", "--seed", "--json"},
     "read": {"--out", "--model", "--dicom", "--exact", "--json"},
     "dicom": {"--out", "--as", "--required-at", "--created", "--json"},

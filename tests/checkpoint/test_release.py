@@ -40,6 +40,19 @@ def test_what_may_be_passed_on_is_copied_without_anything_of_the_data(tmp_path):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_where_weights_lay_that_training_began_with_is_not_told(tmp_path):
+    run = saved(tmp_path / "run", may_release=True)
+    path = run / "checkpoints" / "best" / "model.json"
+    card = json.loads(path.read_text())
+    card["config"]["encoder"]["weights"] = "/home/somebody/weights/lite0.pth"
+    path.write_text(json.dumps(card))
+    export_checkpoint(run, tmp_path / "out")
+    told = (tmp_path / "out" / "model.json").read_text()
+    assert json.loads(told)["config"]["encoder"]["weights"] == "lite0.pth"
+    assert "somebody" not in told
+    assert load_checkpoint(tmp_path / "out")[1].digest == card["digest"]
+
+
 @pytest.mark.parametrize("permission", ["", "  "])
 def test_what_must_not_be_is_refused_with_its_terms(tmp_path, permission):
     run = saved(tmp_path / "run", may_release=False)

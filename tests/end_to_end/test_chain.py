@@ -28,7 +28,7 @@ def fourview(*words: object) -> int:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """Three phantom exams, indexed, prepared and scored by the model of the package."""
+    """Three phantom exams, indexed, prepared and scored by the small model of the package."""
     root = tmp_path_factory.mktemp("chain")
     steps = (
         ("phantom", root / "phantom", "--exams", 3, "--seed", 5, "--preset", "miniature",
@@ -37,7 +37,7 @@ def made(tmp_path_factory) -> Path:
         ("check", root / "manifest"),
         ("prepare", root / "manifest", "--spec", "mvccl-192x96", "-o", root / "store",
          "--workers", 1),
-        ("predict", "--manifest", root / "manifest", "--store", root / "store",
+        ("predict", "mvccl-small", "--manifest", root / "manifest", "--store", root / "store",
          "-o", root / "predictions.parquet", "--exact"),
         ("evaluate", root / "predictions.parquet", "--manifest", root / "manifest",
          "--protocol", "screening-breast-v1", "-o", root / "result", "--replicates", 50),
@@ -82,7 +82,7 @@ def test_a_folder_without_a_readable_file_is_a_manifest_of_what_was_left_out(tmp
 def test_predict_refuses_what_would_give_no_scores(made, words, says, tmp_path, capsys):
     inputs = ("--manifest", made / "manifest", "--store", made / "store", "--exact")
     out = () if "-o" in words else ("-o", tmp_path / "scores.parquet")
-    assert fourview("predict", *inputs, *out, *words) == BAD_DATA
+    assert fourview("predict", "mvccl-small", *inputs, *out, *words) == BAD_DATA
     assert says in capsys.readouterr().err
 
 
@@ -93,7 +93,9 @@ def test_predict_says_which_images_have_no_pixels(made, tmp_path, capsys):
     index = ("index", tmp_path / "phantom", "--source", "phantom", "-o", tmp_path / "manifest")
     assert fourview(*index) == 0
     inputs = ("--manifest", tmp_path / "manifest", "--store", made / "store", "--exact")
-    assert fourview("predict", *inputs, "-o", tmp_path / "scores.parquet") == BAD_DATA
+    assert (
+        fourview("predict", "mvccl-small", *inputs, "-o", tmp_path / "scores.parquet") == BAD_DATA
+    )
     assert "the store has none of the 4 images" in capsys.readouterr().err
 
 
@@ -145,7 +147,8 @@ def test_a_file_that_was_mended_is_prepared_when_asked_for(made, tmp_path, capsy
 def test_reading_dicom_gives_the_scores_of_the_store(made, capsys):
     """The same pixels and weights by both ways: headers found the slots, and order did not."""
     out = made / "read"
-    assert fourview("read", made / "phantom" / "dicom", "-o", out, "--exact", "--json") == 0
+    words = ("--model", "mvccl-small", "-o", out, "--exact", "--json")
+    assert fourview("read", made / "phantom" / "dicom", *words) == 0
     lines = capsys.readouterr().out.splitlines()
     read = {
         (said.exam_id, breast.side): breast.score

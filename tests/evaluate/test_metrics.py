@@ -69,7 +69,7 @@ def test_every_metric_of_a_protocol_has_one_record_and_a_label(name):
 
 def test_a_label_has_the_number_and_the_threshold():
     assert label_of("tnr_at_fnr_0.02") == "True-negative rate at miss rate 0.02"
-    assert label_of("froc_sensitivity_at_0.5_fp") == "Share found at 0.5 false marks an image"
+    assert label_of("froc_sensitivity_at_0.5_fp") == "Share found at 0.5 false marks per image"
     assert label_of("sensitivity (youden)") == "Sensitivity at youden"
     assert label_of("somebody_elses") == "somebody_elses"
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from factory import exam_batch
+from factory import box_batch, exam_batch, patch_batch
 from fourview.feeds.augment import NO_AUGMENTATION, AugmentConfig, augment
 
 
@@ -112,3 +112,38 @@ def test_view_dropout_alone_leaves_pixels_as_they_are():
     kept = augment(batch, replace(NO_AUGMENTATION, view_dropout=1.0), generator())
     assert kept.num_images == 2
     assert all(any(torch.equal(image, old) for old in batch.pixels) for image in kept.pixels)
+
+
+def test_boxes_go_where_their_pixels_go():
+    """The box around what is left of a filled box, by looking at the moved picture."""
+    config = AugmentConfig(vertical_flip=0.5, rotation=20, scale=(0.8, 1.2), shear=8)
+    for seed in range(6):
+        batch = box_batch("0", size=(128, 64))
+        box = torch.tensor([[20.0, 40.0, 44.0, 72.0], [8.0, 80.0, 30.0, 100.0]])
+        batch = replace(batch, patches=replace(batch.patches, box=box))
+        pixels = torch.zeros(1, 1, 128, 64)
+        pixels[0, 0, 40:72, 20:44] = 1.0
+        moved = augment(replace(batch, pixels=pixels), config, generator(seed))
+        y, x = torch.nonzero(moved.pixels[0, 0] > 0.02, as_tuple=True)
+        seen = [x.min(), y.min(), x.max() + 1, y.max() + 1]
+        got = moved.patches.box[0]
+        # pixels at the corner of a turned box are partly filled, or hardly at all
+        torch.testing.assert_close(got, torch.stack(seen).to(got), rtol=0, atol=2.5)
+
+
+def test_a_box_that_leaves_the_image_has_no_extent():
+    batch = box_batch("0")
+    outside = replace(batch.patches, box=torch.tensor([[0.0, 60.0, 4.0, 64.0]] * 2))
+    config = replace(NO_AUGMENTATION, translation=1.0)
+    boxes = [
+        augment(replace(batch, patches=outside), config, generator(seed)).patches.box
+        for seed in range(8)
+    ]
+    sides = torch.stack([b[:, 2:] - b[:, :2] for b in boxes])
+    assert (sides >= 0).all() and (sides == 0).any(dim=2).any()
+
+
+def test_windows_that_were_cut_stay():
+    batch = patch_batch("01")
+    moved = augment(batch, AugmentConfig(), generator())
+    assert torch.equal(moved.patches.box, batch.patches.box)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from factory import drawn_store
-from fourview.feeds.grid import RegionRule, cut_regions, find_regions, read_regions, windows
+from fourview.feeds.grid import RegionRule, cut_regions, find_regions, read_regions, squares
 from fourview.preprocess.pectoral import find_pectoral
 from fourview.preprocess.pipeline import from_levels
 
@@ -29,25 +29,25 @@ def with_muscle(levels: np.ndarray) -> np.ndarray:
     return np.where(muscle, np.maximum(levels, 50000), levels).astype(np.uint16)
 
 
-def test_windows_cover_the_image_and_the_last_ones_end_with_it():
-    boxes = windows((3000, 1500), RegionRule())
+def test_squares_cover_the_image_and_the_last_ones_end_with_it():
+    boxes = squares((3000, 1500), RegionRule())
     lefts, tops = np.unique(boxes[:, 0]), np.unique(boxes[:, 1])
     assert (len(tops), len(lefts)) == (26, 13)  # 25 x 12 of stride 112, and a flush one each
     assert boxes[:, 2].max() == 1500 and boxes[:, 3].max() == 3000
     assert (np.diff(lefts)[:-1] == 112).all() and 0 < np.diff(lefts)[-1] < 112
-    assert len(np.unique(windows((224, 336), RegionRule())[:, 0])) == 2  # no window twice
+    assert len(np.unique(squares((224, 336), RegionRule())[:, 0])) == 2  # no square twice
 
 
-def test_kept_windows_are_those_with_enough_breast():
+def test_kept_squares_are_those_with_enough_breast():
     levels = breast()
     kept = {tuple(box) for box in find_regions(levels, CC, RULE)}
-    for x0, y0, x1, y1 in windows(levels.shape, RULE):
+    for x0, y0, x1, y1 in squares(levels.shape, RULE):
         share = (levels[y0:y1, x0:x1] > 0).mean()
         assert ((x0, y0, x1, y1) in kept) == (share >= 0.5)
-    assert 20 < len(kept) < len(windows(levels.shape, RULE))
+    assert 20 < len(kept) < len(squares(levels.shape, RULE))
 
 
-def test_mlo_views_lose_the_windows_behind_the_pectoral_line():
+def test_mlo_views_lose_the_squares_behind_the_pectoral_line():
     levels = with_muscle(breast((400, 240)))
     rule = replace(RULE, stride=8)
     cc, mlo = (find_regions(levels, slot, rule) for slot in (CC, MLO))
@@ -70,7 +70,7 @@ def test_a_breast_smaller_than_a_window_has_one_region():
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (-40, 13), (60, 77)])
-def test_cut_windows_are_slices_and_0_beyond_the_image(shift):
+def test_cut_squares_are_slices_and_0_beyond_the_image(shift):
     levels = breast()
     boxes = find_regions(levels, CC, RULE) + np.array([*shift, *shift])
     padded = np.pad(levels, 200)
@@ -78,7 +78,7 @@ def test_cut_windows_are_slices_and_0_beyond_the_image(shift):
         assert np.array_equal(got, padded[y0 + 200 : y1 + 200, x0 + 200 : x1 + 200])
 
 
-def test_windows_read_from_the_store_are_those_of_the_whole_image(tmp_path):
+def test_squares_read_from_the_store_are_those_of_the_whole_image(tmp_path):
     manifest, store = drawn_store(tmp_path, num_patients=1)
     image_id = manifest.images["image_id"][0]
     levels = store.read(image_id)

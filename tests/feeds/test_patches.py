@@ -9,20 +9,20 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from fourview.feeds.patches import (
-    Area,
+    Outline,
     Window,
     coverage,
     cut_window,
     draw_window,
     grid_maps,
-    piece_of,
+    patch_reader,
     windows_of_finding,
 )
 
 PAPER, GRID = (2944, 1920), (46, 30)
 
 
-SQUARE = Area(np.array([(40.0, 60.0), (60.0, 60.0), (60.0, 90.0), (40.0, 90.0)]))
+SQUARE = Outline(np.array([(40.0, 60.0), (60.0, 60.0), (60.0, 90.0), (40.0, 90.0)]))
 
 
 def test_the_worked_example_of_the_paper_covers_its_cells_as_printed():
@@ -65,7 +65,7 @@ def test_a_window_shows_the_pixels_below_it_turned_about_its_centre():
     smooth = ndimage.gaussian_filter(levels.astype(float), 3)
     levels = smooth.astype(np.uint16)
     window = Window(41.3, 63.7, 30, 20)
-    got = cut_window(piece_of(levels), window, 24)
+    got = cut_window(patch_reader(levels), window, 24)
     place = ((np.mgrid[:24, :24] + 0.5) / 24 - 0.5) * 30
     turn = math.radians(20)
     x = 41.3 + place[1] * math.cos(turn) - place[0] * math.sin(turn)
@@ -77,7 +77,7 @@ def test_a_window_shows_the_pixels_below_it_turned_about_its_centre():
 
 def test_a_window_is_dark_beyond_the_image():
     levels = np.full((40, 40), 65535, np.uint16)
-    got = cut_window(piece_of(levels), Window(0, 20, 20), 20)
+    got = cut_window(patch_reader(levels), Window(0, 20, 20), 20)
     assert (got[:, :9] == 0).all() and (got[:, 11:] == 1).all()
 
 
@@ -93,7 +93,7 @@ def test_a_window_of_a_finding_overlaps_it(seed):
 
 
 def test_points_are_drawn_from_the_polygon_and_not_from_its_box():
-    triangle = Area(np.array([(0.0, 0.0), (10.0, 0.0), (0.0, 10.0)]))
+    triangle = Outline(np.array([(0.0, 0.0), (10.0, 0.0), (0.0, 10.0)]))
     draw = np.random.default_rng(0)
     points = np.array([triangle.draw_point(draw) for _ in range(300)])
     assert (points.sum(axis=1) <= 10 + 1e-5).all()

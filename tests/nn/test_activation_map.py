@@ -24,6 +24,18 @@ def test_an_encoder_says_where_its_cells_look(name, kind):
     assert encoder.first_center == {"first": 0.5, "middle": stride / 2, "last": stride - 0.5}[kind]
 
 
+def test_where_cells_look_is_not_decided_by_what_was_trained():
+    """Filters that all look down: 23 pixels, which was taken for another kind of padding."""
+    encoder = Encoder(EncoderConfig(name="small", weights="none"))
+    with torch.no_grad():
+        for layer in encoder.body:
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.weight[:, :, :2] = 0
+    before = {k: v.clone() for k, v in encoder.state_dict().items()}
+    assert encoder.first_center == 0.5
+    assert all(torch.equal(v, before[k]) for k, v in encoder.state_dict().items())
+
+
 @pytest.mark.parametrize(("row", "col"), [(40, 32), (45, 27), (59, 36)])
 def test_the_peak_is_at_the_pixel_that_decided(row, col):
     """A network that only averages: its heatmap of one bright dot is centred on the dot."""

@@ -11,7 +11,7 @@ from fourview.errors import CheckpointError, RecipeError
 from fourview.nn.encoder import EncoderConfig
 from fourview.nn.region_encoder import RegionEncoder, RegionEncoderConfig
 from fourview.nn.vgg_m import (
-    LEVELS,
+    EIGHT_BIT,
     MEAN_BGR,
     VggM128,
     _state_of,
@@ -50,7 +50,7 @@ def test_grey_stands_in_three_channels_less_the_mean(network):
     with torch.no_grad():
         network(torch.full((1, 1, 224, 224), 0.5))
     hook.remove()
-    wanted = torch.tensor([0.5 * LEVELS - mean for mean in MEAN_BGR])
+    wanted = torch.tensor([0.5 * EIGHT_BIT - mean for mean in MEAN_BGR])
     torch.testing.assert_close(seen["x"][0, :, 7, 9], wanted)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from fourview.errors import PhantomError
 from fourview.phantom.biopsies import plan_biopsies, satellite_sites
-from fourview.phantom.exam import fill_breast
+from fourview.phantom.fill import fill_breast
 from fourview.phantom.place import survey
 from fourview.phantom.preset import BIOPSIED, MINIATURE, PLACED, PRESETS, Biopsies
 from phantom_examples import breast

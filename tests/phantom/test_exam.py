@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fourview.errors import PhantomError
-from fourview.phantom.exam import fill_breast, make_exam, plan_breast, uid
+from fourview.phantom.exam import make_exam, uid
+from fourview.phantom.fill import fill_breast, plan_breast
 from fourview.phantom.place import APART_MM
 from fourview.phantom.preset import (
     MINIATURE,

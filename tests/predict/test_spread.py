@@ -1,6 +1,7 @@
 """Several processes give the scores of one, also when a worker is killed under them."""
 
 from functools import partial
+from pathlib import Path
 
 import imagecodecs
 import polars as pl
@@ -18,6 +19,7 @@ from fourview.store.store import Store
 from job_examples import killed_once
 from mammogram_examples import breast_pixels
 
+SMALL = Path("mvccl-small")  # of the package
 KEYS = [name for name in PREDICTIONS_SCHEMA if name != "score"]
 
 
@@ -53,9 +55,9 @@ def scored(tmp_path_factory):
     prepare(manifest, pixel_spec("mvccl-192x96"), root / "store")
     store = Store.open(root / "store")
     what = Spread(
-        (None,), root / "manifest", (root / "store",), ("test",), exact=True, batch_size=1
+        (SMALL,), root / "manifest", (root / "store",), ("test",), exact=True, batch_size=1
     )
-    return what, load_model().predict_store(manifest, store, splits=["test"], batch_size=1)
+    return what, load_model(SMALL).predict_store(manifest, store, splits=["test"], batch_size=1)
 
 
 def require_same(found, expected):
@@ -96,6 +98,6 @@ def test_exams_that_cannot_be_scored_are_named_with_the_reason(scored, tmp_path)
 
 def test_no_exam_gives_an_empty_table(scored):
     what, _ = scored
-    nobody = Spread((None,), what.manifest, what.store, ("train",), exact=True, batch_size=1)
+    nobody = Spread((SMALL,), what.manifest, what.store, ("train",), exact=True, batch_size=1)
     found, _ = predict_spread(nobody, LocalExecutor(1))
     assert found.is_empty() and found.columns == list(PREDICTIONS_SCHEMA)

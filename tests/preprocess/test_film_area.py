@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fourview.preprocess.film_area import film_area
+from fourview.preprocess.film_area import film_area, without_rest
 
 
 @pytest.mark.parametrize("degrees", [0.0, 4.0])
@@ -26,3 +26,16 @@ def test_tissue_at_the_chest_wall_is_no_margin():
     y, x = np.mgrid[0:192, 0:144]
     shown[x < 50 - y * 0.2] = 0.9  # a muscle, bright and even
     assert film_area(shown).all()
+
+
+def test_a_margin_that_is_not_straight_leaves_no_rest():
+    shown = np.full((400, 300), 0.6, np.float32)
+    ragged = (6 + 3 * np.sin(np.arange(400) / 9)).astype(int)  # margin's width by row
+    margin = np.arange(300)[None, :] < ragged[:, None]
+    shown[margin] = 1.0
+    valid = np.ones(shown.shape, bool)
+    valid[:, :3] = False  # as far as a straight line goes
+    assert not without_rest(shown, valid)[margin].any()
+    assert without_rest(shown, valid)[:, 12:].all()
+    shown[:] = 1.0  # tissue as bright as the margin: nothing says where that ends
+    np.testing.assert_array_equal(without_rest(shown, valid), valid)

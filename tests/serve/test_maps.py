@@ -18,9 +18,10 @@ from fourview.predict.language import load_language_model
 from fourview.predict.reader import load_model
 from fourview.preprocess.pipeline import process
 from fourview.preprocess.spec import pixel_spec
+from fourview.run_files import DEFAULT_MODEL
 from fourview.serve import model_worker
 from fourview.serve.extras import Extras
-from fourview.serve.maps import EMBEDDED, Ask, BusyError, Networks, _Waiting
+from fourview.serve.maps import Ask, BusyError, Networks, _Waiting
 from fourview.serve.opening import What, open_extras
 from fourview.serve.wire import Say
 from room_examples import decoded
@@ -67,7 +68,7 @@ def first_exam(extras):
 
 
 def test_a_model_reads_the_exam_that_is_open(room, phantom):
-    extras = with_networks(room, model=EMBEDDED)
+    extras = with_networks(room, model=DEFAULT_MODEL)
     told = extras.predict_json(first_exam(extras))
     folder = sorted((phantom / "dicom").iterdir())[0]
     import fourview  # noqa: PLC0415 (beside what it is compared with)

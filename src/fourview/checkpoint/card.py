@@ -56,10 +56,11 @@ class ModelCard:
         terms: What the training data ask of whoever uses or passes on the weights.
         may_release: False where the terms forbid to pass the weights on.
         trained_on: Source and hash of the manifest.
-        licence: Of the weights themselves, where they are converted from somebody else's.
+        licence: Licence of the weights themselves, where they are converted from somebody else's.
         feed: Settings of what it reads (``feeds/kinds``), as plain containers.
-        split: How the patients of what it was trained on were divided: shares and seed, as
-            ``train.recipe.SplitConfig``; says of nobody in which part he is without the manifest.
+        split: How the patients that it was trained on were divided: shares and seed, as
+            ``train.recipe.SplitConfig``. Without the manifest it does not tell in which part a
+            patient is.
         vocabulary: Digest of its text tower's; empty where that is the small one, or there is none.
         modules: Outside of the package, what has the family and the pixel spec where they are none
             of ours. They are only named: a checkpoint never makes anything be imported.
@@ -84,7 +85,7 @@ class ModelCard:
 
     @property
     def caution(self) -> str:
-        """What whoever sees a score must know of the training data, in one sentence."""
+        """What a person who sees a score must know of the training data, in one sentence."""
         source = self.trained_on.partition(" ")[0]
         if source == PHANTOMS:
             return "Trained on phantoms only: its scores say nothing about a person."
@@ -153,7 +154,7 @@ def write_whole(folder: Path, model: nn.Module, card: ModelCard) -> ModelCard:
 
 
 def _write_weights(path: Path, state: Mapping[str, Tensor]) -> str:
-    """Write tensors; their file's digest."""
+    """Write tensors; returns the digest of their file."""
     with whole(path) as draft:
         save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, draft)
         return digest_of_file(draft)
@@ -179,7 +180,7 @@ def load_checkpoint(
     """
     folder = Path(folder)
     card = read_card(folder)
-    family, spec = _found(folder, card)
+    family, spec = _family_and_spec(folder, card)
     if spec.fingerprint != card.fingerprint:
         raise CheckpointError(
             f"{folder}: trained on pixel spec {card.pixel_spec} {card.fingerprint}, but that name "
@@ -267,7 +268,7 @@ def read_card(folder: Path | str) -> ModelCard:
 
 
 def _require_known(said: Any, known: Any, path: Path, key: str = "") -> None:
-    """Refuse names that nothing reads; settings of a list have none."""
+    """Refuse names of settings that nothing reads; settings in a list have no names."""
     if not isinstance(said, dict) or not isinstance(known, dict):
         return
     for name, value in said.items():
@@ -277,7 +278,7 @@ def _require_known(said: Any, known: Any, path: Path, key: str = "") -> None:
         _require_known(value, known[name], path, f"{key}.{name}" if key else name)
 
 
-def _found(folder: Path, card: ModelCard) -> tuple[ModelFamily, PixelSpec]:
+def _family_and_spec(folder: Path, card: ModelCard) -> tuple[ModelFamily, PixelSpec]:
     """The family and pixel spec that a card names."""
     try:
         return find_family(card.family), pixel_spec(card.pixel_spec)

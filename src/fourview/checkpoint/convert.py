@@ -49,10 +49,10 @@ def convert(
 
     Args:
         sources: The file, as its authors published it; two where weights are in two files.
-        name: Which weights they are: ``gmic-1``; see ``published_names``.
+        name: Name of the weights: ``gmic-1``; see ``published_names``.
         out: Folder of the checkpoint.
         spec: Pixels that they are to read; None takes the usual ones.
-        accept_licence: Whoever calls has read the licence and accepts it.
+        accept_licence: Whether the caller has read the licence and accepts it.
         renamed: JSON object of names in the file and names that are expected instead, for files
             whose names differ from those known here.
 
@@ -107,7 +107,7 @@ def _convert_all(
     spec: str | None,
     renamed: Path | str | None,
 ) -> ModelCard:
-    """Every network of an ensemble into a folder of its own, then what makes them one model."""
+    """Convert each network of an ensemble into its own folder, then write what makes them one."""
     if spec is not None:
         raise CheckpointError(f"{name}: each of its networks reads pixels of its own; leave --spec")
     members = family.ensembles[name]
@@ -148,10 +148,10 @@ def place(
     """The tensors under our names.
 
     Args:
-        state: By published name.
-        weights: How names are replaced.
-        wanted: By our name, tensors with the shapes that are needed.
-        where: For errors.
+        state: Tensors by published name.
+        weights: The published weights, which say how names are replaced.
+        wanted: Tensors with the shapes that are needed, by our name.
+        where: Name of the source, for errors.
 
     Raises:
         CheckpointError: See ``convert``.
@@ -191,14 +191,14 @@ def _all() -> list[tuple[ModelFamily, PublishedWeights]]:
 
 
 def _joined(sources: Sequence[Path]) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for source in sources:
         state = _read_in_child(source)
-        twice = sorted(set(found) & set(state))
+        twice = sorted(set(tensors) & set(state))
         if twice:
             raise CheckpointError(f"{source}: has names of another file too ({_some(twice)})")
-        found |= state
-    return found
+        tensors |= state
+    return tensors
 
 
 def _read_in_child(source: Path) -> dict[str, Tensor]:
@@ -245,10 +245,10 @@ def _with_other_names(state: dict[str, Tensor], renamed: Path | None) -> dict[st
         raise CheckpointError(
             f"{renamed}: the file has no {_some(unknown)}; give names that it has"
         )
-    found = {names.get(name, name): value for name, value in state.items()}
-    if len(found) < len(state):
+    renamed_state = {names.get(name, name): value for name, value in state.items()}
+    if len(renamed_state) < len(state):
         raise CheckpointError(f"{renamed}: two tensors get one name; give each its own")
-    return found
+    return renamed_state
 
 
 def _without_aliases(

@@ -13,6 +13,7 @@ from fourview.errors import CheckpointError
 from fourview.json_file import read_json_object
 from fourview.run_files import ENSEMBLE
 
+# A file that comes from anywhere asks for no more memory than this; ours names a few networks.
 MAX_MEMBERS = 32
 MAX_BYTES = 1 << 16
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a folder here, never a path

@@ -56,22 +56,22 @@ def names_from_source(model: nn.Module, part: Part) -> list[str]:
 
 
 def digests_from_source(model: nn.Module, *, half: bool = False) -> dict[Part, str]:
-    """Of each tower's ``names_from_source``, where there are any.
+    """Digest of the weights in each tower's ``names_from_source``, where there are any.
 
     Args:
         model: The network.
-        half: Of the values that matrices have once they are rounded to bfloat16.
+        half: Whether digests are of the values that matrices have once rounded to bfloat16.
     """
     weights = dict(model.named_parameters())
-    found: dict[Part, str] = {}
+    digests: dict[Part, str] = {}
     for part in SOURCES:
         names = names_from_source(model, part)
         if names:
             digest = hashlib.sha256()
             for data in weight_bytes((name, _rounded(weights[name], half)) for name in names):
                 digest.update(data)
-            found[part] = digest.hexdigest()
-    return found
+            digests[part] = digest.hexdigest()
+    return digests
 
 
 def named_weights(model: nn.Module, parts: Collection[Part]) -> tuple[NamedWeights, ...]:
@@ -102,9 +102,10 @@ def config_with_sources(
     """Settings that read the named weights at their source.
 
     Args:
-        settings: Of a network that begins with no weights; its text folder is where it lies today.
-        card_config: As the card has it.
-        named: What the card names.
+        settings: Settings of a network that begins with no weights; its text folder is where it
+            lies today.
+        card_config: The config as the card has it.
+        named: Weights that the card names.
         where: The checkpoint, for messages.
 
     Raises:
@@ -130,12 +131,12 @@ def config_with_sources(
 def require_named(
     model: nn.Module, state: Mapping[str, Tensor], named: Collection[NamedWeights], where: str
 ) -> None:
-    """See that a network has the weights that a card names, and round them as the run did.
+    """Make sure that a network has the weights that a card names, and round them as the run did.
 
     Args:
-        model: With the weights of its sources.
-        state: What the checkpoint holds.
-        named: What its card names.
+        model: Network with the weights of its sources.
+        state: Weights that the checkpoint holds.
+        named: Weights that its card names.
         where: The checkpoint, for the message.
 
     Raises:

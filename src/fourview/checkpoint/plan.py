@@ -32,7 +32,7 @@ def require_no_files(settings: Any, where: Path, *, key: str = "") -> None:
     Args:
         settings: Plain containers.
         where: The card, for the message.
-        key: Where in it the settings stand.
+        key: Key below which the settings stand in it.
 
     Raises:
         CheckpointError: The message names the key and what it says.
@@ -58,21 +58,21 @@ def plan(
     *,
     left_out: tuple[str, ...] = (),
 ) -> None:
-    """See that the network of a config has the names and shapes of a weights file.
+    """Make sure that the network of a config has the names and shapes of a weights file.
 
     Args:
-        family: Of the network.
-        config: Of the network; it asks for no weights of others.
+        family: Family of the network.
+        config: Config of the network; it asks for no weights of others.
         weights: The file.
-        recipe: For messages.
+        recipe: Name of the recipe, for messages.
         left_out: Beginnings of names that the file may lack.
 
     Raises:
-        CheckpointError: It has others, or cannot be built; no memory was taken for it.
+        CheckpointError: The network has others, or cannot be built; no memory was taken for it.
     """
     with safe_open(weights, framework="pt") as file:
-        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    numbers = sum(math.prod(shape) for shape in found.values())
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    numbers = sum(math.prod(shape) for shape in shapes.values())
     try:
         try:
             with _bounded(MOST_NUMBERS), torch.device("meta"):
@@ -88,13 +88,13 @@ def plan(
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     other = [
         name
-        for name in sorted({*wanted, *found})
-        if wanted.get(name) != found.get(name)
-        and not (name not in found and name.startswith(left_out))
+        for name in sorted({*wanted, *shapes})
+        if wanted.get(name) != shapes.get(name)
+        and not (name not in shapes and name.startswith(left_out))
     ]
     if other:
         shown = "; ".join(
-            f"{name} is {_shape(found.get(name))}, need {_shape(wanted.get(name))}"
+            f"{name} is {_shape(shapes.get(name))}, need {_shape(wanted.get(name))}"
             for name in other[:SHOWN]
         )
         raise CheckpointError(
@@ -126,7 +126,7 @@ def _bounded(most: int) -> Iterator[None]:
 
 
 def _is_place(text: str, key: str) -> bool:
-    """Whether a setting could be opened: as a path, or as a name of the working folder."""
+    """Whether a setting could be opened: as a path, or as a name in the working folder."""
     if key == "feed.template":
         return False  # a copy lies beside the weights, and only that is opened
     if any(sign in text for sign in "/\\~:\0") or text.startswith("."):
@@ -141,8 +141,8 @@ def with_folders_here(settings: dict[str, Any]) -> dict[str, Any]:
     text = settings.get("text")
     if not isinstance(text, dict) or text.get("name", SMALL) == SMALL:
         return settings
-    found = allowed_path(str(text["name"]))
-    return settings if found is None else {**settings, "text": {**text, "name": str(found)}}
+    folder = allowed_path(str(text["name"]))
+    return settings if folder is None else {**settings, "text": {**text, "name": str(folder)}}
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

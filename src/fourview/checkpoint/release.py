@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from fourview.checkpoint.card import ModelCard, load_checkpoint, read_card, write_whole
 from fourview.disk import copy_file, write_text
 from fourview.errors import CheckpointError
+from fourview.json_file import read_json_object
 from fourview.run_files import (
     DESCRIPTION,
     OPERATING_POINTS,
@@ -23,7 +25,8 @@ def export_checkpoint(
 ) -> ModelCard:
     """Copy a run's best checkpoint, with its card and thresholds, to a folder of its own.
 
-    Nothing of the training data goes along: no split, no log, no predictions.
+    Nothing of the training data goes along: no split, no log, no predictions. Of a file that
+    training began with only the name does, not where it lay.
 
     Args:
         run: Run or checkpoint folder.
@@ -57,12 +60,28 @@ def export_checkpoint(
     else:
         for name in (WEIGHTS, DESCRIPTION):
             copy_file(folder / name, out / name)
+    if not card.frozen:  # else the frozen weights are where the config says
+        description = read_json_object(out / DESCRIPTION)
+        description["config"] = _without_folders(description["config"])
+        write_text(out / DESCRIPTION, json.dumps(description, indent=2) + "\n")
     if (folder / TEMPLATE).exists():
         copy_file(folder / TEMPLATE, out / TEMPLATE)
     if not card.may_release:
         told = {"permission": permission.strip(), "terms": card.terms, "licence": card.licence}
         write_text(out / PERMISSION, json.dumps(told, indent=2) + "\n")
     return card
+
+
+def _without_folders(config: dict[str, Any]) -> dict[str, Any]:
+    """The config with the names of weights in place of their paths."""
+    return {
+        name: _without_folders(part)
+        if isinstance(part, dict)
+        else Path(part).name
+        if name == "weights" and isinstance(part, str)
+        else part
+        for name, part in config.items()
+    }
 
 
 def _rename_model(path: Path, before: str, now: str) -> None:

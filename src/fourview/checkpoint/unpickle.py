@@ -4,7 +4,8 @@
 
 Only here is a file of others unpickled, by torch's restricted unpickler (``weights_only``), which
 builds tensors and plain containers and runs no code. It knows nothing of models. What it finds that
-is no tensor is named on standard output, one a line; errors go to standard error, with exit code 3.
+is no tensor is named on standard output, one name per line; errors go to standard error, with exit
+code 3.
 """
 
 import pickle
@@ -20,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 ASKS = re.compile(r"GLOBAL (\S+)")  # what a pickle wants to call
-HOLDERS = ("model", "state_dict", "model_state_dict")  # under which training code keeps weights
+HOLDERS = ("model", "state_dict", "model_state_dict")  # names under which others keep weights
 
 
 def main(source: Path, out: Path) -> int:
@@ -28,15 +29,15 @@ def main(source: Path, out: Path) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old formats
-            found = torch.load(source, map_location="cpu", weights_only=True)
+            content = torch.load(source, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 (a process's edge: bytes of others raise anything)
         sys.stderr.write(f"{_first_line(error)}\n")
         return 3
-    if not isinstance(found, Mapping):
-        sys.stderr.write(f"holds a {type(found).__name__}, need names with tensors\n")
+    if not isinstance(content, Mapping):
+        sys.stderr.write(f"holds a {type(content).__name__}, need names with tensors\n")
         return 3
     tensors, others = {}, []
-    for name, value in _flat(found):
+    for name, value in _flat(content):
         if isinstance(value, Tensor):
             tensors[name] = value.detach().to_dense().clone().contiguous()  # repeated ones apart
         else:
@@ -46,9 +47,9 @@ def main(source: Path, out: Path) -> int:
     return 0
 
 
-def _flat(found: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+def _flat(content: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     """The state dict itself, or the one that training code keeps beside its own things."""
-    held = next((found[h] for h in HOLDERS if isinstance(found.get(h), Mapping)), found)
+    held = next((content[h] for h in HOLDERS if isinstance(content.get(h), Mapping)), content)
     for name, value in held.items():
         yield str(name), value
 

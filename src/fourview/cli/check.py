@@ -40,15 +40,15 @@ def check(
     Args:
         manifest: Folder written by ``fourview index``, or by ``fourview prepare``.
         files: Also look for every image's file.
-        pixels: Of a store: read all pixels and compare them with their checksums.
+        pixels: Read all pixels of a store and compare them with their checksums.
         page: Also write an HTML page with statistics: age, vendor, density, labels, sizes and
-            spacing by split, what was left out, and the findings above.
+            spacing by split, what was left out, and the problems above.
         contact_sheet: Also write a picture (.png, .jpg or .webp) of what the pipeline makes of the
             images: mask outline, side of the chest wall and processed pixels; what is odd is red.
-        sheet_images: How many images, spread evenly over the manifest; 0 shows all.
+        sheet_images: Number of images, spread evenly over the manifest; 0 shows all.
         spec: Pixel spec of the contact sheet, as ``fourview list specs`` shows.
         workers: Processes that read images for the contact sheet.
-        json: Print the findings as JSON.
+        json: Print the problems as JSON.
     """
     if contact_sheet is None:
         sheet = {"sheet_images": sheet_images, "spec": spec, "workers": workers}

@@ -35,9 +35,9 @@ def compare(
         a: Predictions of the first model.
         b: Predictions of the second model, for the same units.
         manifest: Folder written by ``fourview index``.
-        protocol: Its name, as ``fourview list protocols`` shows.
-        replicates: Of the paired bootstrap; 0 leaves DeLong's test.
-        seed: Of the bootstrap.
+        protocol: Name of the protocol, as ``fourview list protocols`` shows.
+        replicates: Replicates of the paired bootstrap; 0 leaves DeLong's test.
+        seed: Seed of the bootstrap.
         workers: Threads; the numbers do not depend on it.
         split: Measure this split instead of the protocol's; ``all`` for the whole manifest.
         module: Your own module with families, recipes, sources, ...; may be repeated.
@@ -45,7 +45,7 @@ def compare(
     """
     use_modules(module)
     find_protocol(protocol)
-    found = run_compare(
+    comparison = run_compare(
         read_predictions(a)[0],
         read_predictions(b)[0],
         read_manifest(manifest),
@@ -56,23 +56,23 @@ def compare(
         split=None if split == "all" else split,
     )
     if json:
-        print(jsonlib.dumps(asdict(found), ensure_ascii=False, allow_nan=False))
+        print(jsonlib.dumps(asdict(comparison), ensure_ascii=False, allow_nan=False))
     else:
-        _show(found)
+        _show(comparison)
 
 
-def _show(found: Comparison) -> None:
-    say(f"{found.protocol}: {counted(found.num_units, found.unit)} scored by both")
-    say(f"intervals: {found.interval}")
-    width = max(len(label_of(d.name)) for d in found.differences)
+def _show(comparison: Comparison) -> None:
+    say(f"{comparison.protocol}: {counted(comparison.num_units, comparison.unit)} scored by both")
+    say(f"intervals: {comparison.interval}")
+    width = max(len(label_of(d.name)) for d in comparison.differences)
     say(f"  {'':{width}}  {'A':>7}  {'B':>7}  {'A - B':>7}  95 % interval     p")
-    for d in found.differences:
+    for d in comparison.differences:
         gap = d.difference
         ends = "" if gap.low is None or gap.high is None else f"{gap.low:+.3f} to {gap.high:+.3f}"
         numbers = "  ".join(f"{_text(v):>7}" for v in (d.a, d.b, gap.value))
         p = "" if d.p is None else f"{d.p:.4f}"
         say(f"  {label_of(d.name):{width}}  {numbers}  {ends:16}  {p:6}  {gap.note}")
-    for note in found.notes:
+    for note in comparison.notes:
         say(f"note: {note}")
 
 

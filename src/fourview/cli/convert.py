@@ -30,7 +30,7 @@ def convert(
         file: The file as its authors published it (two where weights are in two); it is opened in a
             process of its own that builds tensors and runs no code. Without it the weights that can
             be converted are listed.
-        weights: Which weights these are, such as gmic-1.
+        weights: Name of the weights, such as gmic-1.
         out: Folder of the checkpoint.
         spec: Pixels that they are to read; without it those of the weights' authors.
         accept_licence: You have read the licence of the weights and accept it.

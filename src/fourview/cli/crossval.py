@@ -52,9 +52,9 @@ def crossval(
         manifest: Folder written by ``fourview index``; its splits are not looked at.
         store: Folder written by ``fourview prepare``, with the recipe's pixel spec.
         out: Folder of the runs, fold-0 and on; predictions.parquet has the test parts of all folds.
-        protocol: How each fold is measured; may be repeated.
+        protocol: Protocol that each fold is measured by; may be repeated.
         folds: Parts that the patients are divided into.
-        fold_seed: Of the folds; recipes that are compared need the same.
+        fold_seed: Seed of the folds; recipes that are compared need the same.
         set_: Change a value of the recipe: --set optimizer.lr=3e-5; may be repeated.
         seed: Short for --set seed=SEED.
         device: Where to compute: cpu, cuda, cuda:1, mps, xpu; without it a GPU where there is one.

@@ -20,7 +20,7 @@ def demo(
     device: str | None = None,
     json: bool = False,
 ) -> None:
-    """Make phantom exams, read them with the small model of the package, and measure it.
+    """Make phantom exams, read them with the model of the package, and measure it.
 
     Args:
         out: Folder to write to; run again, it goes on with what is there.
@@ -42,7 +42,12 @@ def demo(
     auc = next(m for m in made.result.metrics if m.name == "auroc")
     if json:
         figures = {"auroc": auc.value, "low": auc.low, "high": auc.high}
-        print(jsonlib.dumps({**figures, "index": str(made.index), "exams": made.num_exams}))
+        case = None if made.case is None else str(made.case[0])
+        print(
+            jsonlib.dumps(
+                {**figures, "index": str(made.index), "exams": made.num_exams, "case": case}
+            )
+        )
         return
     say(
         f"{made.num_exams} phantom exams, {made.result.num_units} breasts, "
@@ -54,6 +59,10 @@ def demo(
         say(f"breast AUC: {auc.value:.3f} (95 % interval {auc.low:.3f} to {auc.high:.3f})")
     say(f"measured by screening-breast-v1: {out / 'result' / 'report.html'}")
     say(f"an exam: {made.report}")
+    if made.case is None:
+        say("no exam has a cancer that is found and marked, and nothing else marked")
+    else:
+        say(f"the first cancer that is found and marked: {made.case[0]} ({made.case[1]})")
     say(f"all exams: {made.index}")
     room = f"--manifest {out / 'manifest'} --predictions {out / 'predictions.parquet'}"
     say(f"look at them: fourview serve {room} --results {out / 'reports'}")

@@ -53,7 +53,7 @@ def _model() -> str:
 
 
 def _speed(codec: str) -> str:
-    """Megapixels a second of one 12-bit picture, or why there are none."""
+    """Megapixels per second of one 12-bit picture, or why there are none."""
     smooth = np.cumsum(np.random.default_rng(0).normal(0, 4, (SIDE, SIDE)), axis=1)
     high = 255 if codec == "JPEG8" else 2**BITS - 1
     picture = np.clip(smooth + high / 2, 0, high).astype(

@@ -46,7 +46,8 @@ def embed(
         split: Only these parts: train, validation, test; may be repeated.
         texts: Also the captions of the images.
         template: File with the words of captions; without it the run's own.
-        style: Of the captions: structured, natural, tabular, class_only; without it the run's own.
+        style: Style of the captions: structured, natural, tabular, class_only; without it the run's
+            own.
         device: Where to compute: cpu, cuda. Without it on a GPU where there is one.
         batch: Exams at a time.
         workers: Processes that read the store.
@@ -61,7 +62,7 @@ def embed(
     require_images(tables, pixels, split)
     model = load_language_model(run, device=engine_on(device or None).device)
     with progress_bar(quiet=json) as update:
-        found = embed_manifest(
+        embeddings = embed_manifest(
             model,
             tables,
             pixels,
@@ -72,11 +73,11 @@ def embed(
             workers=workers,
             progress=update,
         )
-    write_embeddings(found, out, model, manifest_hash(tables))
-    summary = {"out": str(out), "rows": len(found), "may_release": model.card.may_release}
+    write_embeddings(embeddings, out, model, manifest_hash(tables))
+    summary = {"out": str(out), "rows": len(embeddings), "may_release": model.card.may_release}
     if json:
         print(jsonlib.dumps(summary))
     else:
-        say(f"{len(found)} embeddings in {out}")
+        say(f"{len(embeddings)} embeddings in {out}")
     if not model.card.may_release and not json:
         say(f"not to be passed on: {model.card.terms}")

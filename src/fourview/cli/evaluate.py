@@ -47,11 +47,11 @@ def evaluate(
         predictions: Parquet or CSV: ours, or one of the meta-repository's two forms.
         manifest: Folder written by ``fourview index``; not needed where the table brings its own
             labels, as the meta-repository's image files and any with a column label do.
-        protocol: Its name, as ``fourview list protocols`` shows.
+        protocol: Name of the protocol, as ``fourview list protocols`` shows.
         out: Folder for result.json, metrics.csv, unmatched.csv, operating_points.json, report.html.
         thresholds: operating_points.json of another table, such as the validation split's.
-        replicates: Of the bootstrap; 0 gives no intervals.
-        seed: Of the bootstrap.
+        replicates: Replicates of the bootstrap; 0 gives no intervals.
+        seed: Seed of the bootstrap.
         workers: Threads; the numbers do not depend on it.
         split: Measure this split instead of the protocol's; ``all`` for the whole manifest.
         group: Manifest column to make subgroups by, beside the usual ones; may be repeated.

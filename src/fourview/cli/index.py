@@ -61,10 +61,10 @@ def index(
         split: Shares of the patients for train, validation, test, such as 0.8,0.1,0.1; stratified.
             Without it the data set's own split is kept, if it has one.
         split_list: A paper's list: a table with patient_id, exam_id or image_id (or a file's name),
-            and split; without that column all that are listed are the test. A patient is in one
-            part whole. Who is not listed has no split, as ``fourview check`` says, or is divided by
-            --split.
-        seed: Of the split.
+            and split; without that column all that are listed are the test. All of a patient is in
+            one part. Patients that are not listed have no split, as ``fourview check`` says, or are
+            divided by --split.
+        seed: Seed of the split.
         screening: Keep screening exams alone, as the data set calls them (EMBED by the exam's
             description); GLAM is trained on these.
         image_birads: Give every image a BI-RADS that its boxed findings stand in for (5, 2 or 1),
@@ -73,11 +73,12 @@ def index(
             malignant (BI-RADS 4 to 6) or benign (2 and 3) by their own category or their image's,
             so that marks on them can be counted. birads-without-3 leaves 3 unknown, as Cls-Det-RS
             does. The manifest and every result say so.
-        label_rule: Of embed: mama takes the rows of the other breast where a breast has none, as
-            MaMA's code does, to compare with its numbers; without it they never speak for a breast.
-        pseudonyms: Of dicom: file with a secret key of 16 bytes or more. Ids are replaced by what
-            it makes of them, dates are shifted, and nothing else that could tell who is kept; paths
-            are. The same key gives the same pseudonyms.
+        label_rule: For source embed: mama takes the rows of the other breast where a breast has
+            none, as MaMA's code does, to compare with its numbers; without it they never speak for
+            a breast.
+        pseudonyms: For source dicom: file with a secret key of 16 bytes or more. Ids are replaced
+            by what it makes of them, dates are shifted, and nothing else is kept that could tell
+            who the patient is, except paths. The same key gives the same pseudonyms.
         workers: Processes that read headers, where the source reads any.
         executor: Where they run: local, or ray (the cluster in RAY_ADDRESS, else one started here).
         module: Your own module with families, recipes, sources, ...; may be repeated.
@@ -142,7 +143,7 @@ class _Changes:
         return self.image_birads or self.screening or any(each is not None for each in asked)
 
     def made(self, manifest: Manifest) -> Manifest:
-        """The manifest that was asked for."""
+        """The manifest with the changes that were asked for."""
         if self.screening:
             manifest = screening_exams(manifest)
         if self.image_birads:

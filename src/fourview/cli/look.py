@@ -47,13 +47,13 @@ def look(
         what: A manifest or a store (their folders), a predictions table, or the list that
             ``fourview search -o`` wrote.
         out: HTML file to write.
-        manifest: Of a store, predictions or hits: where labels and regions come from.
+        manifest: Manifest of a store, predictions or hits: where labels and regions come from.
         store: Pixels to show; without it the files of the manifest are read and processed.
         spec: Pixel spec where there is no store, as ``fourview list specs`` shows.
         label: Column that is the label: cancer, birads, density, ...
-        class_name: Of predictions: whose score is shown.
+        class_name: Class of the predictions whose score is shown.
         split: Only images of these parts: train, validation, test; may be repeated.
-        num: How many images, spread evenly, beside the worst; 0 shows all.
+        num: Number of images, spread evenly, beside the worst; 0 shows all.
         workers: Processes that read files, where there is no store.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the summary as JSON.

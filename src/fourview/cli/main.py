@@ -43,6 +43,7 @@ COMMANDS = {  # imported when called, so that `index` never waits for torch
     "search": "Rank images by how well a text describes them.",
     "evaluate": "Measure predictions by a named protocol.",
     "compare": "Compare two predictions tables on the same exams.",
+    "dissect": "What a trained model uses: one thing taken away at a time.",
     "reproduce": "Measure rows of a published table, ours beside the paper's.",
     "read": "Read exams: DICOM in, report out.",
     "dicom": "Write a prediction as standard DICOM, for archives and viewers.",

@@ -25,7 +25,7 @@ def node(settings: Path, /, *, once: bool = False) -> None:
 
     Args:
         settings: A file such as node.toml; docs/node.md has every key.
-        once: Do not listen: work off what is there, then end.
+        once: Do not listen: do what is waiting, then end.
     """
     from fourview.node.run import run_node
 
@@ -112,10 +112,10 @@ def send(
 
     settings = read_settings(config)
     destination = settings.destination(to)
-    found = [file for each in files for file in _files(each)]
-    if not found:
+    paths = [file for each in files for file in _files(each)]
+    if not paths:
         raise NodeError("no files there to send")
-    told = sender_of(destination, settings)(found)
+    told = sender_of(destination, settings)(paths)
     if json:
         rows = [
             {"file": str(f), "outcome": s.outcome, "status": s.status, "detail": s.detail}

@@ -13,7 +13,7 @@ from fourview.suggest import did_you_mean
 
 
 def require_images(manifest: Manifest, store: Store, split: tuple[str, ...]) -> None:
-    """See that there is something to read, and say what has no pixels.
+    """Make sure that there is something to read, and say what has no pixels.
 
     Raises:
         ManifestError: No exam is of a part that was asked for.

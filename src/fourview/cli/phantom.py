@@ -29,8 +29,10 @@ def phantom(
         seed: The same seed gives the same bytes, for any number of workers.
         preset: screening (rates as published), enriched, miniature (half of the breasts with
             cancer), biopsied (masses whose odds depend on the rest of the breast), placed (on where
-            they lie), paired (a star in every view; only both views together tell a cancer), or
-            plain (a large clear star, or nothing).
+            they lie), paired (a star in every view; at one depth in both it is a cancer), families
+            (a finding in each view; alike in both it is a cancer), plain (a large clear star, or
+            nothing), or faint (a fainter one, hidden in one view of half of the breasts that have
+            one).
         rows: Height in pixels of the same field of view, such as 768; without it the vendor's own.
         vendor: Fictional machines to draw from: A, B, C; may be repeated. film puts the views on
             scanned film, with haze, margins, tape, wedges and labels, laid either way round, under

@@ -52,7 +52,7 @@ def predict(
     """Score the exams of a manifest and write a predictions table.
 
     Args:
-        run: Run folder or checkpoint; without it the small model that ships with the package.
+        run: Run folder or checkpoint; without it the model that ships with the package.
         manifest: Folder written by ``fourview index``.
         store: Folder written by ``fourview prepare``; repeated for a model that reads several.
         out: Parquet or CSV file to write, as its ending says; a CSV has no place for the model's
@@ -150,7 +150,7 @@ def _write(
     *,
     json: bool,
 ) -> None:
-    """The table with what it says of itself, and a line of what was written."""
+    """Write the table with what it says of itself, and print a line about what was written."""
     write_predictions(predictions, out, about)
     summary = {"out": str(out), "rows": len(predictions), **told}
     if json:
@@ -164,7 +164,7 @@ def _write(
 def _seen(
     runs: tuple[Path | None, ...], manifest: Manifest, split: tuple[str, ...]
 ) -> dict[str, str]:
-    """How many of the patients the runs were trained on, for whoever measures the scores."""
+    """Say how many of the patients the runs were trained on, for those who measure the scores."""
     from fourview.study.seen import trained_patients  # noqa: PLC0415 - takes a second to import
 
     exams = manifest.exams

@@ -40,7 +40,7 @@ def prepare(
         out: Folder of the store.
         workers: Processes.
         executor: Where they run: local, or ray (the cluster in RAY_ADDRESS, else one started here).
-        retry_failed: Try files again that an earlier run found to be bad, as they are mended now.
+        retry_failed: Try files again that were bad in an earlier run and are mended now.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the summary as JSON.
     """

@@ -53,9 +53,9 @@ def read(
 
     Args:
         study: Files, folders or ZIP archives; they are put together to exams by their headers.
-        out: Folder to write to; a folder an exam where there are several, and index.html over them.
+        out: Folder to write to; with several exams one folder per exam, and index.html over them.
         model: Run folder or checkpoint; may be repeated: scores of one task are then the mean, and
-            those of other tasks stand beside them. Without it the small model that ships with the
+            those of other tasks stand beside them. Without it the model that ships with the
             package: trained on phantoms, it shows how things work and says nothing about a patient.
         findings: Findings to score one by one with a lesion network: CSV or Parquet with image_id
             and x0, y0, x1, y1 in pixels of the file (also finding_id, polygon), or a manifest.
@@ -72,16 +72,16 @@ def read(
         dicom: Also write standard objects for archives and viewers to OUT/dicom: cad-sr, gsps, sc,
             sr1500, seg, with commas between them; default stands for the first three, all for all.
         pseudonyms: File with a secret key of 16 bytes or more: ids are replaced by what it makes of
-            them, dates are shifted, and nothing else of the headers that could tell who is written.
-            Not with --dicom, whose objects name the patient as the images do.
+            them, dates are shifted, and nothing else of the headers is written that could tell who
+            the patient is. Not with --dicom, whose objects name the patient as the images do.
         separate: Leave a finding for each image. Without it what a model marks in CC and MLO at one
             depth behind the nipple, within 10 mm, is one finding.
         full: Put every pixel of the files into the report, so that enlarged views are as sharp as
-            the files are: about 2 MB a view. Without it a view has 1,200 rows at most.
+            the files are: about 2 MB per view. Without it a view has 1,200 rows at most.
         exact: Compute on the processor, even where there is a GPU.
         device: Where to compute: cpu, cuda, cuda:1, mps, xpu; without it a GPU where there is one.
         module: Your own module with families, recipes, sources, ...; may be repeated.
-        json: Print the results as JSON, one exam a line.
+        json: Print the results as JSON, one exam per line.
     """
     use_modules(module)
     if not maps:
@@ -138,7 +138,7 @@ def _maps(
 
 
 def show_caution(caution: str) -> None:
-    """What whoever sees a score must know of the model; to standard error, before any score."""
+    """Say to standard error, before any score, what its reader must know of the model."""
     say(f"note: {caution}", to=sys.stderr)
 
 
@@ -161,7 +161,7 @@ def _show(done: Read) -> None:
 
 
 def _finding(finding: Finding, done: Read) -> str:
-    """A finding in a line: its views, score and place."""
+    """One line about a finding: its views, score and place."""
     names = {image.image_id: image.view.name for image in done.prediction.images}
     views = " and ".join(dict.fromkeys(names.get(r.image_id, "") for r in finding.regions))
     score = "not scored" if finding.score is None else f"{finding.score:.3f}"

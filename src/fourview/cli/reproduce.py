@@ -42,7 +42,7 @@ def reproduce(
     """Measure rows of a published table and show ours beside the paper's.
 
     Args:
-        table: Its name, as ``fourview list tables`` shows.
+        table: Name of the table, as ``fourview list tables`` shows.
         manifest: Folder written by ``fourview index``.
         out: Folder for table.json, table.csv, table.html.
         row: NAME=PATH; may be repeated. NAME is a row of the paper, such as ``MaMA, zero-shot``, or
@@ -57,8 +57,8 @@ def reproduce(
         split: Measure this part of the manifest, ``all`` for the whole; without it the one that the
             paper measured. Other parts stand in columns of their own.
         device: Where runs are computed: cpu, cuda; without it on a GPU where there is one.
-        replicates: Of the bootstrap; 0 gives no intervals.
-        seed: Of the bootstrap.
+        replicates: Replicates of the bootstrap; 0 gives no intervals.
+        seed: Seed of the bootstrap.
         workers: Threads; the numbers do not depend on it.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print the table as JSON.
@@ -72,7 +72,7 @@ def reproduce(
             f"--{'device' if store is None else 'store'}: no --row is a run, whose pixels would be"
             " read; leave it out"
         )
-    found = run_reproduce(
+    reproduction = run_reproduce(
         table,
         manifest=read_manifest(manifest),
         rows=rows,
@@ -85,11 +85,13 @@ def reproduce(
         seed=seed,
         workers=workers,
     )
-    write_reproduction(found, out)
+    write_reproduction(reproduction, out)
     if json:
-        print(jsonlib.dumps(reproduction_to_json(found), ensure_ascii=False, allow_nan=False))
+        print(
+            jsonlib.dumps(reproduction_to_json(reproduction), ensure_ascii=False, allow_nan=False)
+        )
     else:
-        _show(found, out)
+        _show(reproduction, out)
 
 
 def _rows(given: tuple[str, ...]) -> dict[str, Path]:
@@ -104,26 +106,26 @@ def _rows(given: tuple[str, ...]) -> dict[str, Path]:
     return rows
 
 
-def _show(found: Reproduction, out: Path) -> None:
-    say(f"{found.table.name}: {found.table.source}")
-    measured = [row for row in found.rows if row.name in found.results]
+def _show(reproduction: Reproduction, out: Path) -> None:
+    say(f"{reproduction.table.name}: {reproduction.table.source}")
+    measured = [row for row in reproduction.rows if row.name in reproduction.results]
     for row in measured:
         say(row.name)
-        _show_row(found, row)
-    say(f"{NOT_RUN}: {len(found.rows) - len(measured)} of {len(found.rows)} rows")
-    for remark in found.table.remarks:
+        _show_row(reproduction, row)
+    say(f"{NOT_RUN}: {len(reproduction.rows) - len(measured)} of {len(reproduction.rows)} rows")
+    for remark in reproduction.table.remarks:
         say(f"note: {remark}")
-    say(found.comparable)
+    say(reproduction.comparable)
     say(f"report: {out / 'table.html'}")
 
 
-def _show_row(found: Reproduction, row: TableRow) -> None:
-    measured = [c for c in found.all_columns if c.protocol in found.results[row.name]]
-    shown = [c for c in measured if c in found.columns or c in row.published]
+def _show_row(reproduction: Reproduction, row: TableRow) -> None:
+    measured = [c for c in reproduction.all_columns if c.protocol in reproduction.results[row.name]]
+    shown = [c for c in measured if c in reproduction.columns or c in row.published]
     for (task, view), columns in groupby(shown, key=lambda column: (column.task, column.view)):
         say(f"  {task}; {view}")
         for column in columns:
-            ours, number = found.ours(row, column), row.published.get(column)
+            ours, number = reproduction.ours(row, column), row.published.get(column)
             words, theirs = "not of these data", "none"
             if ours is not None:
                 value, interval = metric_text(ours)

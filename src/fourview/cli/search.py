@@ -81,13 +81,13 @@ def search(
                 workers=workers,
                 progress=update,
             )
-    found = rank_images(images, model.encode_texts([sentences])[0], top=top or None)
+    ranking = rank_images(images, model.encode_texts([sentences])[0], top=top or None)
     if out is not None:
-        write_table(found, out)
+        write_table(ranking, out)
     if json:
-        print(jsonlib.dumps(found.to_dicts()))
+        print(jsonlib.dumps(ranking.to_dicts()))
         return
-    for row in found.iter_rows(named=True):
+    for row in ranking.iter_rows(named=True):
         say(
             f"{row['rank']:>4}  {row['cosine']:+.4f}  {row['exam_id']}  {row['side']}-{row['view']}"
             f"  {row['image_id']}"

@@ -49,7 +49,8 @@ def serve(
         node: Spool of ``fourview node``, to look at what it has read.
         protocol: Says what a label is and when a region is a hit, as in ``fourview evaluate``.
         thresholds: operating_points.json of another table, for the list's outcomes.
-        model: Run that reads each exam when it is opened; mvccl-small is the one in the package.
+        model: Run that reads each exam when it is opened, or the name of one that ships with the
+            package: single_view-located, mvccl-small.
         maps: Run of MaMA, to ask where a sentence is, or of GLAM, to ask what a CC patch agrees
             with in the MLO.
         annotations: File that keeps what is marked; made with the first mark.

@@ -55,7 +55,7 @@ def study(
         device: Where to compute: cpu, cuda, cuda:1; may be repeated, and is taken in turn by the
             runs that go at a time.
         workers: Processes that make phantoms and stores.
-        replicates: Of the bootstrap.
+        replicates: Replicates of the bootstrap.
         cache_gb: Keep pixels in memory where they take no more than this, for all runs together.
         module: Your own module with families, recipes, sources, ...; may be repeated.
         json: Print what came out as JSON.

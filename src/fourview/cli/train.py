@@ -60,8 +60,8 @@ def train(
 ) -> None:
     """Train a recipe, and measure it on the parts it was not trained on.
 
-    A line an epoch goes to standard error, whether it is a terminal or not. The run's folder gets
-    curves.png, report.html, and the figures of the test part (test/).
+    One line per epoch goes to standard error, whether it is a terminal or not. The run's folder
+    gets curves.png, report.html, and the figures of the test part (test/).
 
     With several GPUs or hosts start it by torchrun or accelerate launch (docs/gpu.md):
     torchrun --nproc-per-node 4 -m fourview train ...
@@ -72,7 +72,8 @@ def train(
         store: Folder written by ``fourview prepare``, with the recipe's pixel spec.
         out: The run's folder.
         plan: Print what the run would take and what the recipe's paper says, and compute nothing:
-            steps, samples, draws, memory. Without --manifest and --store by the paper's numbers.
+            steps, samples, draws, memory. Without --manifest and --store the paper's numbers are
+            taken.
         resume: Go on with a run that was stopped; the losses are those of one that was not.
         set_: Change a value of the recipe: --set optimizer.lr=3e-5; may be repeated.
         seed: Short for --set seed=SEED.
@@ -146,7 +147,7 @@ def train(
 
 
 def _changed(name: str, settings: list[str], seed: int | None, start: Path | None) -> Recipe:
-    """The recipe as it is asked for."""
+    """The recipe with the changes that were asked for."""
     recipe = override(find_recipe(name), settings)
     if seed is not None:
         recipe = replace(recipe, seed=seed)
@@ -157,11 +158,11 @@ def _tell_plan(recipe: Recipe, manifest: Path | None, store: Path | None, *, jso
     tables = pixels = None
     if manifest is not None and store is not None:
         tables, pixels = read_manifest(manifest), open_store(store, recipe.pixel_spec, manifest)
-    found = plan_of(recipe, tables, pixels)
+    plan = plan_of(recipe, tables, pixels)
     if json:
-        print(jsonlib.dumps(plan_as_dict(found)))
+        print(jsonlib.dumps(plan_as_dict(plan)))
         return
-    for line in lines_of(found):
+    for line in lines_of(plan):
         say(line)
 
 

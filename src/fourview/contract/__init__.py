@@ -2,6 +2,7 @@
 
 from fourview.contract.batch import NUM_SIDES, NUM_SLOTS, ExamBatch, PatchBatch, TextBatch
 from fourview.contract.contrastive import ContrastiveObjective, Encoded, captions_of, encoded_batch
+from fourview.contract.dissection import Dissection, Switch
 from fourview.contract.family import ModelFamily, PublishedWeights, Reads, Stage
 from fourview.contract.language import LanguageImageModel
 from fourview.contract.output import (
@@ -20,6 +21,7 @@ __all__ = [
     "TASKS",
     "ContrastiveObjective",
     "DetectedBoxes",
+    "Dissection",
     "Encoded",
     "ExamBatch",
     "LanguageImageModel",
@@ -31,6 +33,7 @@ __all__ = [
     "PublishedWeights",
     "Reads",
     "Stage",
+    "Switch",
     "Task",
     "TextBatch",
     "captions_of",

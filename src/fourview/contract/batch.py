@@ -102,6 +102,8 @@ class ExamBatch:
     Attributes:
         pixels: Processed pixels in [0, 1], 0 outside the breast; the model normalises them itself.
             Rows and columns are 0 where a stage reads patches or codes only.
+        codes: What a frozen encoder makes of each image, over its grid; None where it is given
+            pixels.
         exam: Whose image, 0 to E - 1.
         slot: Which of SLOTS.
         rank: 0 for the preferred image of its slot, 1 for the next, ...
@@ -120,6 +122,7 @@ class ExamBatch:
     slot: Int[Tensor, " image"]
     rank: Int[Tensor, " image"]
     num_exams: int
+    codes: Float[Tensor, "image dim grid_row grid_col"] | None = None
     targets: Mapping[str, Float[Tensor, "exam 2"]] = field(default_factory=dict)
     image_targets: Mapping[str, Float[Tensor, " image"]] = field(default_factory=dict)
     patches: PatchBatch | None = None
@@ -206,6 +209,7 @@ class ExamBatch:
         return replace(
             self,
             pixels=self.pixels[images],
+            codes=None if self.codes is None else self.codes[images],
             exam=self.exam[images],
             slot=self.slot[images],
             rank=self.rank[images],

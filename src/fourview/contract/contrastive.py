@@ -18,12 +18,12 @@ class Encoded:
     """What encoders made of a contrastive batch: all that its heads and losses need.
 
     Attributes:
-        images: Outputs of the image encoder by name, an image a row.
-        texts: Outputs of the text encoder by name, a text a row.
-        exam: Whose image, as in ExamBatch.
-        slot: Of each image.
-        text_image: Whose text: the index of its image.
-        patient: Whose exam; equal numbers are one patient's.
+        images: Outputs of the image encoder by name, one row per image.
+        texts: Outputs of the text encoder by name, one row per text.
+        exam: Exam of each image, as in ExamBatch.
+        slot: Slot of each image.
+        text_image: Index of the image of each text.
+        patient: Patient of each exam; equal numbers are one patient's.
     """
 
     images: Mapping[str, Shaped[Tensor, "image ..."]]
@@ -66,11 +66,11 @@ class ContrastiveObjective(Objective):
 
     @abstractmethod
     def encode_images(self, pixels: Float[Tensor, "image 1 row col"]) -> dict[str, Tensor]:
-        """Outputs by name, an image a row; an image's do not depend on the others."""
+        """Outputs by name, one row per image, which does not depend on the other images."""
 
     @abstractmethod
     def encode_texts(self, text: TextBatch) -> dict[str, Tensor]:
-        """Outputs by name, a text a row; a text's do not depend on the others.
+        """Outputs by name, one row per text, which does not depend on the other texts.
 
         The second axis may be as long as the longest text asks; shorter ones are filled with zeros.
         """

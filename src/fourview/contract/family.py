@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fourview.contract.batch import ExamBatch
+from fourview.contract.dissection import Dissection
 from fourview.contract.output import ModelOutput, Objective
 
 Marks = Literal["none", "peaks", "boxes", "regions", "patches"]
@@ -95,6 +96,8 @@ class ModelFamily:
         reads: What a trained network is given of an exam.
         explain: Network and batch to a ModelOutput with heatmaps, with the scores that the network
             itself gives; None where there are none.
+        dissect: Network to what tells which of its parts it uses (``predict.dissect``); None for
+            families that have no such thing.
         marks: How an output becomes marks on images, and these findings: ``peaks`` of heatmaps,
             ``boxes`` of a detector, the best ``regions`` among all patches, or ``patches`` by which
             findings are scored that somebody else names.
@@ -120,6 +123,7 @@ class ModelFamily:
     tiny_size: tuple[int, int] = (64, 32)
     reads: Reads = field(default_factory=Reads)
     explain: Callable[[Any, ExamBatch], ModelOutput] | None = None
+    dissect: Callable[[Any], Dissection] | None = None
     marks: Marks = "none"
     heavy: tuple[str, ...] = ()
     backbone: Literal["encoder", "image_tower"] | None = None

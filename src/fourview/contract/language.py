@@ -1,4 +1,4 @@
-"""What is asked of every language-image network, so that one code embeds, searches and explains."""
+"""What every language-image network must have, so that one program embeds, searches, explains."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Literal
@@ -36,11 +36,11 @@ class LanguageImageModel(nn.Module, ABC):
     def image_features(
         self, pixels: Float[Tensor, "image 1 row col"]
     ) -> Float[Tensor, "image dim"]:
-        """Of length 1, in the joint space."""
+        """Features of images, of length 1, in the joint space."""
 
     @abstractmethod
     def text_features(self, text: TextBatch) -> Float[Tensor, "text dim"]:
-        """Of length 1, in the joint space."""
+        """Features of texts, of length 1, in the joint space."""
 
     def sentence_maps(
         self, pixels: Float[Tensor, "image 1 row col"], text: TextBatch
@@ -68,7 +68,7 @@ class LanguageImageModel(nn.Module, ABC):
 
         Args:
             cc: Pixels of the CC views.
-            mlo: Of the MLO views of the same breasts.
+            mlo: Pixels of the MLO views of the same breasts.
             of: The view whose places are looked for.
 
         Raises:

@@ -20,7 +20,7 @@ class DetectedBoxes:
     """Boxes that a detector drew on the images of a batch, ragged by index.
 
     Attributes:
-        image: Whose box: the index of its image in the batch.
+        image: Index in the batch of the image that a box is on.
         corners: x0 y0 x1 y1 in processed pixels of that image.
         label: Index into the task's classes; NO_CLASS for a box of something that is not asked,
             which is shown to nobody.
@@ -39,13 +39,13 @@ class ModelOutput:
 
     Attributes:
         breast_scores: NaN for a breast without images.
-        image_scores: By image, in the order of the batch.
-        heatmaps: In [0, 1], over a grid that covers each processed image evenly; of the first
-            classes, or of all.
-        boxes: Of a detector; None of any other.
-        patch_scores: By patch, in the order of the batch's patches; their classes may be others
-            than an image's.
-        finding_scores: By finding, in the order of the batch's findings; NaN for one without
+        image_scores: Scores by image, in the order of the batch.
+        heatmaps: Heatmaps in [0, 1], over a grid that covers each processed image evenly; of the
+            first classes, or of all.
+        boxes: Boxes of a detector; None of any other family.
+        patch_scores: Scores by patch, in the order of the batch's patches; their classes may be
+            others than an image's.
+        finding_scores: Scores by finding, in the order of the batch's findings; NaN for one without
             patches.
         saliency: Maps as the network has them, for another network that reads them as context:
             neither scaled to a score nor moved; None where the heatmaps are those.
@@ -71,7 +71,7 @@ class LossTerms:
 
     Attributes:
         total: The loss.
-        parts: What it is the weighted sum of, for the log.
+        parts: The parts that it is the weighted sum of, for the log.
         output: What the model said meanwhile; None where it only pre-trains.
     """
 

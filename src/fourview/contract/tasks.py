@@ -33,7 +33,7 @@ class Task:
 
     @property
     def num_classes(self) -> int:
-        """How many scores a breast gets."""
+        """Number of scores of a breast."""
         return len(self.classes)
 
     @property
@@ -50,7 +50,7 @@ class Task:
 
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
-        """For each label that has a target, its classes."""
+        """The classes of each label that has a target."""
         if self.parts:
             return {label: classes for t in self.asked for label, classes in t.labels.items()}
         return {self.name: self.classes} if self.exclusive else {c: (c,) for c in self.classes}

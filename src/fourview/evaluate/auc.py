@@ -10,11 +10,11 @@ from jaxtyping import Bool, Float
 from fourview.evaluate.ranks import AUROC, FIXED_COLUMNS, PARTIAL_AUC, RankStatistic
 
 Scores = Float[np.ndarray, " unit"]
-Truth = Bool[np.ndarray, " unit"]
+Labels = Bool[np.ndarray, " unit"]
 
 
 def roc_curve(
-    scores: Scores, positive: Truth
+    scores: Scores, positive: Labels
 ) -> tuple[Float[np.ndarray, " vertex"], Float[np.ndarray, " vertex"]]:
     """All vertices: false-positive rate and sensitivity, from (0, 0) to (1, 1).
 
@@ -34,7 +34,7 @@ def roc_curve(
 
 
 def counts_above(
-    scores: Scores, positive: Truth
+    scores: Scores, positive: Labels
 ) -> tuple[Float[np.ndarray, " vertex"], Float[np.ndarray, " vertex"]]:
     """False and true positives at every distinct threshold, the first above all scores.
 
@@ -51,7 +51,7 @@ def counts_above(
     return np.append(zero, last + 1 - tp), np.append(zero, tp)
 
 
-def auroc(scores: Scores, positive: Truth) -> float:
+def auroc(scores: Scores, positive: Labels) -> float:
     """The area under the ROC curve: how often a positive unit outranks a negative one.
 
     >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
@@ -62,7 +62,7 @@ def auroc(scores: Scores, positive: Truth) -> float:
     return float(_row(scores, positive)[AUROC])
 
 
-def partial_auc(scores: Scores, positive: Truth, *, min_sensitivity: float = 0.8) -> float:
+def partial_auc(scores: Scores, positive: Labels, *, min_sensitivity: float = 0.8) -> float:
     """Mean specificity over sensitivities from ``min_sensitivity`` to 1 (0.1 by chance for 0.8).
 
     References:
@@ -76,7 +76,7 @@ def partial_auc(scores: Scores, positive: Truth, *, min_sensitivity: float = 0.8
     return float(_row(scores, positive, partial_from=min_sensitivity)[PARTIAL_AUC])
 
 
-def specificity_at_sensitivity(scores: Scores, positive: Truth, sensitivity: float) -> float:
+def specificity_at_sensitivity(scores: Scores, positive: Labels, sensitivity: float) -> float:
     """Specificity at the first ROC vertex whose sensitivity is at least the given one.
 
     >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
@@ -87,7 +87,7 @@ def specificity_at_sensitivity(scores: Scores, positive: Truth, sensitivity: flo
     return float(_row(scores, positive, min_sensitivity=(sensitivity,))[FIXED_COLUMNS])
 
 
-def specificity_near_sensitivity(scores: Scores, positive: Truth, sensitivity: float) -> float:
+def specificity_near_sensitivity(scores: Scores, positive: Labels, sensitivity: float) -> float:
     """Specificity at the ROC vertex nearest in sensitivity, the first of several.
 
     >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
@@ -98,7 +98,7 @@ def specificity_near_sensitivity(scores: Scores, positive: Truth, sensitivity: f
     return float(_row(scores, positive, nearest_sensitivity=(sensitivity,))[FIXED_COLUMNS])
 
 
-def tnr_at_fnr(scores: Scores, positive: Truth, fnr: float) -> float:
+def tnr_at_fnr(scores: Scores, positive: Labels, fnr: float) -> float:
     """Share of negatives strictly below the highest threshold that misses at most ``fnr``.
 
     Of P positives floor(fnr P) may be missed: the threshold is the next-lowest positive score.
@@ -113,7 +113,7 @@ def tnr_at_fnr(scores: Scores, positive: Truth, fnr: float) -> float:
 
 def _row(
     scores: Scores,
-    positive: Truth,
+    positive: Labels,
     *,
     partial_from: float = 1.0,
     min_sensitivity: tuple[float, ...] = (),

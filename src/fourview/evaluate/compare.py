@@ -40,7 +40,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What a protocol found for two predictions tables on the units that both score."""
+    """A protocol's results for two predictions tables, on the units that both score."""
 
     protocol: str
     unit: str
@@ -139,15 +139,18 @@ def _by_delong(a: Units, b: Units, protocol: Protocol) -> Difference:
     method = "DeLong"
     cluster: np.ndarray | None = None
     if protocol.cluster != protocol.unit:
-        method, cluster = f"DeLong, clustered by {protocol.cluster}", a.codes(protocol.cluster)
+        method, cluster = (
+            f"DeLong, clustered by {protocol.cluster}",
+            a.cluster_numbers(protocol.cluster),
+        )
     try:
-        found = delong_paired(a.scores, b.scores, a.positive, cluster)
+        gap = delong_paired(a.scores, b.scores, a.positive, cluster)
     except ValueError as error:
         metric = Metric(name="auroc", value=None, note=str(error))
         return Difference(name="auroc", a=None, b=None, difference=metric, p=None)
-    metric = Metric(name="auroc", value=found.value, low=found.low, high=found.high, note=method)
+    metric = Metric(name="auroc", value=gap.value, low=gap.low, high=gap.high, note=method)
     areas = [auroc(units.scores, units.positive) for units in (a, b)]
-    return Difference(name="auroc", a=areas[0], b=areas[1], difference=metric, p=found.p)
+    return Difference(name="auroc", a=areas[0], b=areas[1], difference=metric, p=gap.p)
 
 
 def _known(value: float) -> float | None:

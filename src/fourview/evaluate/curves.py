@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fourview.entities import Curve
-from fourview.evaluate.auc import Scores, Truth, roc_curve
+from fourview.evaluate.auc import Labels, Scores, roc_curve
 from fourview.evaluate.calibration import calibration_curve
 from fourview.evaluate.decision import decision_curves
 from fourview.evaluate.interval import interval
@@ -19,7 +19,7 @@ MISS_POINTS = 100  # a hundredth of the cancers from one to the next; to miss al
 
 
 def curves_of(units: Units, protocol: Protocol) -> tuple[Curve, ...]:
-    """ROC, precision-recall, calibration and decision curves; one ROC a class for several classes.
+    """The ROC, precision-recall, calibration and decision curves; for several classes one ROC each.
 
     Curves that a table does not define are left out: of one class, of scores outside [0, 1].
     """
@@ -91,6 +91,6 @@ def thinned(
     return x[at], y[at]
 
 
-def _roc(scores: Scores, positive: Truth, name: str) -> Curve:
+def _roc(scores: Scores, positive: Labels, name: str) -> Curve:
     x, y = thinned(*roc_curve(scores, positive))
     return Curve(name=name, x_label="1 - specificity", y_label="sensitivity", x=x, y=y)

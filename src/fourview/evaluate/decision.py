@@ -14,13 +14,13 @@ def net_benefit(
     positive: Bool[np.ndarray, " unit"],
     probability: Float[np.ndarray, " point"],
 ) -> Float[np.ndarray, " point"]:
-    """True positives less false positives at the odds of ``probability``, a unit.
+    """True positives less false positives at the odds of ``probability``, per unit.
 
     Scores are taken as probabilities; a score equal to the threshold is acted on.
 
     Args:
         scores: In [0, 1].
-        positive: The truth.
+        positive: The labels.
         probability: Thresholds, in [0, 1).
 
     References:
@@ -46,8 +46,8 @@ def num_above(
     >>> num_above(np.array([0.2, 0.5, 0.9]), np.array([0.5, 1.0])).tolist()
     [2.0, 0.0]
     """
-    found = len(values) - np.searchsorted(np.sort(values), cuts, side="left")
-    return found.astype(np.float64)
+    numbers = len(values) - np.searchsorted(np.sort(values), cuts, side="left")
+    return numbers.astype(np.float64)
 
 
 def decision_curves(

@@ -76,6 +76,7 @@ def delong_paired(
 
     areas, covariance = delong_covariance(np.stack([scores_a, scores_b]), positive, cluster)
     value = float(areas[0] - areas[1])
+    # rounding can take the variance of two equal models below 0
     variance = max(float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]), 0.0)
     half = float(norm.ppf((1 + LEVEL) / 2)) * variance**0.5
     if variance > 0:
@@ -118,22 +119,22 @@ def delong_covariance(
     placements[:, ~positive] = (of_negative - areas[:, None]) / num_negative
     if cluster is None:
         cluster = np.arange(len(positive))
-    _, code = np.unique(cluster, return_inverse=True)
-    return areas, _clustered(placements, positive, code)
+    _, number = np.unique(cluster, return_inverse=True)
+    return areas, _clustered(placements, positive, number)
 
 
 def _clustered(
     placements: Float[np.ndarray, "model unit"],
     positive: Bool[np.ndarray, " unit"],
-    code: Int[np.ndarray, " unit"],
+    number: Int[np.ndarray, " unit"],
 ) -> Float[np.ndarray, "model model"]:
     """Sum deviations within clusters and classes; then their products, as in [3, Eq. 3]."""
-    size = int(code.max()) + 1
+    size = int(number.max()) + 1
     sums = [
-        np.stack([np.bincount(code[k], row[k], size) for row in placements])
+        np.stack([np.bincount(number[k], row[k], size) for row in placements])
         for k in (positive, ~positive)
     ]
-    holding = [len(np.unique(code[k])) for k in (positive, ~positive)]
+    holding = [len(np.unique(number[k])) for k in (positive, ~positive)]
     if min(holding) < 2:
         raise ValueError("Obuchowski's variance needs 2 clusters with each class")
     within = [h / (h - 1) * s @ s.T for h, s in zip(holding, sums, strict=True)]

@@ -131,7 +131,7 @@ def _overlap(kind: str) -> pl.Expr:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrocStatistic:
-    """Sensitivity at rates of false marks an image, for any weights.
+    """Sensitivity at rates of false marks per image, for any weights.
 
     Attributes:
         events: Clusters of found targets and false marks, highest score first.
@@ -139,7 +139,7 @@ class FrocStatistic:
         ends_tie: Whether the next event has a lower score.
         target: Clusters of all targets, found or not.
         image: Clusters of all images.
-        rates: False marks an image, ascending or not.
+        rates: False marks per image, ascending or not.
     """
 
     events: Int[np.ndarray, " event"]
@@ -151,7 +151,7 @@ class FrocStatistic:
 
     @property
     def width(self) -> int:
-        """One number a rate."""
+        """One number per rate."""
         return len(self.rates)
 
     def one(
@@ -190,7 +190,7 @@ def froc_statistic(
 
 
 def froc_curve(table: FrocTable) -> Curve:
-    """False marks an image against the share of targets found, at every distinct score.
+    """False marks per image against the share of targets found, at every distinct score.
 
     Raises:
         ValueError: There is no target or no image.
@@ -217,7 +217,7 @@ def froc_curve(table: FrocTable) -> Curve:
     num_false = len(false) - np.searchsorted(false, cuts)
     return Curve(
         name="froc",
-        x_label="false marks an image",
+        x_label="false marks per image",
         y_label="share found",
         x=np.append(zero, num_false / len(table.images)),
         y=np.append(zero, num_found / len(table.targets)),
@@ -280,7 +280,7 @@ def _froc_row(
             found += counts[events[i]]
         else:
             false += counts[events[i]]
-        if ends_tie[i]:
+        if ends_tie[i]:  # no threshold lies between equal scores
             for r in range(len(rates)):
                 if false <= rates[r] * num_images + ROUNDING:
                     out[r] = found / num_targets

@@ -54,14 +54,15 @@ def group_results(
                 )
             continue
         names = values["value"].drop_nulls().unique().to_list()
-        found = sorted(names, key=lambda name: (not name.startswith("below "), name))
-        if len(found) > MAX_VALUES:
-            notes.append(f"no groups by {column}: it has {len(found)} values")
+        # "below 40" stands before "40 to 49"
+        ordered = sorted(names, key=lambda name: (not name.startswith("below "), name))
+        if len(ordered) > MAX_VALUES:
+            notes.append(f"no groups by {column}: it has {len(ordered)} values")
             continue
         whole_table = (
             column in OF_FINDINGS and "finding" not in protocol.unit and protocol.is_binary
         )
-        for value in found:
+        for value in ordered:
             rows = values.filter(pl.col("value") == value)["index"].unique().sort().to_numpy()
             keep = np.zeros(len(units.frame), dtype=bool)
             keep[rows] = True
@@ -82,7 +83,7 @@ def _one_group(
     part = replace(units, frame=units.frame.filter(keep))
     main = protocol.metrics[0]
     _, cluster = np.unique(resampling.cluster[keep], return_inverse=True)
-    drawn = replace(
+    drawn = replace(  # numbered anew, so that a replicate draws the group's own clusters alone
         resampling,
         cluster=cluster.astype(np.int32),
         num_clusters=int(cluster.max()) + 1,
@@ -131,8 +132,8 @@ def _values(frame: pl.DataFrame, manifest: Manifest, column: str) -> pl.DataFram
         if ids.select(pl.any_horizontal(pl.col(k).is_null().all() for k in keys)).item():
             continue
         values = table.select(*keys, value=_as_text(column)).unique(maintain_order=True)
-        found = ids.join(values, on=keys, how="inner").select("index", "value").drop_nulls()
-        joined = found if joined is None else joined
+        rows = ids.join(values, on=keys, how="inner").select("index", "value").drop_nulls()
+        joined = rows if joined is None else joined
     return joined
 
 

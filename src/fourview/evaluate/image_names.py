@@ -1,4 +1,4 @@
-"""Scores that name a file in place of an image: the image whose file it is.
+"""Scores that name a file instead of an image: which image the file is of.
 
 Tried in this order: the image id itself, the path of the manifest, the file's name, the name
 without its ending. What fits several images fits none.
@@ -25,17 +25,18 @@ def with_image_ids(table: pl.DataFrame, manifest: Manifest) -> tuple[pl.DataFram
     if not strangers or not len(manifest.images):
         return table, ()
     places = _places(manifest)
-    found: dict[str, str] = {}
+    translated: dict[str, str] = {}
     for name in strangers:
         image_id = next(
             (m[key] for m, key in zip(places, _keys(name), strict=True) if key in m), None
         )
         if image_id is not None:
-            found[name] = image_id
-    if not found:
+            translated[name] = image_id
+    if not translated:
         return table, ()
-    note = f"{len(found):,} images were named by their files, such as {next(iter(found))!r}"
-    return table.with_columns(pl.col("image_id").replace(found)), (note,)
+    example = next(iter(translated))
+    note = f"{len(translated):,} images were named by their files, such as {example!r}"
+    return table.with_columns(pl.col("image_id").replace(translated)), (note,)
 
 
 def _keys(name: str) -> tuple[str, str, str]:

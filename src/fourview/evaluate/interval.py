@@ -23,7 +23,7 @@ def interval(values: Float[np.ndarray, " replicate"], method: Method = "percenti
     """The 95 % interval of replicates; NaN ones (such as of one class only) are left out.
 
     Args:
-        values: One number a replicate.
+        values: One number per replicate.
         method: ``percentile`` interpolates linearly between order statistics; ``metarepo`` takes
             the elements int(0.025 B) and int(0.975 B) of the B sorted replicates.
 

@@ -216,7 +216,7 @@ def _exams(breasts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _findings(manifest: Manifest, *, by_image: bool) -> pl.DataFrame:
-    """One row a finding, however many images show it, or one for each image that does."""
+    """One row per finding, however many images show it, or one for each image that does."""
     keys = ["patient_id", "exam_id", "finding_id"]
     findings = manifest.findings
     if by_image:

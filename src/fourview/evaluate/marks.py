@@ -49,7 +49,7 @@ def marks_and_columns(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedMarks:
-    """What a protocol's FROC rule is about in a data set, and what met what.
+    """What a protocol's FROC rule is about in a data set, and which marks met which findings.
 
     Attributes:
         marks: image_id, box and score of every mark.

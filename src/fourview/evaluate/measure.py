@@ -38,19 +38,19 @@ OWN_POINTS = ("specificity_at_sensitivity_", "tnr_at_fnr_", "specificity_near_se
 def rank_columns(units: Units, metrics: tuple[str, ...], resampling: Resampling) -> Columns:
     """Areas, and specificities at operating points that the protocol reads off the curve itself."""
     names: list[list[str]] = [[m for m in metrics if m.startswith(p)] for p in OWN_POINTS]
-    values = [tuple(float(m.rsplit("_", 1)[1]) for m in found) for found in names]
+    values = [tuple(float(m.rsplit("_", 1)[1]) for m in kind) for kind in names]
     statistic = RankStatistic.of(
         units.scores,
         units.positive,
         resampling.cluster,
-        partial_from=0.8 if "partial_auc" in metrics else 1.0,
+        partial_from=0.8 if "partial_auc" in metrics else 1.0,  # 1 computes none
         min_sensitivity=values[0],
         max_fnr=values[1],
         nearest_sensitivity=values[2],
     )
     rows = bootstrap(statistic, resampling)
     out = {name: rows[:, i] for name, i in _AREAS.items() if name in metrics}
-    points = [name for found in names for name in found]
+    points = [name for kind in names for name in kind]
     return out | {name: rows[:, FIXED_COLUMNS + i] for i, name in enumerate(points)}
 
 
@@ -89,12 +89,12 @@ def threshold_columns(
     cuts = np.array(list(thresholds.values()), dtype=np.float64)
     statistic = GroupCounts.above_thresholds(units.scores, units.positive, resampling.cluster, cuts)
     counted, totals = above(bootstrap(statistic, resampling), cuts)
-    found = confusion(counted[1], counted[0], totals[1], totals[0])
-    found |= _per_thousand_exams(units, cuts, resampling)
+    figures = confusion(counted[1], counted[0], totals[1], totals[0])
+    figures |= _per_thousand_exams(units, cuts, resampling)
     return {
         at_threshold(metric, name): values[:, i]
         for i, name in enumerate(thresholds)
-        for metric, values in found.items()
+        for metric, values in figures.items()
     }
 
 

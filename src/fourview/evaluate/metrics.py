@@ -35,7 +35,7 @@ OneNumber = Callable[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricRecord:
-    """What the house knows of one metric.
+    """All that is known of one metric.
 
     Attributes:
         name: As protocols and tables write it; ``tnr_at_fnr_{}`` stands for every number.
@@ -188,7 +188,7 @@ _RECORDS = (
     _probability("probabilistic_f1", "Probabilistic F1"),
     MetricRecord(
         name="froc_sensitivity_at_{}_fp",
-        label="Share found at {} false marks an image",
+        label="Share found at {} false marks per image",
         compute=None,
         needs="boxes",
     ),

@@ -25,7 +25,7 @@ def choose_threshold(
 
     Args:
         scores: Higher means more suspicion.
-        positive: The truth.
+        positive: The labels.
         rule: ``sensitivity-0.90``: the highest threshold with at least that sensitivity.
             ``specificity-0.90``: the lowest with at least that specificity. ``youden``: the highest
             with the largest sum of both.
@@ -114,8 +114,8 @@ def read_thresholds(
         )
     outside = [k for k, v in data.items() if of_model and not 0 < v <= 1]
     if outside or not isinstance(about, dict):
-        found = f"{outside[0]} is {data[outside[0]]}" if outside else "'chosen_on' is no object"
-        raise EvaluationError(f"{path}: {found}; a threshold of a model's score is above 0 up to 1")
+        fault = f"{outside[0]} is {data[outside[0]]}" if outside else "'chosen_on' is no object"
+        raise EvaluationError(f"{path}: {fault}; a threshold of a model's score is above 0 up to 1")
     return {k: float(v) for k, v in data.items()}, {str(k): str(v) for k, v in about.items()}
 
 
@@ -126,14 +126,14 @@ def read_region_thresholds(path: Path) -> dict[str, float]:
         EvaluationError: They are no numbers.
     """
     try:
-        found: Any = read_json_object(path, max_bytes=MAX_BYTES).get("regions", {})
+        regions: Any = read_json_object(path, max_bytes=MAX_BYTES).get("regions", {})
     except ValueError as error:
         raise EvaluationError(f"{path}: cannot be read as JSON: {error}") from error
-    if not isinstance(found, dict) or not all(map(_is_region_threshold, found.values())):
+    if not isinstance(regions, dict) or not all(map(_is_region_threshold, regions.values())):
         raise EvaluationError(
-            f'{path}: "regions" is {found!r}; need an object such as {{"specificity-0.90": 0.7}}'
+            f'{path}: "regions" is {regions!r}; need an object such as {{"specificity-0.90": 0.7}}'
         )
-    return {str(k): float(v) for k, v in found.items()}
+    return {str(k): float(v) for k, v in regions.items()}
 
 
 def _is_region_threshold(value: object) -> bool:

@@ -25,7 +25,7 @@ def outline_in_box(points: Points, box: Corners) -> float:
 
     The outline is cut along the four edges of the box one after the other (Sutherland and Hodgman
     1974, "Reentrant polygon clipping", Communications of the ACM 17:32). An outline with hollows
-    may leave the cut pieces joined along an edge, which has no area.
+    may leave the cut parts joined along an edge, which has no area.
 
     >>> triangle = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 4.0]])
     >>> outline_in_box(triangle, (2.0, 0.0, 10.0, 10.0))

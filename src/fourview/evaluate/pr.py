@@ -7,12 +7,12 @@ calls AUPRC) is optimistic; the step sum (``average_precision``) is not.
 import numpy as np
 from jaxtyping import Float
 
-from fourview.evaluate.auc import Scores, Truth, counts_above
+from fourview.evaluate.auc import Labels, Scores, counts_above
 from fourview.evaluate.ranks import AUPRC_TRAPEZOID, AVERAGE_PRECISION, RankStatistic
 
 
 def pr_curve(
-    scores: Scores, positive: Truth
+    scores: Scores, positive: Labels
 ) -> tuple[Float[np.ndarray, " vertex"], Float[np.ndarray, " vertex"]]:
     """Recall and precision at every distinct threshold, from (0, 1) to (1, prevalence).
 
@@ -32,7 +32,7 @@ def pr_curve(
     return tp / tp[-1], np.where(called > 0, tp / np.maximum(called, 1), 1.0)
 
 
-def auprc_trapezoid(scores: Scores, positive: Truth) -> float:
+def auprc_trapezoid(scores: Scores, positive: Labels) -> float:
     """The area under straight lines between the points; NaN where one class is absent.
 
     >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
@@ -43,7 +43,7 @@ def auprc_trapezoid(scores: Scores, positive: Truth) -> float:
     return float(_row(scores, positive)[AUPRC_TRAPEZOID])
 
 
-def average_precision(scores: Scores, positive: Truth) -> float:
+def average_precision(scores: Scores, positive: Labels) -> float:
     """The sum of precision times gain in recall; NaN where one class is absent.
 
     >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
@@ -54,7 +54,7 @@ def average_precision(scores: Scores, positive: Truth) -> float:
     return float(_row(scores, positive)[AVERAGE_PRECISION])
 
 
-def _row(scores: Scores, positive: Truth) -> Float[np.ndarray, " number"]:
+def _row(scores: Scores, positive: Labels) -> Float[np.ndarray, " number"]:
     cluster = np.zeros(len(scores), dtype=np.int32)
     statistic = RankStatistic.of(scores, positive, cluster, partial_from=1.0)
     out = np.full(statistic.width, np.nan)

@@ -86,7 +86,7 @@ class Protocol:
 
     @property
     def is_binary(self) -> bool:
-        """Whether there is one score a unit."""
+        """Whether there is one score per unit."""
         return len(self.classes) == 1 or self.combine != "none"
 
     @property

@@ -1,4 +1,4 @@
-"""What a protocol asks, and of what: said with every figure, so that no two are taken for one."""
+"""What a protocol asks, and of what: it stands with every figure, so that none are mixed up."""
 
 from collections.abc import Mapping
 

@@ -247,10 +247,10 @@ def find_protocol(name: str) -> Protocol:
         EvaluationError: There is none; the message lists those there are.
         ModuleError: A module outside of the package has it, and cannot be used.
     """
-    found = find_outside(
+    theirs = find_outside(
         "protocols", name, PROTOCOLS, what="protocol", error=EvaluationError, of=Protocol
     )
-    return PROTOCOLS[name] if found is None else found.thing
+    return PROTOCOLS[name] if theirs is None else theirs.thing
 
 
 def known_protocol(name: str) -> Protocol | None:

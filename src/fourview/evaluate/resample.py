@@ -41,7 +41,7 @@ class Resampling:
         seed: Of the stream, 0 or more.
         workers: Threads; the result does not depend on it.
         stream: ``counter``, our own; ``metarepo``: one call of numpy's legacy
-            ``randint(0, n, n)`` a replicate, as the public meta-repository draws.
+            ``randint(0, n, n)`` per replicate, as the public meta-repository draws.
     """
 
     cluster: Int[np.ndarray, " unit"]
@@ -89,7 +89,7 @@ def draw(seed: np.uint64, replicate: np.uint64, counts: UInt16[np.ndarray, " clu
     size = np.uint64(len(counts))
     if size == 0:
         return
-    unfair = (_LOW_HALF + _ONE - size) % size
+    unfair = (_LOW_HALF + _ONE - size) % size  # low halves below this would favour some clusters
     todo = np.int64(size)
     while todo > 0:
         state += _GOLDEN

@@ -92,8 +92,8 @@ def evaluate(
     resampling = resampling_of(units, rules, draws)
     at = {"": ARGMAX} if rules.threshold == "argmax" else dict(thresholds or {})
     columns = columns_of(units, rules, at, resampling)
-    found, froc, froc_notes = marks_and_columns(table, manifest, units, rules, at, resampling)
-    columns |= found
+    of_marks, froc, froc_notes = marks_and_columns(table, manifest, units, rules, at, resampling)
+    columns |= of_marks
     drawn, group_notes = group_results(units, manifest, rules, groups, resampling)
     return Result(
         protocol=rules.name,
@@ -139,7 +139,7 @@ def with_file_facts(result: Result, metadata: Mapping[str, str]) -> Result:
 
 def resampling_of(units: Units, protocol: Protocol, draws: Draws) -> Resampling:
     """How this protocol draws replicates of these units."""
-    cluster = units.codes(protocol.cluster)
+    cluster = units.cluster_numbers(protocol.cluster)
     num_clusters = int(cluster.max()) + 1 if len(cluster) else 0
     few = protocol.stream == "metarepo" and len(cluster) < METAREPO_MINIMUM
     return Resampling(
@@ -235,7 +235,7 @@ def _provenance(
 
 
 def _not_held_out(manifest: Manifest, protocol: Protocol, split: str | None) -> tuple[str, ...]:
-    """Where nobody says who was not trained on: the first thing to know of a number."""
+    """A note where nothing says which patients the model was not trained on; it comes first."""
     if protocol.split is None:  # for data that are a test as a whole
         return ()
     if manifest.exams["split"].is_null().all():
@@ -275,8 +275,8 @@ def _notes(units: Units, protocol: Protocol) -> tuple[str, ...]:
 def _chosen(units: Units, protocol: Protocol) -> dict[str, float]:
     if not protocol.is_binary or len(units.frame) == 0:
         return {}
-    found = {
+    cuts = {
         rule: choose_threshold(units.scores, units.positive, rule)
         for rule in protocol.operating_points
     }
-    return {rule: cut for rule, cut in found.items() if cut is not None}
+    return {rule: cut for rule, cut in cuts.items() if cut is not None}

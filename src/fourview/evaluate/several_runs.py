@@ -109,7 +109,7 @@ def rows_of_runs(
     codes, num_clusters = _shared_codes(frames, cluster_keys(rules.cluster))
     rows: dict[str, dict[int, Row]] = {}
     for (way, run), found in units.items():
-        found.codes(rules.cluster)  # refuses units without such an id
+        found.cluster_numbers(rules.cluster)  # refuses units without such an id
         resampling = Resampling(
             cluster=codes[way, run],
             num_clusters=num_clusters,
@@ -144,7 +144,8 @@ def rows_of_units(
         name: What the number is called.
         column: What is averaged over the units; NaN and null are left out.
         less: A column that is subtracted from it.
-        statistic: ``mean``; or ``auroc`` of the columns ``score`` and ``known`` (true or false).
+        statistic: ``mean``; or ``auroc`` of the column against ``known`` (true or false): of
+            ``score`` where no other is named, less that of ``less``.
         replicates: Of the bootstrap, by patient.
         seed: Of the bootstrap.
 
@@ -155,7 +156,9 @@ def rows_of_units(
         EvaluationError: Tables without the columns, or of different units.
     """
     tables = {(way, run): table for way, by in ways.items() for run, table in by.items()}
-    needed = {"score", "known"} if statistic == "auroc" else {column, *([less] if less else [])}
+    if statistic == "auroc" and column == "value":
+        column = "score"
+    needed = {column} | ({less} if less else set()) | ({"known"} if statistic == "auroc" else set())
     for (way, run), table in tables.items():
         absent = sorted({"patient_id", *needed} - set(table.columns))
         if absent:
@@ -168,7 +171,11 @@ def rows_of_units(
             cluster=codes[way, run], num_clusters=num_clusters, replicates=replicates, seed=seed
         )
         if statistic == "auroc":
-            values = rank_columns(_scored(table), ("auroc",), resampling)["auroc"]
+            areas = [
+                rank_columns(_scored(table, name), ("auroc",), resampling)["auroc"]
+                for name in (column, *([less] if less else []))
+            ]
+            values = areas[0] - areas[1] if less else areas[0]
         else:
             shown = table[column] if less is None else table[column] - table[less]
             of_unit = shown.cast(pl.Float64).fill_null(float("nan")).to_numpy()
@@ -274,9 +281,9 @@ def _shared_codes(
     return codes, len(groups)
 
 
-def _scored(table: pl.DataFrame) -> Units:
+def _scored(table: pl.DataFrame, column: str) -> Units:
     frame = table.select(
-        score=pl.col("score").cast(pl.Float64), label=pl.col("known").cast(pl.Int64)
+        score=pl.col(column).cast(pl.Float64), label=pl.col("known").cast(pl.Int64)
     )
     return Units(frame=frame, num_classes=2, unmatched=pl.DataFrame(), notes=())
 

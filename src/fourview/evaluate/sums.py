@@ -12,7 +12,7 @@ MAX_GROUPS = 255  # groups are numbered in one byte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupCounts:
-    """How many units each group has, by weight. A row has one number a group.
+    """How many units each group has, by weight. A row has one number per group.
 
     Confusion counts are groups (class, segment between two thresholds); a confusion matrix is
     groups (true class, predicted class).
@@ -47,7 +47,7 @@ class GroupCounts:
 
     @property
     def width(self) -> int:
-        """One number a group."""
+        """One number per group."""
         return self.num_groups
 
     def one(
@@ -67,6 +67,7 @@ def above(
     """
     by_class = rows.reshape(len(rows), 2, -1).swapaxes(0, 1)
     from_top = np.flip(np.cumsum(np.flip(by_class, axis=2), axis=2), axis=2)
+    # groups are between sorted thresholds; the answer is in the order in which they were given
     position = np.argsort(np.argsort(thresholds, kind="stable"), kind="stable")
     return from_top[:, :, 1:][:, :, position], from_top[:, :, :1]
 

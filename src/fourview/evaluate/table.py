@@ -110,8 +110,8 @@ def write_predictions(frame: pl.DataFrame, path: Path | str, metadata: Mapping[s
 def _checked(table: pl.DataFrame, metadata: Mapping[str, str], path: Path) -> dict[str, str]:
     """The metadata without their digest, which must be right where there is one."""
     rest = {key: value for key, value in metadata.items() if key not in _DIGESTS}
-    found = {metadata.get(key) for key in _DIGESTS}
-    if found not in ({None}, {_digest(table, rest)}):
+    digests = {metadata.get(key) for key in _DIGESTS}
+    if digests not in ({None}, {_digest(table, rest)}):
         raise EvaluationError(
             f"{path}: damaged: the scores or what is said of them changed after they were written; "
             "predict again, or write a CSV if you changed them on purpose"
@@ -185,11 +185,11 @@ def name_rows(rows: pl.DataFrame, columns: Sequence[str]) -> str:
 
 
 def _refuse(rows: pl.DataFrame, bad: pl.Expr, what: str, need: Sequence[str]) -> None:
-    found = rows.filter(bad)
-    if len(found):
+    bad_rows = rows.filter(bad)
+    if len(bad_rows):
         ids = ("line", "unit", "exam_id", "side", "image_id", "finding_id", "score")
         raise EvaluationError(
-            f"predictions: {len(found):,} rows with a bad {what}: {name_rows(found, ids)};"
+            f"predictions: {len(bad_rows):,} rows with a bad {what}: {name_rows(bad_rows, ids)};"
             f" need {' or '.join(need)}; correct or remove them"
         )
 
@@ -226,15 +226,15 @@ def _typed(frame: pl.DataFrame, name: str, dtype: Any, where: str) -> pl.Series:
         raise EvaluationError(f"{where}: column '{name}' is {values.dtype}; need text or integers")
     if values.dtype == pl.String and dtype != pl.String:
         values = values.replace({"": None})
-        if dtype.is_float():
+        if dtype.is_float():  # "0,5" is 0.5
             values = values.str.replace(r"^\s*([-+]?\d*),(\d+)\s*$", "$1.$2").str.strip_chars()
     try:
         return values.cast(dtype)
     except pl.exceptions.PolarsError:
         bad = values.filter(values.is_not_null() & values.cast(dtype, strict=False).is_null())
-        found = f" such as {bad[0]!r}" if len(bad) else ""
+        example = f" such as {bad[0]!r}" if len(bad) else ""
         raise EvaluationError(
-            f"{where}: column '{name}' has {values.dtype} values{found}; need {dtype}"
+            f"{where}: column '{name}' has {values.dtype} values{example}; need {dtype}"
         ) from None
 
 

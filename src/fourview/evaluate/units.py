@@ -1,4 +1,4 @@
-"""Predictions meet labels: one row a unit, and a list of every row that met nothing."""
+"""Predictions meet labels: one row per unit, and a list of every row that met nothing."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -44,12 +44,12 @@ class Units:
 
     @property
     def scores(self) -> Float[np.ndarray, " unit"]:
-        """Of a yes-or-no question."""
+        """The scores of a yes-or-no question."""
         return np.asarray(self.frame["score"].to_numpy())
 
     @property
     def class_scores(self) -> Float[np.ndarray, "unit class"]:
-        """Of several classes."""
+        """The scores of several classes."""
         names = [f"score_{c}" for c in range(self.num_classes)]
         return np.asarray(self.frame.select(names).to_numpy())
 
@@ -63,9 +63,9 @@ class Units:
         """Whether the label is 1."""
         return np.asarray(self.labels == 1)
 
-    def codes(self, cluster: Cluster) -> Int[np.ndarray, " unit"]:
+    def cluster_numbers(self, cluster: Cluster) -> Int[np.ndarray, " unit"]:
         """Numbers of the clusters, in the order of the frame."""
-        return cluster_codes(self.frame, cluster)
+        return cluster_numbers(self.frame, cluster)
 
 
 def cluster_keys(cluster: Cluster) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ def cluster_keys(cluster: Cluster) -> tuple[str, ...]:
     return _CLUSTER_KEYS[cluster]
 
 
-def cluster_codes(frame: pl.DataFrame, cluster: Cluster) -> Int[np.ndarray, " unit"]:
+def cluster_numbers(frame: pl.DataFrame, cluster: Cluster) -> Int[np.ndarray, " unit"]:
     """Number clusters 0, 1, ... by first appearance in the frame.
 
     Raises:
@@ -86,9 +86,9 @@ def cluster_codes(frame: pl.DataFrame, cluster: Cluster) -> Int[np.ndarray, " un
             f"manifest: {len(absent):,} units have no {' or '.join(keys)}:"
             f" {name_rows(absent, _IDS)}; resampling by {cluster} needs it"
         )
-    groups = frame.select(keys).unique(maintain_order=True).with_row_index("code")
+    groups = frame.select(keys).unique(maintain_order=True).with_row_index("number")
     joined = frame.select(keys).join(groups, on=list(keys), how="left", maintain_order="left")
-    return np.asarray(joined["code"].to_numpy(), dtype=np.int32)
+    return np.asarray(joined["number"].to_numpy(), dtype=np.int32)
 
 
 def gather_units(
@@ -112,7 +112,7 @@ def gather_units(
     inside, outside, note = _of_split(labelled, manifest, split)
     notes = (*notes, *note, *named)
     rows = _rows_of_unit(table, manifest, protocol)
-    scored = _one_row_a_unit(rows, protocol)
+    scored = _one_row_per_unit(rows, protocol)
     keys = list(OF_UNIT[protocol.unit])
     frame = scored.join(inside, on=keys, how="inner", suffix="_known", maintain_order="left")
     unmatched = _unmatched(scored, inside, outside, keys)
@@ -160,17 +160,17 @@ def _rows_of_unit(table: pl.DataFrame, manifest: Manifest, protocol: Protocol) -
     if len(own) and "row" in own.columns and protocol.unit == "breast":
         return _exam_of_position(own, manifest)
     if len(own) or protocol.unit != "breast":
-        found = own
+        usable = own
     else:
-        found = breasts_from_images(from_images, manifest, protocol)
-    if len(found) == 0:
+        usable = breasts_from_images(from_images, manifest, protocol)
+    if len(usable) == 0:
         kinds = table.select("unit", "class").unique(maintain_order=True)
         have = ", ".join(f"{k['unit']}/{k['class']}" for k in kinds.head(8).iter_rows(named=True))
         raise EvaluationError(
             f"{protocol.name}: the table has no usable row of unit {protocol.unit} and class"
             f" {' or '.join(protocol.classes)}; it has {have or 'no rows'}"
         )
-    return found
+    return usable
 
 
 def _exam_of_position(rows: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
@@ -220,7 +220,7 @@ def breasts_from_images(rows: pl.DataFrame, manifest: Manifest, protocol: Protoc
     )
 
 
-def _one_row_a_unit(rows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+def _one_row_per_unit(rows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
     """Wide by class; ``combine`` applied; findings averaged over their images."""
     keys = list(OF_UNIT[protocol.unit])
     extra = ["label"] if "label" in rows.columns else []
@@ -329,7 +329,8 @@ def _refuse_other_labels(frame: pl.DataFrame) -> None:
 def _ordered(frame: pl.DataFrame, protocol: Protocol, manifest: Manifest) -> pl.DataFrame:
     """Sorted by ids, so that the order of rows never matters; the meta-repository's is its own.
 
-    Its images are in the order of the predictions' rows, its breasts in that of the exam list.
+    Its images are in the order of the predictions' rows, its breasts in that of the exam list: its
+    replicates draw positions, so another order would give other intervals.
     """
     if protocol.stream != "metarepo":
         return frame.sort(*_IDS)

@@ -14,11 +14,11 @@ _IDS = ("patient_id", "exam_id", "side", "image_id", "finding_id")
 
 
 def worst_errors(units: Units, protocol: Protocol, *, most: int = NUM_WORST) -> pl.DataFrame:
-    """The units that a model is most wrong of, by the scores alone: no threshold is needed.
+    """The units that a model is most wrong about, by the scores alone: no threshold is needed.
 
     Args:
         units: Scored and labelled.
-        protocol: Says whether there is one score a unit or one a class.
+        protocol: Says whether there is one score per unit or one per class.
         most: Rows of each kind.
 
     Returns:

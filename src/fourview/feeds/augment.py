@@ -1,4 +1,7 @@
-"""Random flips and affine maps of processed images, on whatever device the batch is."""
+"""Random flips and affine maps of processed images, on whatever device the batch is.
+
+The boxes of findings go with their pixels; windows that were cut before stay as they are.
+"""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -67,7 +70,32 @@ def augment(batch: ExamBatch, config: AugmentConfig, generator: torch.Generator)
     grid = affine_grid(theta, list(batch.pixels.shape), align_corners=False)
     moved = grid_sample(batch.pixels, grid, mode="bilinear", align_corners=False)
     moved = (moved * gain[:, None, None, None]).clamp(max=1.0)
-    return replace(batch, pixels=photo_augment(moved, config.photo, generator))
+    patches = batch.patches
+    if patches is not None and patches.pixels is None and patches.codes is None:
+        moved_boxes = _moved_boxes(patches.box, theta[patches.image], batch.pixels.shape[2:])
+        patches = replace(patches, box=moved_boxes)
+    return replace(batch, pixels=photo_augment(moved, config.photo, generator), patches=patches)
+
+
+def _moved_boxes(
+    boxes: Float[Tensor, "box 4"], theta: Float[Tensor, "box 2 3"], size: torch.Size
+) -> Float[Tensor, "box 4"]:
+    """The upright boxes around the corners where the pixels went, as far as they are on the image.
+
+    Args:
+        boxes: x0 y0 x1 y1 in pixels.
+        theta: Of each box's image, from output to input in the unit square, as pixels are moved.
+        size: Rows and columns.
+    """
+    if not len(boxes):
+        return boxes
+    extent = boxes.new_tensor([size[1], size[0]])
+    unit = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2) / extent * 2 - 1
+    inverse = torch.linalg.inv(theta[:, :, :2].double())
+    offset = unit.double() - theta[:, None, :, 2].double()
+    corners = (offset @ inverse.transpose(1, 2) + 1) / 2 * extent
+    low, high = corners.amin(dim=1), corners.amax(dim=1)
+    return torch.cat([low, high], dim=1).clamp(min=0).minimum(extent.repeat(2)).to(boxes)
 
 
 def drop_views(batch: ExamBatch, probability: float, generator: torch.Generator) -> ExamBatch:

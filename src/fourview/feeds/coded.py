@@ -1,4 +1,4 @@
-"""A feed of patches that reads what a frozen encoder said of them, in place of their pixels.
+"""A feed of patches that reads what a frozen encoder said of them, instead of their pixels.
 
 The feed says which patches there are and what decides them; it never runs a network. Whoever has
 the encoder asks it once (``predict.frozen``), and gives the feed the answers to read.
@@ -22,7 +22,7 @@ class Asked:
     """Patches that an encoder is asked about together.
 
     Attributes:
-        key: Whose patches: an image or a site.
+        key: Whose patches, such as an image's id.
         name: Of the array of their codes, among the arrays of that key.
         what: For the feed, which they are.
     """
@@ -63,7 +63,7 @@ class CodedFeed(Feed):
         """Where those patches are, as arrays to keep beside their codes, and their pixels."""
 
     def with_codes(self, said: Said) -> "CodedFeed":
-        """The same feed, reading codes in place of pixels."""
+        """The same feed, reading codes instead of pixels."""
         other = copy(self)
         other.said = said
         return other

@@ -18,7 +18,7 @@ class CopyRule:
     Attributes:
         copies: How many beside the plain one. The paper names rotations, flips and shifts; 8 is as
             many as there are quarter turns with and without mirroring.
-        shift_px: Largest shift of all windows of an image either way; half of the paper's stride.
+        shift_px: Largest shift of all patches of an image either way; half of the paper's stride.
         seed: Another seed gives other copies.
     """
 
@@ -33,7 +33,7 @@ class CopyRule:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What is done to all windows of an image: shifted, then each turned about its middle."""
+    """What is done to all patches of an image: shifted, then each turned about its middle."""
 
     dx: int = 0
     dy: int = 0
@@ -57,16 +57,16 @@ def move_of_copy(image_id: str, copy: int, rule: CopyRule) -> Move:
 
 
 def moved(
-    windows: UInt16[np.ndarray, "region row col"], move: Move
+    patches: UInt16[np.ndarray, "region row col"], move: Move
 ) -> UInt16[np.ndarray, "region new_row new_col"]:
-    """Windows turned and mirrored; their shift is the business of whoever cuts them."""
-    turned = np.rot90(windows, move.turns, axes=(1, 2))
+    """Patches turned and mirrored; whoever cuts them has shifted them."""
+    turned = np.rot90(patches, move.turns, axes=(1, 2))
     return turned[:, :, ::-1] if move.mirrored else turned
 
 
 def from_levels_of(
-    windows: UInt16[np.ndarray, "region row col"],
+    patches: UInt16[np.ndarray, "region row col"],
 ) -> Float[np.ndarray, "region row col"]:
-    """Pixels in [0, 1] of several windows."""
-    rows = windows.reshape(-1, windows.shape[2])
-    return from_levels(rows).reshape(windows.shape)
+    """Pixels in [0, 1] of several patches."""
+    rows = patches.reshape(-1, patches.shape[2])
+    return from_levels(rows).reshape(patches.shape)

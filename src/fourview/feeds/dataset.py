@@ -1,7 +1,7 @@
 """The images of a store as an indexable torch ``Dataset``, for a training loop of one's own.
 
-Fourview trains through feeds, which know of exams; this is the plain door: one image, its pixels,
-its place and its label.
+Fourview trains through feeds, which know of exams. This gives one image at a time: its pixels, its
+ids and its label.
 """
 
 from collections.abc import Sequence

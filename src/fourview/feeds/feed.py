@@ -116,9 +116,14 @@ def find_feed(name: str) -> FeedKind:
     Raises:
         RecipeError: There is none.
     """
-    found = find_outside("feeds", name, _own_names(), what="feed", error=RecipeError, of=FeedKind)
-    kind: FeedKind = _module_of(name).FEED if found is None else found.thing
+    theirs = find_outside("feeds", name, _own_names(), what="feed", error=RecipeError, of=FeedKind)
+    kind: FeedKind = _module_of(name).FEED if theirs is None else theirs.thing
     return kind
+
+
+def feed_names() -> list[str]:
+    """All kinds of feed there are, sorted."""
+    return sorted({*_own_names(), *(each.name for each in outside("feeds"))})
 
 
 def feed_purpose(name: str) -> str:

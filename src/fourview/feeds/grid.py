@@ -1,8 +1,8 @@
-"""Windows over the breast at native resolution: the regions of Cls-Det-RS.
+"""Squares over the breast at native resolution: the regions of Cls-Det-RS.
 
-Windows slide over the processed image; the last of a row or column is moved to end with the image.
-One is kept where enough of it is breast and, in MLO views, its centre lies in front of the pectoral
-line: the axilla and the muscle are left out.
+A square slides over the processed image; the last of a row or column is moved to end with it. A
+square is kept where enough of it is breast and, in MLO views, its centre lies in front of the
+pectoral line: the axilla and the muscle are left out.
 """
 
 from dataclasses import asdict, dataclass
@@ -21,14 +21,14 @@ REVISION = 1  # raised when the same rule would give other regions than before
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionRule:
-    """Which windows are regions. Defaults are the paper's where it gives them.
+    """Which squares are regions. Defaults are the paper's where it gives them.
 
     Attributes:
-        side: Of a window, in processed pixels.
-        stride: From one window to the next, in processed pixels.
-        least_breast: Share of a window's area that is breast, at least; the paper says "inside the
+        side: Of a square, in processed pixels.
+        stride: From one square to the next, in processed pixels.
+        least_breast: Share of a square's area that is breast, at least; the paper says "inside the
             breast".
-        leave_out_axilla: Leave out windows of MLO views whose centre is behind the pectoral line;
+        leave_out_axilla: Leave out squares of MLO views whose centre is behind the pectoral line;
             where no line is found nothing is left out.
     """
 
@@ -40,7 +40,7 @@ class RegionRule:
     def __post_init__(self) -> None:
         if self.side < 1 or not 1 <= self.stride <= self.side:
             raise ValueError(
-                f"windows of side {self.side} at stride {self.stride}: need 1 <= stride <= side"
+                f"squares of side {self.side} at stride {self.stride}: need 1 <= stride <= side"
             )
         if not 0 <= self.least_breast <= 1:
             raise ValueError(f"least_breast is {self.least_breast}, need 0 to 1")
@@ -62,11 +62,11 @@ def find_regions(
         rule: What is a region.
 
     Returns:
-        x0 y0 x1 y1 in processed pixels. At least one: where no window has enough breast, the one
-        that has most. Windows of an image smaller than ``side`` reach beyond it.
+        x0 y0 x1 y1 in processed pixels. At least one: where no square has enough breast, the one
+        that has most. Squares of an image smaller than ``side`` reach beyond it.
     """
     mask = levels > 0
-    boxes = windows(mask.shape, rule)
+    boxes = squares(mask.shape, rule)
     share = _breast_share(mask, boxes)
     keep = share >= rule.least_breast
     if rule.leave_out_axilla and SLOTS[slot].endswith("MLO"):
@@ -79,8 +79,8 @@ def find_regions(
     return boxes[keep]
 
 
-def windows(size: tuple[int, int], rule: RegionRule) -> Int[np.ndarray, "window 4"]:
-    """All windows over an image of ``size`` (rows, cols), row by row."""
+def squares(size: tuple[int, int], rule: RegionRule) -> Int[np.ndarray, "square 4"]:
+    """All squares over an image of ``size`` (rows, cols), row by row."""
     tops, lefts = (_starts(length, rule) for length in size)
     y0, x0 = (grid.ravel() for grid in np.meshgrid(tops, lefts, indexing="ij"))
     return np.stack([x0, y0, x0 + rule.side, y0 + rule.side], axis=1)
@@ -93,9 +93,9 @@ def _starts(length: int, rule: RegionRule) -> Int[np.ndarray, " start"]:
 
 
 def _breast_share(
-    mask: Bool[np.ndarray, "row col"], boxes: Int[np.ndarray, "window 4"]
-) -> Float[np.ndarray, " window"]:
-    """Breast in each window, over the window's area also where it reaches beyond the image."""
+    mask: Bool[np.ndarray, "row col"], boxes: Int[np.ndarray, "square 4"]
+) -> Float[np.ndarray, " square"]:
+    """Breast in each square, over the square's area also where it reaches beyond the image."""
     total = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64)
     total[1:, 1:] = mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
     x0, y0 = boxes[:, 0], boxes[:, 1]
@@ -108,7 +108,7 @@ def _breast_share(
 def cut_regions(
     levels: UInt16[np.ndarray, "row col"], boxes: Int[np.ndarray, "region 4"]
 ) -> UInt16[np.ndarray, "region side_row side_col"]:
-    """The levels of windows of one size; what lies beyond the image is 0."""
+    """The levels of squares of one size; what lies beyond the image is 0."""
     side_row, side_col = (int(n) for n in (boxes[0, 3] - boxes[0, 1], boxes[0, 2] - boxes[0, 0]))
     before = np.maximum(-boxes[:, 1::-1].min(axis=0), 0)
     beyond = boxes[:, :1:-1].max(axis=0) - np.array(levels.shape)
@@ -122,7 +122,7 @@ def cut_regions(
 def read_regions(
     pixels: Pixels, image_id: str, boxes: Int[np.ndarray, "region 4"]
 ) -> UInt16[np.ndarray, "region side_row side_col"]:
-    """The levels of some windows of an image; each chunk that lies under any is decoded once.
+    """The levels of some squares of an image; each chunk that lies under any is decoded once.
 
     Raises:
         StoreError: The store has no such image, or its shard is damaged.

@@ -18,7 +18,8 @@ from fourview.fingerprint import number_of
 from fourview.geometry import Box, Size
 
 UPRIGHT = 1e-9  # an edge nearer than this to upright, in cells, has one column throughout
-Piece = Callable[[int, int, Size], UInt16[np.ndarray, "row col"]]  # first row, first column, size
+# gives the levels of an upright patch: first row, first column, size
+PatchReader = Callable[[int, int, Size], UInt16[np.ndarray, "row col"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Window:
         return Box.around(self.corners())
 
     def matrix(self, side_px: int) -> Float64[np.ndarray, "2 3"]:
-        """From pixels (x, y) of the patch, ``side_px`` a side, to the image's."""
+        """From pixels (x, y) of the patch, ``side_px`` on a side, to the image's."""
         scale = self._turn() * (self.side / side_px)
         return np.column_stack([scale, (self.x, self.y) - scale @ np.full(2, side_px / 2)])
 
@@ -65,18 +66,18 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Area:
-    """The region of a finding on one image: a polygon, or the four corners of its box."""
+class Outline:
+    """A finding's region in processed pixels: its polygon, or the four corners of its box."""
 
     points: Float64[np.ndarray, "point 2"]
 
     def draw_point(self, draw: np.random.Generator) -> tuple[float, float]:
-        """A point of it, uniform."""
+        """A point of it, drawn uniformly."""
         (x0, y0), (x1, y1) = self.points.min(axis=0), self.points.max(axis=0)
-        outline = self.points.astype(np.float32)
+        points = self.points.astype(np.float32)
         for _ in range(1000):
             x, y = float(draw.uniform(x0, x1)), float(draw.uniform(y0, y1))
-            if cv2.pointPolygonTest(outline, (x, y), False) >= 0:
+            if cv2.pointPolygonTest(points, (x, y), False) >= 0:
                 return x, y
         return float(self.points[0, 0]), float(self.points[0, 1])  # thinner than any draw
 
@@ -89,7 +90,7 @@ class Area:
 
 def draw_window(
     draw: np.random.Generator,
-    area: Area,
+    outline: Outline,
     *,
     sides: tuple[float, float],
     degrees: float = 0.0,
@@ -99,12 +100,12 @@ def draw_window(
     """A random window that overlaps a region: a point of the region at a random place of it.
 
     Args:
-        draw: Decides it.
-        area: The region.
+        draw: Everything random comes from it.
+        outline: Of the region.
         sides: Smallest and largest side, uniform between.
         degrees: Largest turn to either side, uniform.
         min_overlap_px: Least area shared with the region; the largest of ``tries`` where none does.
-        tries: How often to look for that.
+        tries: How many windows are drawn to get that.
     """
     best, most = None, -1.0
     for _ in range(tries):
@@ -112,10 +113,10 @@ def draw_window(
             0, 0, draw.uniform(*sides), draw.uniform(-degrees, degrees) if degrees else 0
         )
         offset = (float(draw.uniform(-0.5, 0.5)), float(draw.uniform(-0.5, 0.5)))
-        window = window.around(area.draw_point(draw), offset)
+        window = window.around(outline.draw_point(draw), offset)
         if min_overlap_px <= 0:
             return window
-        shared = area.overlap(window)
+        shared = outline.overlap(window)
         if shared >= min_overlap_px:
             return window
         if shared > most:
@@ -125,33 +126,37 @@ def draw_window(
 
 
 def windows_of_finding(
-    key: str, area: Area, *, num: int, sides: tuple[float, float], min_overlap_px: float = 0.0
+    key: str, outline: Outline, *, num: int, sides: tuple[float, float], min_overlap_px: float = 0.0
 ) -> list[Window]:
     """The windows that a finding is scored by: upright, and always the same for the same key.
 
     Args:
         key: Of finding and image.
-        area: Its region on the image.
+        outline: Of its region on the image.
         num: How many.
         sides: Smallest and largest side.
         min_overlap_px: See ``draw_window``.
     """
     draw = np.random.default_rng(number_of(key))
-    return [draw_window(draw, area, sides=sides, min_overlap_px=min_overlap_px) for _ in range(num)]
+    return [
+        draw_window(draw, outline, sides=sides, min_overlap_px=min_overlap_px) for _ in range(num)
+    ]
 
 
-def cut_window(piece: Piece, window: Window, side_px: int) -> Float32[np.ndarray, "side side"]:
+def cut_window(
+    read_patch: PatchReader, window: Window, side_px: int
+) -> Float32[np.ndarray, "side side"]:
     """The pixels of a window, in [0, 1]: bilinear, turned about its centre, 0 beyond the image.
 
     Args:
-        piece: Gives the levels of an upright part of the image; called once, for the part needed.
+        read_patch: Called once, for the upright part of the image that is needed.
         window: Where.
         side_px: Rows and columns of the result.
     """
     box = window.box()
     x0, y0 = math.floor(box.x0) - 1, math.floor(box.y0) - 1  # one more for the interpolation
     size = (math.ceil(box.y1) + 1 - y0, math.ceil(box.x1) + 1 - x0)
-    levels = piece(y0, x0, size).astype(np.float32)
+    levels = read_patch(y0, x0, size).astype(np.float32)
     matrix = window.matrix(side_px)
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5 - (x0, y0)  # OpenCV counts from pixel centres
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -159,10 +164,10 @@ def cut_window(piece: Piece, window: Window, side_px: int) -> Float32[np.ndarray
     return np.asarray(turned / np.float32(65535))
 
 
-def piece_of(levels: UInt16[np.ndarray, "row col"]) -> Piece:
+def patch_reader(levels: UInt16[np.ndarray, "row col"]) -> PatchReader:
     """Parts of an image in memory, with zeros beyond it, as ``Store.patch`` gives them."""
 
-    def piece(y0: int, x0: int, size: Size) -> UInt16[np.ndarray, "row col"]:
+    def read_patch(y0: int, x0: int, size: Size) -> UInt16[np.ndarray, "row col"]:
         out = np.zeros(size, dtype=np.uint16)
         rows = slice(max(y0, 0), max(min(y0 + size[0], levels.shape[0]), 0))
         cols = slice(max(x0, 0), max(min(x0 + size[1], levels.shape[1]), 0))
@@ -172,7 +177,7 @@ def piece_of(levels: UInt16[np.ndarray, "row col"]) -> Piece:
             out[top : top + part.shape[0], left : left + part.shape[1]] = part
         return out
 
-    return piece
+    return read_patch
 
 
 def coverage(
@@ -217,9 +222,9 @@ def _integral(x: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
     return np.asarray(inside * inside / 2 + np.maximum(x - 1, 0))
 
 
-def overlaps_any(window: Window, areas: Sequence[Area]) -> bool:
+def overlaps_any(window: Window, outlines: Sequence[Outline]) -> bool:
     """Whether a window shares a pixel's worth with the hull of any region."""
-    return any(area.overlap(window) > 0 for area in areas)
+    return any(outline.overlap(window) > 0 for outline in outlines)
 
 
 def grid_maps(

@@ -1,7 +1,7 @@
 """Where feeds get the levels of images by id: a store, or an exam that was just read.
 
-Both answer alike, so that a feed makes the batch of an exam with the code that makes those of a
-store; nothing of it is written twice.
+Both have the same methods, so a feed makes the batch of an exam with the code that makes those of
+a store.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ from jaxtyping import UInt16
 from fourview.entities import Exam, Image, LeftOut, ProcessedImage
 from fourview.entities.reasons import reason_of
 from fourview.errors import DicomError, PixelError
-from fourview.feeds.patches import piece_of
+from fourview.feeds.patches import patch_reader
 from fourview.feeds.samples import Sample
 from fourview.geometry import Geometry, Size
 from fourview.preprocess.pipeline import to_pixel_levels
@@ -73,7 +73,7 @@ class ExamPixels:
     """The images of one exam that fill slots, processed; read as those of a store.
 
     Args:
-        exam: What was read; an image that cannot be processed is listed, and costs itself only.
+        exam: What was read; an image that cannot be processed is listed; the others are read.
         spec: What is done to the pixels.
 
     Attributes:
@@ -106,7 +106,7 @@ class ExamPixels:
 
     @cached_property
     def sample(self) -> Sample:
-        """All images, with the slots that they fill; of nothing is anything known."""
+        """All images, with the slots that they fill; no label is known."""
         slots = tuple(slot for i in self.images if (slot := i.view.slot) is not None)
         first = self.images[0]
         return Sample(
@@ -143,7 +143,7 @@ class ExamPixels:
     ) -> UInt16[np.ndarray, "row col"]:
         """The levels of a rectangle; what lies beyond the image is 0."""
         wanted = (size, size) if isinstance(size, int) else size
-        return piece_of(self._levels[image_id])(y0, x0, wanted)
+        return patch_reader(self._levels[image_id])(y0, x0, wanted)
 
     def chunks(
         self, image_id: str, places: Iterable[tuple[int, int]]
@@ -169,7 +169,7 @@ class CachedPixels:
     Args:
         pixels: Where they are.
         images: Ids that will be asked for.
-        cache_bytes: Read all of them at once if they take no more than this (2 bytes a pixel).
+        cache_bytes: Read all of them at once if they take no more than this (2 bytes per pixel).
     """
 
     def __init__(self, pixels: Pixels, images: Sequence[str], *, cache_bytes: int = 0) -> None:

@@ -1,1 +1,1 @@
-"""One published loss a file: functions of tensors."""
+"""One published loss per file: functions of tensors."""

@@ -36,7 +36,7 @@ def asymmetric_loss(
     References:
         [1] Ridnik et al. 2021, Asymmetric Loss for Multi-Label Classification, arXiv:2009.14119.
 
-    Both classes are as likely, so the right one weighs 1/2 and costs log 2:
+    Both classes are equally likely, so the right one weighs 1/2 and costs log 2:
 
     >>> loss = asymmetric_loss(torch.zeros(1, 2), torch.tensor([1.0]), smoothing=0.0)
     >>> round(loss.item(), 4)

@@ -18,7 +18,7 @@ def masked_cross_entropy(
     Several: the softmax's negative log likelihood of the class with the target's index.
 
     Args:
-        logits: One column for a yes or no, else a column a class.
+        logits: One column for a yes or no, else one column per class.
         targets: 0 or 1, or the index of the class; NaN where unknown.
         positive_weight: w, above 0; only for one class.
 

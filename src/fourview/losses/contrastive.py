@@ -19,7 +19,7 @@ Scale = Float[Tensor, ""] | float  # 1 / temperature
 def same_patient(
     patient: Int[Tensor, " row"] | None,
 ) -> Bool[Tensor, "row row"] | None:
-    """Which pairs are no negatives: two rows of one patient; None where nobody says whose.
+    """Which pairs are no negatives: two rows of one patient; None where patients are not given.
 
     >>> same_patient(torch.tensor([7, 7, 9])).tolist()
     [[False, True, False], [True, False, False], [False, False, False]]
@@ -86,7 +86,7 @@ def info_nce(
         queries: Need not be normalised.
         keys: Row i belongs to row i of ``queries``.
         scale: s, that is, 1 / temperature; above 0.
-        patient: Whose each row is; None makes every other row a negative.
+        patient: The patient of each row; None makes every other row a negative.
 
     References:
         [1] van den Oord et al. 2018, Contrastive Predictive Coding, arXiv:1807.03748.
@@ -115,7 +115,7 @@ def two_way_info_nce(
         left: Need not be normalised.
         right: Row i belongs to row i of ``left``.
         scale: 1 / temperature; above 0.
-        patient: Whose each row is; None makes every other row a negative.
+        patient: The patient of each row; None makes every other row a negative.
         left_weight: :math:`\lambda`, in [0, 1].
 
     References:
@@ -148,7 +148,7 @@ def nt_xent(
         left: Need not be normalised.
         right: Row i is the partner of row i of ``left``.
         scale: 1 / temperature; above 0.
-        patient: Whose each row is; None makes every other row a negative.
+        patient: The patient of each row; None makes every other row a negative.
 
     Returns:
         0 where there is no row.

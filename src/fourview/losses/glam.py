@@ -1,4 +1,4 @@
-"""Local alignment of GLAM: a super-patch of one view and what it finds in the other view's column.
+"""Local alignment of GLAM: a super-patch of one view and its match in the other view's column.
 
 Places without tissue can be left out: they are then neither asked for nor negatives of others.
 
@@ -17,38 +17,38 @@ from fourview.losses.precision import in_full_precision
 @in_full_precision
 def position_loss(
     queries: Float[Tensor, "row place dim"],
-    found: Float[Tensor, "row place dim"],
+    matched: Float[Tensor, "row place dim"],
     scale: Scale,
     present: Bool[Tensor, "row place"] | None = None,
 ) -> Float[Tensor, ""]:
     """L_pos of one view: a super-patch against the other places of the same image.
 
     1/2 [CE(A) + CE(transpose of A)] with A = s q p^T (M x M), the mean over images; the M - 1
-    negatives are what other super-patches of the view found.
+    negatives are the matches of the view's other super-patches.
 
     Args:
         queries: q, the super-patches; need not be normalised.
-        found: p, what each found in its column of the other view.
+        matched: p, what each attended to in its column of the other view.
         scale: s, that is, 1 / temperature; above 0.
         present: Places that count; None takes all.
 
     Returns:
         0 where there is no row.
 
-    One image with two places, each of which found itself:
+    One image with two places, each matched with itself:
 
     >>> places = torch.eye(2)[None]
     >>> round(position_loss(places, places, 2.0).item(), 4)  # log(1 + exp(-2))
     0.1269
     """
-    logits = _cosines(queries, found) * scale
+    logits = _cosines(queries, matched) * scale
     return two_way_cross_entropy(logits) if present is None else _of_present(logits, present)
 
 
 @in_full_precision
 def patient_loss(
     queries: Float[Tensor, "row place dim"],
-    found: Float[Tensor, "row place dim"],
+    matched: Float[Tensor, "row place dim"],
     scale: Scale,
     patient: Int[Tensor, " row"] | None = None,
     present: Bool[Tensor, "row place"] | None = None,
@@ -59,9 +59,9 @@ def patient_loss(
 
     Args:
         queries: q, the super-patches; need not be normalised.
-        found: p, what each found in its column of the other view.
+        matched: p, what each attended to in its column of the other view.
         scale: s, that is, 1 / temperature; above 0.
-        patient: Whose each row is; None makes every other row a negative.
+        patient: The patient of each row; None makes every other row a negative.
         present: Places that count; None takes all.
 
     Returns:
@@ -73,7 +73,7 @@ def patient_loss(
     >>> round(patient_loss(places, places, 2.0).item(), 4)  # log(1 + exp(-2))
     0.1269
     """
-    by_place = _cosines(queries.transpose(0, 1), found.transpose(0, 1)) * scale
+    by_place = _cosines(queries.transpose(0, 1), matched.transpose(0, 1)) * scale
     same = same_patient(patient)
     if present is None:
         return two_way_cross_entropy(by_place, same)
@@ -83,22 +83,22 @@ def patient_loss(
 @in_full_precision
 def union_loss(
     queries: Float[Tensor, "row place dim"],
-    found: Float[Tensor, "row place dim"],
+    matched: Float[Tensor, "row place dim"],
     scale: Scale,
     patient: Int[Tensor, " row"] | None = None,
     present: Bool[Tensor, "row place"] | None = None,
 ) -> Float[Tensor, ""]:
     """The paper's Eq. 4 of one view: one softmax over both kinds of negatives, one direction.
 
-    A super-patch's candidates are its own find, those of the M - 1 other places of its image, and
+    A super-patch's candidates are its own match, those of the M - 1 other places of its image, and
     those of its place in other patients' images. Differs from the print, which leaves the positive
     out of the denominator: here it is in, as in every InfoNCE.
 
     Args:
         queries: q, the super-patches; need not be normalised.
-        found: p, what each found in its column of the other view.
+        matched: p, what each attended to in its column of the other view.
         scale: s, that is, 1 / temperature; above 0.
-        patient: Whose each row is; None makes every other row a negative.
+        patient: The patient of each row; None makes every other row a negative.
         present: Places that count; None takes all.
 
     Returns:
@@ -109,9 +109,9 @@ def union_loss(
     0.7586
     """
     if len(queries) == 0:
-        return queries.sum() + found.sum()
-    within = _cosines(queries, found) * scale  # row, place, place
-    across = _cosines(queries.transpose(0, 1), found.transpose(0, 1)) * scale  # place, row, row
+        return queries.sum() + matched.sum()
+    within = _cosines(queries, matched) * scale  # row, place, place
+    across = _cosines(queries.transpose(0, 1), matched.transpose(0, 1)) * scale  # place, row, row
     own = torch.eye(len(queries), dtype=torch.bool, device=queries.device)
     same = same_patient(patient)
     across = across.masked_fill(own if same is None else own | same, -torch.inf)
@@ -156,6 +156,6 @@ def _mean_of(
 
 
 def _cosines(
-    queries: Float[Tensor, "many query dim"], found: Float[Tensor, "many found dim"]
-) -> Float[Tensor, "many query found"]:
-    return normalize(queries, dim=-1) @ normalize(found, dim=-1).mT
+    queries: Float[Tensor, "many query dim"], matched: Float[Tensor, "many matched dim"]
+) -> Float[Tensor, "many query matched"]:
+    return normalize(queries, dim=-1) @ normalize(matched, dim=-1).mT

@@ -98,9 +98,9 @@ def symmetric_local_alignment(
     Args:
         tokens: Local features of images; need not be normalised.
         sentences: Local features of each image's text.
-        present: Which sentences there are; at least one a text.
+        present: Which sentences there are; at least one per text.
         scale: s, that is, 1 / temperature; above 0.
-        patient: Whose each image is; None makes every other text a negative.
+        patient: The patient of each image; None makes every other text a negative.
         kinds: ``visual`` localises sentences in images (cV), ``text`` tokens in texts (cT).
         weights: ``reference`` adds all four cross entropies, as the public code does: four times
             the paper's for both kinds, twice for one.

@@ -26,7 +26,7 @@ def multi_view_loss(
         images: Embeddings of two views; need not be normalised.
         texts: Embeddings of two texts; need not be normalised.
         scale: 1 / temperature, the same for all; above 0.
-        patient: Whose each row is; None makes every other row a negative.
+        patient: The patient of each row; None makes every other row a negative.
         image_weight: Of the two views with each other.
         text_weight: Of the two texts with each other.
 

@@ -159,7 +159,7 @@ def sinkhorn(
     mass = ((scores - scores.max()) / SINKHORN_SHARPNESS).exp()
     mass = mass / mass.sum()
     rows, prototypes = mass.shape
-    for _ in range(rounds):
+    for _ in range(rounds):  # the power of a prototype far from every row can round to 0
         mass = mass / mass.sum(dim=0, keepdim=True).clamp(min=1e-30) / prototypes
         mass = mass / mass.sum(dim=1, keepdim=True).clamp(min=1e-30) / rows
     return mass * rows

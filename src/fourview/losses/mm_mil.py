@@ -28,15 +28,16 @@ def bag_similarities(
 ) -> tuple[Float[Tensor, "text image"], Float[Tensor, "text image"]]:
     r"""The local (LSE) and global (NL) score of every text with every image.
 
-    Local, a sentence: :math:`\frac1\gamma \log \frac1N \sum_n \exp(\gamma \langle x_n, y\rangle)`,
-    a soft maximum over regions. Global: the region :math:`n^*` that is most like the sentence draws
-    the others with weights :math:`softmax_n(\langle x_n, x_{n^*}\rangle / \tau_n)`; the normalised
-    mean of regions is compared with the sentence. Both are the mean over a text's sentences.
+    Local: :math:`\frac1\gamma \log \frac1N \sum_n \exp(\gamma \langle x_n, y\rangle)` of each
+    sentence, a soft maximum over regions. Global: the region :math:`n^*` that is most like the
+    sentence draws the others with weights :math:`softmax_n(\langle x_n, x_{n^*}\rangle / \tau_n)`;
+    the normalised mean of regions is compared with the sentence. Both are the mean over a text's
+    sentences.
 
     Args:
         regions: Need not be normalised.
         sentences: Need not be normalised.
-        present: False where a text has fewer sentences than the longest; at least one a text.
+        present: False where a text has fewer sentences than the longest; at least one per text.
         sharpness: :math:`\gamma`, above 0; without bound it gives MaMA's visual localisation.
         region_temperature: :math:`\tau_n`, above 0.
 
@@ -89,7 +90,7 @@ def bag_loss(
         sentences: Of each image's report.
         present: Which sentences there are.
         scale: 1 / temperature; above 0.
-        patient: Whose each row is; None makes every other row a negative.
+        patient: The patient of each row; None makes every other row a negative.
         sharpness: As in ``bag_similarities``.
         region_temperature: As in ``bag_similarities``.
 

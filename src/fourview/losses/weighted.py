@@ -23,10 +23,10 @@ def weighted_cross_entropy(
     With ``mean_weight`` the sum is divided by the number of items and by that number. ``torch``
     divides by the sum of the items' own weights, as PyTorch does: in a small batch that a heavy
     class is rarely in, that takes most of its weight away again (lesion networks at batch 25: 4 %
-    of the loss for malignant windows, in place of 25 %).
+    of the loss for malignant windows, instead of 25 %).
 
     Args:
-        logits: A column a class.
+        logits: One column per class.
         targets: The index of the class; NaN where unknown, and such items do not count.
         weights: Of each class, above 0.
         mean_weight: Mean of the weights over the items of an epoch.

@@ -35,6 +35,19 @@ def read_findings(path: Path) -> list[dict[str, Any]]:
         raise ManifestError(
             f"{path}: no column '{missing[0]}'; need image_id and x0, y0, x1, y1 or polygon"
         )
+    return rows_of_findings(table, path)
+
+
+def rows_of_findings(table: pl.DataFrame, source: Path | str = "findings") -> list[dict[str, Any]]:
+    """The rows of a table of findings that have an image, each with its ``region``.
+
+    Args:
+        table: With image_id, and x0, y0, x1, y1 or polygon.
+        source: Names the table where a row has no usable region.
+
+    Raises:
+        ManifestError: A row has no usable region.
+    """
     rows = []
     for number, row in enumerate(table.iter_rows(named=True), start=2):
         if row["image_id"] is None:
@@ -42,7 +55,7 @@ def read_findings(path: Path) -> list[dict[str, Any]]:
         try:
             region = _region(row)
         except (TypeError, ValueError) as error:
-            raise ManifestError(f"{path}:{number}: no region ({error}); need a box") from None
+            raise ManifestError(f"{source}:{number}: no region ({error}); need a box") from None
         name = row.get("finding_id") or f"finding-{number - 1}"
         rows.append({**row, "finding_id": str(name), "region": region})
     return rows

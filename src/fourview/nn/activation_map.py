@@ -44,7 +44,7 @@ def explained(
         read: Features and batch to the output, which has ``logits`` of every image.
     """
     with torch.no_grad():
-        features = encoder(batch.pixels)
+        features = encoder(batch.pixels) if batch.codes is None else batch.codes
 
     def logits_and_output(grid: Tensor) -> tuple[Tensor, ModelOutput]:
         output = read(grid, batch)

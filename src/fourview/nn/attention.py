@@ -73,6 +73,11 @@ class AttentionBlock(nn.Module):
         joined: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return joined
 
+    def uniform(self, context: Float[Tensor, "pair key input"]) -> Float[Tensor, "pair dim"]:
+        """What every query would get if it attended to all of the context alike."""
+        mean: Tensor = self.out(self.value(self.norm(context)).mean(dim=1))
+        return mean
+
     def _split(self, tokens: Tensor) -> Tensor:
         pairs, count, _ = tokens.shape
         return tokens.reshape(pairs, count, self.heads, -1).transpose(1, 2)

@@ -36,8 +36,8 @@ def find_device(name: str | None = None) -> torch.device:
 
 def devices() -> list[str]:
     """All devices of this machine that a network can be computed on, the best first."""
-    found = [f"{kind}:{i}" for kind in ("cuda", "xpu") for i in range(_count(kind))]
-    return [*found, *(["mps"] if _count("mps") else []), "cpu"]
+    gpus = [f"{kind}:{i}" for kind in ("cuda", "xpu") for i in range(_count(kind))]
+    return [*gpus, *(["mps"] if _count("mps") else []), "cpu"]
 
 
 def _count(kind: str) -> int:

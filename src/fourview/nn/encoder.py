@@ -5,6 +5,7 @@ weights expect itself, so that no caller can feed the wrong scale. A vision tran
 its tokens without class and registers are the grid.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from fourview.errors import CheckpointError, RecipeError
 from fourview.nn.pretrained import OURS, input_statistics, require_weights
@@ -22,6 +24,7 @@ from fourview.nn.vit_names import as_timm_names_them, weights_file
 SMALL = OURS
 VIT_MODULE = "timm.models.vision_transformer"
 PROBE_CELLS, PROBE_IMAGES = 8, 4  # enough that the three kinds of padding cannot be mixed up
+SMALL_STRIDE = 8
 SMALL_WIDTHS = (16, 24, 24, 40, 40)  # phantom study: stride 8 with 33,000 weights
 
 
@@ -38,6 +41,10 @@ class EncoderConfig:
             network, such as ImageNet's.
         std: Divides each channel after that; None as for ``mean``.
         widths: Channels of the five layers of ``small``; others ignore it.
+        stride: Pixels of a cell: a network of timm ends at its last layer of that stride, and what
+            comes after is left out; None takes the whole network.
+        merge: Take the mean of so many rows and columns of cells as one: 2 leaves a quarter of the
+            cells, of which attention then costs a sixteenth.
     """
 
     name: str = "efficientnet_b0"
@@ -45,6 +52,12 @@ class EncoderConfig:
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     widths: tuple[int, ...] = SMALL_WIDTHS
+    stride: int | None = None
+    merge: int = 1
+
+    def __post_init__(self) -> None:
+        if self.merge < 1:
+            raise ValueError(f"merge is {self.merge}, need 1 or more")
 
 
 class Encoder(nn.Module):
@@ -60,7 +73,9 @@ class Encoder(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.body, self.dim, self.stride = _build_body(config)
+        self.body, self.dim, self.own_stride = _build_body(config)
+        self.merge = config.merge
+        self.stride = self.own_stride * self.merge
         mean, std = input_statistics(config.name, config.mean, config.std)
         self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1), False)
         self.register_buffer("std", torch.tensor(std).reshape(1, 3, 1, 1), False)
@@ -69,26 +84,48 @@ class Encoder(nn.Module):
         self, pixels: Float[Tensor, "image 1 row col"]
     ) -> Float[Tensor, "image dim grid_row grid_col"]:
         """Features over a grid of cells of ``stride`` pixels."""
+        cells = self.own_cells(pixels)
+        return cells if self.merge == 1 else avg_pool2d(cells, self.merge, ceil_mode=True)
+
+    def own_cells(
+        self, pixels: Float[Tensor, "image 1 row col"]
+    ) -> Float[Tensor, "image dim own_row own_col"]:
+        """Features over the network's own grid, before cells are merged."""
         rgb = (pixels - self.mean) / self.std  # broadcasts to three channels
         return cast("Tensor", self.body(rgb.contiguous(memory_format=torch.channels_last)))
 
     @cached_property
     def first_center(self) -> float:
         """Where cell 0 looks, in pixels from the edge; measured once, by gradients."""
-        return first_center_of(self, stride=self.stride)
+        own = first_center_of(_OwnCells(self), stride=self.own_stride)
+        return own + (self.merge - 1) * self.own_stride / 2
+
+
+class _OwnCells(nn.Module):
+    """An encoder up to its own grid."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.train(encoder.training)  # the mode that it is put back into after a look
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.encoder.own_cells(pixels)
 
 
 def first_center_of(network: nn.Module, *, stride: int) -> float:
     """Where cell 0 of a network's grid looks, in pixels from the edge; measured by gradients.
 
-    Strided convolutions come in three kinds: padded evenly (the cell looks at its first pixel),
-    padded after as TensorFlow does (at its last), or not at all (at its middle).
+    It is the network's kind that is measured, not its weights: a copy with new random ones is
+    asked, since trained filters may look to one side. Strided convolutions come in three kinds:
+    padded evenly (the cell looks at its first pixel), padded after as TensorFlow does (at its
+    last), or not at all (at its middle).
 
     Args:
         network: Maps images of one channel to a grid of features.
         stride: Pixels of a cell.
     """
-    found = _looks_at(network, stride=stride, cells=PROBE_CELLS)
+    found = _looks_at(_with_new_weights(network), stride=stride, cells=PROBE_CELLS)
     kinds = (0.5, stride / 2, stride - 0.5)
     return min(kinds, key=lambda kind: abs(kind - found))
 
@@ -119,23 +156,41 @@ class _TimmModel(Protocol):
 class _TimmBody(nn.Module):
     """A timm network up to its last feature grid (with a head convolution, after it)."""
 
-    def __init__(self, name: str, *, pretrained: bool) -> None:
+    def __init__(self, name: str, *, pretrained: bool, stride: int | None = None) -> None:
         import timm
 
         super().__init__()
         self.network = timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
+        if stride is not None:
+            _end_at(self.network, name, stride)
 
     def forward(self, rgb: Float[Tensor, "image 3 row col"]) -> Tensor:
         return cast("_TimmModel", self.network).forward_features(rgb)
 
 
+def _end_at(network: Any, name: str, stride: int) -> None:
+    """Leave out the layers of a timm network after its last one of that stride.
+
+    Raises:
+        RecipeError: It has no such layer, or timm cannot shorten it.
+    """
+    strides = [int(each["reduction"]) for each in getattr(network, "feature_info", ())]
+    if stride not in strides or not hasattr(network, "prune_intermediate_layers"):
+        known = ", ".join(str(each) for each in dict.fromkeys(strides)) or "its own only"
+        raise RecipeError(f"encoder '{name}' has no layer of stride {stride}; it has {known}")
+    last = len(strides) - 1 - strides[::-1].index(stride)
+    network.prune_intermediate_layers([last], prune_norm=True)
+
+
 class _VitBody(_TimmBody):
     """A timm vision transformer; its tokens without class and registers, as a grid."""
 
-    def __init__(self, name: str, *, pretrained: bool) -> None:
+    def __init__(self, name: str, *, pretrained: bool, stride: int | None = None) -> None:
         import timm
 
         nn.Module.__init__(self)
+        if stride is not None:
+            raise RecipeError(f"encoder '{name}' is a transformer of one stride; set it to none")
         self.network = timm.create_model(
             name,
             pretrained=pretrained,
@@ -168,7 +223,9 @@ def _build_body(config: EncoderConfig) -> tuple[nn.Module, int, int]:
     if config.name == SMALL:
         if config.weights != "none":
             raise RecipeError(f"encoder 'small' has no weights '{config.weights}'; set it to none")
-        return _Small(config.widths), config.widths[-1], 8
+        if config.stride not in (None, SMALL_STRIDE):
+            raise RecipeError(f"encoder 'small' has stride {SMALL_STRIDE}, not {config.stride}")
+        return _Small(config.widths), config.widths[-1], SMALL_STRIDE
     import timm
 
     if not timm.is_model(config.name):
@@ -177,9 +234,9 @@ def _build_body(config: EncoderConfig) -> tuple[nn.Module, int, int]:
     if config.weights != "none":
         require_weights(config.name, config.weights)
     kind = _VitBody if is_vit(config.name) else _TimmBody
-    body = kind(config.name, pretrained=False)
+    body = kind(config.name, pretrained=False, stride=config.stride)
     if config.weights == "imagenet":
-        body = _pretrained(config.name, kind)
+        body = _pretrained(config, kind)
     elif config.weights != "none":
         load_encoder_weights(body.network, Path(config.weights))
     if isinstance(body, _VitBody):
@@ -189,12 +246,12 @@ def _build_body(config: EncoderConfig) -> tuple[nn.Module, int, int]:
     return body, grid[0], grid[1]
 
 
-def _pretrained(name: str, kind: type[_TimmBody]) -> _TimmBody:
+def _pretrained(config: EncoderConfig, kind: type[_TimmBody]) -> _TimmBody:
     try:
-        return kind(name, pretrained=True)
+        return kind(config.name, pretrained=True, stride=config.stride)
     except (OSError, RuntimeError) as error:  # no network, no cache, or no such weights
         raise CheckpointError(
-            f"ImageNet weights of '{name}' cannot be fetched ({type(error).__name__}); "
+            f"ImageNet weights of '{config.name}' cannot be fetched ({type(error).__name__}); "
             "set encoder.weights to none or to a file"
         ) from error
 
@@ -212,6 +269,18 @@ def _probe(body: _TimmBody) -> tuple[int, int]:
             "need a grid (image, dim, row, col): take a convolutional network"
         )
     return int(grid.shape[1]), 64 // int(grid.shape[2])
+
+
+def _with_new_weights(network: nn.Module) -> nn.Module:
+    """A copy as it is before training; what torch cannot begin anew stays as it is."""
+    found = deepcopy(network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for module in found.modules():
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+    return found
 
 
 def _looks_at(network: nn.Module, *, stride: int, cells: int) -> float:

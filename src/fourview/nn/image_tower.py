@@ -1,4 +1,4 @@
-"""Image towers: processed pixels to tokens over a grid and one feature an image.
+"""Image towers: processed pixels to tokens over a grid and one feature per image.
 
 ``ImageTower(config)(pixels) -> ImageFeatures``. One interface for vision transformers of timm
 (DINOv2 ViT-B/14 with registers at 518 x 518, the papers') and for the convolutional encoders of
@@ -220,10 +220,10 @@ def tower_as_encoder(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     A transformer's tower normalises its tokens itself; as an encoder the network does.
     """
-    found = {}
+    renamed = {}
     for name, value in state.items():
         if name.startswith("image_tower.body."):
             rest = name.removeprefix("image_tower.body.").removeprefix("body.")
             rest = f"network.{rest}" if rest.startswith("norm.") else rest
-            found[f"encoder.body.{rest}"] = value
-    return found
+            renamed[f"encoder.body.{rest}"] = value
+    return renamed

@@ -1,4 +1,4 @@
-"""From square windows of an image to one code each: VGG-M-128, or any encoder pooled."""
+"""From square patches of an image to one code each: VGG-M-128, or any encoder pooled."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -12,18 +12,19 @@ from fourview.nn.encoder import Encoder, EncoderConfig
 from fourview.nn.vgg_m import NAME as VGG_M
 from fourview.nn.vgg_m import vgg_m_128
 
-PROBE = 64  # pixels a side of the window that tells how long a code is
+PROBE = 64  # pixels on a side of the patch that tells how long a code is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionEncoderConfig:
-    """What makes a code of a window.
+    """What makes a code of a patch.
 
     Attributes:
-        network: ``vgg_m_128``, whose code is fc7 after the ReLU and whose windows are 224 pixels
-            wide, as in Cls-Det-RS; or any encoder of ``nn.encoder``, for windows of any size.
+        network: ``vgg_m_128``, whose code is fc7 after the ReLU and whose patches are 224 pixels
+            wide, as in Cls-Det-RS; or any encoder of ``nn.encoder``, for patches of any size.
         level: Take the features of a timm network at this place of its ``feature_info`` and leave
-            off the rest; None goes through all of it. Earlier ones see smaller things, cheaper.
+            off the rest; None goes through all of it. Earlier ones see smaller things and cost
+            less.
         pool: What becomes of an encoder's grid: its mean, or its mean and its maximum.
     """
 
@@ -33,7 +34,7 @@ class RegionEncoderConfig:
 
 
 class RegionEncoder(nn.Module):
-    """Processed pixels of windows to codes of ``dim`` numbers each."""
+    """Processed pixels of patches to codes of ``dim`` numbers each."""
 
     def __init__(self, config: RegionEncoderConfig) -> None:
         super().__init__()
@@ -53,12 +54,12 @@ class RegionEncoder(nn.Module):
         self.train(was_training)
 
     def forward(self, pixels: Float[Tensor, "region 1 row col"]) -> Float[Tensor, "region dim"]:
-        """One code a window, from pixels in [0, 1]."""
-        found = cast("Tensor", self.body(pixels))
+        """One code per patch, from pixels in [0, 1]."""
+        features = cast("Tensor", self.body(pixels))
         if not self.is_grid:
-            return found
-        mean = found.mean(dim=(2, 3))
-        return mean if self.pool == "mean" else torch.cat([mean, found.amax(dim=(2, 3))], dim=1)
+            return features
+        mean = features.mean(dim=(2, 3))
+        return mean if self.pool == "mean" else torch.cat([mean, features.amax(dim=(2, 3))], dim=1)
 
 
 def frozen_region_encoder(config: RegionEncoderConfig) -> RegionEncoder:

@@ -1,4 +1,4 @@
-"""From maps to what deserves a closer look: pooling of top cells, greedy windows, and their cuts.
+"""From maps to what deserves a closer look: means of top cells, the best patches, their cuts.
 
 Shen et al. 2020 (arXiv:2002.07613), section 3; also Liu et al. 2021 (NYU's GLAM).
 """
@@ -25,7 +25,7 @@ def spread(maps: Float[Tensor, "*many row col"]) -> Float[Tensor, "*many row col
     return (maps - low) / (high - low).clamp(min=torch.finfo(maps.dtype).tiny)
 
 
-def window_cells(side_px: int, grid: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+def patch_cells(side_px: int, grid: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     """Rows and columns of a grid that a square of pixels takes: rounded, one at least."""
     rows, cols = (
         min(cells, max(1, round(side_px * cells / pixels)))
@@ -35,34 +35,34 @@ def window_cells(side_px: int, grid: tuple[int, int], size: tuple[int, int]) -> 
 
 
 @torch.no_grad()
-def greedy_windows(
-    importance: Float[Tensor, "image row col"], window: tuple[int, int], count: int
+def greedy_patches(
+    importance: Float[Tensor, "image row col"], patch: tuple[int, int], count: int
 ) -> Int[Tensor, "image count 2"]:
-    """Row and column of the first cell of the ``count`` windows with the highest mean, in turn.
+    """Row and column of the first cell of the ``count`` patches with the highest mean, in turn.
 
-    What a window covered counts as 0 for those after it, so that they may overlap but look for
-    something else. Of equal windows the first in reading order is taken.
+    What a patch covered counts as 0 for those after it, so that they may overlap but look for
+    something else. Of equal patches the first in reading order is taken.
 
     Args:
         importance: 0 or more.
-        window: Its rows and columns, in cells; at most the grid's.
+        patch: Its rows and columns, in cells; at most the grid's.
         count: How many.
     """
     left = importance.detach().float().clone()
     rows, cols = left.shape[1:]
     row_of = torch.arange(rows, device=left.device)[None, :, None]
     col_of = torch.arange(cols, device=left.device)[None, None, :]
-    found = []
+    firsts = []
     for _ in range(count):
-        means = avg_pool2d(left[:, None], window, stride=1)[:, 0]
+        means = avg_pool2d(left[:, None], patch, stride=1)[:, 0]
         best = means.flatten(1).argmax(dim=1)
         row, col = best // means.shape[2], best % means.shape[2]
-        found.append(torch.stack([row, col], dim=1))
+        firsts.append(torch.stack([row, col], dim=1))
         top, first = row[:, None, None], col[:, None, None]
-        covered = (row_of >= top) & (row_of < top + window[0])
-        covered = covered & (col_of >= first) & (col_of < first + window[1])
+        covered = (row_of >= top) & (row_of < top + patch[0])
+        covered = covered & (col_of >= first) & (col_of < first + patch[1])
         left = left.masked_fill(covered, 0.0)
-    return torch.stack(found, dim=1)
+    return torch.stack(firsts, dim=1)
 
 
 def corners_in_pixels(

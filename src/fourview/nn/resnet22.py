@@ -69,20 +69,20 @@ class ResNet22(nn.Module):
         self, pixels: Float[Tensor, "image channel row col"]
     ) -> Float[Tensor, "image dim grid_row grid_col"]:
         """Features after the last normalisation."""
-        return self.levels(pixels)[-1]
+        return self.stage_outputs(pixels)[-1]
 
-    def levels(self, pixels: Float[Tensor, "image channel row col"]) -> list[Tensor]:
+    def stage_outputs(self, pixels: Float[Tensor, "image channel row col"]) -> list[Tensor]:
         """What each stage gives, as it is; the last one normalised and rectified."""
         features = max_pool2d(self.stem(pixels), kernel_size=3, stride=2)
-        found = []
+        outputs = []
         for stage in self.stages:
             features = stage(features)
-            found.append(features)
-        return [*found[:-1], relu(self.norm(features))]
+            outputs.append(features)
+        return [*outputs[:-1], relu(self.norm(features))]
 
 
 class _Block(nn.Module):
-    """Norm, ReLU, convolution, twice; the first block of a stage projects what it skips.
+    """Norm, ReLU, convolution, twice; the first block of a stage projects its shortcut.
 
     The projection starts from the first ReLU's output, also where neither stride nor width change;
     the other blocks add their raw input.
@@ -123,4 +123,4 @@ def standardised(
     return centred / deviation.clamp(min=SMALLEST_DEVIATION)
 
 
-SMALLEST_DEVIATION = 1e-5
+SMALLEST_DEVIATION = 1e-5  # as published

@@ -72,7 +72,7 @@ class ResNetV1(nn.Module):
 
 
 class _Block(nn.Module):
-    """Convolution, norm, ReLU, convolution, norm; then what is skipped is added, and ReLU."""
+    """Convolution, norm, ReLU, convolution, norm; then the shortcut is added, and ReLU."""
 
     def __init__(self, before: int, width: int, stride: int) -> None:
         super().__init__()

@@ -32,9 +32,9 @@ def allowed_path(name: str) -> Path | None:
     parts = [part for part in PurePath(name).parts if part != PurePath(name).anchor]
     for start in range(len(parts)):
         for root in _roots():
-            found = root.joinpath(*parts[start:]).resolve()
-            if found.exists() and found != root and _below_a_root(found):
-                return found
+            candidate = root.joinpath(*parts[start:]).resolve()
+            if candidate.exists() and candidate != root and _below_a_root(candidate):
+                return candidate
     return None
 
 

@@ -148,7 +148,7 @@ class TextTower(nn.Module):
 def pool_tokens(
     tokens: Float[Tensor, "text token dim"], mask: Bool[Tensor, "text token"], how: str
 ) -> Float[Tensor, "text dim"]:
-    """One feature a text: the masked ``mean``, the ``last`` token that is none of padding, ``cls``.
+    """One feature per text: the masked ``mean``, the ``last`` token that is no padding, ``cls``.
 
     Every text has at least one token.
     """
@@ -169,7 +169,7 @@ def sentence_features(
     sentence: Int[Tensor, "text token"],
     how: str,
 ) -> tuple[Float[Tensor, "text sentence dim"], Bool[Tensor, "text sentence"]]:
-    """One feature a sentence, and which there are.
+    """One feature per sentence, and which there are.
 
     Args:
         tokens: Of all texts.
@@ -227,7 +227,7 @@ class _SmallText(nn.Module):
         values = self.dropout(self.norm(values))
         attention = None
         for number, block in enumerate(self.blocks):
-            if self.attention and number == len(self.blocks) - 1:
+            if self.attention and number == len(self.blocks) - 1:  # the block does not give it
                 attention = cast("_Block", block).attention_of_first(values, mask)
             if self.checkpointing and self.training:
                 values = checkpoint(block, values, mask, use_reentrant=False)
@@ -313,14 +313,14 @@ class _TransformersText(nn.Module):
             values = embed(tokens.clamp(max=self.first_added - 1))
             place = (tokens - self.first_added).clamp(min=0)
             values = torch.where(own[..., None], values, self.added[place])
-        found = self.model(
+        output = self.model(
             inputs_embeds=values,
             attention_mask=mask.long(),
             output_attentions=self.attention,
             use_cache=False,
         )
-        attention = found.attentions[-1][:, :, 0].mean(dim=1) if self.attention else None
-        return found.last_hidden_state, attention
+        attention = output.attentions[-1][:, :, 0].mean(dim=1) if self.attention else None
+        return output.last_hidden_state, attention
 
 
 @contextmanager

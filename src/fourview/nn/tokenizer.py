@@ -64,7 +64,7 @@ class TokenizerConfig:
             raise ValueError(f"max_tokens {self.max_tokens} holds no text; need at least 3")
 
 
-class _Pieces(Protocol):
+class _Splitter(Protocol):
     """Splits one sentence into tokens, with the number of the word that each belongs to."""
 
     begin: int
@@ -81,7 +81,7 @@ class Tokenizer:
     def __init__(self, config: TokenizerConfig) -> None:
         self.config = config
         is_small = config.name in ("", SMALL)
-        self._pieces: _Pieces = _Small() if is_small else _Transformers(config)
+        self._splitter: _Splitter = _Small() if is_small else _Transformers(config)
         self._known: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
 
     def batch(self, texts: Sequence[Sequence[str]], images: Sequence[int]) -> TextBatch:
@@ -93,7 +93,7 @@ class Tokenizer:
         """
         rows = [self._encode(sentences) for sentences in texts]
         longest = max(len(tokens) for tokens, _, _ in rows)
-        tokens = torch.full((len(rows), longest), self._pieces.pad)
+        tokens = torch.full((len(rows), longest), self._splitter.pad)
         sentence = torch.full((len(rows), longest), -1)
         word = torch.full((len(rows), longest), -1)
         mask = torch.zeros((len(rows), longest), dtype=torch.bool)
@@ -106,24 +106,24 @@ class Tokenizer:
         return TextBatch(tokens=tokens, mask=mask, sentence=sentence, image=whose, word=word)
 
     def _encode(self, sentences: Sequence[str]) -> tuple[list[int], list[int], list[int]]:
-        pieces = self._pieces
-        ids, of_sentence, of_word = [pieces.begin], [-1], [-1]
+        splitter = self._splitter
+        ids, of_sentence, of_word = [splitter.begin], [-1], [-1]
         words = 0
         for number, sentence in enumerate(sentences):
-            found = self._known.get(sentence)
-            if found is None:
-                found = self._known[sentence] = pieces.split(sentence)
-            own, place = found
+            tokens = self._known.get(sentence)
+            if tokens is None:
+                tokens = self._known[sentence] = splitter.split(sentence)
+            own, place = tokens
             if not own:
                 continue
-            ids += [*own, pieces.separator]
+            ids += [*own, splitter.separator]
             of_sentence += [number] * len(own) + [-1]
             of_word += [words + p for p in place] + [-1]
             words += place[-1] + 1
-        most = self.config.max_tokens - (pieces.end is not None)
+        most = self.config.max_tokens - (splitter.end is not None)
         del ids[most:], of_sentence[most:], of_word[most:]
-        if pieces.end is not None:
-            ids.append(pieces.end)
+        if splitter.end is not None:
+            ids.append(splitter.end)
             of_sentence.append(-1)
             of_word.append(-1)
         return ids, of_sentence, of_word
@@ -136,8 +136,8 @@ def small_vocabulary() -> dict[str, int]:
     ``words.txt`` is part of what a checkpoint was trained with: words are added at its end only.
     """
     text = (files("fourview.nn") / "words.txt").read_text(encoding="utf-8")
-    pieces = [*SPECIAL, *SIGNS, *CHARACTERS, *(f"##{c}" for c in CHARACTERS), *text.split()]
-    return {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    tokens = [*SPECIAL, *SIGNS, *CHARACTERS, *(f"##{c}" for c in CHARACTERS), *text.split()]
+    return {token: number for number, token in enumerate(dict.fromkeys(tokens))}
 
 
 class _Small:
@@ -152,9 +152,9 @@ class _Small:
         ids: list[int] = []
         places: list[int] = []
         for place, word in enumerate(_WORD.findall(sentence.lower())):
-            pieces = [word] if word in vocabulary else [word[0], *(f"##{c}" for c in word[1:])]
-            ids += [vocabulary.get(piece, UNKNOWN) for piece in pieces]
-            places += [place] * len(pieces)
+            tokens = [word] if word in vocabulary else [word[0], *(f"##{c}" for c in word[1:])]
+            ids += [vocabulary.get(token, UNKNOWN) for token in tokens]
+            places += [place] * len(tokens)
         return tuple(ids), tuple(places)
 
 
@@ -173,9 +173,10 @@ class _Transformers:
         ids: list[int] = []
         places: list[int] = []
         for place, word in enumerate(sentence.split()):
-            found = self._tokenizer.encode(f" {word}" if place else word, add_special_tokens=False)
-            ids += found
-            places += [place] * len(found)
+            # with the blank before it, as the word stands in the sentence
+            own = self._tokenizer.encode(f" {word}" if place else word, add_special_tokens=False)
+            ids += own
+            places += [place] * len(own)
         return tuple(ids), tuple(places)
 
 
@@ -230,6 +231,6 @@ def model_type(folder: Path) -> str:
 
 
 def vocabulary_digest(tokenizer: Any) -> str:
-    """Of every piece of the vocabulary with its number."""
-    pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    return short(digest_of_text("\n".join(f"{number} {piece}" for piece, number in pieces)))
+    """Of every token of the vocabulary with its number."""
+    tokens = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    return short(digest_of_text("\n".join(f"{number} {token}" for token, number in tokens)))

@@ -115,9 +115,9 @@ class LocalHead(nn.Module):
         present: Bool[Tensor, "text sentence"],
     ) -> Float[Tensor, "text sentence dim"]:
         """Only the sentences that there are; 0 elsewhere."""
-        found: Tensor = self.layers(sentences[present])
-        empty = found.new_zeros(*present.shape, found.shape[1])
-        return empty.index_put((present,), found)
+        result: Tensor = self.layers(sentences[present])
+        empty = result.new_zeros(*present.shape, result.shape[1])
+        return empty.index_put((present,), result)
 
 
 class Projector(nn.Sequential):
@@ -175,5 +175,5 @@ class TwoTowerObjective(ContrastiveObjective):
 def patients_of(
     encoded: Encoded, images: Int[Tensor, " row"], negatives: Negatives
 ) -> Int[Tensor, " row"] | None:
-    """Whose each row is, for the losses; None where rows of one patient are negatives too."""
+    """The patient of each row, for the losses; None where rows of one patient are negatives too."""
     return encoded.patient[encoded.exam[images]] if negatives == "other_patients" else None

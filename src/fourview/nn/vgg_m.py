@@ -30,7 +30,7 @@ from fourview.errors import CheckpointError, RecipeError
 
 NAME = "vgg_m_128"
 SIDE = 224
-LEVELS = 255.0  # the network was trained on 8-bit values
+EIGHT_BIT = 255.0  # the network was trained on 8-bit values
 MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet, where no mean image is given
 CONV = ("conv1", "conv2", "conv3", "conv4", "conv5")
 DENSE = ("fc6", "fc7", "fc8")
@@ -38,7 +38,7 @@ _WITH_WEIGHTS = (*CONV, *DENSE)
 
 
 class VggM128(nn.Module):
-    """Grey windows in [0, 1] to their codes: fc7 after the ReLU.
+    """Grey patches in [0, 1] to their codes: fc7 after the ReLU.
 
     Grey stands in all three channels, in [0, 255], less the mean image (blue, green, red). Pooling
     rounds up, as Caffe does, so the grids are 109, 54, 26, 13, 13 and 6 cells wide.
@@ -66,13 +66,13 @@ class VggM128(nn.Module):
         self.dropout = nn.Dropout(0.5)
 
     def forward(self, pixels: Float[Tensor, "region 1 row col"]) -> Float[Tensor, "region dim"]:
-        """Codes of windows of 224 x 224 pixels."""
+        """Codes of patches of 224 x 224 pixels."""
         if pixels.shape[2:] != (SIDE, SIDE):
             raise RecipeError(
-                f"{NAME} reads windows of {SIDE} x {SIDE} pixels, not "
+                f"{NAME} reads patches of {SIDE} x {SIDE} pixels, not "
                 f"{pixels.shape[2]} x {pixels.shape[3]}; set feed.windows.side={SIDE}"
             )
-        x = pixels * LEVELS - self.mean
+        x = pixels * EIGHT_BIT - self.mean
         x = self.pool(across_channels(self.conv1(x).relu()))
         x = self.pool(across_channels(self.conv2(x).relu()))
         x = self.conv4(self.conv3(x).relu()).relu()

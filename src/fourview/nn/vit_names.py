@@ -52,10 +52,10 @@ def weights_file(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    found = next((path / name for name in FILES if (path / name).exists()), None)
-    if found is None:
+    file = next((path / name for name in FILES if (path / name).exists()), None)
+    if file is None:
         raise CheckpointError(f"{path}: holds none of {', '.join(FILES)}; name the file itself")
-    return found
+    return file
 
 
 def as_timm_names_them(state: Mapping[str, Tensor], network: nn.Module, where: Path) -> State:
@@ -63,8 +63,8 @@ def as_timm_names_them(state: Mapping[str, Tensor], network: nn.Module, where: P
 
     Args:
         state: As it was read.
-        network: That they are for; other networks than vision transformers get them unchanged.
-        where: They are from, for errors.
+        network: The one they are for; networks other than vision transformers get them as read.
+        where: The file they are from, for errors.
 
     Raises:
         CheckpointError: They are of a network with registers and this one has none, or the other
@@ -115,8 +115,8 @@ def _as_meta_names_them(state: Mapping[str, Tensor]) -> State:
 
 
 def _require_registers(state: Mapping[str, Tensor], network: nn.Module, where: Path) -> None:
-    found = state.get("register_tokens", state.get("reg_token"))
-    count = 0 if found is None else int(found.shape[1])
+    registers = state.get("register_tokens", state.get("reg_token"))
+    count = 0 if registers is None else int(registers.shape[1])
     wanted = int(cast("Any", network).num_reg_tokens)
     if count != wanted:
         raise CheckpointError(

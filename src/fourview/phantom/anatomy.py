@@ -21,7 +21,7 @@ VOLUMETRIC_DENSITY: dict[Density, tuple[float, float]] = {  # mean and sd of the
     "c": (0.20, 0.04),
     "d": (0.36, 0.06),
 }
-THICKNESS_OFFSET: dict[Density, float] = {"a": 3, "b": 0, "c": -1, "d": -5}
+THICKNESS_OFFSET: dict[Density, float] = {"a": 3, "b": 0, "c": -1, "d": -5}  # mm, compressed
 GLAND_SHARE = 0.92  # of the target that the thresholded gland gives; sheets and strands the rest
 
 
@@ -49,7 +49,7 @@ class Patient:
     Attributes:
         length: Chest plane to nipple.
         radius: Half-radius at the chest plane.
-        exponent: Of the neutral profile.
+        exponent: Exponent of the neutral profile.
         thickness: Compressed, before the views' own variation.
         volumetric_density: Target glandular fraction of the volume.
     """
@@ -136,8 +136,8 @@ def draw_breast(patient: Patient, side: Side) -> Breast:
     power = flat_tile("power", int(shared.integers(NUM_VARIANTS)))
     noise = Noise(turn=turn, offsets=offsets, power=power, band=flat_tile("band", variant))
     tissue = _at_density(Tissue(params=params, noise=noise), patient, side)
-    level = DENSITIES.index(patient.density)
-    strands = grow_strands(stream(patient.seed, "strands", side), tissue.params, level)
+    density = DENSITIES.index(patient.density)
+    strands = grow_strands(stream(patient.seed, "strands", side), tissue.params, density)
     return Breast(
         patient=patient,
         side=side,
@@ -150,14 +150,14 @@ def draw_breast(patient: Patient, side: Side) -> Breast:
 
 def _draw_params(rng: np.random.Generator, patient: Patient, length: float) -> TissueParams:
     """The tissue function's numbers, but for the threshold."""
-    level = DENSITIES.index(patient.density)
+    density = DENSITIES.index(patient.density)
     return TissueParams(
         length=length,
         radius=patient.radius,
         exponent=patient.exponent,
-        skin_gap=rng.uniform(5, 9) - 0.8 * level,
+        skin_gap=rng.uniform(5, 9) - 0.8 * density,
         skin_ramp=rng.uniform(12, 22),
-        chest_gap=rng.uniform(0, 12) - 3 * level,
+        chest_gap=rng.uniform(0, 12) - 3 * density,
         chest_ramp=rng.uniform(18, 36),
         wobble=rng.uniform(1.5, 3.5),
         envelope=2.6,

@@ -18,7 +18,7 @@ from fourview.phantom.view import Acquisition
 Plane = Float32[np.ndarray, "row col"]
 Mask = Bool[np.ndarray, "row col"]
 CALC_AS_GLAND = (MU_CALC - MU_FAT) / MU_CONTRAST  # mm of gland that 1 mm of calcification equals
-RING_MM = 3.0
+RING_MM = 3.0  # width of the ring around a finding's mask in which the sd of the tissue is taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Canvas:
     Attributes:
         gland: Glandular thickness, mm; drawn into.
         calc: Calcification thickness, mm; drawn into.
-        row0: Row of the whole image that row 0 is.
+        row0: Row of the whole image at which this part begins.
         col0: The same for columns.
         px: Pixel size, mm.
     """
@@ -46,14 +46,14 @@ class Canvas:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Patch:
-    """A window of the canvas around one finding.
+class _Around:
+    """The part of the canvas around one finding.
 
     Attributes:
         added: Glandular thickness that the finding adds, mm.
         calc: Calcification thickness that it adds, mm.
         core: The finding's mask.
-        x: Of the finding's centre, mm from the centre of the window's first pixel.
+        x: Column position of the finding's centre, mm from the centre of the part's first pixel.
         y: The same for rows.
     """
 
@@ -105,7 +105,7 @@ def draw_lesion(canvas: Canvas, view: Acquisition, lesion: Lesion) -> FindingTru
     r0, r1 = max(0, int((local_y - reach) / px)), min(rows, int((local_y + reach) / px) + 2)
     c0, c1 = max(0, int((local_x - reach) / px)), min(cols, int((local_x + reach) / px) + 2)
     shape = (max(r1 - r0, 0), max(c1 - c0, 0))
-    patch = _Patch(
+    around = _Around(
         view=view,
         added=np.zeros(shape, np.float32),
         calc=np.zeros(shape, np.float32),
@@ -116,12 +116,12 @@ def draw_lesion(canvas: Canvas, view: Acquisition, lesion: Lesion) -> FindingTru
     )
     contrast_mm, local_sd, box, mask = math.nan, math.nan, None, None
     if min(shape) > 0:
-        _draw_parts(patch, lesion)
-        window = (slice(r0, r1), slice(c0, c1))
-        contrast_mm, local_sd = _contrast(patch, canvas.gland[window])
-        canvas.gland[window] = np.maximum(canvas.gland[window] + patch.added, 0)
-        canvas.calc[window] += patch.calc
-        box, mask = _boxed(patch.core, canvas.row0 + r0, canvas.col0 + c0)
+        _draw_parts(around, lesion)
+        here = (slice(r0, r1), slice(c0, c1))
+        contrast_mm, local_sd = _contrast(around, canvas.gland[here])
+        canvas.gland[here] = np.maximum(canvas.gland[here] + around.added, 0)
+        canvas.calc[here] += around.calc
+        box, mask = _boxed(around.core, canvas.row0 + r0, canvas.col0 + c0)
     return FindingTruth(
         name=lesion.name,
         kind=lesion.kind,
@@ -138,37 +138,38 @@ def draw_lesion(canvas: Canvas, view: Acquisition, lesion: Lesion) -> FindingTru
     )
 
 
-def _draw_parts(patch: _Patch, lesion: Lesion) -> None:
-    """Draw everything that a finding consists of into its window."""
-    view = patch.view
+def _draw_parts(around: _Around, lesion: Lesion) -> None:
+    """Draw everything that a finding consists of into its part of the canvas."""
+    view = around.view
     rng = stream(
         view.breast.patient.seed, "draw", view.breast.side, lesion.name, lesion.kind, view.position
     )
     gain = lesion.contrast * lesion.gains.get(view.position, 1.0)
-    centers = [(patch.x, patch.y)]
+    centers = [(around.x, around.y)]
     if lesion.parts is not None:
         here = view.project(np.array([lesion.position]))
         x, y = (a - b for a, b in zip(view.project(lesion.parts), here, strict=True))
-        centers = [(patch.x + float(a), patch.y + float(b)) for a, b in zip(x, y, strict=True)]
+        centers = [(around.x + float(a), around.y + float(b)) for a, b in zip(x, y, strict=True)]
     if lesion.mass is not None:
+        # A mass displaces the gland around it, so dense tissue leaves it less contrast.
         step = gain * max(lesion.mass.density - lesion.local_gland, 0.45)
         phases = rng.uniform(0, 2 * np.pi, len(lesion.mass.harmonics))
         is_whole = lesion.only_in in (None, view.position)
         for center, weight in zip(centers, lesion.weights, strict=True):
-            core = patch.core if is_whole else np.zeros_like(patch.core)
-            _draw_mass(patch, lesion.mass, center, phases, core=core, step=step * weight)
+            core = around.core if is_whole else np.zeros_like(around.core)
+            _draw_mass(around, lesion.mass, center, phases, core=core, step=step * weight)
     if lesion.spicules is not None:
         for i, center in enumerate(centers):
-            _draw_spicules(patch, lesion.spicules, center, slice(i, None, len(centers)), gain)
+            _draw_spicules(around, lesion.spicules, center, slice(i, None, len(centers)), gain)
     if lesion.particles is not None:
-        _draw_particles(patch, lesion, gain)
+        _draw_particles(around, lesion, gain)
     if lesion.kind == "distortion":
-        x, y = patch.grid()
-        patch.core[...] = np.hypot(x, y) < lesion.diameter / 2
+        x, y = around.grid()
+        around.core[...] = np.hypot(x, y) < lesion.diameter / 2
 
 
 def _draw_mass(
-    patch: _Patch,
+    around: _Around,
     mass: Mass,
     center: tuple[float, float],
     phases: np.ndarray,
@@ -177,12 +178,12 @@ def _draw_mass(
     step: float,
 ) -> None:
     """Add the body of a mass, and mark its outline in ``core``."""
-    view, px = patch.view, patch.px
+    view, px = around.view, around.px
     ax, ay, az = mass.axes
     across = math.hypot(ay * math.cos(view.gantry), az * math.sin(view.gantry))
     deep = math.hypot(ay * math.sin(view.gantry), az * math.cos(view.gantry))
     reach = 1.9 * max(ax, across)
-    rows, cols = patch.added.shape
+    rows, cols = around.added.shape
     r0, r1 = max(0, int((center[1] - reach) / px)), min(rows, int((center[1] + reach) / px) + 2)
     c0, c1 = max(0, int((center[0] - reach) / px)), min(cols, int((center[0] + reach) / px) + 2)
     if r1 <= r0 or c1 <= c0:
@@ -197,7 +198,7 @@ def _draw_mass(
         radius += np.float32(amplitude) * np.cos(order * angle + np.float32(phase))
     q = np.hypot(u, w) / np.maximum(radius, 0.35)
     profile = np.clip(1 - q * q, 0, 1) ** mass.exponent
-    added = patch.added[r0:r1, c0:c1]
+    added = around.added[r0:r1, c0:c1]
     added += np.float32(step * 2 * deep) * profile
     core[r0:r1, c0:c1] |= q < 1
     if mass.has_halo:
@@ -205,7 +206,7 @@ def _draw_mass(
 
 
 def _draw_spicules(
-    patch: _Patch, spicules: Spicules, center: tuple[float, float], which: slice, gain: float
+    around: _Around, spicules: Spicules, center: tuple[float, float], which: slice, gain: float
 ) -> None:
     """Add rays that taper to 15 % of their cross-section."""
     points, volume, sigma = [], [], []
@@ -218,7 +219,7 @@ def _draw_spicules(
         strict=True,
     )
     for direction, length, radius, curvature, bend in rays:
-        num = max(6, int(length * 1.3 / max(0.2, 0.4 * patch.px)))
+        num = max(6, int(length * 1.3 / max(0.2, 0.4 * around.px)))
         along = np.linspace(0, 1, num)
         at = along * length
         points.append((spicules.start + at)[:, None] * direction)
@@ -228,10 +229,10 @@ def _draw_spicules(
         sigma.append(0.6 * radius * (1 - 0.5 * along))
     if not points:
         return
-    x, y = patch.view.project_stiff(np.concatenate(points))
+    x, y = around.view.project_stiff(np.concatenate(points))
     splat(
-        patch.added,
-        patch.px,
+        around.added,
+        around.px,
         x=x + center[0],
         y=y + center[1],
         volume=np.concatenate(volume),
@@ -239,7 +240,7 @@ def _draw_spicules(
     )
 
 
-def _draw_particles(patch: _Patch, lesion: Lesion, gain: float) -> None:
+def _draw_particles(around: _Around, lesion: Lesion, gain: float) -> None:
     """Add calcifications; the mask is what stands out, widened by 1 mm."""
     particles = lesion.particles
     if particles is None:
@@ -253,28 +254,28 @@ def _draw_particles(patch: _Patch, lesion: Lesion, gain: float) -> None:
         whole = 4 / 3 * np.pi * radius**3 if num == 1 else np.pi * radius**2 * length[i]
         volume.append(np.full(num, gain * whole / num * particles.attenuation[i]))
         sigma.append(np.full(num, 0.55 * radius))
-    x, y = patch.view.project_stiff(np.concatenate(points))
+    x, y = around.view.project_stiff(np.concatenate(points))
     splat(
-        patch.calc,
-        patch.px,
-        x=x + patch.x,
-        y=y + patch.y,
+        around.calc,
+        around.px,
+        x=x + around.x,
+        y=y + around.y,
         volume=np.concatenate(volume),
         sigma=np.concatenate(sigma),
     )
-    peak = float(patch.calc.max())
+    peak = float(around.calc.max())
     if peak > 0:
-        patch.core[...] = _within(patch.calc > 0.15 * peak, 1.0, patch.px)
+        around.core[...] = _within(around.calc > 0.15 * peak, 1.0, around.px)
 
 
-def _contrast(patch: _Patch, background: Plane) -> tuple[float, float]:
+def _contrast(around: _Around, background: Plane) -> tuple[float, float]:
     """Mean added thickness over the mask, and the sd of the tissue in a ring around it, mm."""
-    if not patch.core.any():
+    if not around.core.any():
         return math.nan, math.nan
-    added = patch.added[patch.core].mean() + CALC_AS_GLAND * patch.calc[patch.core].mean()
-    stride = max(1, int(0.3 / patch.px))  # the ring is 3 mm wide: 0.3 mm will do
-    core = patch.core[::stride, ::stride]
-    ring = _within(core, RING_MM, patch.px * stride) & ~core
+    added = around.added[around.core].mean() + CALC_AS_GLAND * around.calc[around.core].mean()
+    stride = max(1, int(0.3 / around.px))  # the ring is 3 mm wide: 0.3 mm will do
+    core = around.core[::stride, ::stride]
+    ring = _within(core, RING_MM, around.px * stride) & ~core
     spread = float(background[::stride, ::stride][ring].std()) if ring.any() else math.nan
     return float(added), spread
 

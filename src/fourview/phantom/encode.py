@@ -1,4 +1,4 @@
-"""Encoders of pixel data, one a transfer syntax."""
+"""Encoders of pixel data, one per transfer syntax."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Syntax:
 
     Attributes:
         uid: Transfer Syntax UID.
-        name: For people.
+        name: Its name for people.
         bits: Bits Stored; what the encoder writes into its own header, so that the two agree.
         encode: Pixels to one compressed frame; None where pixels are written as they are.
         lossy: Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1); None where nothing is lost.

@@ -50,8 +50,8 @@ class Film:
 
     Attributes:
         pixels: Stored values.
-        truth: Of the view, in the scan's pixels.
-        film: Of the film.
+        truth: Truth of the view, in the scan's pixels.
+        film: Truth of the film.
     """
 
     pixels: UInt16[np.ndarray, "row col"]
@@ -74,10 +74,10 @@ def render_film(
     Args:
         breast: The anatomy.
         position: CC or MLO.
-        draws: What the film is like.
+        draws: Draws that say what the film is like.
         contents: Findings and covers.
         px: Pixel size of the scan, mm.
-        acquisition_seed: Of the noise.
+        acquisition_seed: Seed of the noise.
         ap_jitter: See ``Preset.ap_jitter``.
     """
     detector = Detector(draws.size(px), px)
@@ -145,8 +145,8 @@ def _exposed(
     whole = np.full(detector.shape, -air, np.float32)
     mask = np.zeros(detector.shape, bool)
     rows, cols = inside.shape
-    window = np.s_[canvas.row0 : canvas.row0 + rows, canvas.col0 : canvas.col0 + cols]
-    whole[window], mask[window] = -signal, inside
+    part = np.s_[canvas.row0 : canvas.row0 + rows, canvas.col0 : canvas.col0 + cols]
+    whole[part], mask[part] = -signal, inside
     return whole, mask
 
 

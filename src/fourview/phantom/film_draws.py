@@ -21,12 +21,13 @@ FilmKind = Literal["usual", "odd"]
 FILM_KINDS: tuple[FilmKind, ...] = ("usual", "odd")
 FILM_MM = ((240.0, 180.0), (300.0, 240.0))  # 18 x 24 and 24 x 30 cm
 SCAN_PX = 0.1  # mm, where nothing else is asked for
-HEADER_SHARES: tuple[tuple[HeaderSide, float], ...] = (
+HEADER_SHARES: tuple[tuple[HeaderSide, float], ...] = (  # how often a header's side is right
     ("right", 0.7),
     ("wrong", 0.15),
     ("absent", 0.15),
 )
 Shape = Literal["letters", "plate", "block", "disc", "ring", "flag", "scrawl", "strip", "corner"]
+# A shape or place that stands twice in a list is drawn twice as often.
 USUAL_SHAPES: tuple[Shape, ...] = ("letters", "letters", "plate", "block", "disc", "ring")
 ODD_SHAPES: tuple[Shape, ...] = ("flag", "scrawl", "strip", "corner", "letters")
 Place = Literal["corner", "near", "at", "over"]
@@ -39,14 +40,14 @@ class Tone:
 
     Attributes:
         latitude: Share of the missing thickness that does not darken the film's edge of the breast.
-        gradient: Of the film's characteristic curve, density a decade of exposure.
-        mid_density: Of the median tissue.
-        max_density: Of the film.
-        scanner_density: What the scanner can tell from black.
-        power: Of the stored value over what is linear in density.
-        bits: Of a stored value.
+        gradient: Slope of the film's characteristic curve, density per decade of exposure.
+        mid_density: Density of the median tissue.
+        max_density: Greatest density of the film.
+        scanner_density: Greatest density that the scanner can tell from black.
+        power: Power of the stored value over what is linear in density.
+        bits: Bits of a stored value.
         bright_is_dense: False stores MONOCHROME1.
-        noise: Standard deviation in the bright, and what black has more.
+        noise: Standard deviation of bright grey, and what is added to it in black.
     """
 
     latitude: float
@@ -65,12 +66,13 @@ class Light:
     """Light that is no mammogram.
 
     Attributes:
-        level: Everywhere.
-        slope: More at one end than at the other; direction by ``slope_angle``, radians.
-        rim: More at the film's edge, falling by ``rim_mm``.
+        level: Light everywhere.
+        slope: How much more there is at one end than at the other; ``slope_angle`` (radians) is the
+            direction.
+        rim: How much more there is at the film's edge, falling by ``rim_mm``.
         glow: A wide spot, centre as parts of the film; 0 for none.
-        strip: Along one side, the whole height or a part of it; width mm, level, and where from
-            and to as parts of the height.
+        strip: Light along one side, the whole height or a part of it; width mm, level, and where
+            from and to as parts of the height.
         strip_at_wall: Whether that side is the chest wall's.
         ripple: Amplitude of the scanner's vertical stripes.
     """
@@ -96,7 +98,7 @@ class Edges:
         margin_level: Their grey level.
         ragged: How uneven they are.
         bed: Scanner bed around the film: air side, chest wall, top, bottom.
-        bed_level: Its grey level.
+        bed_level: Grey level of the bed.
         turned: Degrees by which the film lay askew.
         round_corner: Radius of the film's corners.
     """
@@ -140,8 +142,8 @@ class FilmDraws:
         wall: Side of the scan on which the chest wall is: a film can be laid either way round.
         header: Whether the header's side is right.
         wedge: A step wedge along the air side: width, or 0 for none.
-        tape: Pieces along the film's edge: width, from, to (parts of the side), level, side (0 to
-            3 as in ``Edges.margins``).
+        tape: Strips of tape along the film's edge: width, from, to (parts of the side), grey, side
+            (0 to 3 as in ``Edges.margins``).
         dust: Specks.
         scratches: Thin lines.
     """
@@ -297,11 +299,11 @@ def _labels(rng: np.random.Generator, text: str, *, odd: bool) -> tuple[Label, .
 def _tape(
     rng: np.random.Generator, *, odd: bool
 ) -> tuple[tuple[float, float, float, float, int], ...]:
-    pieces = []
+    strips = []
     for _ in range(int(rng.integers(1, 3)) if rng.random() < 0.25 else 0):
         start = float(rng.uniform(-0.1, 0.8))
         length = float(rng.uniform(0.08, 0.5 if odd else 0.35))
         side = int(rng.choice([0, 0, 1, 2, 3]))
         width = float(rng.uniform(2, 14))
-        pieces.append((width, start, start + length, float(rng.uniform(0.25, 0.95)), side))
-    return tuple(pieces)
+        strips.append((width, start, start + length, float(rng.uniform(0.25, 0.95)), side))
+    return tuple(strips)

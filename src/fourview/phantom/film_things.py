@@ -25,7 +25,7 @@ def draw_label(film: Plane, label: Label, skin: np.ndarray, *, px: float, readab
 
     Args:
         film: Grey levels, chest wall left.
-        label: What and where.
+        label: Label to draw, and where.
         skin: Points (x, y) of the skin line, pixels, and the outward normals: columns x y nx ny.
         px: Pixel size, mm.
         readable: False where the film is mirrored later: the words are mirrored now.
@@ -43,10 +43,10 @@ def draw_label(film: Plane, label: Label, skin: np.ndarray, *, px: float, readab
     if bottom <= top or right <= left:
         return covered
     part = np.s_[top - y0 : bottom - y0, left - x0 : right - x0]
-    window = np.s_[top:bottom, left:right]
+    on_film = np.s_[top:bottom, left:right]
     share = alpha[part]
-    film[window] = film[window] * (1 - share) + stamp[part] * share
-    covered[window] = share > 0.5
+    film[on_film] = film[on_film] * (1 - share) + stamp[part] * share
+    covered[on_film] = share > 0.5
     if label.shape in ("letters", "scrawl", "ring"):  # what its strokes enclose belongs to it
         kernel: Any = np.ones((2 * round(1.5 / px) + 1,) * 2, np.uint8)
         closed = cv2.morphologyEx(covered.view(np.uint8), cv2.MORPH_CLOSE, kernel)
@@ -56,8 +56,8 @@ def draw_label(film: Plane, label: Label, skin: np.ndarray, *, px: float, readab
 
 def _stamp(label: Label, px: float, *, readable: bool) -> tuple[Plane, Plane]:
     """Grey levels and opacity of a label, turned and blurred."""
-    cell = px / FINE
-    height, width = (max(6, round(mm / cell)) for mm in (label.size[1], label.size[0]))
+    fine_px = px / FINE
+    height, width = (max(6, round(mm / fine_px)) for mm in (label.size[1], label.size[0]))
     alpha: Any = np.zeros((height, width), np.uint8)
     ink: Any = np.zeros((height, width), np.uint8)  # dark on the label
     _shape(label, alpha, ink)
@@ -159,10 +159,10 @@ def draw_tape(film: Plane, draws: FilmDraws, px: float, rng: np.random.Generator
         length = rows if side < 2 else cols
         reach = ragged_line(rng, length, min(width, 4.0) if side == 1 else width, 1.5, px)
         here = (np.arange(length) >= start * length) & (np.arange(length) < stop * length)
-        piece = _from_side(film.shape, np.where(here, reach, 0.0), side)
+        strip = _from_side(film.shape, np.where(here, reach, 0.0), side)
         grain = rng.normal(0, 0.03, film.shape).astype(np.float32)
-        film[piece] = np.clip(level + cv2.GaussianBlur(grain, (0, 0), 1.5), 0, 1)[piece]
-        covered |= piece
+        film[strip] = np.clip(level + cv2.GaussianBlur(grain, (0, 0), 1.5), 0, 1)[strip]
+        covered |= strip
     return covered
 
 
@@ -212,9 +212,9 @@ def draw_wedge(film: Plane, draws: FilmDraws, px: float) -> Mask:
     left = right - round(draws.wedge / px)
     top, height = round(0.15 * rows), round(0.6 * rows / STEPS)
     for step in range(STEPS):
-        window = np.s_[top + step * height : top + (step + 1) * height, left:right]
-        film[window] = 0.08 + 0.9 * step / (STEPS - 1)
-        covered[window] = True
+        bar = np.s_[top + step * height : top + (step + 1) * height, left:right]
+        film[bar] = 0.08 + 0.9 * step / (STEPS - 1)
+        covered[bar] = True
     return covered
 
 

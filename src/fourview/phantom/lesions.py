@@ -17,6 +17,7 @@ from fourview.phantom.truth import Kind, Mode, Position
 from fourview.phantom.view import Acquisition
 
 Point3 = tuple[float, float, float]
+# Median (mm) and standard deviation of the logarithm, of diameters that nobody asks for.
 DEFAULT_SIZE = {"malignant": (13.0, 0.35), "benign": (11.0, 0.35), "calc": (12.0, 0.4)}
 COVERED = 0.3  # share of a finding's contrast that is left where it is covered
 
@@ -28,7 +29,7 @@ class Mass:
     Attributes:
         axes: Half-axes x, y, z, mm.
         harmonics: Waves of the contour: order and amplitude, relative to the radius.
-        exponent: Of the thickness profile (1 - q^2)^exponent; 0.5 is a solid ellipsoid.
+        exponent: Exponent of the thickness profile (1 - q^2)^exponent; 0.5 is a solid ellipsoid.
         density: Glandular fraction that it is as dense as.
         has_halo: Whether a thin dark line surrounds it.
     """
@@ -48,7 +49,7 @@ class Spicules:
         direction: Unit vectors.
         start: Distance from the centre at which rays begin.
         bend: Unit vectors that rays curve towards.
-        curvature: By how much, 1/mm.
+        curvature: How much rays curve, 1/mm.
     """
 
     direction: Float64[np.ndarray, "ray 3"]
@@ -74,7 +75,7 @@ class Lesion:
     """One finding of a breast.
 
     Attributes:
-        name: Its own in the breast: cancer, mass, calc, shadow_cc, shadow_mlo.
+        name: Its name in the breast: cancer, mass, calc, shadow_cc, shadow_mlo.
         contrast: Factor on all it adds.
         local_gland: Glandular fraction around it, which it displaces.
         pin: Strength and sigma (mm) of the retraction it causes; None for none.
@@ -108,7 +109,7 @@ class Lesion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cover:
-    """Normal dense strands on a site's ray in one view, away from the site's depth: no finding."""
+    """Normal dense strands on a place's ray in one view, away from its depth: no finding."""
 
     view: Position
     center: Float64[np.ndarray, "strand 3"]
@@ -147,9 +148,9 @@ def make_lesion(
 
     Args:
         rng: Used for nothing else.
-        breast: For the glandular fraction around the site.
-        kind: What it is.
-        position: Of its centre.
+        breast: Breast that it is made for; gives the glandular fraction around the place.
+        kind: Kind of finding.
+        position: Position of its centre.
         name: See ``Lesion``.
         contrast: 1 is physical.
         diameter: mm; None draws it by kind.
@@ -201,7 +202,7 @@ def make_summation(
     contrast: float,
     diameter: float,
 ) -> Lesion:
-    """An exploded malignant mass: whole in ``view``, in pieces along one AP row in the other.
+    """An exploded malignant mass: whole in ``view``, in parts along one AP row in the other.
 
     Core and spicules are those of a malignant mass, so ``view`` alone holds no cue; the parts lie
     at different depths on one ray of it.
@@ -239,16 +240,16 @@ def make_summation(
 def make_cover(
     rng: np.random.Generator, view: Acquisition, position: Point3, diameter: float
 ) -> Cover:
-    """18 to 27 strands that hide a site in ``view`` and fall apart along AP in the other view."""
+    """18 to 27 strands that hide a place in ``view`` and fall apart along AP in the other view."""
     half = float(view.breast.half_radius(position[0]))
     in_plane = np.array([0.0, math.cos(view.gantry), math.sin(view.gantry)])
     in_depth = np.array([0.0, -math.sin(view.gantry), math.cos(view.gantry)])
     along = np.array([1.0, 0.0, 0.0])
     e = float(in_plane @ position) / half
-    site = float(in_depth @ position)
+    place_depth = float(in_depth @ position)
     reach = 0.8 * half * math.sqrt(max(0.05, 1 - e * e))
     num = int(rng.integers(18, 28))
-    depth = _away_from(rng, site, diameter / 2 + 3, reach, num)
+    depth = _away_from(rng, place_depth, diameter / 2 + 3, reach, num)
     spread = 2.1 * diameter / 2 * np.sqrt(rng.random(num))
     turn = rng.uniform(0, 2 * np.pi, num)
     heading = rng.uniform(0, np.pi, num)
@@ -269,14 +270,14 @@ def make_cover(
 
 
 def _away_from(
-    rng: np.random.Generator, site: float, gap: float, reach: float, num: int
+    rng: np.random.Generator, middle: float, gap: float, reach: float, num: int
 ) -> Float64[np.ndarray, " strand"]:
-    """Uniform draws in (-reach, reach) at least ``gap`` from ``site``; the ends where none are."""
-    below, above = max(site - gap + reach, 0.0), max(reach - site - gap, 0.0)
+    """Uniform draws in (-reach, reach), at least ``gap`` from ``middle``; the ends if none are."""
+    below, above = max(middle - gap + reach, 0.0), max(reach - middle - gap, 0.0)
     draws = rng.uniform(0, 1, num) * (below + above)
     if below + above == 0:
         return np.where(rng.random(num) < 0.5, -reach, reach)
-    return np.where(draws < below, -reach + draws, site + gap + draws - below)
+    return np.where(draws < below, -reach + draws, middle + gap + draws - below)
 
 
 def _mass_lesion(
@@ -375,7 +376,7 @@ def _directions(rng: np.random.Generator, num: int) -> Float64[np.ndarray, "many
 
 
 def _local_gland(rng: np.random.Generator, breast: Breast, position: Point3) -> float:
-    """Mean glandular fraction of 64 points around a site."""
+    """Mean glandular fraction of 64 points around a place."""
     points = np.asarray(position) + rng.normal(0, 3.0, (64, 3))
     half = float(breast.half_radius(position[0]))
     points[:, 0] = np.clip(points[:, 0], 1, breast.length - 1)

@@ -11,11 +11,11 @@ _GLYPHS = {
     "O": ".###. #...# #...# #...# #...# #...# .###.",
     " ": "..... ..... ..... ..... ..... ..... .....",
 }
-CELL_MM = 1.1
+CELL_MM = 1.1  # side of a glyph's cell
 
 
 def text_bitmap(text: str, cell: int) -> Bool[np.ndarray, "row col"]:
-    """The text as a bitmap, ``cell`` pixels a glyph cell."""
+    """The text as a bitmap, with a side of ``cell`` pixels for each cell of a glyph."""
     glyphs = [[[c == "#" for c in row] + [False] for row in _GLYPHS[t].split()] for t in text]
     return np.kron(np.concatenate(glyphs, axis=1), np.ones((cell, cell), bool))
 
@@ -38,11 +38,11 @@ def burn_marker(
         text: Such as "R CC".
         px: Pixel size, mm.
         mirrored: Whether the nipple side is on the left.
-        value: Of the letters.
-        box_value: Of a box behind them; None for no box.
+        value: Stored value of the letters.
+        box_value: Stored value of a box behind them; None for no box.
 
     Returns:
-        Whether it found a place.
+        Whether there was room for it.
     """
     cell = max(1, round(CELL_MM / px))
     bitmap = text_bitmap(text, cell)

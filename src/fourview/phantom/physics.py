@@ -17,8 +17,8 @@ from fourview.phantom.vendor import ABOVE, BELOW, TOP_GREY, Display, Vendor, is_
 MU_FAT, MU_GLAND, MU_SKIN = 0.0456, 0.0802, 0.080  # 1/mm
 MU_CALC = 1.5  # 1/mm, effective over the spectrum, of calcium-rich deposits
 MU_CONTRAST = MU_GLAND - MU_FAT
-SKIN_MM = 1.35
-PHOTONS = 3.0e5  # a mm^2 at dose 1, behind fat, before the automatic exposure's factor
+SKIN_MM = 1.35  # thickness of the skin
+PHOTONS = 3.0e5  # per mm^2 at dose 1, behind fat, before the automatic exposure's factor
 MIN_WINDOW = 0.40  # least window, as a share of the contrast of a whole breast of gland
 LOWEST_GREY = 0.004  # inside the breast nothing is as dark as air
 
@@ -41,9 +41,9 @@ def log_signal(
         gland: Glandular thickness, mm.
         calc: Calcification thickness, mm.
         depth: Distance to the skin, mm; nothing is formed where it is not above 0.
-        ap: AP position (mm) of pixel (0, 0), and its steps a row and a column.
+        ap: AP position (mm) of pixel (0, 0), and its steps per row and per column.
         thickness: Compressed thickness, mm.
-        vendor: For equalisation and dose.
+        vendor: Vendor, for equalisation and dose.
         px: Pixel size, mm.
     """
     exposure = math.exp(MU_FAT * thickness + 0.35)  # keeps what arrives behind the breast
@@ -65,7 +65,7 @@ def _form(
     rows, cols = gland.shape
     signal = np.zeros((rows, cols), np.float32)
     noise = np.zeros((rows, cols), np.float32)
-    outer = thickness * 0.45
+    outer = thickness * 0.45  # radius of the rounded edge, as in ``view.maps_of``
     inner = outer - SKIN_MM
     for r in range(rows):
         for c in range(cols):
@@ -85,7 +85,7 @@ def _form(
                 core = math.sqrt(max(e * (2 * inner - e), 0.0))
             skin = 2 * 0.85 * (chord - core)  # tangential path through the skin
             x = ap[0] + ap[1] * r + ap[2] * c
-            if x < 40:
+            if x < 40:  # further from the chest plane the factor is within 3 % of 1
                 skin = skin * (1 + 2.2 * math.exp(-max(x, 0.0) / 9.0))
             beyond = MU_CONTRAST * gland[r, c] + (MU_SKIN - MU_FAT) * skin
             beyond += (MU_CALC - MU_FAT) * calc[r, c]
@@ -135,7 +135,7 @@ def _blurred(signal: Plane, sigma: float, stride: int) -> Plane:
 def window_of(
     signal: Plane, depth: Plane, ap: tuple[float, float, float], *, thickness: float, px: float
 ) -> tuple[float, float]:
-    """The automatic window: 3rd and 97th percentile of the inner breast."""
+    """The automatic window: 3rd and 97th percentile of the inner breast, on about every 1.2 mm."""
     stride = max(1, int(1.2 / px))
     rows, cols = np.ogrid[: signal.shape[0] : stride, : signal.shape[1] : stride]
     inner = (depth[::stride, ::stride] > 4) & (ap[0] + ap[1] * rows + ap[2] * cols > 8)

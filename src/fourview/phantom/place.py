@@ -1,4 +1,4 @@
-"""Where findings go: sites in the gland that both views see, chosen by how cluttered they are.
+"""Where findings go: places in the gland that both views see, chosen by how cluttered they are.
 
 The rule is the same for cancers, benign findings, summation shadows and covers without a finding,
 so that neither place nor background tells the class.
@@ -18,9 +18,9 @@ from fourview.phantom.truth import POSITIONS, Mode, Position
 from fourview.phantom.view import Acquisition, acquire, gland_map, maps_of
 
 SHAPE, PX = (230, 115), 1.0  # the survey's grid, mm; the same at every image size
-SURVEY_SAMPLES = 12
+SURVEY_SAMPLES = 12  # depth samples per ray, as few as any image takes (``num_depth_samples``)
 CLUTTER_WINDOW = 13  # mm
-NUM_CANDIDATES = 60
+NUM_CANDIDATES = 60  # places that are looked at for one finding
 APART_MM = 12.0  # least AP distance of two findings
 SKIN_MM = 6.0  # least distance of a finding's rim from the skin
 CHEST_MM = 14.0  # least AP depth, or the pectoral muscle would hide it in MLO
@@ -28,7 +28,7 @@ CHEST_MM = 14.0  # least AP depth, or the pectoral muscle would hide it in MLO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """A breast's two views as 1 mm maps, without findings: to judge sites by.
+    """A breast's two views as 1 mm maps, without findings: to judge places by.
 
     Attributes:
         views: The acquisitions, CC and MLO.
@@ -67,12 +67,12 @@ def find_site(
     mode: Mode = "both",
     avoid: tuple[float, ...] = (),
 ) -> Point3 | None:
-    """A site for a finding; None where the breast has none.
+    """A place for a finding; None where the breast has none.
 
     Args:
         rng: Used for nothing else.
         surveyed: The breast.
-        radius: Of what goes there, mm.
+        radius: Radius of what goes there, mm.
         mode: ``both`` wants little clutter in both views; the others little in the view named and
             much in the other.
         avoid: AP depths (mm) to stay 12 mm away from.

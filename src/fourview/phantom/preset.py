@@ -81,8 +81,61 @@ class Biopsies:
         return self.p_malignant_beside if beside_satellites else self.p_malignant
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What findings of one family look like.
+
+    Attributes:
+        diameter_mm: Smallest and largest; each finding's is drawn between.
+        conspic: Contrast, as of the preset.
+        spiculated: With spicules and an ill-defined rim; else smooth.
+    """
+
+    diameter_mm: tuple[float, float]
+    conspic: float
+    spiculated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Families:
+    """One finding that CC alone shows and one that MLO alone shows, each of a family.
+
+    In a breast with cancer both are of one family, as foci of one disease are alike; in a breast
+    without they are of two. Each view's family is any of the looks with the same probability
+    whatever the label, so one view says nothing of it. The two lie at depths of their own, at least
+    12 mm apart where there is room, at places that do not depend on label or family: where they
+    are says nothing either. What decides is whether what CC shows looks like what MLO shows.
+
+    Attributes:
+        looks: Of the families, two or more.
+    """
+
+    looks: tuple[Look, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what means nothing.
+
+        Raises:
+            PhantomError: Fewer than two looks, or a size or contrast that is not above 0.
+        """
+        if len(self.looks) < 2:
+            raise PhantomError(f"families: {len(self.looks)} looks, need two or more")
+        for look in self.looks:
+            low, high = look.diameter_mm
+            if not (0 < low <= high and look.conspic > 0):
+                raise PhantomError(
+                    f"families: diameter {low} to {high} mm and conspic {look.conspic}; need sizes "
+                    "in ascending order and all above 0"
+                )
+
+    @property
+    def radius_mm(self) -> float:
+        """Of the largest finding of any family: sites have room for it, whatever goes there."""
+        return max(look.diameter_mm[1] for look in self.looks) / 2
+
+
 LATER = (  # fields left out where None: older presets keep their digest
-    *("biopsies", "p_summation_beside"),
+    *("biopsies", "families", "p_summation_beside"),
     *("p_malignant_deep", "deep_mm"),  # of biopsies
 )
 
@@ -113,6 +166,8 @@ class Preset:
             3 mm, one standard deviation); 0 keeps x_ap exact.
         biopsies: Masses with a biopsy, beside all that the rates above give; None for none. The
             one thing here in which a finding's label is not independent of the rest.
+        families: A finding in each view, alike in both or not, in place of all that the rates
+            above give but for ``p_cancer``; None for none.
     """
 
     name: str
@@ -132,6 +187,7 @@ class Preset:
     ap_jitter: float = 0.0
     biopsies: Biopsies | None = None
     p_summation_beside: float | None = None
+    families: Families | None = None
 
     def __post_init__(self) -> None:
         """Refuse rates and sizes that mean nothing.
@@ -247,6 +303,22 @@ PAIRED = Preset(
     malignant_size=MINIATURE.malignant_size,
     conspic=MINIATURE.conspic,
 )
+FAMILIES = Preset(
+    name="families",  # a finding in each view: of one family in a cancer, of two in none
+    rows=192,
+    p_cancer=0.5,
+    p_cc_only=0.0,
+    p_mlo_only=0.0,
+    p_benign_mass=0.0,
+    p_benign_calc=0.0,
+    p_summation=0.0,
+    families=Families(
+        looks=(
+            Look(diameter_mm=(16.0, 22.0), conspic=3.0, spiculated=True),
+            Look(diameter_mm=(9.0, 12.0), conspic=3.6, spiculated=False),
+        )
+    ),
+)
 PLAIN = Preset(
     name="plain",  # nothing but a large clear star in half of the breasts: can it be found at all
     rows=192,
@@ -259,8 +331,16 @@ PLAIN = Preset(
     malignant_size=(20.0, 0.2, 14.0, 30.0),
     conspic=3.0,
 )
+FAINT = replace(
+    PLAIN,
+    name="faint",  # the same, harder to see, and hidden in one view of half: two views tell more
+    p_cc_only=0.25,
+    p_mlo_only=0.25,
+    conspic=2.0,
+)
 PRESETS: dict[str, Preset] = {
-    p.name: p for p in (SCREENING, ENRICHED, MINIATURE, BIOPSIED, PLACED, PAIRED, PLAIN)
+    p.name: p
+    for p in (SCREENING, ENRICHED, MINIATURE, BIOPSIED, PLACED, PAIRED, FAMILIES, PLAIN, FAINT)
 }
 
 

@@ -25,8 +25,8 @@ def splat(
         px: Pixel size, mm.
         x: Column position, mm.
         y: Row position, mm.
-        volume: What each Gaussian integrates to.
-        sigma: Its width, mm; anything below 0.45 px is drawn with that.
+        volume: Volume that each Gaussian integrates to.
+        sigma: Width of a Gaussian, mm; anything below 0.45 px is drawn with that.
     """
     arrays = (np.ascontiguousarray(a, np.float64) for a in np.broadcast_arrays(x, y, volume, sigma))
     _splat(image, px, *arrays)

@@ -55,7 +55,7 @@ class Rendered:
     Attributes:
         pixels: Stored values.
         mask: True inside the breast, in the stored frame.
-        truth: In the stored frame.
+        truth: Truth of the view, in the stored frame.
     """
 
     pixels: UInt16[np.ndarray, "row col"]
@@ -81,9 +81,9 @@ def render_view(
         position: CC or MLO.
         contents: Findings and covers.
         detector: Grid of the image.
-        vendor: For blur, dose, processing and marker.
+        vendor: Vendor, for blur, dose, processing and marker.
         display: How the file will ask to be displayed; decides what is stored.
-        acquisition_seed: Of the noise.
+        acquisition_seed: Seed of the noise.
         ap_jitter: See ``Preset.ap_jitter``.
     """
     view = acquire(breast, position, detector.field_mm, ap_jitter=ap_jitter)
@@ -95,9 +95,9 @@ def render_view(
     mask = np.zeros(detector.shape, bool)
     canvas = layers.canvas
     rows, cols = inner.shape
-    window = np.s_[canvas.row0 : canvas.row0 + rows, canvas.col0 : canvas.col0 + cols]
-    pixels[window] = inner
-    mask[window] = layers.depth > 0
+    part = np.s_[canvas.row0 : canvas.row0 + rows, canvas.col0 : canvas.col0 + cols]
+    pixels[part] = inner
+    mask[part] = layers.depth > 0
     mirrored = breast.side == "R"
     if mirrored:
         pixels, mask = np.ascontiguousarray(pixels[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
@@ -165,8 +165,8 @@ def truth_of(
     size = np.array([detector.shape[1], detector.shape[0]])
 
     def points(x: np.ndarray, t: np.ndarray) -> np.ndarray:
-        found = np.stack(view.to_image(x, t), axis=1) / detector.px
-        return found[((found >= 0) & (found < size)).all(axis=1)]
+        xy = np.stack(view.to_image(x, t), axis=1) / detector.px
+        return xy[((xy >= 0) & (xy < size)).all(axis=1)]
 
     across = np.linspace(-200, 260, 461)
     across = across[view.outline.inside(across)]

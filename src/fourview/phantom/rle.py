@@ -10,7 +10,7 @@ HEADER = "<16I"  # number of segments, and where each of up to 15 begins
 
 
 def encode_rle(pixels: Shaped[np.ndarray, "row col"]) -> bytes:
-    """One frame of 8 or 16 bits, one sample a pixel; the high bytes come first."""
+    """One frame of 8 or 16 bits, one sample per pixel; the high bytes come first."""
     rows, cols = pixels.shape
     planes = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder(">"))
     by_byte = planes.view(np.uint8).reshape(rows, cols, pixels.itemsize)

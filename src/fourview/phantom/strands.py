@@ -20,7 +20,7 @@ class Strands:
 
     Attributes:
         points: x, y, z of the neutral breast, mm.
-        volume: That each point carries, mm^3.
+        volume: Volume that each point carries, mm^3.
         sigma: Width of its Gaussian, mm.
     """
 
@@ -29,15 +29,15 @@ class Strands:
     sigma: Float64[np.ndarray, " point"]
 
 
-def grow_strands(rng: np.random.Generator, params: TissueParams, level: int) -> Strands:
+def grow_strands(rng: np.random.Generator, params: TissueParams, density: int) -> Strands:
     """All curves of one breast.
 
     Args:
         rng: Used for nothing else.
-        params: Of the breast.
-        level: Density class, 0 for a to 3 for d; denser breasts have thicker strands.
+        params: Tissue parameters of the breast.
+        density: Density class, 0 for a to 3 for d; denser breasts have thicker strands.
     """
-    curves = [_cooper_strands(rng, params, level)]
+    curves = [_cooper_strands(rng, params, density)]
     curves += [_duct(rng, params) for _ in range(int(rng.integers(7, 12)))]
     curves += [_vessel(rng, params) for _ in range(int(rng.integers(3, 7)))]
     points = np.concatenate([c.points for c in curves])
@@ -51,7 +51,7 @@ def grow_strands(rng: np.random.Generator, params: TissueParams, level: int) -> 
     )
 
 
-def _cooper_strands(rng: np.random.Generator, params: TissueParams, level: int) -> Strands:
+def _cooper_strands(rng: np.random.Generator, params: TissueParams, density: int) -> Strands:
     """Curves of correlated heading, grown together; the first ones thick bands to the nipple."""
     num, bands = int(rng.integers(330, 480)), int(rng.integers(25, 50))
     point, heading = _starts(rng, params, num, bands)
@@ -66,8 +66,8 @@ def _cooper_strands(rng: np.random.Generator, params: TissueParams, level: int) 
         point = point + heading * step
         bend = bend + rng.normal(0, 1, (num, 3)) * 0.028 * np.sqrt(step)
         heading = _unit(heading + np.cross(bend, heading) * step)
-    area = np.clip(rng.lognormal(np.log(0.10 + 0.015 * level), 0.8, num), 0.02, 1.2)
-    area[:bands] = np.clip(rng.lognormal(np.log(0.8 + 0.2 * level), 0.6, bands), 0.2, 4)
+    area = np.clip(rng.lognormal(np.log(0.10 + 0.015 * density), 0.8, num), 0.02, 1.2)
+    area[:bands] = np.clip(rng.lognormal(np.log(0.8 + 0.2 * density), 0.6, bands), 0.2, 4)
     taper = np.sin(np.pi * (np.arange(STEPS) + 0.5) / STEPS) ** 0.6
     return Strands(
         points=curves.reshape(-1, 3),

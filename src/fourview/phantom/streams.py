@@ -1,4 +1,4 @@
-"""Seeded random streams, one a purpose, so that adding one thing moves nothing else.
+"""Seeded random streams, one per purpose, so that adding one thing moves nothing else.
 
 Every draw of the phantom comes from ``stream(seed, purpose, ...)``. A lesion has its own stream, so
 has the noise of a view: another lesion or another pixel size changes neither.
@@ -14,7 +14,7 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     """The random numbers of one purpose.
 
     Args:
-        seed: Of the patient; at least 0.
+        seed: Seed of the patient; at least 0.
         names: The purpose, such as ``"anatomy", "L"``. Other names give independent numbers.
     """
     key = tuple(zlib.crc32(str(name).encode()) for name in names)
@@ -32,5 +32,5 @@ def clipped_normal(
 def clipped_lognormal(
     rng: np.random.Generator, median: float, sd: float, low: float, high: float
 ) -> float:
-    """A lognormal draw of that median, its logarithm of that sd, clipped to [low, high]."""
+    """A lognormal draw with that median, whose logarithm has that sd, clipped to [low, high]."""
     return float(min(max(rng.lognormal(math.log(median), sd), low), high))

@@ -92,7 +92,7 @@ def rows_of(
     """One exam's rows of every table, as plain values (masks in base64, NaN as None).
 
     Args:
-        exam: What was written.
+        exam: The exam that was written.
         syntax: Transfer Syntax UID of its files.
         bits: Bits Stored of its files.
         paths: File of each image id, relative to the output folder.

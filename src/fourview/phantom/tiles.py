@@ -21,8 +21,8 @@ def tile(kind: Kind, variant: int) -> Float32[np.ndarray, "64 64 64"]:
     """Filtered white noise, periodic, of mean 0 and variance 1; shared, so read-only.
 
     Args:
-        kind: ``power``: amplitude f^-1.5 for 2 to 20 cycles a tile; ``band``: about one octave
-            around 5.5 cycles a tile.
+        kind: ``power``: amplitude f^-1.5 for 2 to 20 cycles per tile; ``band``: about one octave
+            around 5.5 cycles per tile.
         variant: 0 to 2, independent of each other.
     """
     frequency = np.fft.fftfreq(SIDE) * SIDE

@@ -22,7 +22,7 @@ class TissueParams(NamedTuple):
     Attributes:
         length: Chest plane to nipple.
         radius: Half-radius at the chest plane.
-        exponent: Of the profile radius * sqrt(1 - (x / length)^exponent).
+        exponent: Exponent of the profile radius * sqrt(1 - (x / length)^exponent).
         skin_gap: Depth below the skin at which gland begins.
         skin_ramp: Depth over which it becomes full.
         chest_gap: AP position at which gland begins (retromammary fat behind it).
@@ -365,7 +365,7 @@ def envelope(
     """The glandular zone without its noise, in [0, 1]: where lesions may be put.
 
     Args:
-        params: Of the breast.
+        params: Tissue parameters of the breast.
         x: AP position, mm.
         rho: Distance from the AP axis over the half-radius, in [0, 1].
     """

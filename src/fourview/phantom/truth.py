@@ -46,8 +46,8 @@ class FindingTruth:
         x_ap_mm: Depth in front of the chest plane along the AP axis.
         t_mm: Position across the AP axis, up (lateral or superior) is positive.
         center: (x, y) in stored pixels; may lie outside the image.
-        box: Around ``mask``; None where nothing of it is on the image.
-        mask: The part of it inside ``box``, a pixel each.
+        box: Box around ``mask``; None where nothing of it is on the image.
+        mask: True where a pixel of ``box`` is the finding's.
         contrast_mm: Mean added thickness over the mask, as millimetres of glandular tissue.
         local_sd_mm: Spread of the tissue in a ring of 3 mm around the mask, in the same unit.
         visible: Whether a reader could see it here: on the image, and not hidden on purpose.
@@ -83,7 +83,7 @@ class ViewTruth:
         inclination_rad: Angle of the AP axis to the rows; 8 to 34 degrees for MLO.
         gantry_rad: Rotation of the gantry: 0 for CC, about 45 degrees for MLO.
         length_mm: Chest plane to nipple.
-        thickness_mm: Of the compressed breast.
+        thickness_mm: Thickness of the compressed breast, mm.
         pectoral: The chest plane x = 0 inside an MLO image, points (x, y) from the top down.
         skin: The skin line inside the image, points (x, y).
     """
@@ -116,10 +116,10 @@ class FilmTruth:
 
     Attributes:
         mask: The breast as far as it is on the film and not under an unexposed margin.
-        wall: On which side of the scan the chest wall is.
+        wall: Side of the scan on which the chest wall is.
         header: Whether the header names the breast's true side.
-        labels: Where each label, wedge and piece of tape is.
-        kind: Of the film; see ``film_draws``.
+        labels: Where each label, wedge and strip of tape is.
+        kind: Kind of film; see ``film_draws``.
     """
 
     mask: Bool[np.ndarray, "row col"]
@@ -139,7 +139,7 @@ class PhantomImage:
         spacing_mm: Distance of pixels at the detector, the same for rows and columns.
         photometric: MONOCHROME1 or MONOCHROME2.
         voi: The window or table that the fictional vendor writes.
-        film: Where it is a scanned film.
+        film: What is known of the film, where the image is a scanned film.
     """
 
     image_id: str

@@ -34,11 +34,11 @@ class Vendor:
         peripheral: Peripheral equalisation: share of the missing thickness that is made up for.
         unsharp: Strength of the unsharp mask.
         centre: Middle of the tone curve, in units of the automatic window.
-        width: Its width, in the same unit.
+        width: Width of the tone curve, in the same unit.
         blur: Sigma of the detector's blur, mm.
         dose: Photons relative to vendor A.
         marker: Burned-in side marker: plain text, or text in a grey box.
-        displays: How its software versions ask to be displayed; drawn once an exam.
+        displays: How its software versions ask to be displayed; drawn once per exam.
     """
 
     name: str

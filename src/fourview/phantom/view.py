@@ -19,7 +19,7 @@ from fourview.phantom.truth import Position
 
 Floats = Float[np.ndarray, "..."]
 KNEE = 0.8  # share of the half-width from which the mapping is squeezed towards the skin
-ATANH_MAX = 0.9
+ATANH_MAX = 0.9  # share of the way from the knee to the skin beyond which ``unsoften`` holds on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ def acquire(
     """Position a breast on a detector.
 
     Args:
-        breast: What is imaged.
+        breast: The breast that is imaged.
         position: CC or MLO.
         field_mm: Height and width of the detector; the breast moves up to keep the nipple on it.
         ap_jitter: See ``Preset.ap_jitter``.
@@ -209,9 +209,9 @@ def gland_map(
 
     Args:
         view: The acquisition that ``maps`` were made of.
-        maps: Of the tissue grid.
+        maps: Maps of the tissue grid.
         pins: Retraction centres; see ``Tissue.project``.
-        num_samples: Depth samples a ray, stratified with a jitter that is fixed for the view.
+        num_samples: Depth samples per ray, stratified with a jitter that is fixed for the view.
     """
     jitter = stream(view.breast.patient.seed, "depths", view.position).random(num_samples)
     depths = -1 + 2 * (np.arange(num_samples) + 0.15 + 0.7 * jitter) / num_samples
@@ -229,5 +229,5 @@ def gland_map(
 
 
 def num_depth_samples(thickness: float) -> int:
-    """Samples a ray for a breast of that thickness: one in about 3.2 mm, 12 to 24."""
+    """Samples per ray for a breast of that thickness: one in about 3.2 mm, 12 to 24."""
     return min(max(round(thickness / 3.2), 12), 24)

@@ -1,7 +1,7 @@
 """Write phantom exams as DICOM files with their truth tables; parallel and resumable.
 
 Writes: OUT/phantom.json                    what the exams are made of, so that a run can go on
-        OUT/dicom/PATIENT/R-CC.dcm ...      four files an exam
+        OUT/dicom/PATIENT/R-CC.dcm ...      four files per exam
         OUT/truth/parts/000012.json         one exam's truth, written after its files
         OUT/truth/{exams,breasts,images,findings}.parquet   all of them together, at the end
 Every exam depends on the run's seed and its own number only: any number of workers, and any number
@@ -71,7 +71,7 @@ class _Run:
     syntaxes: tuple[str, ...]
 
     def settings(self) -> dict[str, Any]:
-        """As written to phantom.json."""
+        """Plain values as written to phantom.json."""
         return {
             "format": FORMAT,
             "seed": self.seed,
@@ -104,9 +104,9 @@ def write_phantom(
 
     Args:
         out: Folder; made where it is missing.
-        num_exams: How many there shall be.
-        seed: Of the run, at least 0; each exam has a seed of its own made of it.
-        preset: Or the name of one.
+        num_exams: Number of exams that there shall be.
+        seed: Seed of the run, at least 0; each exam has a seed of its own made of it.
+        preset: What the exams are like, or the name of a preset.
         rows: See ``make_exam``.
         vendors: Fictional vendors, taken in turn: A, B and C, or film and odd-film for the views
             on scanned film of either kind (``film_draws``).
@@ -159,14 +159,14 @@ def _check(run: _Run, num_exams: int) -> None:
 
 
 def _claim_folder(run: _Run) -> None:
-    """Make the folder, or see that it holds exams of the same settings."""
+    """Make the folder, or make sure that it holds exams of the same settings."""
     path = run.out / "phantom.json"
     if path.exists():
         try:
-            found = read_json_object(path)
+            settings = read_json_object(path)
         except ValueError as error:
             raise PhantomError(f"{path}: damaged ({error}); name another folder") from error
-        other = [k for k, v in run.settings().items() if found.get(k) != v]
+        other = [k for k, v in run.settings().items() if settings.get(k) != v]
         if other:
             raise PhantomError(
                 f"{run.out}: holds phantom exams with another {', '.join(other)}; "

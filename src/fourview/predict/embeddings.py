@@ -33,7 +33,7 @@ def embed_manifest(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
-    """A row an image, and a row a caption where ``style`` is given.
+    """One row per image, and one row per caption where ``style`` is given.
 
     An empty style or template is that of the captions that the model was trained with. Nothing is
     hidden but what its training always hid, such as the side; an image without density or BI-RADS
@@ -64,9 +64,9 @@ def embed_manifest(
         settings = replace(settings, style=cast("Style", style), segments=())
     prepared = prepare_captions(manifest, images.table["image_id"].to_list(), settings)
     captions = {
-        image: found
+        image: caption
         for image, each in prepared.items()
-        if (found := each.caption(settings.mask.draw(None))).sentences
+        if (caption := each.caption(settings.mask.draw(None))).sentences
     }
     distinct = list(dict.fromkeys(caption.sentences for caption in captions.values()))
     if not distinct:

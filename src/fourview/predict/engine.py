@@ -25,7 +25,7 @@ class Engine:
 
     @property
     def description(self) -> str:
-        """For the report."""
+        """The engine in words, for the report."""
         return f"float32 on {self.device}" + (", compiled" if self.compiled else "")
 
     def prepare(self, model: nn.Module, heavy: Sequence[str] = ()) -> nn.Module:
@@ -34,7 +34,7 @@ class Engine:
         On a processor this process keeps its memory from here on (``nn.memory``).
 
         Args:
-            model: Is changed in place.
+            model: Network, which is changed in place.
             heavy: Names of its parts that take the time (``ModelFamily.heavy``).
         """
         if torch.device(self.device).type == "cpu":
@@ -68,8 +68,8 @@ class _FastPart(nn.Module):
 
     def forward(self, pixels: Tensor) -> Any:
         """What the part gives: a tensor, or several."""
-        found = self._frozen(pixels) if self.freezing else self.compute(pixels)
-        return found.float() if isinstance(found, Tensor) else [each.float() for each in found]
+        output = self._frozen(pixels) if self.freezing else self.compute(pixels)
+        return output.float() if isinstance(output, Tensor) else [each.float() for each in output]
 
     def _frozen(self, pixels: Tensor) -> Any:
         from torch._inductor import config as inductor
@@ -93,13 +93,13 @@ def best_engine(*, many: bool) -> Engine:
 
 
 def engine_on(device: str | None, *, many: bool = False, exact: bool = False) -> Engine:
-    """The engine that a command is asked for.
+    """The engine that a command asks for.
 
     Args:
-        device: As ``nn.device.find_device`` takes it; None takes the best there is, and the
+        device: Device as ``nn.device.find_device`` takes it; None takes the best there is, and the
             processor where ``exact``.
         many: So many exams that compiling pays.
-        exact: As plainly as can be: not compiled.
+        exact: Whether to compute as plainly as can be: not compiled.
 
     Raises:
         DeviceError: This machine has no such device.
@@ -108,9 +108,9 @@ def engine_on(device: str | None, *, many: bool = False, exact: bool = False) ->
         return Engine(device=str(find_device(device or "cpu")))
     if device is None:
         return best_engine(many=many)
-    found = find_device(device)
-    compiled = many and (found.type == "cuda" or (found.type == "cpu" and _has_avx512()))
-    return Engine(device=str(found), compiled=compiled)
+    chosen = find_device(device)
+    compiled = many and (chosen.type == "cuda" or (chosen.type == "cpu" and _has_avx512()))
+    return Engine(device=str(chosen), compiled=compiled)
 
 
 def _has_avx512() -> bool:

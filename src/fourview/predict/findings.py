@@ -13,7 +13,7 @@ from fourview.feeds.pixels import ExamPixels
 from fourview.geometry import Box
 from fourview.localise.findings import RegionRule, findings_from_regions
 from fourview.localise.peaks import ScoredRegion
-from fourview.nn.regions import corners_in_pixels, greedy_windows, window_cells
+from fourview.nn.regions import corners_in_pixels, greedy_patches, patch_cells
 from fourview.predict.frozen import keep_maps
 from fourview.predict.marks import Look
 from fourview.predict.network import Network
@@ -30,8 +30,8 @@ def scored_findings(
 
     Args:
         network: One that scores findings.
-        findings: With regions in the stored frame; without any, the context proposes some.
-        pixels: Of the exam.
+        findings: Findings with regions in the stored frame; without any, the context proposes some.
+        pixels: Pixels of the exam.
         look: What the context says of them; None where no image could be read.
 
     Returns:
@@ -101,15 +101,15 @@ def propose(
 ) -> tuple[Finding, ...]:
     """The windows of a breast with the highest mean saliency, best first.
 
-    Windows are chosen on each image in turn as GMIC chooses its patches: what one covered counts
-    no more for the next. One without any breast in it is left out.
+    Windows are chosen on each image in turn as GMIC chooses its patches: what one window covers no
+    longer counts for the next. A window without any breast in it is left out.
 
     Args:
-        images: Of the exam; those of the other breast are passed over.
-        maps: Of each image, the class that is suspicious.
-        side: Which breast.
+        images: Images of the exam; those of the other breast are passed over.
+        maps: Maps of the suspicious class, of each image.
+        side: Side of the breast.
         side_px: Side of a window, in processed pixels.
-        count: How many, at most; with so many on an image looked at.
+        count: Most windows to propose, and most to look at on each image.
     """
     regions: list[ScoredRegion] = []
     for image, values in zip(images, maps, strict=True):
@@ -117,8 +117,8 @@ def propose(
             continue
         size = (image.pixels.shape[0], image.pixels.shape[1])
         grid = (values.shape[0], values.shape[1])
-        window = window_cells(round(side_px), grid, size)
-        cells = greedy_windows(values[None], window, count)
+        window = patch_cells(round(side_px), grid, size)
+        cells = greedy_patches(values[None], window, count)
         ends = corners_in_pixels(cells + torch.tensor(window, device=cells.device), grid, size)
         firsts = corners_in_pixels(cells, grid, size)[0].tolist()
         for (row, col), (y0, x0), (y1, x1) in zip(

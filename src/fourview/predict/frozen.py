@@ -72,8 +72,8 @@ def encode(
     pixels: Float[np.ndarray, "patch row col"],
     *,
     device: torch.device | str = "cpu",
-) -> Float[np.ndarray, "patch dim"]:
-    """A code of each patch."""
+) -> Float[np.ndarray, "patch *dim"]:
+    """A code of each patch; of an encoder that keeps a grid, the grid of each."""
     with torch.inference_mode():
         parts = [
             encoder(some[:, None].to(device)).float().cpu()

@@ -33,7 +33,7 @@ from fourview.run_files import TEMPLATE, checkpoint_of
 from fourview.store.store import Store
 
 Progress = Callable[[str, int, int], None]
-TEXTS_AT_ONCE = 64
+TEXTS_AT_ONCE = 64  # texts that are encoded together
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class ImageEmbeddings:
     """Features of length 1 of images, with whose they are.
 
     Attributes:
-        table: image_id, patient_id, exam_id, side, view; a row an image.
-        features: In the order of the table.
+        table: image_id, patient_id, exam_id, side, view; one row per image.
+        features: Features in the order of the table.
     """
 
     table: pl.DataFrame
@@ -55,12 +55,12 @@ class LanguageModel:
     Attributes:
         card: What travels with the weights.
         spec: The pixels it reads.
-        captions: How the captions were told that it was trained with: what it is asked with, too.
+        captions: Settings of the captions that it was trained with; prompts are worded likewise.
         template: File with their words; empty is the package's.
 
     Args:
         model: The network.
-        card: What its checkpoint says of it.
+        card: Card of its checkpoint.
         template: File with the words of its captions; empty takes the package's.
         device: Where to compute.
     """
@@ -88,17 +88,17 @@ class LanguageModel:
         Longer texts go together, so that little padding is computed.
         """
         order = sorted(range(len(texts)), key=lambda i: sum(len(s) for s in texts[i]))
-        found: list[Tensor] = []
+        features: list[Tensor] = []
         for start in range(0, len(order), TEXTS_AT_ONCE):
             chosen = order[start : start + TEXTS_AT_ONCE]
             batch = self.tokenizer.batch([texts[i] for i in chosen], [0] * len(chosen))
             with torch.inference_mode():
-                found.append(self.model.text_features(batch.to(self.device)).float().cpu())
+                features.append(self.model.text_features(batch.to(self.device)).float().cpu())
             if progress is not None:
                 progress("texts", start + len(chosen), len(order))
         back = torch.empty(len(order), dtype=torch.long)
         back[torch.tensor(order)] = torch.arange(len(order))
-        return torch.cat(found)[back]
+        return torch.cat(features)[back]
 
     def encode_images(
         self,
@@ -116,16 +116,16 @@ class LanguageModel:
             CheckpointError: The store holds other pixels than the model was trained on.
         """
         rows: list[dict[str, Any]] = []
-        found: list[Tensor] = []
+        parts: list[Tensor] = []
         for samples, features in self._batches(manifest, store, splits, batch_size, workers):
             rows += [row for sample in samples for row in _image_rows(sample)]
-            found.append(features)
+            parts.append(features)
             if progress is not None:
                 progress("images", len(rows), len(store))
         schema = dict.fromkeys(("image_id", "patient_id", "exam_id", "side", "view"), pl.String)
-        if not found:
+        if not parts:
             raise CheckpointError("no image of the manifest is in the store; prepare it first")
-        return ImageEmbeddings(pl.DataFrame(rows, schema=schema), torch.cat(found))
+        return ImageEmbeddings(pl.DataFrame(rows, schema=schema), torch.cat(parts))
 
     def zero_shot(
         self,
@@ -146,7 +146,7 @@ class LanguageModel:
         style, segments and words of the captions that the model was trained with.
 
         Args:
-            manifest: Whose images, and what is known of them.
+            manifest: Manifest of the images, and of what is known of them.
             store: Their pixels.
             prompts: Name of a prompt set of the template.
             template: File with captions and prompts; empty takes the model's own.
@@ -234,7 +234,7 @@ def load_language_model(run: Path | str, *, device: str = "cpu") -> LanguageMode
 
 
 def _captions_of(card: ModelCard) -> CaptionFeedConfig:
-    """How the captions were told that a model was trained with; a converted one's as usual.
+    """Settings of the captions that a model was trained with; the usual ones of a converted one.
 
     Raises:
         CheckpointError: The card says something else.
@@ -250,9 +250,9 @@ def _captions_of(card: ModelCard) -> CaptionFeedConfig:
 
 
 def sentences_of(query: str) -> tuple[str, ...]:
-    """The sentences of a typed text: what points, semicolons and line ends part."""
-    found = tuple(part.strip(" .") for part in re.split(r"\.\s|[;\n]", query))
-    return tuple(part for part in found if part)
+    """The sentences of a typed text, which end at points, semicolons and line ends."""
+    sentences = tuple(part.strip(" .") for part in re.split(r"\.\s|[;\n]", query))
+    return tuple(part for part in sentences if part)
 
 
 def rank_images(

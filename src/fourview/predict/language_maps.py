@@ -40,8 +40,8 @@ class LanguageMaps:
     """Adds a language-image model's heatmaps to predictions.
 
     Args:
-        model: Of a family with ``sentence_maps`` or ``patch_to_slice``, trained with them.
-        sentences: What to look for; without any, the impression of a suspicious abnormality.
+        model: Model of a family with ``sentence_maps`` or ``patch_to_slice``, trained with them.
+        sentences: Sentences to look for; without any, the impression of a suspicious abnormality.
         places: Where to look from, for ``patch_to_slice``; nothing else is then looked for there.
 
     Raises:
@@ -90,7 +90,7 @@ class LanguageMaps:
         texts = self.model.tokenizer.batch([self.sentences] * len(images), list(range(len(images))))
         pixels = _stacked(images).to(self.model.device)
         tower = self.model.model.image_tower
-        shift = tower.first_center / tower.stride - 0.5  # measured by gradients: not in the next
+        shift = tower.first_center / tower.stride - 0.5  # by gradients: not in inference mode
         with torch.inference_mode():
             maps = self.model.model.sentence_maps(pixels, texts.to(self.model.device))
             maps = evenly(maps, shift=shift)
@@ -112,7 +112,7 @@ class LanguageMaps:
         prediction: ExamPrediction,
         notes: list[str],
     ) -> Iterator[Heatmap]:
-        """From CC to MLO and back of breasts with both; adds to ``notes`` what was not found."""
+        """Heatmaps from CC to MLO and back, of breasts with both; notes what was not found."""
         there = {
             f"{side}-{view}"
             for side in SIDES
@@ -209,7 +209,7 @@ def _query(
 
 
 def _tissue(image: ProcessedImage, grid: tuple[int, int]) -> Bool[np.ndarray, "row col"]:
-    """Cells whose centre lies in the breast; all, where none does."""
+    """Cells whose centre lies in the breast; all cells where none does."""
     height, width = image.pixels.shape
     rows = ((np.arange(grid[0]) + 0.5) * height / grid[0]).astype(int)
     cols = ((np.arange(grid[1]) + 0.5) * width / grid[1]).astype(int)

@@ -35,9 +35,9 @@ class Look:
     """A batch that a network looked at, and what it said.
 
     Attributes:
-        samples: Of the batch.
-        batch: On the CPU.
-        output: What the network said, wherever it was computed.
+        samples: Samples of the batch.
+        batch: The batch itself, on the CPU.
+        output: Output of the network, wherever it was computed.
         pixels: Where the images came from.
         classes: Names of the scores.
     """
@@ -49,13 +49,13 @@ class Look:
     classes: tuple[str, ...]
 
     def images(self) -> Iterator[tuple[Sample, str, Side]]:
-        """Every image of the batch in its order: whose it is, its id and its side."""
+        """Sample, id and side of every image of the batch, in its order."""
         for sample in self.samples:
             for image_id, slot in zip(sample.images, sample.slots, strict=True):
                 yield sample, image_id, SIDES[slot % len(SIDES)]
 
     def heatmaps(self) -> tuple[Heatmap, ...]:
-        """Of every class that has maps and image, class by class; none where no class has any."""
+        """Heatmaps of every image, class by class; none where no class has maps."""
         if self.output.heatmaps is None:
             return ()
         maps = self.output.heatmaps.detach().float().cpu().numpy()
@@ -80,9 +80,9 @@ def findings_of(
     """The findings that a report draws on a breast.
 
     Args:
-        kind: Of marks.
-        regions: Of the images of that breast.
-        side: Which breast.
+        kind: Kind of the family's marks.
+        regions: Regions on the images of that breast.
+        side: Side of the breast.
         threshold: Least score of what is drawn; the best ``regions`` are drawn whatever they score.
     """
     if kind == "regions":
@@ -97,11 +97,11 @@ def _none(look: Look) -> Regions:  # noqa: ARG001 - one of several ways
 
 
 def _peaks(look: Look) -> Regions:
-    found: dict[str, list[ScoredRegion]] = {}
+    by_class: dict[str, list[ScoredRegion]] = {}
     for heatmap in look.heatmaps():
         own = heatmap_regions(heatmap, ANY_PEAK, most=NUM_PEAKS)
-        found.setdefault(heatmap.class_name, []).extend(own)
-    return found
+        by_class.setdefault(heatmap.class_name, []).extend(own)
+    return by_class
 
 
 def _boxes(look: Look) -> Regions:

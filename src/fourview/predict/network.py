@@ -28,12 +28,17 @@ from fourview.predict.frozen import keep_maps, with_codes
 from fourview.predict.marks import THRESHOLD, Look, marks_of
 from fourview.predict.table import prediction_rows, region_table, table_of
 from fourview.preprocess.spec import PixelSpec, pixel_spec
-from fourview.run_files import CONTEXT, checkpoint_of, is_checkpoint, operating_points_of
+from fourview.run_files import (
+    CONTEXT,
+    DEFAULT_MODEL,
+    checkpoint_of,
+    is_checkpoint,
+    operating_points_of,
+)
 from fourview.store.said import Said
 from fourview.store.store import Store
 
 Progress = Callable[[int, int], None]
-EMBEDDED = "mvccl-small"
 REGION_RULE = "specificity-0.90"  # of images of breasts without the label: no region on so many
 
 
@@ -291,13 +296,13 @@ def context_of(
 
 
 def load_network(run: Path | str | None = None, *, engine: Engine = PLAIN) -> Network:
-    """The network of a run, of a checkpoint folder, or the small one shipped with the package.
+    """The network of a run, of a checkpoint folder, or the one that ships with the package.
 
     Raises:
         CheckpointError: There is no checkpoint, it does not fit, it is pre-trained only, or it
             lacks the context network that it was trained with.
     """
-    folder = checkpoint_of(Path(EMBEDDED if run is None else run))
+    folder = checkpoint_of(Path(DEFAULT_MODEL if run is None else run))
     model, card, family = load_checkpoint(folder)
     if family.kind != "read":
         raise CheckpointError(f"{folder}: {card.recipe} is pre-trained only and reads no exams")

@@ -13,9 +13,9 @@ def placed_findings(
     """Findings with depth, distance from the nipple and quadrant, joined over CC and MLO.
 
     Args:
-        exam: Whose images the regions are on; only those with a region are looked at again.
-        findings: In the stored frame.
-        join: Whether those of one depth in both views of a breast become one.
+        exam: Exam whose images the regions are on; only those with a region are looked at again.
+        findings: Findings in the stored frame.
+        join: Whether findings of one depth in both views of a breast become one.
 
     Returns:
         The findings, right breast first, and a note for each reason why an axis is not known.

@@ -30,13 +30,13 @@ class QueryPlace:
     numbers: tuple[float, ...]
 
     def __str__(self) -> str:
-        """As it is written on the command line."""
+        """The place as it is written on the command line."""
         return f"{self.slot}:{','.join(f'{n:g}' for n in self.numbers)}"
 
     def cells(
         self, image: ProcessedImage, grid: tuple[int, int]
     ) -> Bool[np.ndarray, "row col"] | None:
-        """The cells of a grid over the processed image that it names; None where it lies beyond.
+        """The cells of a grid over the processed image that it names; None if it lies beyond.
 
         A box has the cells whose centre is in it, and always the one in which its own centre is.
         """
@@ -67,19 +67,19 @@ def parse_place(text: str) -> QueryPlace:
     """The place that a text names.
 
     Raises:
-        ReportError: It names none.
+        ReportError: The text names no place.
 
     >>> parse_place("L-CC:1200,800").numbers
     (1200.0, 800.0)
     """
-    found = WRITTEN.fullmatch(text.strip())
-    if found is None or found[1].upper() not in SLOTS:
+    match = WRITTEN.fullmatch(text.strip())
+    if match is None or match[1].upper() not in SLOTS:
         raise ReportError(
             f"--at {text}: need a view ({', '.join(SLOTS)}), a colon and x,y or x0,y0,x1,y1 in "
             "pixels of the file, such as L-CC:1200,800"
         )
     place = QueryPlace(
-        found[1].upper(), tuple(float(n) for n in found.groups()[1:] if n is not None)
+        match[1].upper(), tuple(float(n) for n in match.groups()[1:] if n is not None)
     )
     if len(place.numbers) == 4:
         try:

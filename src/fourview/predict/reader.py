@@ -51,9 +51,9 @@ class Reader:
     """Networks that read exams together.
 
     Args:
-        networks: Of one task, whose scores are averaged; or of tasks whose classes differ, which
-            stand beside each other. Findings and heatmaps are those of the first
-            that scores findings, else of the first of the first suspicion.
+        networks: Networks of one task, whose scores are averaged; or of tasks whose classes differ,
+            which stand beside each other. Findings and heatmaps are those of the first network
+            that scores findings, else of the first network of the first suspicion.
         name: FAMILY:NAME where all are one model; None names each.
 
     Raises:
@@ -103,7 +103,7 @@ class Reader:
 
     @property
     def caution(self) -> str:
-        """What whoever sees a score must know of the models, of each different one a sentence."""
+        """What a person who sees a score must know: one sentence for each different model."""
         return " ".join(dict.fromkeys(card.caution for n in self.networks for card in n.cards))
 
     @property
@@ -118,7 +118,7 @@ class Reader:
 
     @property
     def operating_points(self) -> Mapping[str, float]:
-        """Thresholds on a breast's score; none for several: those of one are not the mean's."""
+        """Thresholds on a breast's score; none of several networks: one's do not fit the mean."""
         return self.networks[0].first.points.scores if len(self.networks) == 1 else {}
 
     @property
@@ -133,7 +133,7 @@ class Reader:
 
     @property
     def enough(self) -> Size | None:
-        """Rows and columns that every network can do with; None where one wants all there are."""
+        """Rows and columns that are enough for every network; None where one wants them all."""
         sizes = [network.spec.enough for network in self.networks]
         known = [size for size in sizes if size is not None]
         if len(known) < len(sizes):
@@ -146,9 +146,9 @@ class Reader:
         """Read one exam; an image that cannot be preprocessed is listed, not fatal.
 
         Args:
-            exam: What to read.
-            findings: To be scored one by one, with regions on the exam's images in the stored
-                frame.
+            exam: Exam to read.
+            findings: Findings to be scored one by one, with regions on the exam's images in the
+                stored frame.
             join: Make one finding of what a model marks in CC and MLO at one depth behind the
                 nipple (``localise.two_views``); False leaves a finding for each image.
 
@@ -197,7 +197,7 @@ class Reader:
         """Scores of processed pixels, without files: for tests of one's own, sliders, attributions.
 
         Args:
-            pixels: In [0, 1] in the order R-CC, L-CC, R-MLO, L-MLO, as ``process`` with this
+            pixels: Pixels in [0, 1] in the order R-CC, L-CC, R-MLO, L-MLO, as ``process`` with this
                 reader's ``spec`` makes them; a view that is all NaN is missing.
 
         Returns:
@@ -208,7 +208,7 @@ class Reader:
             CheckpointError: A network reads more than whole images, or gives no scores of breasts.
         """
         of_task = [n for n in self.networks if n.first.task == self.task]
-        found = []
+        per_network = []
         for network in of_task:
             one = network.first
             if one.family.reads.feed != "exams":
@@ -219,8 +219,8 @@ class Reader:
             scores = one.family.look(one.model, batch, explained=False).breast_scores
             if scores is None:
                 raise CheckpointError(f"{one.card.recipe} gives no scores of breasts; use predict")
-            found.append(scores.float().cpu())
-        return torch.stack(found).mean(dim=0)
+            per_network.append(scores.float().cpu())
+        return torch.stack(per_network).mean(dim=0)
 
     def predict_store(
         self,
@@ -235,7 +235,7 @@ class Reader:
         """Scores of all exams of a manifest whose pixels are in a store, and the regions marked.
 
         Args:
-            manifest: Whose images.
+            manifest: Manifest of the images.
             store: Their pixels; several where networks read different ones.
             splits: Only exams of these; None takes all.
             batch_size: Exams at a time.
@@ -265,7 +265,7 @@ class Reader:
     def _images(
         self, exam: Exam, seen: Sequence[Seen], scores: Scores, lead: Seen
     ) -> Iterator[ImagePrediction]:
-        """Those that any network read, then those of other views."""
+        """Images that any network read, then those of other views."""
         heatmaps: dict[str, list[Heatmap]] = {}
         for heatmap in () if lead.look is None else lead.look.heatmaps():
             heatmaps.setdefault(heatmap.image_id, []).append(heatmap)
@@ -355,7 +355,7 @@ def load_model(
 
     A folder of several networks that are one model (``checkpoint.ensemble``) counts as so many.
 
-    Without an argument it is the small model that ships with the package.
+    Without an argument it is the model that ships with the package.
 
     Raises:
         CheckpointError: There is no checkpoint, it does not fit, or several have no mean.

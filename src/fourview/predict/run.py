@@ -23,7 +23,7 @@ class Run:
     """A run that ``fourview train`` made, or a checkpoint folder.
 
     Attributes:
-        path: Its folder.
+        path: Folder of the run.
         card: What travels with the weights of its best checkpoint.
     """
 

@@ -38,17 +38,17 @@ def scores_of(seen: Sequence[Seen]) -> Scores:
         for one in seen
         if one.look is not None
     ]
-    found: dict[tuple[str, str], dict[str, float]] = {}
+    scores: dict[tuple[str, str], dict[str, float]] = {}
     if tables:
         known = mean_of_tables(tables).filter(pl.col("score").is_not_nan())
         whose = pl.coalesce("image_id", "side")
         for unit, key, name, score in known.select("unit", whose, "class", "score").iter_rows():
-            found.setdefault((unit, key), {})[name] = score
-    return found
+            scores.setdefault((unit, key), {})[name] = score
+    return scores
 
 
 def notes_of(image: Image, own: Sequence[Seen], seen: Sequence[Seen]) -> Iterator[str]:
-    """What was seen when an image was processed, and which networks could not read it."""
+    """Notes on how an image was processed, and on which networks could not read it."""
     for processed in (p for one in own for p in one.pixels.processed):
         if processed.image_id == image.image_id:
             yield from processed.notes

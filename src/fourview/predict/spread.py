@@ -37,7 +37,7 @@ class Spread:
 
     Attributes:
         runs: Run folders or checkpoints, whose scores are averaged where there are several; None
-            in place of one is the small model of the package.
+            in place of one is the model of the package.
         manifest: Its folder, on a disk that all workers see.
         store: Likewise; several where networks read different pixels.
         splits: Only exams of these; None takes all.

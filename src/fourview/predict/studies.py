@@ -29,7 +29,7 @@ class Named:
     """Findings that somebody names, for any number of exams.
 
     Attributes:
-        rows: From ``manifest.findings_file.read_findings``.
+        rows: Rows from ``manifest.findings_file.read_findings``.
         source: The file's name, as reports say it.
     """
 
@@ -84,7 +84,7 @@ def read_studies(  # noqa: PLR0913 - what is read, and what a report can hold
 
     Args:
         paths: Files, folders and ZIP archives; headers say what belongs together.
-        reader: Of one model, or of several.
+        reader: Reader of one model, or of several.
         out: Folder to write to.
         created: Date and time as the reports are to print them.
         named: Findings to score; without them a lesion network's context proposes some.
@@ -204,7 +204,7 @@ def _read(exam: Exam, reader: Reader, folder: Path, options: ReportOptions, aske
 
 
 def _with_objects(read: Read, exam: Exam, dicom: DicomOptions) -> Read:
-    """With DICOM objects beside the report; where none can be made, the report stands."""
+    """Add DICOM objects beside the report; where none can be made, the report stands."""
     from fourview.report.dicom.write import write_dicom  # noqa: PLC0415 - pydicom takes a second
 
     try:
@@ -215,7 +215,7 @@ def _with_objects(read: Read, exam: Exam, dicom: DicomOptions) -> Read:
 
 
 def _enough(sizes: Sequence[Size | None]) -> Size | None:
-    """Rows and columns that every model and the report can do with; None where one wants all."""
+    """Rows and columns that are enough for every model and the report; None where one wants all."""
     known = [size for size in sizes if size is not None]
     if len(known) < len(sizes):
         return None

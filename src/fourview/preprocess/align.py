@@ -33,7 +33,7 @@ class Alignment:
     """What to do with one image.
 
     Attributes:
-        degrees: For ``Geometry.rotated``: clockwise as displayed, so below 0 for most MLO views.
+        degrees: Angle for ``Geometry.rotated``: clockwise as displayed, so below 0 for most MLOs.
         status: line_found; no_line: an MLO whose muscle is absent or cannot be told from other
             tissue; not_oblique: a view that is aligned as it is.
         line: The pectoral line before turning; None where there is none.
@@ -61,7 +61,7 @@ class Aligned:
     Attributes:
         levels: 0 outside the mask, at least 1 inside.
         mask: True inside the breast; without the muscle unless that was kept.
-        geometry: As given, with the steps rotate and crop.
+        geometry: The geometry that was given, with the steps rotate and crop.
         alignment: What was decided.
     """
 
@@ -82,7 +82,7 @@ def alignment(
     """Decide how far to turn one image.
 
     Args:
-        pixels: Oriented (chest wall left), bright for dense tissue.
+        pixels: Oriented pixels (chest wall left), bright for dense tissue.
         mask: True inside the breast.
         position: The view's position, such as MLO; any other stays as it is.
         method: How the line is looked for.
@@ -109,8 +109,8 @@ def align(
     Args:
         levels: Oriented display levels, 0 outside the mask.
         mask: True inside the breast.
-        geometry: From stored pixels to ``levels``.
-        decided: By ``alignment``.
+        geometry: The way from stored pixels to ``levels``.
+        decided: What ``alignment`` decided.
         keep_muscle: False cuts at the pectoral line, so that column 0 is the chest wall; what lies
             over the muscle (often lymph nodes) is then left of the image. True keeps everything.
 

@@ -1,4 +1,4 @@
-"""The anterior-posterior axis of a view: how deep a point lies, and where another view has it.
+"""The anterior-posterior axis of a view: a point's depth, and the line it is on in another view.
 
 d = (n - p) . a x spacing: p the point, n the nipple, a = (cos t, sin t) with t = 0 in CC and the
 angle of the pectoral line in MLO, in the oriented frame (chest wall at the left). The other view
@@ -32,9 +32,9 @@ class Axis:
 
     Attributes:
         nipple: (x, y), pixels.
-        degrees: Of the axis to the rows, clockwise as displayed.
+        degrees: Angle of the axis to the rows, clockwise as displayed.
         turned: Whether stored x is the image's columns less oriented x.
-        spacing_mm: Of a pixel; rows and columns alike.
+        spacing_mm: Size of a pixel; rows and columns alike.
     """
 
     nipple: tuple[float, float]
@@ -70,9 +70,9 @@ class PlacedAxis:
     """An axis with the way to it from the stored frame.
 
     Attributes:
-        axis: In the oriented frame.
-        geometry: From the stored to the oriented frame.
-        position: Of the view: CC, MLO, ...
+        axis: The axis in the oriented frame.
+        geometry: The way from the stored to the oriented frame.
+        position: Position of the view: CC, MLO, ...
     """
 
     axis: Axis
@@ -125,7 +125,7 @@ def axis_from(
     Args:
         image: Standing, with pixel spacing.
         mask: True inside the breast.
-        levels: Its display levels, bright for dense tissue; asked for where the view is oblique.
+        levels: Gives display levels, bright for dense tissue; called only for oblique views.
         turned: Whether its chest wall is on the right.
     """
     oriented = np.ascontiguousarray(mask[:, ::-1]) if turned else mask

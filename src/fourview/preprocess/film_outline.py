@@ -4,9 +4,10 @@ Frame:  chest wall at the left. Rays go out from a point on it; the outline is o
 How:    each pixel speaks for tissue or for air by its level, compared with the air just beyond the
         outline there (the film's haze is another one everywhere). The radii that agree best with
         all pixels, with a cost for every pixel that neighbouring radii differ, are found by dynamic
-        programming: what sticks out narrowly, a label, costs more than it gains. Where the outline
-        falls off much more steeply than skin does elsewhere, something lies over it: the outline
-        is held to a curve between its neighbours there (``film_over``).
+        programming: what sticks out narrowly, a label, costs more than it gains. Then it is asked
+        which rays show skin and on which something lies over it (``film_over``). The rays that
+        show skin give its course; on the others the outline is held to it, and everywhere the
+        radii are found again, now with a cost for differing from that course.
 """
 
 import cv2

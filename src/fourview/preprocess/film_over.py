@@ -1,8 +1,9 @@
-"""What lies over or at the skin of a traced breast: labels, and how far in they hold the outline.
+"""What lies over or at the skin of a traced breast: labels, and the course of the skin under them.
 
-Three signs, each enough: the outline falls off much more steeply than skin does elsewhere; it jumps
-out and back again; a disc much larger than a nipple does not fit into what sticks out. There the
-outline is held to the curve on which the skin before and after goes on.
+Four signs, each enough: the outline falls off much more steeply than skin does elsewhere; just
+beyond it is not dark yet, but further out; it jumps out and back again; a disc much larger than a
+nipple does not fit into what sticks out. Rays that end where the film ends, and rays on which the
+level hardly falls, show no skin. The course of the skin goes through the others.
 """
 
 from dataclasses import dataclass
@@ -25,10 +26,8 @@ MOST_DISC = 0.6  # of the root of the breast's area: both are no larger
 BED = 0.10  # levels under the air: no film is there
 BRIGHTER = (0.5, 0.06)  # times the usual step, and levels, over the air: a label
 BEYOND = 0.15  # of the long side: how far out it is looked for air beyond a label
-SHOWS, FAINT = (
-    0.4,
-    0.02,
-)  # of the usual step: where the level falls less; how much such a ray counts
+SHOWS = 0.4  # of the usual step: a ray on which the level falls less shows no skin
+FAINT = 0.02  # how much such a ray counts for the skin's course
 STIFF = (3e4, 10.0)  # of the skin's course: change of bending, bending
 STICKS_OUT, COUNTS, ROUNDS = 2.0, 0.1, 6  # pixels beyond the course; how much such a ray counts
 STEEPER = (1.0, 0.02)  # as STEEP, for what sticks out

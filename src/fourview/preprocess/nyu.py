@@ -36,7 +36,7 @@ class NyuCrop:
     """Step A, in the oriented image; the fields that the NYU exam lists have.
 
     Attributes:
-        corners: Of the crop in the image ("window_location").
+        corners: Corners of the crop in the image ("window_location").
         rightmost: First and last row, and column, of the mask's farthest points, in the crop.
         bottommost: Row, and first and last column, of the mask's lowest points, in the crop.
         distance_from_starting_side: Columns between the chest wall's edge of the image and the
@@ -54,7 +54,7 @@ class NyuWindow:
     """Where the processed frame lies in the oriented image.
 
     Attributes:
-        corners: Of the frame; beyond the image where zeros are filled in.
+        corners: Corners of the frame; beyond the image where zeros are filled in.
         visible: The part of it that shows pixels: inside the crop and inside the window.
         crop: Step A.
         center: Step B: row and column in the crop ("best_center"); a column below 0 is the
@@ -82,7 +82,7 @@ def nyu_window(
     """Steps A to C on one image.
 
     Args:
-        inside: What counts as not 0, oriented: chest wall at the left.
+        inside: Mask of what counts as not 0, oriented: chest wall at the left.
         window: Rows and columns of the window.
         frame: Rows and columns of the processed image; the window is its upper left part.
         from_above: CC and its like; any other view goes as MLO does.
@@ -141,7 +141,7 @@ def opened_by_diamond(inside: Mask, radius: int) -> Mask | None:
 
     Args:
         inside: The mask.
-        radius: Below 255, where the distances saturate.
+        radius: How often to erode; below 255, where the distances saturate.
 
     Returns:
         The opened component; None where nothing is left.
@@ -167,18 +167,18 @@ def best_center(inside: Mask, crop: NyuCrop, *, window: Size, from_above: bool) 
     """Step B: row and column, in the crop, of the window's centre.
 
     Args:
-        inside: What counts as not 0, in the crop.
+        inside: Mask of what counts as not 0, in the crop.
         crop: Step A.
         window: Rows and columns of the window.
         from_above: CC and its like.
     """
     rows, cols = inside.shape
-    center_x = crop.rightmost[1] - window[1] // 2 - 1
+    center_x = crop.rightmost[1] - window[1] // 2 - 1  # the one column of the published search
     if not from_above:
         filled = np.flatnonzero(inside[:, max(0, cols - window[1]) :].any(axis=1))
         return min(crop.bottommost[0], int(filled[-1])) - window[0] // 2 - 1, center_x
     middle = rows // 2
-    if rows < window[0]:
+    if rows < window[0]:  # nothing to search: ``_corner`` adds zeros above and below
         return middle, center_x
     left, right = max(0, center_x - window[1] // 2), center_x - window[1] // 2 + window[1]
     return _fullest(inside[:, left : max(left, right)], window[0], middle), center_x
@@ -201,6 +201,6 @@ def _corner(
         min(max(middle - side // 2, 0), max(length - side, 0))
         for middle, side, length in zip(center, window, crop, strict=True)
     )
-    if crop[0] < window[0]:
+    if crop[0] < window[0]:  # zeros above and below in CC, below only in MLO, as published
         top = -((window[0] - crop[0]) // 2) if from_above else 0
     return top, left

@@ -25,7 +25,7 @@ STEP_SIGMAS = (0.006, 0.016)  # Gaussian widths: 6 pixels of 1080 as in [1], and
 RIM = 0.033  # diameter of the erosion that keeps the skin line out of the votes
 CLIP = 2.0  # of the median step: a calcification or a clip votes no more than this
 LEAST_DEGREES, MOST_DEGREES = 6.0, 60.0  # searched; 8 to 34 in phantoms, up to 60 in [1]
-COARSE_DEGREES, FINE_DEGREES = 2.0, 0.5
+COARSE_DEGREES, FINE_DEGREES = 2.0, 0.5  # steps of the search: of all angles, then near the best
 USUAL_DEGREES = (8.0, 32.0)  # outside, a line needs more evidence ...
 UNUSUAL_SD_DEGREES = 12.0  # ... by this Gaussian
 LEAST_OFFSET = 0.01  # of the width, as in [1]
@@ -91,7 +91,7 @@ def find_pectoral(
     """Find the muscle's edge.
 
     Args:
-        pixels: Oriented, bright for dense tissue, any scale; cropped to the breast or not.
+        pixels: Oriented pixels, bright for dense tissue, any scale; cropped to the breast or not.
         mask: True inside the breast, muscle included.
         method: "oriented" is the more accurate; "plain" is what [1] publishes.
 
@@ -106,10 +106,10 @@ def find_pectoral(
         return None
     inside = np.s_[y0 : y0 + height, x0 : x0 + width]
     if method == "plain":
-        found = plain_hough(pixels[inside], mask[inside])
-        if found is None:
+        published = plain_hough(pixels[inside], mask[inside])
+        if published is None:
             return None
-        line = PectoralLine(*found)
+        line = PectoralLine(*published)
     else:
         line = _search(pixels[inside], mask[inside])
         if line.confidence < LEAST_CONFIDENCE or line.sharpness < LEAST_SHARPNESS:
@@ -260,7 +260,7 @@ class _Votes:
     ) -> tuple[
         Float64[np.ndarray, " line"], Float64[np.ndarray, " line"], Float64[np.ndarray, " line"]
     ]:
-        """Of each line: its weight in pixels, and mean and spread of the fall across it."""
+        """Weight of each line in pixels, and mean and spread of the fall across it."""
         cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
         fall = np.clip(-(self.step_x[near] * cos + self.step_y[near] * sin), -limit, limit)
         # Where the line leaves the image: at the left edge, or at the bottom.

@@ -1,9 +1,9 @@
 """Image -> ProcessedImage, the same way every time, every step recorded.
 
 Order:   upright, where the file's Patient Orientation says that it does not stand -> breast mask ->
-         window, polarity and scale (one look-up) -> zero outside -> chest wall to
-         the left -> crop -> (AP alignment -> crop) -> pad -> resize. The look-up runs on the crop
-         only. NYU layouts crop, pad and cut as ``preprocess.nyu`` says, and do not resize.
+         window, polarity and scale (one look-up, on the crop only) -> zero outside -> chest wall to
+         the left -> crop -> (AP alignment -> crop) -> pad -> resize. NYU layouts crop, pad and cut
+         as ``preprocess.nyu`` says, and do not resize.
 Returns: pixels in [0, 1]; inside the mask above 0, outside exactly 0, in steps of 1/65535, so that
          a store can hold pixels and mask in one array of 16 bits without loss.
 Frame:   the geometry leads from the file's own pixels here, also where they were decoded smaller.
@@ -51,7 +51,7 @@ class Frame:
     """What is cut out of an image.
 
     Attributes:
-        corners: In the mirrored image, if it is mirrored; may reach beyond it.
+        corners: Corners in the mirrored image, if it is mirrored; may reach beyond it.
         mask: True where pixels are shown, in the frame of the image's pixels.
         notes: What was decided.
     """
@@ -79,7 +79,7 @@ def process(
 
     Args:
         image: Modality values with their window, polarity and padding.
-        spec: What to do; or the name of a spec, such as "mvccl-192x96".
+        spec: Spec that says what to do; or the name of one, such as "mvccl-192x96".
         voi: Overrides ``spec.voi`` for this image: a source knows that the file's window is wrong
             ("ignore"), or the user gives a window; needed where the spec asks for the user's.
         scale: Millimetres of a processed pixel (pixels of the file, where it gives no spacing) of
@@ -195,8 +195,8 @@ def _mirror(image: Image, breast: Breast) -> tuple[bool, tuple[str, ...]]:
     expected = "left" if image.view.side == "L" else "right"
     wall = None if image.turn is None else image.turn.chest_wall
     expected = wall or expected
-    found, sure = breast.chest_wall, f"certainty {breast.certainty:.2f}"
-    if found is None:
+    seen, sure = breast.chest_wall, f"certainty {breast.certainty:.2f}"
+    if seen is None:
         told = "side" if wall is None else "Patient Orientation"
         note = (
             f"the pixels do not show the chest wall's side ({sure}): {expected}, as the header's "
@@ -204,16 +204,16 @@ def _mirror(image: Image, breast: Breast) -> tuple[bool, tuple[str, ...]]:
         )
         return expected == "right", (note,)
     notes: tuple[str, ...] = ()
-    if found != expected:
+    if seen != expected:
         told = f"side is {image.view.side}"
         if wall is not None:
             told = f"Patient Orientation has it on the {expected}"
-        notes = (f"chest wall on the {found}, though the header's {told} ({sure})",)
+        notes = (f"chest wall on the {seen}, though the header's {told} ({sure})",)
     elif breast.on_film:
-        notes = (f"chest wall on the {found}, by the breast's shape and the header ({sure})",)
+        notes = (f"chest wall on the {seen}, by the breast's shape and the header ({sure})",)
     if breast.on_film:
         notes += ("scanned film: the breast's outline was traced against its own background",)
-    return found == "right", notes
+    return seen == "right", notes
 
 
 def _frame(
@@ -226,7 +226,7 @@ def _frame(
     corners = (0, 0, cols, rows)
     if spec.crop == "breast":
         corners = _mirrored(breast.box, cols) if mirror else breast.box
-    if spec.align_ap:
+    if spec.align_ap:  # padded once it is turned, in ``_aligned``
         return Frame(corners, breast.mask)
     corners, notes = _fitted(image, corners, spec)
     return Frame(corners, breast.mask, notes)
@@ -258,7 +258,9 @@ def _nyu_frame(
             window=window,
             frame=(spec.rows, spec.cols),
             from_above=from_above,
-            shift=int(parity and mirror),
+            shift=int(
+                parity and mirror
+            ),  # mirrored views of the published lists are one column off
             strict=parity,
         )
     except PixelError as error:
@@ -361,7 +363,7 @@ def _aligned(
 def _zero_outside(
     levels: UInt16[np.ndarray, "row col"], mask: Bool[np.ndarray, "row col"]
 ) -> UInt16[np.ndarray, "row col"]:
-    """Inside at least 1, outside 0: from here on the mask can be read off the levels."""
+    """Levels of at least 1 inside and 0 outside: from here on they hold the mask too."""
     return np.asarray(np.maximum(levels, 1) * mask)
 
 
@@ -374,19 +376,18 @@ def _resize(
     shrinks = size[0] <= levels.shape[0] and size[1] <= levels.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     wanted = (size[1], size[0])
-    share = cv2.resize(mask.view(np.uint8) * np.uint8(255), wanted, interpolation=method)
-    small = share >= 128
+    small = cv2.resize(mask.view(np.uint8) * np.uint8(255), wanted, interpolation=method) >= 128
     return _zero_outside(cv2.resize(levels, wanted, interpolation=method), small), small
 
 
 def halved_by(image: Image) -> int:
-    """How many stored pixels a side one of the image's is: 1, or 2, 4, ... if decoded smaller."""
+    """Stored pixels along the side of one image pixel: 1, or 2, 4, ... if decoded smaller."""
     long_side = max(int(side) for side in image.pixels.shape)
     return max(1, round(max(image.stored_size) / long_side))
 
 
 def _geometry(image: Image, frame: Frame, turned: Turned, *, mirror: bool) -> Geometry:
-    """From the file's own pixels to what was cut."""
+    """The way from the file's own pixels to what was cut."""
     geometry = Geometry(turned.stored_size)
     rows, cols = image.pixels.shape
     factor = halved_by(image)
@@ -395,6 +396,5 @@ def _geometry(image: Image, frame: Frame, turned: Turned, *, mirror: bool) -> Ge
         size = (cols, rows) if is_exchanged else (rows, cols)
         geometry = geometry.decoded_smaller(*size, factor)
     geometry = with_turn(geometry, turned.turn)
-    if mirror:
-        geometry = geometry.mirrored()
+    geometry = geometry.mirrored() if mirror else geometry
     return geometry if frame.corners == (0, 0, cols, rows) else geometry.cropped(*frame.corners)

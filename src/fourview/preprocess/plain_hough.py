@@ -16,11 +16,11 @@ from jaxtyping import Bool, Shaped, UInt8
 REFERENCE_ROWS = 1080  # the height that the published constants are meant for
 SMALL_ROWS = 360  # searched: a third of it, and so are all lengths
 CANNY_SIGMA = 6.0  # reference pixels
-CANNY_LOW, CANNY_HIGH = 0.1, 0.2  # of the largest level, the step a reference pixel
+CANNY_LOW, CANNY_HIGH = 0.1, 0.2  # of the largest level, as a step per reference pixel
 BOTTOM = 0.10  # of the rows, blanked
 PEAK_DISTANCE, PEAK_DEGREES = 9, 10  # between peaks of the accumulator
 PEAK_VOTES = 0.5  # of the largest count
-LEAST_DEGREES, MOST_DEGREES = 10, 60
+LEAST_DEGREES, MOST_DEGREES = 10, 60  # of a pectoral line to the columns, as in the source
 LEAST_OFFSET_PX, MOST_OFFSET_PX = 5.0, 300.0  # reference pixels ...
 LEAST_OFFSET, MOST_OFFSET = 0.01, 0.60  # ... and parts of the width
 
@@ -31,7 +31,7 @@ def plain_hough(
     """Angle t in degrees and offset d in pixels of the line x cos t + y sin t = d.
 
     Args:
-        pixels: Oriented, cropped to the breast, bright for dense tissue.
+        pixels: Oriented pixels, cropped to the breast, bright for dense tissue.
         mask: True inside the breast.
 
     Returns:
@@ -64,7 +64,7 @@ def _edges(small: UInt8[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
 
 
 def _accumulator(edges: Bool[np.ndarray, "row col"]) -> Shaped[np.ndarray, "180 offset"]:
-    """How many edge pixels lie on each line: one row a degree from -90, offsets from -diagonal."""
+    """Edge pixels on each line: one row per degree from -90, one column per offset."""
     y, x = np.nonzero(edges)
     diagonal = math.ceil(math.hypot(*edges.shape))
     counts = np.zeros((180, 2 * diagonal + 1), np.int64)
@@ -85,9 +85,9 @@ def _short_list(counts: Shaped[np.ndarray, "180 offset"], cols: int) -> list[tup
     diagonal = counts.shape[1] // 2
     low = max(LEAST_OFFSET_PX * part, LEAST_OFFSET * cols)
     high = min(MOST_OFFSET_PX * part, MOST_OFFSET * cols)
-    found = [(int(row) - 90, int(col) - diagonal) for row, col in np.argwhere(peaks)]
+    lines = [(int(row) - 90, int(col) - diagonal) for row, col in np.argwhere(peaks)]
     return [
-        (t, d) for t, d in found if LEAST_DEGREES <= t <= MOST_DEGREES and low <= d + 0.5 <= high
+        (t, d) for t, d in lines if LEAST_DEGREES <= t <= MOST_DEGREES and low <= d + 0.5 <= high
     ]
 
 

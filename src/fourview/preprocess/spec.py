@@ -98,6 +98,7 @@ SPECS: dict[str, PixelSpec] = {
     spec.name: spec
     for spec in (
         PixelSpec(name="mvccl-1536x768", rows=1536, cols=768),
+        PixelSpec(name="mvccl-512x256", rows=512, cols=256),
         PixelSpec(name="mvccl-384x192", rows=384, cols=192),
         PixelSpec(name="mvccl-192x96", rows=192, cols=96),
         PixelSpec(name="vlp-518", rows=518, cols=518, decode="as_needed"),
@@ -153,6 +154,7 @@ SPECS: dict[str, PixelSpec] = {
         ),
         PixelSpec(name="vlp-96x48", rows=96, cols=48, mm_per_px=2.4),  # small, for phantoms
         PixelSpec(name="glam-96x48", rows=96, cols=48, align_ap=True, mm_per_px=2.4),
+        PixelSpec(name="glam-192x96", rows=192, cols=96, align_ap=True, mm_per_px=1.2),
         PixelSpec(name="clsdet-native", rows=None, cols=None, pad_to_aspect=False),
         PixelSpec(
             name="nyu-2944x1920",  # the NYU data are unwindowed; its networks standardise

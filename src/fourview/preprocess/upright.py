@@ -18,7 +18,7 @@ class Upright(NamedTuple):
     """An image that stands.
 
     Attributes:
-        image: With turned pixels, padding, spacing and size; its ``turn`` moves nothing any more.
+        image: Image with turned pixels, padding, spacing and size; its ``turn`` moves nothing now.
         breast: Where the breast is in it.
         turn: What was done; None where nothing was.
         notes: What was decided.

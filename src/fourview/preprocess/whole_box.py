@@ -35,8 +35,8 @@ class Placed(NamedTuple):
 
     Attributes:
         levels: 257 times the 8-bit value, at least 1 in the box; 0 where the frame was filled up.
-        mask: Where the box is.
-        geometry: From the file's own pixels to the frame.
+        mask: True where the box is.
+        geometry: The way from the file's own pixels to the frame.
     """
 
     levels: UInt16[np.ndarray, "row col"]
@@ -77,9 +77,9 @@ def placed_box(
 
     Args:
         image: Upright; gives the edge where the box is cut.
-        values: Its pixels in 8 bits.
-        box: Of the breast; x0, y0, x1, y1, half-open.
-        geometry: From the file's own pixels to the upright image.
+        values: Pixels of the image in 8 bits.
+        box: Box of the breast; x0, y0, x1, y1, half-open.
+        geometry: The way from the file's own pixels to the upright image.
         size: Rows and columns of the frame.
         fit: See the module docstring.
     """
@@ -133,7 +133,7 @@ def _framed(
     border: tuple[int, int, int, int],
     geometry: Geometry,
 ) -> tuple[UInt8[np.ndarray, "row col"], Bool[np.ndarray, "row col"], Geometry]:
-    """With so many rows and columns of 0 above, below, left and right."""
+    """The picture with so many rows and columns of 0 above, below, left and right."""
     if not any(border):
         return values, inside, geometry
     above, below, left, right = border

@@ -171,7 +171,7 @@ def choose_display(
     Args:
         image: Gives its window and the range of its bits.
         mask: Where the breast is, in the frame of ``image.pixels``.
-        range_: What a spec asks for: window, min_max or bits.
+        range_: Range that a spec asks for: window, min_max or bits.
         voi: The file's own window, none, or the user's.
 
     Returns:

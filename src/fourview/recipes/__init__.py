@@ -1,1 +1,1 @@
-"""One file a family, one function a run; each says why the run exists and cites its numbers."""
+"""One file per family, one function per run, which says why it exists and cites its numbers."""

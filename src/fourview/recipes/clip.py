@@ -82,10 +82,7 @@ def convirt() -> Recipe:
 
 
 def phantom() -> Recipe:
-    """CLIP small enough for phantoms on a CPU, beside mama:phantom and glam:phantom.
-
-    What it reaches is in docs/results/vlp.md.
-    """
+    """CLIP small enough for phantoms on a CPU, beside mama:phantom and glam:phantom."""
     return Recipe(
         name="clip:phantom",
         family="clip",
@@ -110,6 +107,26 @@ def phantom() -> Recipe:
         schedule=ScheduleConfig(name="warmup_cosine", warmup=0.1),
         augment=_gentle(),
         split=SplitConfig(train=0.76, validation=0.04, test=0.2),
+    )
+
+
+def phantom_findings() -> Recipe:
+    """Captions that tell the finding and the impression only, beside mama:phantom_findings.
+
+    As many images a step as there: an item here has one, there two. What it reaches is in
+    docs/results/vlp.md.
+    """
+    recipe = phantom()
+    return replace(
+        recipe,
+        name="clip:phantom_findings",
+        pixel_spec="glam-192x96",
+        feed=replace(recipe.feed, segments=("findings", "impression"), anchors="image"),
+        batch=32,
+        steps=600,
+        epochs=None,
+        select="last",
+        split=SPLIT,
     )
 
 

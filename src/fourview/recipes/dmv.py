@@ -17,7 +17,7 @@ MINI_PATCHES = PatchNetworkConfig(
 def views() -> Recipe:
     """The view-wise model on pixels alone.
 
-    Wu et al. 2019: Adam, 1e-5, L2 penalty 10^-4.5, 4 exams a step, the mean of five as an ensemble.
+    Wu et al. 2019: Adam, 1e-5, L2 penalty 10^-4.5, 4 exams per step, the mean of five networks.
     The networks start from BI-RADS labels there, which are not public. Reported: AUC 0.876 for
     malignant breasts in the reader study with heatmaps, as an ensemble; 0.802 on INbreast and
     0.740 on CMMD as Stadnick et al. 2021 measured one model.
@@ -86,8 +86,8 @@ def views_heatmaps() -> Recipe:
     """The view-wise model with two channels of a patch classifier, which stays as it begins.
 
     Weights of ``fourview convert --as dmv-patches`` or dmv-views-heatmaps take the place of
-    ``dmv:patches`` with --start. Every image costs some thousand squares a step, so this run needs
-    a GPU.
+    ``dmv:patches`` with --start. Every image costs some thousand squares per step, so this run
+    needs a GPU.
     """
     return replace(
         views(),
@@ -119,7 +119,7 @@ def mini_image() -> Recipe:
 
 
 def mini_patches() -> Recipe:
-    """The patch classifier of ``dmv:mini_heatmaps``: squares of 32 x 32, 32 of them an image."""
+    """The patch classifier of ``dmv:mini_heatmaps``: squares of 32 x 32, 32 of them per image."""
     return _mini(patches(), "dmv:mini_patches")
 
 

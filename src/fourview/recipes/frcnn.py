@@ -12,7 +12,7 @@ def paper() -> Recipe:
 
     Ribli et al. 2018: anchors of 128, 256 and 512 pixels, boxes of one class joined above an IoU of
     0.1. Optimiser and length are those of the detector's original program (SGD, 1e-3, weight decay
-    5e-4, one image a step). Reported: AUC 0.95 on INbreast, 0.85 in the DREAM challenge. It needs
+    5e-4, one image per step). Reported: AUC 0.95 on INbreast, 0.85 in the DREAM challenge. It needs
     findings with regions.
     """
     return Recipe(

@@ -160,10 +160,7 @@ def m324() -> Recipe:
 
 
 def phantom() -> Recipe:
-    """GLAM small enough for phantoms on a CPU: 6 x 6 super-patches over 12 x 6 tokens.
-
-    What it reaches, beside clip:phantom and mama:phantom, is in docs/results/vlp.md.
-    """
+    """GLAM small enough for phantoms on a CPU: 6 x 6 super-patches over 12 x 6 tokens."""
     return Recipe(
         name="glam:phantom",
         family="glam",
@@ -203,3 +200,50 @@ def phantom() -> Recipe:
 def phantom_unaligned() -> Recipe:
     """The same with MLO views as they are, to see what the alignment does."""
     return replace(phantom(), name="glam:phantom_unaligned", pixel_spec="vlp-96x48")
+
+
+def phantom_findings() -> Recipe:
+    """Captions that tell the finding and the impression only, beside mama:phantom_findings.
+
+    12 x 6 super-patches of 19 mm over 24 x 12 tokens. What it reaches is in docs/results/vlp.md.
+    """
+    recipe = phantom()
+    return replace(
+        recipe,
+        name="glam:phantom_findings",
+        model=replace(recipe.model, super_patches=(12, 6)),
+        pixel_spec="glam-192x96",
+        feed=replace(recipe.feed, segments=("findings", "impression"), anchors="image"),
+        batch=16,  # of two images
+        steps=600,
+        epochs=None,
+        select="last",
+        split=SPLIT,
+    )
+
+
+def phantom_findings_no_local() -> Recipe:
+    """The same without the local alignment."""
+    recipe = phantom_findings()
+    return replace(
+        recipe, name="glam:phantom_findings_no_local", model=replace(recipe.model, local=False)
+    )
+
+
+def phantom_findings_union() -> Recipe:
+    """The same with one softmax over both kinds of negatives, the paper's Eq. 4."""
+    return replace(
+        phantom_findings(),
+        name="glam:phantom_findings_union",
+        objective=GlamObjectiveConfig(local_negatives="union"),
+    )
+
+
+def phantom_findings_no_columns() -> Recipe:
+    """The same where a super-patch looks for itself in the whole other view."""
+    recipe = phantom_findings()
+    return replace(
+        recipe,
+        name="glam:phantom_findings_no_columns",
+        model=replace(recipe.model, columns=False),
+    )

@@ -14,7 +14,7 @@ def published_1() -> Recipe:
     """The first of the five published models: t = 2 %, beta 3.259e-6, lr 4.134e-6.
 
     Shen et al. 2020 searched lr in 10^[-5.5, -4] and beta in 10^[-5.5, -3.5]; the values of the
-    five are their authors'. Four exams (16 images) a step, Adam, trained end to end. The paper
+    five are their authors'. Four exams (16 images) per step, Adam, trained end to end. The paper
     begins with a global network trained on BI-RADS labels (not published) and a local one from
     ImageNet. Reported: AUC 0.93 for malignant breasts on NYU's test set, mean of the five.
     """

@@ -31,6 +31,7 @@ ROWS: dict[Row, tuple[Input, ...]] = {
     "embedding_saliency": ("embedding", "saliency"),
     "all": ("location", "embedding", "saliency"),
 }
+# Windows per epoch: malignant, benign, outside, negative (``feeds.kinds.patches``).
 PAPER_WINDOWS = (20, 35, 5000, 4945)
 SMALL_WINDOWS = (300, 300, 100, 100)
 PHANTOM_MEAN = (0.4, 0.4, 0.4)  # of windows of phantoms, to one digit
@@ -41,7 +42,7 @@ def paper_patch() -> Recipe:
     """DenseNet-161 on windows alone: the first half of the published network.
 
     Wu et al. 2020: ImageNet weights but for the two last layers, windows of 128 to 384 pixels
-    turned by up to 30 degrees, 10,000 an epoch of four classes, batch 25, Adam, the learning rate
+    turned by up to 30 degrees, 10,000 per epoch of four classes, batch 25, Adam, the learning rate
     drawn from 10^[-6, -4] (``--trials``), stopped when the validation AUC of findings has not risen
     for 10 epochs. What a plain run takes, 1e-5, is the middle of that range.
     """
@@ -139,7 +140,7 @@ def small_lite_patch() -> Recipe:
 
     A few hundred findings are too few to train an encoder from nothing, as ``small_patch`` shows.
     Weights are named on the command line: --set model.encoder.weights=FILE. Six windows of every
-    site are drawn once, their codes are saved, and only the two layers are trained. Windows are a
+    place are drawn once, their codes are saved, and only the two layers are trained. Windows are a
     little larger than the paper's part of the image, so that most show a mass whole.
     """
     before = small_patch()

@@ -16,7 +16,7 @@ from fourview.train.recipe import OptimizerConfig, Recipe, ScheduleConfig, Split
 
 STEPS = 8_000  # both papers
 ROUNDS = 8  # looks at the validation part; it chooses nothing, as in the papers
-BATCH, GLAM_BATCH = 36, 96
+BATCH, GLAM_BATCH = 36, 96  # of MaMA and of GLAM
 SPLIT = SplitConfig(train=0.7, validation=0.1, test=0.2)  # by patient; MaMA, section 4.1
 RSNA_SPLIT = SplitConfig(train=0.8, validation=0.05, test=0.15)  # 85/15, MaMA and GLAM
 PHANTOM_MEAN = (0.3, 0.3, 0.3)  # of processed phantoms inside the breast, to one digit
@@ -79,7 +79,7 @@ def fine_tune() -> Recipe:
 
 
 def reference_linear() -> Recipe:
-    """Linear probe as MaMA's public code trains it: 72 images a step, SimCLR's crops and flips."""
+    """Linear probe as MaMA's public code trains it: 72 images per step, SimCLR crops and flips."""
     recipe = linear()
     return replace(
         recipe,
@@ -96,7 +96,7 @@ def reference_fine_tune() -> Recipe:
 
 
 def glam_linear() -> Recipe:
-    """Linear probe with GLAM's settings: 96 images a step, 1,000 steps of warm-up.
+    """Linear probe with GLAM's settings: 96 images per step, 1,000 steps of warm-up.
 
     GLAM, section 3, and its code: 8,000 steps, SGD 5e-4 falling to 1e-5, weight decay 1e-3, classes
     drawn evenly; the class token of the tower. On VinDr-Mammo its code has the asymmetric loss and
@@ -144,11 +144,11 @@ def rsna_fine_tune() -> Recipe:
 def mammo_clip_linear() -> Recipe:
     """Linear probe with Mammo-CLIP's own settings: give ``fourview convert``'s folder as the start.
 
-    Ghosh et al. 2024, the public code on RSNA: AdamW 5e-5, decay 1e-4, 6 images a step, 20 passes,
-    affine augmentation with both flips, cross entropy with weight 46.48 for cancer (of VinDr-Mammo:
-    8 images a step, 30 passes). Differs: the tower stays as it came, where theirs moves the
-    statistics of its batch norms; the best pass is chosen on a validation part, where theirs is on
-    the part that is reported; no elastic deformation.
+    Ghosh et al. 2024, the public code on RSNA: AdamW 5e-5, decay 1e-4, 6 images per step, 20
+    passes, affine augmentation with both flips, cross entropy with weight 46.48 for cancer (on
+    VinDr-Mammo: 8 images per step, 30 passes). Differs: the tower stays as it came, where theirs
+    moves the statistics of its batch norms; the best pass is chosen on a validation part, where
+    theirs is chosen on the part that is reported; no elastic deformation.
     """
     return Recipe(
         name="probe:mammo_clip_linear",

@@ -135,16 +135,31 @@ def composite(
         corner, other = (_point(mark.box.x0, mark.box.y0), _point(mark.box.x1, mark.box.y1))
         cv2.rectangle(picture, corner, other, BOX_BGR, 2, cv2.LINE_AA)
         text = mark.name if mark.score is None else f"{mark.name} {mark.score:.2f}"
-        _write(picture, text, (corner[0], max(corner[1] - 6, 14)))
+        write_on(picture, text, (corner[0], max(corner[1] - 6, 14)))
     return picture
 
 
-def _write(picture: UInt8[np.ndarray, "row col 3"], text: str, place: tuple[int, int]) -> None:
-    """Write cyan on a black shadow, into ``picture``."""
+def write_on(
+    picture: UInt8[np.ndarray, "row col 3"],
+    text: str,
+    place: tuple[int, int],
+    colour: tuple[int, int, int] = BOX_BGR,
+    *,
+    size: float = 0.6,
+) -> None:
+    """Write on a black shadow, into ``picture``.
+
+    Args:
+        picture: BGR.
+        text: One line.
+        place: Column and row of the lower left corner of the text.
+        colour: BGR.
+        size: 1 is about 22 pixels high.
+    """
     font, line = cv2.FONT_HERSHEY_SIMPLEX, cv2.LINE_AA
     for x, y in SHADOW:
-        cv2.putText(picture, text, (place[0] + x, place[1] + y), font, 0.6, (0, 0, 0), 1, line)
-    cv2.putText(picture, text, place, font, 0.6, BOX_BGR, 1, line)
+        cv2.putText(picture, text, (place[0] + x, place[1] + y), font, size, (0, 0, 0), 1, line)
+    cv2.putText(picture, text, place, font, size, colour, 1, line)
 
 
 def _covered(

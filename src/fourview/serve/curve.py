@@ -66,7 +66,7 @@ class Curve:
             return {
                 **about,
                 "kind": "froc",
-                "x_label": "false marks an image",
+                "x_label": "false marks per image",
                 "y_label": "share of findings found",
                 "cuts": cuts.tolist(),
                 "x": curve.x[1:].tolist(),

@@ -22,7 +22,6 @@ from fourview.jobs.workers import run_jobs
 TIMEOUT_S = 600.0  # of a prediction: a large network on a processor
 SAY_S = 30.0  # how long a sentence may wait for its heatmaps
 KEPT = 200  # answers in memory
-EMBEDDED = "mvccl-small"  # names the model of the package
 Row = tuple[str, Mapping[str, Any] | None]  # path, and the manifest's row of it
 
 
@@ -35,7 +34,7 @@ class Ask:
     """A job for the worker.
 
     Attributes:
-        run: Run or checkpoint folder; ``mvccl-small`` for the model of the package.
+        run: Run or checkpoint folder, or the name of a model of the package.
         files: Of the exam.
         sentence: What to look for.
         side: Whose breast, for agreement.

@@ -18,7 +18,7 @@ from fourview.predict.language_maps import LanguageMaps
 from fourview.predict.reader import load_model
 from fourview.report.exam_json import exam_to_json
 from fourview.serve.cohort import WHOLE
-from fourview.serve.maps import EMBEDDED, Ask, Row
+from fourview.serve.maps import Ask, Row
 from fourview.store.breast_scale import scales_of_exam
 from fourview.store.read_image import process_as_prepared, read_listed_image
 
@@ -45,8 +45,7 @@ def answer(ask: Ask) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)
 def _reader(run: str) -> Any:
-    folder = Path(run)
-    return load_model(None if run == EMBEDDED and not folder.exists() else folder, engine=PLAIN)
+    return load_model(run, engine=PLAIN)
 
 
 @lru_cache(maxsize=2)

@@ -12,10 +12,11 @@ from fourview.evaluate.operating import choose_threshold, read_thresholds
 from fourview.evaluate.protocols import Protocol, find_protocol
 from fourview.evaluate.units import gather_units
 from fourview.manifest.manifest import manifest_hash, read_manifest
+from fourview.run_files import packaged_names
 from fourview.serve.annotations import AnnotationStore
 from fourview.serve.cohort import Cohort, FolderCohort, ManifestCohort
 from fourview.serve.extras import Extras
-from fourview.serve.maps import EMBEDDED, Networks
+from fourview.serve.maps import Networks
 from fourview.serve.predictions import ResultSource, Source, TableSource, check_manifest_hash
 from fourview.serve.room import PROTOCOL, Room
 
@@ -35,7 +36,7 @@ class What:
         protocol: Says what a label is and when a mark is a hit.
         thresholds: operating_points.json of another table.
         anyway: Accept tables that were made from another manifest.
-        model: Run whose network reads each exam that is opened; ``mvccl-small`` for the package's.
+        model: Run whose network reads each exam that is opened, or the name of one of the package.
         maps: Language-image run for sentences (mama) or agreement of views (glam).
         annotations: SQLite file of what a person marks.
     """
@@ -60,7 +61,7 @@ def open_extras(what: What, *, cache_gb: float, secret: bytes | None = None) -> 
         FourviewError: Nothing or too much is named, or something cannot be read.
     """
     for run in (what.model, what.maps):
-        if run is not None and str(run) != EMBEDDED and not run.exists():
+        if run is not None and str(run) not in packaged_names() and not run.exists():
             raise ServeError(f"{run}: no such run; name its folder")
     return Extras(
         room=open_room(what, cache_gb=cache_gb, secret=secret),

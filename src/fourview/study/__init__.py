@@ -1,1 +1,1 @@
-"""Several runs as one piece of work: chains, folds, searches, published tables, the demo."""
+"""Several runs that belong together: chains, folds, searches, published tables, the demo."""

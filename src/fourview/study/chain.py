@@ -72,10 +72,10 @@ class Common:
     """What a run has in common with those that are trained before it.
 
     Attributes:
-        manifest: Whose images.
+        manifest: Manifest of the images.
         store: Their pixels.
         machine: What belongs to the machine.
-        cache_bytes: As for ``train.run.train``.
+        cache_bytes: Memory for pixels, as ``train.run.train`` takes it.
         progress: Called with what is done, how much, and of how much.
         say: Called with a line for a person.
     """
@@ -88,7 +88,7 @@ class Common:
     say: Callable[[str], None] = lambda _: None
 
     def processes(self, recipe: Recipe) -> Processes:
-        """Those that train together."""
+        """The processes that train together."""
         return join_processes(self.machine.device, precision=recipe.precision)
 
     def train(
@@ -144,7 +144,7 @@ def train_chain(  # noqa: PLR0913 - what decides a run, and what belongs to the 
 def train_with(
     common: Common, recipe: Recipe, out: Path, *, resume: bool, before: Before = NOTHING
 ) -> Path:
-    """As ``train_chain``, with what it has in common with other runs."""
+    """Train as ``train_chain``, with what it has in common with other runs."""
     before, recipe = _settled(common, recipe, before, common.say)
     whole = with_split(common.manifest, recipe, common.store)
     require_trainable(recipe, feed_of_part(whole, common.store, recipe, TRAIN))
@@ -231,10 +231,10 @@ def _train_before(common: Common, recipe: Recipe, out: Path, before: Before) -> 
 
 
 def _require_trainable(name: str, recipe: Recipe) -> None:
-    """Weights of others cannot be trained here: they are converted, and named by whoever has them.
+    """Refuse to train weights that only others publish: they are converted, then given.
 
     Raises:
-        TrainingError: They are of that kind.
+        TrainingError: The recipe names such weights.
     """
     family, _, weights = name.partition(":")
     known = family in family_names() and find_family(family).published
@@ -248,7 +248,7 @@ def _require_trainable(name: str, recipe: Recipe) -> None:
 def require_same_split(run: Path, recipe: Recipe, manifest: Manifest, store: Store) -> None:
     """Refuse a run that was trained on patients that this recipe measures on.
 
-    A checkpoint of which nobody knows its patients is taken (``study.seen``).
+    A checkpoint whose patients nobody knows is accepted (``study.seen``).
 
     Raises:
         TrainingError: They share patients; the message names one.
@@ -325,18 +325,18 @@ def require_context(recipe: Recipe, *, start: Path | None) -> None:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether a run is done, or is a checkpoint that was copied and never ran here."""
+    """Whether a folder holds a finished run, or a checkpoint that was copied and never ran here."""
     finished = (folder / OPERATING_POINTS).exists() or not (folder / LOG).exists()
     return finished and is_checkpoint(folder / BEST)
 
 
 def _kept(run: Path, folder: Path) -> Path:
     """Copy a run's best checkpoint to ``folder``, as a run has it."""
-    found = checkpoint_of(run)
-    if found.resolve() != (folder / BEST).resolve():
+    best = checkpoint_of(run)
+    if best.resolve() != (folder / BEST).resolve():
         with whole_folder(folder / BEST) as draft:
-            shutil.copytree(found, draft, dirs_exist_ok=True)
-    points, kept = operating_points_of(found), folder / OPERATING_POINTS
+            shutil.copytree(best, draft, dirs_exist_ok=True)
+    points, kept = operating_points_of(best), folder / OPERATING_POINTS
     if points is not None and points.resolve() != kept.resolve():
         copy_file(points, kept)
     return folder / BEST

@@ -1,6 +1,6 @@
 """A recipe trained and measured fold by fold: every patient is tested once, by a run without her.
 
-OUT/fold-0 ...          a run each; its test part is one fold
+OUT/fold-0 ...          one run per fold; its test part is that fold
 OUT/predictions.parquet the test parts of all folds together
 OUT/crossval.json       every metric by fold, its mean and deviation
 """
@@ -37,9 +37,9 @@ class FoldMetric:
     """One metric over the folds.
 
     Attributes:
-        protocol: By which it was measured, on each fold's test part alone.
-        name: Of the metric.
-        values: By fold; None where undefined.
+        protocol: Protocol by which it was measured, on each fold's test part alone.
+        name: Name of the metric.
+        values: Its values by fold; None where undefined.
     """
 
     protocol: str
@@ -53,12 +53,12 @@ class FoldMetric:
 
     @property
     def mean(self) -> float | None:
-        """Over the folds where it is defined; None where it is in none."""
+        """Mean over the folds where it is defined; None where it is in none."""
         return float(np.mean(self.known)) if self.known else None
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation over the folds (n - 1); None of fewer than two."""
+        """Standard deviation over the folds (n - 1); None for fewer than two."""
         return float(np.std(self.known, ddof=1)) if len(self.known) > 1 else None
 
 
@@ -80,19 +80,19 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
     """Train and measure every fold; folds that are done already are only measured.
 
     Args:
-        recipe: What to train; its ``split.validation`` is the share of the patients outside the
+        recipe: Recipe to train; its ``split.validation`` is the share of the patients outside the
             fold that choose the checkpoint.
-        manifest: Its splits are not looked at.
+        manifest: Manifest of the patients; its splits are not looked at.
         store: Pixels.
         out: Folder of all runs.
         num_folds: Parts of the patients, at least 2.
-        fold_seed: Of the folds, not of the runs: all recipes of a comparison share the folds.
-        protocols: By which the folds are measured.
+        fold_seed: Seed of the folds, not of the runs: all recipes of a comparison share the folds.
+        protocols: Protocols by which the folds are measured.
         machine: What belongs to the machine.
-        cache_bytes: As for ``train``.
-        progress: As for ``train``, with the fold's number.
-        before: As for ``train_chain``.
-        say: As for ``train``, with the fold's number.
+        cache_bytes: Memory for pixels, as ``train`` takes it.
+        progress: Called as that of ``train``, with the fold's number.
+        before: Runs that are there already, as ``train_chain`` takes them.
+        say: Called as that of ``train``, with the fold's number.
 
     Raises:
         EvaluationError: A protocol is unknown.
@@ -104,7 +104,7 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
     out = Path(out)
     processes = join_processes((machine or Machine()).device, precision=recipe.precision)
     tables: list[pl.DataFrame] = []
-    found: dict[tuple[str, str], list[float | None]] = {}
+    by_metric: dict[tuple[str, str], list[float | None]] = {}
     for fold in range(num_folds):
         part = assign_fold(manifest, fold, num_folds, fold_seed)
         run = out / f"fold-{fold}"
@@ -125,10 +125,10 @@ def cross_validate(  # noqa: PLR0913 - what a chain takes, and the folds
             )
         tables.append(_test_part(run / PREDICTIONS, part))
         for key, value in _measured(tables[-1], part, protocols).items():
-            found.setdefault(key, [None] * fold).append(value)
+            by_metric.setdefault(key, [None] * fold).append(value)
     metrics = tuple(
         FoldMetric(protocol=protocol, name=name, values=tuple(values))
-        for (protocol, name), values in found.items()
+        for (protocol, name), values in by_metric.items()
     )
     if processes.writes:
         _write(out, recipe, manifest, tables, metrics, fold_seed)

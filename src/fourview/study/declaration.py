@@ -49,7 +49,7 @@ class Data(_Part):
     Attributes:
         like: The exams, pixels and split of another data set of the study, with this one's
             ``choose``, such as one that shuffles labels.
-        store: Of that manifest; without it one is made for each pixel spec that is needed.
+        store: Store of that manifest; without it one is made for each pixel spec that is needed.
         choose: ``module:function``, a manifest to the manifest that is used.
     """
 
@@ -76,11 +76,12 @@ class Row(_Part):
     """A way of training.
 
     Attributes:
-        set: As ``train --set``; ``{seed}``, ``{row}`` and names of ``[paths]`` are filled in.
-        data: Of the training; the first data set where nothing is said.
+        set: Settings as ``train --set`` takes them; ``{seed}``, ``{row}`` and names of ``[paths]``
+            are filled in.
+        data: Data set of the training; the first one where nothing is said.
         start: A row of this study, or the path of a run.
-        context: Likewise, the run of the context network.
-        seeds: In place of the study's.
+        context: A row or path likewise: the run of the context network.
+        seeds: Seeds in place of the study's.
         measured: Whether measures that name no rows take this one.
     """
 
@@ -97,18 +98,19 @@ class Measure(_Part):
     """A number of every row: a metric of a protocol, or the mean of what a function says of units.
 
     Attributes:
-        name: What it is called on the page and in claims.
-        protocol: By which ``metric`` is measured.
+        name: Name on the page and in claims.
+        protocol: Protocol by which ``metric`` is measured.
         function: ``module:function``; see ``study.units``.
         on: The data set that is measured; a row's own where nothing is said.
-        part: Of that data set, by the split of the run; by default ``test`` where it has the exams
-            that the row was trained on, and all of another.
+        part: Part of that data set, by the split of the run; by default ``test`` where it has the
+            exams that the row was trained on, and all of another.
         rows: Those that are measured, and in which order they are shown.
         reference: Differences are from this row.
         views: Only images of these views are read.
-        column: Of the function's table, averaged over the units.
+        column: Column of the function's table, averaged over the units.
         less: A column that is subtracted from it.
-        statistic: ``mean`` of the column, or ``auroc`` of the columns ``score`` and ``known``.
+        statistic: ``mean`` of the column, or ``auroc`` of the column (``score`` where none is
+            named) against ``known``, less that of ``less``.
         arguments: Given to the function by name.
     """
 
@@ -139,12 +141,12 @@ class Claim(_Part):
     """What a study asks, fixed before the test part is read.
 
     Attributes:
-        text: In words.
-        measure: By which it is judged.
-        row: Whose number, less that of ``less`` if named.
-        above: It holds where the whole interval is above this.
-        below: It holds where the whole interval is below this.
-        between: It holds where the whole interval lies in it.
+        text: The claim in words.
+        measure: Measure by which it is judged.
+        row: Row whose number it is about, less that of ``less`` if named.
+        above: Bound that the whole interval must lie above, for the claim to hold.
+        below: Bound that the whole interval must lie below.
+        between: Bounds that the whole interval must lie in.
         control: ``positive`` must hold, or the study can show nothing; ``negative`` must not.
     """
 
@@ -181,7 +183,7 @@ class Study(_Part):
     Attributes:
         takeaway: What a reader takes away, written after the run; it stands first on the page.
         set: Settings of every row.
-        modules: As ``--module``.
+        modules: Modules as ``--module`` names them.
         paths: Names to be filled in; ``package:NAME/PATTERN`` is a file of an installed package.
     """
 

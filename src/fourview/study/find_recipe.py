@@ -43,7 +43,7 @@ def find_recipe(name: str) -> Recipe:
 
 
 def recipe_purpose(name: str) -> str:
-    """The first line of what a recipe says of itself."""
+    """The first line of a recipe's docstring."""
     return ((inspect.getdoc(_function(name)[0]) or "").splitlines() or [""])[0]
 
 
@@ -52,10 +52,10 @@ def _function(name: str) -> tuple[Callable[[], Recipe], str | None]:
     family, _, run = name.partition(":")
     ours = family in _families() and run in _functions(family)
     try:
-        found = _outside(name, [name] if ours else [])
+        outside = _outside(name, [name] if ours else [])
     except RecipeError:
-        found = _outside(name, own_names())  # of all families, for the names that are near
-    return (_functions(family)[run], None) if found is None else (found.thing, found.module)
+        outside = _outside(name, own_names())  # of all families, for the names that are near
+    return (_functions(family)[run], None) if outside is None else (outside.thing, outside.module)
 
 
 def _outside(name: str, ours: list[str]) -> Outside | None:

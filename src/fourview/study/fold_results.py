@@ -28,8 +28,8 @@ def fold_results(folder: Path, manifest: Manifest, protocols: Sequence[str]) -> 
     """Every protocol on the test part of each fold, and the mean over the folds.
 
     Args:
-        folder: Written by ``fourview crossval``.
-        manifest: What it was made from; its splits are not looked at.
+        folder: Folder written by ``fourview crossval``.
+        manifest: Manifest that it was made from; its splits are not looked at.
         protocols: Names.
 
     Returns:

@@ -49,10 +49,10 @@ class Beside:
 
     Attributes:
         setting: Dotted name, or one of the words of the page (``split``, ``pixels``, ...).
-        ours: As text.
-        paper: Likewise; empty where the paper states none.
+        ours: Our value as text.
+        paper: The paper's value likewise; empty where the paper states none.
         where: Where the paper says it.
-        why: Why ours differs; empty where it does not.
+        why: Reason why ours differs; empty where it does not.
         same: Whether the two agree.
     """
 
@@ -69,12 +69,12 @@ class Memory:
     """Bytes on one GPU that trains alone, by shapes: computed, not measured.
 
     Attributes:
-        weights: Of the network.
-        gradients: Of the trained weights.
-        optimizer: What the optimiser keeps.
+        weights: Weights of the network.
+        gradients: Gradients of the trained weights.
+        optimizer: State that the optimiser keeps.
         batch: Pixels of a batch, or of the part of it that is encoded at a time.
-        activations: What the image encoder keeps of these for its gradients.
-        unknown: What is not in it.
+        activations: Outputs of layers that the image encoder keeps of these for its gradients.
+        unknown: Words for what is not in it.
     """
 
     weights: int
@@ -86,7 +86,7 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """Bytes of all of these together."""
         known = self.weights + self.gradients + self.optimizer
         return known + self.batch + self.activations
 
@@ -97,12 +97,12 @@ class Plan:
 
     Attributes:
         recipe: FAMILY:RECIPE.
-        samples: Of the training part, or the paper's images; None where nobody says.
+        samples: Samples of the training part, or the paper's images; None where neither is known.
         per_epoch: Samples drawn in an epoch; None where unknown.
-        batch: Samples a step.
-        steps: In all; None where only the data would say.
+        batch: Samples per step.
+        steps: Steps in all; None where only the data would say.
         epochs: Passes; None where unknown.
-        draws: Samples in all; None where unknown.
+        draws: Samples drawn in the whole run; None where unknown.
         memory: None where the network cannot be planned.
         beside: Settings beside the paper's.
     """
@@ -133,8 +133,8 @@ def plan(
     """What training a recipe would take.
 
     Args:
-        recipe: What to do.
-        manifest: Whose images; without it the paper's number, where it states one.
+        recipe: Recipe to plan.
+        manifest: Manifest of the images; without it the paper's number, where it states one.
         store: Their pixels.
         memory: Whether to plan the network too.
     """
@@ -233,42 +233,42 @@ def images_of_sample(recipe: Recipe) -> int:
     return 1 if recipe.stage in BY_IMAGE else VIEWS[recipe.unit]
 
 
-def lines_of(found: Plan) -> Iterator[str]:
+def lines_of(plan: Plan) -> Iterator[str]:
     """The plan for a person."""
-    yield f"plan of {found.recipe} (nothing is computed)"
-    yield f"samples   {_count(found.samples)}, {_count(found.per_epoch)} an epoch"
-    epochs = "" if found.epochs is None else f", {found.epochs:.4g} epochs"
-    yield f"steps     {_count(found.steps)} of {found.batch} samples{epochs}"
-    yield f"draws     {_count(found.draws)}"
-    if None in (found.samples, found.steps):
+    yield f"plan of {plan.recipe} (nothing is computed)"
+    yield f"samples   {_count(plan.samples)}, {_count(plan.per_epoch)} an epoch"
+    epochs = "" if plan.epochs is None else f", {plan.epochs:.4g} epochs"
+    yield f"steps     {_count(plan.steps)} of {plan.batch} samples{epochs}"
+    yield f"draws     {_count(plan.draws)}"
+    if None in (plan.samples, plan.steps):
         yield "          what is unknown depends on the data: add --manifest and --store"
-    if found.memory is None:
+    if plan.memory is None:
         yield "memory    unknown: parts of the network are not on this machine"
     else:
-        m = found.memory
+        m = plan.memory
         yield (
             f"memory    {m.total / GIB:.2f} GiB: weights {m.weights / GIB:.2f}, gradients "
             f"{m.gradients / GIB:.2f}, optimiser {m.optimizer / GIB:.2f}, batch "
             f"{m.batch / GIB:.2f}, activations {m.activations / GIB:.2f} (computed, on one GPU; "
             f"not in it: {m.unknown})"
         )
-    width = max((len(b.setting) for b in found.beside), default=0)
-    for b in found.beside:
+    width = max((len(b.setting) for b in plan.beside), default=0)
+    for b in plan.beside:
         sign = "=" if b.same else "!"
         paper = b.paper or "not stated"
         why = f"; {b.why}" if b.why else ""
         yield f"{sign} {b.setting:<{width}}  ours {b.ours}, paper {paper} ({b.where}){why}"
-    if not found.beside:
+    if not plan.beside:
         yield "no paper has this recipe"
 
 
-def plan_as_dict(found: Plan) -> dict[str, Any]:
-    """For ``--json``."""
-    return asdict(found)
+def plan_as_dict(plan: Plan) -> dict[str, Any]:
+    """The plan as plain values, for ``--json``."""
+    return asdict(plan)
 
 
 def _of_paper(name: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """By setting; a later row of the table takes the place of an earlier one."""
+    """Rows of the table by setting; a later row takes the place of an earlier one."""
     if name.partition(":")[2].startswith(OF_US):
         return
     text = (files("fourview.recipes") / "papers.csv").read_text(encoding="utf-8")

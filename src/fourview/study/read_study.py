@@ -28,7 +28,7 @@ def read_study(path: Path) -> tuple[Study, str]:
         path: A file, or the name of a study that the package ships.
 
     Raises:
-        StudyError: It is no TOML, says what nothing reads, or names what there is not.
+        StudyError: It is no TOML, has keys that nothing reads, or names something that is missing.
     """
     path = find_study(path)
     text = path.read_text(encoding="utf-8")
@@ -106,7 +106,7 @@ def _placed(name: str, value: str) -> str:
 
 
 def _mistakes(study: Study) -> Iterator[str]:
-    """Names that stand for nothing."""
+    """Sentences about names in the declaration that stand for nothing."""
     if not study.data:
         yield "data: need a data set, such as [data.train]"
     if not study.rows or not study.measures:
@@ -204,11 +204,11 @@ def function_of(name: str) -> Callable[..., Any]:
     if not colon:
         raise StudyError(f"'{name}': need module:function, such as my_study:on_mask")
     try:
-        found = getattr(importlib.import_module(module), attribute, None)
+        function = getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:
         raise StudyError(
             f"'{name}': {error}; go to the folder that holds it, or put that into PYTHONPATH"
         ) from error
-    if not callable(found):
+    if not callable(function):
         raise StudyError(f"'{name}': module '{module}' has no function '{attribute}'")
-    return found  # type: ignore[no-any-return]
+    return function  # type: ignore[no-any-return]

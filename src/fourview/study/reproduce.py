@@ -44,11 +44,11 @@ class _Plan:
     """What is measured, and where it belongs.
 
     Attributes:
-        protocols: By the table's protocol, the one that is measured: itself, or its sample.
-        splits: By the table's protocol, the part that is measured; None for all.
-        columns: Where our numbers go.
+        protocols: Protocol that is measured, by the table's: itself, or its sample.
+        splits: Part that is measured, by the table's protocol; None for all.
+        columns: Columns that our numbers stand in.
         dataset: The paper's data set; None where the manifest is none of them.
-        part: What is measured, in words.
+        part: Part that is measured, in words.
     """
 
     protocols: Mapping[str, str]
@@ -77,10 +77,10 @@ def reproduce(  # noqa: PLR0913 - what decides a table, and what belongs to the 
     Everything that can be refused without reading a table is refused first.
 
     Args:
-        table: Its name, as ``published_tables`` has it.
-        manifest: What the rows are measured on.
-        rows: By name, published or new: a predictions file; a run or checkpoint folder, which is
-            then scored through the store, zero-shot if it is of a language-image family; or a
+        table: Name of the table, as ``published_tables`` has it.
+        manifest: Manifest that the rows are measured on.
+        rows: Inputs by row, published or new: a predictions file; a run or checkpoint folder, which
+            is then scored through the store, zero-shot if it is of a language-image family; or a
             folder of ``fourview crossval``, of which mean and deviation over the folds are taken.
             Rows that are not given stay unmeasured.
         store: Pixels for the rows that are runs.
@@ -92,8 +92,8 @@ def reproduce(  # noqa: PLR0913 - what decides a table, and what belongs to the 
         split: Measure this part, "all" for the whole manifest. Without it the part that the paper
             measured.
         device: Where runs are computed: cpu, cuda. Without it a GPU where there is one.
-        replicates: Of the bootstrap; 0 gives no intervals.
-        seed: Of the bootstrap.
+        replicates: Replicates of the bootstrap; 0 gives no intervals.
+        seed: Seed of the bootstrap.
         workers: Threads; the numbers do not depend on it.
 
     Raises:
@@ -104,12 +104,12 @@ def reproduce(  # noqa: PLR0913 - what decides a table, and what belongs to the 
         FileNotFoundError: There is no such file or folder.
     """
     published = find_table(table)
-    found = _find_rows(published, rows)
+    by_given = _find_rows(published, rows)
     plan = _plan(published, manifest, protocols, dataset, split)
     _require_inputs(rows, store)
     results: dict[str, dict[str, Result]] = {}
     notes: list[str] = []
-    for given, row in found.items():
+    for given, row in by_given.items():
         path = rows[given]
         if is_crossval(path):
             results[row.name] = _of_folds(row.name, path, manifest, plan)
@@ -135,9 +135,9 @@ def reproduce(  # noqa: PLR0913 - what decides a table, and what belongs to the 
         results[row.name] = {name: with_file_facts(r, facts) for name, r in measured.items()}
     return Reproduction(
         table=published,
-        added=tuple(row for row in found.values() if row not in published.rows),
+        added=tuple(row for row in by_given.values() if row not in published.rows),
         results=results,
-        inputs={row.name: str(rows[given]) for given, row in found.items()},
+        inputs={row.name: str(rows[given]) for given, row in by_given.items()},
         columns=plan.columns,
         data=manifest.source,
         dataset=plan.dataset,
@@ -179,15 +179,15 @@ def _notes(results: Mapping[str, Mapping[str, Result]]) -> Iterator[str]:
 
 
 def _find_rows(table: PublishedTable, rows: Mapping[str, Path]) -> dict[str, TableRow]:
-    found: dict[str, TableRow] = {}
+    by_given: dict[str, TableRow] = {}
     for given in rows:
         row = find_row(table, given)
-        if any(row.name.casefold() == other.name.casefold() for other in found.values()):
+        if any(row.name.casefold() == other.name.casefold() for other in by_given.values()):
             raise EvaluationError(
                 f"{table.name}: the row '{row.name}' is given twice; give it once"
             )
-        found[given] = row
-    return found
+        by_given[given] = row
+    return by_given
 
 
 def _plan(
@@ -233,13 +233,13 @@ def _dataset(table: PublishedTable, manifest: Manifest, given: str | None) -> st
         if len(exact or named) != 1 or not given.strip():
             raise EvaluationError(f"{table.name}: {no_such('data set', given, table.datasets)}")
         return (exact or named)[0]
-    found = dict.fromkeys(c.dataset for c in table.columns_of_source(manifest.source))
-    if len(found) > 1:
+    datasets = dict.fromkeys(c.dataset for c in table.columns_of_source(manifest.source))
+    if len(datasets) > 1:
         raise EvaluationError(
-            f"{table.name}: the manifest of '{manifest.source}' may be {' or '.join(found)}; name"
-            " one with --dataset"
+            f"{table.name}: the manifest of '{manifest.source}' may be {' or '.join(datasets)}; "
+            "name one with --dataset"
         )
-    return next(iter(found), None)
+    return next(iter(datasets), None)
 
 
 def _is_part(manifest: Manifest, measured: str | None, published: str | None) -> bool:
@@ -327,7 +327,7 @@ def _predictions(
 def _trained_on(
     path: Path, trained_on: str, manifest: Manifest, splits: Sequence[str] | None
 ) -> str:
-    """Which patients a run was trained on who are measured, in words; a checkpoint says nothing.
+    """How many measured patients a run was trained on, in words; a checkpoint does not tell.
 
     Ids of other data sets may be the same and are other people's.
     """

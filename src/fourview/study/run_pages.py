@@ -37,8 +37,8 @@ def write_run_pages(out: Path, recipe: Recipe, manifest: Manifest, store: Store)
 
     Args:
         out: The run's folder.
-        recipe: As it was trained.
-        manifest: With the run's split.
+        recipe: The recipe as it was trained.
+        manifest: Manifest with the run's split.
         store: Pixels of the examples.
     """
     lines = read_log(out)
@@ -57,7 +57,7 @@ def write_run_pages(out: Path, recipe: Recipe, manifest: Manifest, store: Store)
 
 
 def _changes(recipe: Recipe) -> list[tuple[str, str, str]]:
-    """What differs from the recipe of that name; of one that is nowhere, nothing is known."""
+    """What differs from the recipe of that name; nothing where there is no such recipe now."""
     try:
         base = find_recipe(recipe.name)
     except RecipeError:
@@ -70,10 +70,10 @@ def _figures(out: Path) -> str:
     path = out / MEASURED / "result.json"
     if not path.exists():
         return ""
-    found = read_json_object(path)
-    metrics = [m for m in found["metrics"] if m["value"] is not None][:WORST]
+    result = read_json_object(path)
+    metrics = [m for m in result["metrics"] if m["value"] is not None][:WORST]
     told = ", ".join(f"{m['name']} {m['value']:.3f}" for m in metrics)
-    return f"Test part by {found['protocol']['name']}: {told}" if told else ""
+    return f"Test part by {result['protocol']['name']}: {told}" if told else ""
 
 
 def _facts(out: Path, lines: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -117,9 +117,9 @@ def _examples(
     return {
         kind: [
             Example(title=e.title, score=e.said, pictures=_pictures(e.sample, e.side, store))
-            for e in sorted(found, key=lambda error: -error.wrong)[:WORST]
+            for e in sorted(of_kind, key=lambda error: -error.wrong)[:WORST]
         ]
-        for kind, found in sorted(errors.items())
+        for kind, of_kind in sorted(errors.items())
     }
 
 
@@ -138,7 +138,7 @@ class _Error:
 def _error(
     sample: Sample, side: Side, asked: Task, scores: Mapping[tuple[str, str, str], float | None]
 ) -> _Error | None:
-    """None where the truth or the score is unknown."""
+    """The error about one breast; None where the truth or the score is unknown."""
     label = next(iter(asked.labels))
     truth = sample.targets[label][SIDES.index(side)]
     if math.isnan(truth):
@@ -168,11 +168,11 @@ def _error(
 
 def _pictures(sample: Sample, side: Side, store: Store) -> tuple[str, ...]:
     """The processed views of a breast, small."""
-    found = []
+    pictures = []
     for image, slot, rank in zip(sample.images, sample.slots, sample.ranks, strict=True):
         if SLOTS[slot][0] == side and rank == 0:
             levels = (store.read(image) >> 8).astype(np.uint8)
             cols = max(1, round(levels.shape[1] * ROWS / levels.shape[0]))
             small = cv2.resize(levels, (cols, ROWS), interpolation=cv2.INTER_AREA)
-            found.append(data_uri(np.asarray(small, dtype=np.uint8), "jpeg"))
-    return tuple(found)
+            pictures.append(data_uri(np.asarray(small, dtype=np.uint8), "jpeg"))
+    return tuple(pictures)

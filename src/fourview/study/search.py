@@ -22,10 +22,10 @@ class Trial:
     """One run of a search.
 
     Attributes:
-        lr: Its learning rate.
-        run: Its folder.
-        value: What the recipe selects by, of its best epoch: validation AUC, loss or a part of it;
-            NaN where unknown.
+        lr: Learning rate of the run.
+        run: Folder of the run.
+        value: Value that the recipe selects by, of its best epoch: validation AUC, loss or a part
+            of it; NaN where unknown.
     """
 
     lr: float
@@ -59,8 +59,8 @@ def search(
     The test part is measured by every run, as it always is, but decides nothing here.
 
     Args:
-        recipe: With ``optimizer.search``.
-        num: How many trials.
+        recipe: Recipe with ``optimizer.search``.
+        num: Number of trials.
         out: Folder: trial-00, trial-01, ..., and search.json, which lists them, the best first.
         train_one: Trains a recipe in a folder; goes on with a run that is there.
 

@@ -53,6 +53,36 @@ def trained_patients(run: Path, manifest: Manifest) -> frozenset[str] | None:
     return frozenset(exams.filter(pl.col("split") == TRAIN)["patient_id"].to_list())
 
 
+def divided_as(run: Path, manifest: Manifest) -> Manifest:
+    """The manifest with the parts that a run trained, validated and tested on.
+
+    A manifest with a split of its own keeps it; of a run whose parts nobody knows it stays as it
+    is.
+
+    Args:
+        run: Run or checkpoint folder.
+        manifest: The one that it was trained on, or another.
+
+    Raises:
+        TrainingError: The run's list is damaged.
+    """
+    if manifest.exams["split"].is_not_null().any():
+        return manifest
+    path = _run_of(run) / SPLIT
+    if not path.exists():
+        split = None if members_of(run) != (run,) else _split_of_card(run, manifest)
+        return manifest if split is None else divided(manifest, split)
+    try:
+        parts = read_json_object(path)
+        of = {patient: part for part, patients in parts.items() for patient in patients}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise TrainingError(
+            f"{path}: damaged ({error}); without it nobody knows whom the run was trained on"
+        ) from error
+    own = manifest.exams["patient_id"].replace_strict(of, default=None, return_dtype=pl.String)
+    return replace(manifest, exams=manifest.exams.with_columns(own.alias("split")))
+
+
 def with_split_of(recipe: Recipe, run: Path, manifest: Manifest) -> Recipe:
     """The recipe with the split of the run that it starts from, where both are of one manifest.
 

@@ -1,8 +1,8 @@
 """A list of who is trained on and who is tested on, as papers and their repositories have it.
 
 Reads:   CSV or TSV with patient_id, exam_id or image_id (or one of their other names), and
-         split; a list without split names the test. Images may be named by their files. A file of
-         one name a line needs no line of column names.
+         split; a list without split names the test. Images may be named by their files. A file
+         with one name per line needs no line of column names.
 """
 
 from pathlib import Path
@@ -44,7 +44,7 @@ def read_split_list(path: Path, manifest: Manifest) -> pl.DataFrame:
 
     Args:
         path: The list.
-        manifest: Whose names it has.
+        manifest: Manifest whose names it has.
 
     Raises:
         ManifestError: It cannot be read, has no key or two, or a row has no name.
@@ -75,16 +75,16 @@ def _name(header: str) -> str:
 def _names_only(
     path: Path, table: pl.DataFrame, manifest: Manifest
 ) -> tuple[pl.DataFrame, list[str]]:
-    """One name a line, the first one where a table has its column's name."""
+    """Rows of a file with one name per line; its first name was read as the column's name."""
     (first,) = table.columns
     names = pl.DataFrame({"name": [first, *table[first].to_list()]}, schema={"name": pl.String})
     for key in KEYS:
-        found = names.rename({"name": key}).drop_nulls()
+        rows = names.rename({"name": key}).drop_nulls()
         known = manifest.images if key == "image_id" else manifest.exams
         if key == "image_id":
-            found, _ = with_image_ids(found, manifest)
-        if found[key].str.strip_chars().is_in(known[key].implode()).all():
-            return found, [key]
+            rows, _ = with_image_ids(rows, manifest)
+        if rows[key].str.strip_chars().is_in(known[key].implode()).all():
+            return rows, [key]
     raise ManifestError(
         f"{path}: its one column '{first}' is no patient_id, exam_id or image_id, and its lines are"
         " no names of this manifest; correct the list"

@@ -45,8 +45,8 @@ class How:
         devices: Where to compute, taken in turn; None takes the best there is.
         rows: Only these are trained; empty for all.
         seeds: Only these are trained; empty for all.
-        cache_bytes: As for ``train``, of all runs together.
-        replicates: Of the bootstrap.
+        cache_bytes: Memory for pixels, as ``train`` takes it, of all runs together.
+        replicates: Replicates of the bootstrap.
         workers: Processes that make data.
     """
 
@@ -65,10 +65,10 @@ class StudyResult:
 
     Attributes:
         page: The Markdown page.
-        measured: A measure each, of those that have runs.
-        claims: With their answers.
-        failed: Why, of each run that failed.
-        missing: How many runs are not done.
+        measured: Measures of which there are runs.
+        claims: Claims with their answers.
+        failed: Reason of each run that failed.
+        missing: Number of runs that are not done.
     """
 
     page: Path
@@ -82,7 +82,7 @@ def load_study(path: Path, data: Mapping[str, tuple[Path, Path | None]]) -> tupl
     """The declaration, with the data sets that the command line names, and its text.
 
     Args:
-        path: Of the file, or a shipped study's name.
+        path: Path of the file, or a shipped study's name.
         data: Manifest and store by the name of the data set.
 
     Raises:
@@ -119,11 +119,11 @@ def run_study(
     """Make data, train what is missing, measure, and write the pages; what is there is kept.
 
     Args:
-        study: As ``load_study`` gives it.
-        text: Of its declaration.
-        out: Its folder.
+        study: The study as ``load_study`` gives it.
+        text: Text of its declaration.
+        out: Folder of the study.
         how: What belongs to this call.
-        command: As it was typed, for the page.
+        command: The command as it was typed, for the page.
         progress: Called with what is done, how much, and of how much.
         say: Called with a line for each run.
 
@@ -151,19 +151,19 @@ def run_study(
     measuring = Measuring(
         study, out, data, device=how.devices[0], replicates=how.replicates, progress=progress
     )
-    found = tuple(m for m in map(measuring.measure, study.measures) if m is not None)
+    measured = tuple(m for m in map(measuring.measure, study.measures) if m is not None)
     answers = judged(measuring, study.claims)
     every = ordered_runs(study, out, tuple(study.rows), _all_seeds(study))
     missing = [run.name for run in every if not run.is_done]
     remarks = _remarks(missing, len(every), failed, changes)
-    page = page_of(study, out, found, answers, command, remarks)
+    page = page_of(study, out, measured, answers, command, remarks)
     forest = forest_png(page.tables)
     write_bytes(out / FOREST, forest)
     write_text(out / PAGE, study_markdown(page))
     write_text(out / HTML, study_html(page, forest))
-    write_text(out / RESULT, json.dumps(as_dict(study, found, answers), indent=2) + "\n")
+    write_text(out / RESULT, json.dumps(as_dict(study, measured, answers), indent=2) + "\n")
     return StudyResult(
-        page=out / PAGE, measured=found, claims=answers, failed=failed, missing=len(missing)
+        page=out / PAGE, measured=measured, claims=answers, failed=failed, missing=len(missing)
     )
 
 

@@ -55,7 +55,7 @@ def make_data(
     """Make what is missing of the data sets.
 
     Args:
-        study: Whose data.
+        study: Study whose data are made.
         out: The study's folder.
         specs: Pixel specs that are needed of each data set.
         workers: Processes.

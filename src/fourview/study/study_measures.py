@@ -46,10 +46,10 @@ class Measured:
     """A measure of all rows that have finished runs.
 
     Attributes:
-        measure: As declared.
-        results: A row each, in the order declared.
-        seeds: Of each row, those that were measured.
-        units: How many each run was measured on, by row.
+        measure: The measure as declared.
+        results: One result per row, in the order declared.
+        seeds: Seeds that were measured, of each row.
+        units: Number of units that each run was measured on, by row.
     """
 
     measure: Measure
@@ -63,7 +63,7 @@ class Judged:
     """A claim with its answer.
 
     Attributes:
-        claim: As declared.
+        claim: The claim as declared.
         value: The number, with its interval; None where its runs are not done.
         verdict: Whether it holds.
     """
@@ -74,7 +74,7 @@ class Judged:
 
     @property
     def as_it_must(self) -> bool | None:
-        """Of a control, whether it came out as it has to; None of any other claim."""
+        """Whether a control came out as it has to; None of any other claim."""
         if self.claim.control is None:
             return None
         return (self.verdict == "holds") == (self.claim.control == "positive")
@@ -84,11 +84,11 @@ class Measuring:
     """Measures the runs of a study.
 
     Args:
-        study: Which one.
-        out: Its folder.
-        data: Its data sets.
+        study: Study to measure.
+        out: Folder of the study.
+        data: Data sets of the study.
         device: Where to predict; None takes the best there is.
-        replicates: Of the bootstrap.
+        replicates: Replicates of the bootstrap.
         progress: Called with what is done, how much, and of how much.
     """
 
@@ -111,8 +111,8 @@ class Measuring:
         """A measure of the rows that are done; None where none is.
 
         Args:
-            measure: Which one.
-            reference: In place of the declared one.
+            measure: Measure to take.
+            reference: Row that differences are from, in place of the declared one.
         """
         rows, units = self._rows(measure)
         if not rows:
@@ -133,10 +133,10 @@ class Measuring:
 
     def judge(self, claim: Claim) -> Judged:
         """Whether a claim holds."""
-        found = self.measure(self.study.measure(claim.measure), reference=claim.less)
+        measured = self.measure(self.study.measure(claim.measure), reference=claim.less)
         result = None
-        if found is not None:
-            result = next((r for r in found.results if r.way == claim.row), None)
+        if measured is not None:
+            result = next((r for r in measured.results if r.way == claim.row), None)
         value = None if result is None else result.metric if claim.less is None else result.gap
         return Judged(claim=claim, value=value, verdict=verdict_of(claim, value))
 
@@ -263,7 +263,7 @@ class Measuring:
         return Store.open(self.data[data].stores[spec])
 
     def _manifest(self, measure: Measure, run: Run) -> Manifest:
-        """Of the data set that is measured; of a row's own with the split of the run."""
+        """Manifest of the data set that is measured; a row's own has the split of the run."""
         name = measure.on or self.study.data_of(run.row)
         split = _recipe(run).split if self._part(measure, run.row) is not None else None
         key = name, fingerprint_of(None if split is None else asdict(split))
@@ -275,15 +275,15 @@ class Measuring:
     def _manifests_of(
         self, measure: Measure, tables: Mapping[str, Mapping[int, pl.DataFrame]]
     ) -> Manifest | dict[int, Manifest]:
-        """One for all runs; or by seed, where each seed divides the patients anew."""
+        """One manifest for all runs; or one by seed, where each seed divides the patients anew."""
         by_run = {
             run.seed: self._manifest(measure, run)
             for row in tables
             for run in runs_of(self.study, self.out, row)
             if run.seed in tables[row]
         }
-        found = list(by_run.values())
-        return found[0] if all(m is found[0] for m in found) else by_run
+        manifests = list(by_run.values())
+        return manifests[0] if all(m is manifests[0] for m in manifests) else by_run
 
 
 def verdict_of(claim: Claim, value: Metric | None) -> Verdict:

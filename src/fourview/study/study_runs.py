@@ -36,7 +36,7 @@ from fourview.study.study_data import DataSet
 from fourview.train.loop import Machine, Progress
 from fourview.train.recipe import Recipe, override
 
-EVAL_BATCH = 32
+EVAL_BATCH = 32  # samples at a time in validation; changes no number
 NEVER = 10**9  # steps between saved states, where an epoch is short; one is saved at its end
 
 
@@ -45,8 +45,8 @@ class Run:
     """One run of a study.
 
     Attributes:
-        row: Its row.
-        seed: Its seed.
+        row: Row of the study.
+        seed: Seed of the run.
         folder: Where it is.
         device: Where to compute; None takes the best there is.
     """
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def seconds(self) -> tuple[float, float]:
-        """Of processor and by the clock, of the calls that trained it."""
+        """Seconds of processor and by the clock, of the calls that trained it."""
         told = read_json_object(self.marker)
         return float(told["cpu_seconds"]), float(told["seconds"])
 
@@ -109,24 +109,24 @@ def ordered_runs(study: Study, out: Path, rows: Sequence[str], seeds: Sequence[i
     """The runs in the order of training: a seed of all rows before the next, starts before all.
 
     Args:
-        study: Whose rows.
+        study: Study whose rows are run.
         out: The study's folder.
         rows: Those that are wanted; what they start from comes with them.
         seeds: Those that are wanted.
     """
-    found: dict[str, Run] = {}
+    runs: dict[str, Run] = {}
 
     def add(row: str, seed: int) -> None:
         for other in study.needs(row):
             add(other, seed)
         run = run_of(study, out, row, seed)
-        found.setdefault(run.name, run)
+        runs.setdefault(run.name, run)
 
     for seed in sorted({s for row in rows for s in study.seeds_of(row)}):
         for row in rows:
             if seed in study.seeds_of(row) and seed in seeds:
                 add(row, seed)
-    return list(found.values())
+    return list(runs.values())
 
 
 def recipe_of(study: Study, row: str, seed: int) -> Recipe:
@@ -224,13 +224,13 @@ def train_missing(
     """Train the runs that are not done.
 
     Args:
-        study: Whose runs.
-        out: Its folder.
-        runs: In the order of training.
+        study: Study whose runs they are.
+        out: Folder of the study.
+        runs: Runs in the order of training.
         data: The data sets.
         jobs: Runs at a time; more than one are trained in processes of their own.
         devices: Taken in turn.
-        cache_bytes: As for ``train``, of all runs together.
+        cache_bytes: Memory for pixels, as ``train`` takes it, of all runs together.
         progress: Called with what is done, how much, and of how much.
         say: Called with a line for each run.
 
@@ -294,7 +294,7 @@ def _here(
     progress: Callable[[Run, str, int, int], None],
     ended: Callable[[Run, FourviewError | None], None],
 ) -> None:
-    """One run after the other in this process."""
+    """Train one run after the other in this process."""
     for run in todo:
         placed = replace(run, device=devices[0])
         try:
@@ -377,7 +377,7 @@ _device: str | None = None  # of this process of the pool
 
 
 def _begin(places: Any, threads: int, modules: Sequence[str]) -> None:
-    """Of each process of the pool: its device, threads and modules."""
+    """Give a process of the pool its device, threads and modules."""
     global _device  # noqa: PLW0603 - a process of the pool has one device
     _device = places.get()
     torch.set_num_threads(threads)

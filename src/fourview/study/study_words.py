@@ -14,7 +14,9 @@ from fourview.study.study_measures import Judged, Measured
 from fourview.study.study_runs import runs_of
 
 
-def as_dict(study: Study, found: Sequence[Measured], answers: Sequence[Judged]) -> dict[str, Any]:
+def as_dict(
+    study: Study, measured: Sequence[Measured], answers: Sequence[Judged]
+) -> dict[str, Any]:
     """What came out, as JSON has it."""
     return {
         "study": study.name,
@@ -35,7 +37,7 @@ def as_dict(study: Study, found: Sequence[Measured], answers: Sequence[Judged]) 
                     for r in m.results
                 ],
             }
-            for m in found
+            for m in measured
         ],
         "claims": [
             {
@@ -61,7 +63,7 @@ def _numbers(metric: Metric) -> dict[str, float | None]:
 def page_of(
     study: Study,
     out: Path,
-    found: Sequence[Measured],
+    measured: Sequence[Measured],
     answers: Sequence[Judged],
     command: str,
     remarks: Sequence[str],
@@ -82,7 +84,7 @@ def page_of(
                 results=m.results,
                 seeds={row: len(seeds) for row, seeds in m.seeds.items()},
             )
-            for m in found
+            for m in measured
         ],
         data=[(name, data_words(study, name)) for name in study.data],
         rows=[
@@ -129,9 +131,9 @@ def _need(claim: Claim) -> str:
     return f"above {claim.above:g}" if claim.above is not None else f"below {claim.below:g}"
 
 
-def _how_measured(study: Study, found: Measured) -> str:
-    """By what, on what, and how many."""
-    measure = found.measure
+def _how_measured(study: Study, measured: Measured) -> str:
+    """How a measure was made: by what, on what, and over how many runs."""
+    measure = measured.measure
     by = measure.function or f"{label_of(measure.metric)} by {measure.protocol}"
     if measure.function is not None and measure.arguments:
         by += f" ({', '.join(f'{k} = {v}' for k, v in measure.arguments.items())})"
@@ -139,20 +141,20 @@ def _how_measured(study: Study, found: Measured) -> str:
         by += f", {measure.statistic} of {measure.column}" if measure.statistic == "mean" else ""
         by += "" if measure.less is None else f" less {measure.less}"
     on = "the test part"
-    row = next(iter(found.seeds))
+    row = next(iter(measured.seeds))
     if measure.on is not None:
         same = study.exams_of(measure.on) == study.exams_of(study.data_of(row))
         on = f"{'the test part' if same else 'all'} of '{measure.on}'"
     if measure.part is not None:
         on = f"the part '{measure.part}' of '{measure.on or study.data_of(row)}'"
     views = f", only {' and '.join(measure.views)}" if measure.views else ""
-    seeds = sorted({len(seeds) for seeds in found.seeds.values()})
+    seeds = sorted({len(seeds) for seeds in measured.seeds.values()})
     runs = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
     return f"{by}; {on}{views}; {runs} runs of each row."
 
 
 def data_words(study: Study, name: str) -> str:
-    """What a data set is."""
+    """One line about a data set."""
     data = study.data[name]
     if data.like is not None:
         told = f"the exams of '{data.like}'"

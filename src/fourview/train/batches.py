@@ -20,9 +20,9 @@ class TrainingBatches:
     """Batches of every epoch by one loader, whose workers stay from epoch to epoch.
 
     Args:
-        feed: Of the training part.
-        batch: Items a step, over all processes.
-        seed: Of the run.
+        feed: Feed of the training part.
+        batch: Items per step, over all processes.
+        seed: Seed of the run.
         share: Number of this process, and how many there are: it reads every so many-th item.
         workers: Processes that read, for this process.
         pinned: Batches lie in memory that a GPU copies from by itself.

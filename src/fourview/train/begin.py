@@ -2,7 +2,8 @@
 
 Own family:     every weight is taken. Only where the task differs, and with it the number of
                 classes, do the weights of those classes begin anew.
-Earlier stage:  those that ``Stage.takes`` names, and all of them.
+Earlier stage:  those that ``Stage.takes`` names, and all of them; so too of a network of the family
+                that has other parts.
 Other family:   the image tower as an encoder, or whatever has the same name and shape.
 """
 
@@ -58,7 +59,9 @@ def begin_with(model: nn.Module, recipe: Recipe, start: Path) -> Begun:
     if (family.backbone, theirs.backbone) == ("encoder", "image_tower"):
         state, takes = tower_as_encoder(state), ("encoder.",)
     elif card.family == recipe.family and _is_complete(model, state):
-        state, takes = _own(model, recipe, state, card), ()
+        own = _own(model, recipe, state, card)
+        if not takes or _fits(own, model):  # else of a network with other parts than these
+            state, takes = own, ()
     state = {name: value for name, value in state.items() if not takes or name.startswith(takes)}
     ours = model.state_dict()
     for name in sorted(set(state) & set(ours)):
@@ -84,6 +87,12 @@ def begin_with(model: nn.Module, recipe: Recipe, start: Path) -> Begun:
 def _is_complete(model: nn.Module, state: State) -> bool:
     """Whether it is of a whole network of this kind, and not of an earlier stage only."""
     return set(model.state_dict()) <= set(state)
+
+
+def _fits(state: State, model: nn.Module) -> bool:
+    """Whether every tensor that both have is of one shape."""
+    ours = model.state_dict()
+    return all(value.shape == ours[k].shape for k, value in state.items() if k in ours)
 
 
 def _own(model: nn.Module, recipe: Recipe, state: State, card: ModelCard) -> State:

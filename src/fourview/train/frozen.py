@@ -24,7 +24,7 @@ def lower_frozen(module: nn.Module) -> None:
 
 
 def digest_of_frozen(model: nn.Module) -> str:
-    """Of the weights that are not trained; empty where all are."""
+    """Digest of the weights that are not trained; empty where all are."""
     names = sorted(frozen_names(model))
     if not names:
         return ""

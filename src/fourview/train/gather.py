@@ -122,23 +122,23 @@ def _all(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _of_processes(numbers: Tensor) -> Tensor:
-    """The same few numbers of every process, a process a row."""
-    found = [torch.empty_like(numbers) for _ in range(num_processes())]
-    distributed.all_gather(found, numbers)
-    return torch.stack(found)
+    """The same few numbers of every process, one row per process."""
+    rows = [torch.empty_like(numbers) for _ in range(num_processes())]
+    distributed.all_gather(rows, numbers)
+    return torch.stack(rows)
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all processes, of which each may have another number."""
+    """Rows of all processes; each may have a different number of them."""
 
     @staticmethod
     def forward(ctx: Any, local: Tensor, counts: list[int]) -> Tensor:
         ctx.counts = counts
         sent = local.to(torch.uint8) if local.dtype == torch.bool else local
         sent = pad_to(sent, [max(counts), *local.shape[1:]]).contiguous()
-        found = [torch.empty_like(sent) for _ in counts]
-        distributed.all_gather(found, sent)
-        rows = torch.cat([part[:count] for part, count in zip(found, counts, strict=True)])
+        padded = [torch.empty_like(sent) for _ in counts]
+        distributed.all_gather(padded, sent)
+        rows = torch.cat([part[:count] for part, count in zip(padded, counts, strict=True)])
         return rows.to(local.dtype)
 
     @staticmethod

@@ -47,7 +47,7 @@ def contrastive_backward(
     """Loss and gradients of a batch; those of several processes are one contrastive batch.
 
     Args:
-        objective: Its gradients are added to, and then averaged over the processes.
+        objective: Objective whose gradients are added to, and then averaged over the processes.
         batch: This process's part.
         chunk: Images, or texts, that are encoded at a time; None encodes all at once and once.
         gathered: Compare with the samples of the other processes too.
@@ -81,8 +81,8 @@ def freeze_statistics(objective: ContrastiveObjective, *, chunk: int | None, fro
     """Make encoders' outputs independent of the other samples, after ``objective.train()``.
 
     Args:
-        objective: In training mode.
-        chunk: As in ``contrastive_backward``.
+        objective: Objective in training mode.
+        chunk: Number as in ``contrastive_backward``.
         frozen: Batch normalisation in the encoders uses its running statistics.
 
     Raises:
@@ -105,7 +105,7 @@ def freeze_statistics(objective: ContrastiveObjective, *, chunk: int | None, fro
 
 @dataclass(frozen=True, slots=True)
 class RandomState:
-    """Of the CPU and of the device of a batch."""
+    """Random state of the CPU and of the device of a batch."""
 
     cpu: Tensor
     device: torch.device
@@ -186,7 +186,7 @@ def _pass_on(parts: Sequence[_Part], leaves: Mapping[str, Tensor], autocast: Con
 
 
 def _own(gradient: Tensor | None, start: int, value: Tensor) -> Tensor:
-    """The part of a gradient that belongs to these rows, without what filled other axes."""
+    """The part of a gradient that belongs to these rows, without the padding of other axes."""
     assert gradient is not None
     places = (slice(start, start + len(value)), *(slice(0, n) for n in value.shape[1:]))
     return gradient[places]

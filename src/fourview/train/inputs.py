@@ -25,7 +25,7 @@ SHOWN = 4  # settings in a message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What decides a run beside its recipe, as digests; empty where there is nothing such."""
+    """Digests of what decides a run beside its recipe; empty where there is nothing of the kind."""
 
     manifest: str
     store: str
@@ -33,7 +33,7 @@ class Inputs:
     context: str = ""
 
     def digest(self, recipe: Recipe) -> str:
-        """Of the recipe and of these."""
+        """One digest of the recipe and of these."""
         parts = [recipe.to_json(), *asdict(self).values()]
         return digest_of_text("\n".join(parts))
 
@@ -41,7 +41,7 @@ class Inputs:
 def inputs_of(
     manifest: Manifest, store: Store, *, start: Path | None = None, context: Said | None = None
 ) -> Inputs:
-    """Digests of what a run is made of; that of weights stands in their card."""
+    """Digests of what a run is made of; the digest of weights stands in their card."""
     return Inputs(
         manifest=manifest_hash(manifest),
         store=store.fingerprint,
@@ -51,7 +51,7 @@ def inputs_of(
 
 
 def write_inputs(out: Path, inputs: Inputs) -> None:
-    """Keep them in a run's folder."""
+    """Write them into a run's folder."""
     write_text(out / INPUTS, json.dumps(asdict(inputs), indent=1) + "\n")
 
 

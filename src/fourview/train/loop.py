@@ -75,7 +75,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """Who is told how a run goes.
+    """Whom to tell how a run goes.
 
     Attributes:
         progress: Called with what is done, how much, and of how much.
@@ -206,11 +206,11 @@ class Loop:
             if self.position.total_steps % self.machine.save_every == 0:
                 self._save()
             clock = time.perf_counter()
-        found = self._validate()
-        self.schedule.after_epoch(found.loss_of(self.recipe.select))
-        best = self._keep_best(epoch, found)
+        validation = self._validate()
+        self.schedule.after_epoch(validation.loss_of(self.recipe.select))
+        best = self._keep_best(epoch, validation)
         self.position = replace(self.position, epoch=epoch + 1, step=0)
-        self._log_epoch(log, epoch, best, found, told, time.perf_counter() - clock)
+        self._log_epoch(log, epoch, best, validation, told, time.perf_counter() - clock)
         self._save()
 
     def _to_training(self) -> None:
@@ -302,14 +302,14 @@ class Loop:
         log: RunLog,
         epoch: int,
         best: bool,
-        found: Validation,
+        validation: Validation,
         told: Told,
         validated: float,
     ) -> None:
         if not self.processes.writes:
             return
         means = log.means(epoch)
-        row = found.as_row()
+        row = validation.as_row()
         log.write(
             "epoch",
             epoch=epoch,
@@ -331,7 +331,7 @@ class Loop:
         self.watch.tell(self.position.total_steps, known)
         seconds = means["seconds"] + validated
         left = told.seconds_left(self.position.total_steps)
-        line = line_of_epoch(epoch, self.epochs, means, found, self.position, seconds, left)
+        line = line_of_epoch(epoch, self.epochs, means, validation, self.position, seconds, left)
         self.watch.say(line)
 
     def _validate(self) -> Validation:
@@ -344,8 +344,8 @@ class Loop:
             autocast=self.recipe.precision == "bfloat16",
         )
 
-    def _keep_best(self, epoch: int, found: Validation) -> bool:
-        value = found.value_of(self.recipe.select)
+    def _keep_best(self, epoch: int, validation: Validation) -> bool:
+        value = validation.value_of(self.recipe.select)
         kept_anyway = self.position.best_epoch < 0 or self.recipe.select == LAST_EPOCH
         if not (kept_anyway or value < self.position.best_value):
             return False
@@ -381,10 +381,10 @@ class Loop:
         self.processes.wait()
 
     def _restore(self) -> None:
-        found = load_state(self.out / LAST, self.model, self.optimizer, frozen=self.frozen)
-        if found is None:
+        state = load_state(self.out / LAST, self.model, self.optimizer, frozen=self.frozen)
+        if state is None:
             return
-        position, schedule = found
+        position, schedule = state
         if position.digest != self.provenance.digest:
             raise TrainingError(
                 f"{self.out}: was begun with another recipe, manifest or store; "

@@ -116,7 +116,7 @@ def _measured(
 
 
 def line_of_result(result: Result) -> str:
-    """Such as ``test (screening-breast-v1): AUROC 0.81 (0.77 to 0.85), ...``."""
+    """A line such as ``test (screening-breast-v1): AUROC 0.81 (0.77 to 0.85), ...``."""
     told: list[str] = []
     for metric in result.metrics:
         if metric.value is None or len(told) == SHOWN:

@@ -26,7 +26,7 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Opt
 
 
 def _groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """What is decayed, and what is not."""
+    """Two groups of weights: those that are decayed, and those that are not."""
     weights = [p for p in model.parameters() if p.requires_grad]
     if config.decay == "all":
         return [{"params": weights}]
@@ -42,7 +42,7 @@ class Schedule:
     all but ``plateau``, is a function of how many steps were done.
 
     Attributes:
-        optimizer: Whose rate is set, in every group.
+        optimizer: Optimiser whose rate is set, in every group.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Schedule:
         self._by_step: LRScheduler | None = None
         total = max(total_steps, 1)
         if config.name == "plateau":
+            # threshold and eps 0: any fall of the loss counts, and so does any fall of the rate.
             self._plateau = ReduceLROnPlateau(
                 optimizer, factor=config.factor, patience=config.patience, threshold=0.0, eps=0.0
             )

@@ -62,11 +62,11 @@ def feed_of_part(
     """What the recipe's stage reads of a part.
 
     Args:
-        manifest: With the split (``with_split``).
-        store: Its pixels.
-        recipe: Whose stage.
+        manifest: Manifest with the split (``with_split``).
+        store: Store of its pixels.
+        recipe: Recipe whose stage reads.
         part: One of PARTS.
-        cache_bytes: Keep the part's pixels in memory where they take no more than this.
+        cache_bytes: Most memory that the part's pixels are kept in; larger parts are not kept.
         context: Heatmaps of another network.
     """
     stage = find_family(recipe.family).stages[recipe.stage]
@@ -114,8 +114,8 @@ def require_even_shares(recipe: Recipe, num_processes: int, *, compares: bool) -
     """Refuse a batch that the processes cannot share; each needs as many samples as the others.
 
     Args:
-        recipe: With the batch, over all processes.
-        num_processes: How many.
+        recipe: Recipe with the batch, over all processes.
+        num_processes: Number of processes.
         compares: Whether the stage gathers its batch, and may have uneven shares.
 
     Raises:
@@ -134,8 +134,8 @@ def _require_labels(asked: Task, samples: Sequence[Sample]) -> None:
     values = list(known_values(samples, label))
     if len(set(values)) < 2:
         names: Any = (f"no {label}", label) if asked.is_suspicion else asked.classes
-        found = f"all {len(values)} known are '{names[int(values[0])]}'" if values else "none known"
+        known = f"all {len(values)} known are '{names[int(values[0])]}'" if values else "none known"
         raise TrainingError(
-            f"label '{label}' cannot be trained on: {found} in the training part, need at "
+            f"label '{label}' cannot be trained on: {known} in the training part, need at "
             "least two classes; train another label (--set model.task=density) or add exams"
         )

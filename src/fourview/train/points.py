@@ -20,8 +20,8 @@ def points_of_scores(
     """Thresholds by rule on the scores of breasts or, where there are any, of findings.
 
     Args:
-        predictions: Of the validation part.
-        samples: Of that part, with what is known.
+        predictions: Predictions of the validation part.
+        samples: Samples of that part, with what is known.
         label: The label that was trained.
     """
     of_findings = any(sample.findings for sample in samples)

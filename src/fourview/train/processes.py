@@ -20,7 +20,7 @@ from fourview.nn.device import find_device
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=12)  # process 0 may score a large test part while the others wait
-_SWITCHES = {  # of accelerate launch, and what does the same here
+_SWITCHES = {  # what accelerate launch sets, and the name that people know
     "ACCELERATE_USE_FSDP": "FSDP",
     "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
     "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
@@ -30,12 +30,12 @@ _OF_LAUNCHERS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WOR
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Those that train together, as one of them sees it.
+    """The processes that train together, as one of them sees it.
 
     Attributes:
-        device: Its own.
-        rank: Its number; 0 writes.
-        count: How many there are, on all hosts.
+        device: Device of this process.
+        rank: Number of this process; 0 writes.
+        count: Number of processes, on all hosts.
     """
 
     device: torch.device
@@ -44,7 +44,7 @@ class Processes:
 
     @property
     def writes(self) -> bool:
-        """Whether this is the one that writes files and tells a person."""
+        """Whether this is the process that writes files and tells a person."""
         return self.rank == 0
 
     @property
@@ -53,12 +53,12 @@ class Processes:
         return self.rank, self.count
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait until all processes are here."""
         if self.count > 1:
             distributed.barrier()
 
     def mean(self, values: Tensor) -> Tensor:
-        """Over all processes."""
+        """Mean over all processes; ``values`` are changed."""
         if self.count > 1:
             distributed.all_reduce(values)
             values /= self.count
@@ -68,9 +68,9 @@ class Processes:
         """What every process has, in their order."""
         if self.count == 1:
             return [value]
-        found: list[T | None] = [None] * self.count
-        distributed.all_gather_object(found, value)
-        return found  # type: ignore[return-value]  # all are there now
+        values: list[T | None] = [None] * self.count
+        distributed.all_gather_object(values, value)
+        return values  # type: ignore[return-value]  # all are there now
 
     def of_first(self, value: T) -> T:
         """What process 0 has."""
@@ -87,8 +87,8 @@ def join_processes(device: str | None = None, *, precision: str = "float32") -> 
     Args:
         device: Where to compute; None takes the best there is, of several GPUs each process its
             own.
-        precision: Of the recipe, which decides it: ``accelerate launch --mixed_precision`` may only
-            say the same.
+        precision: Precision of the recipe, which decides it: ``accelerate launch
+            --mixed_precision`` may only say the same.
 
     Raises:
         DeviceError: This machine has no such device.
@@ -135,7 +135,7 @@ def told_if_lost(processes: Processes) -> Iterator[None]:
 
 
 def leave_processes() -> None:
-    """Part from the other processes, at the end of a program."""
+    """Leave the other processes, at the end of a program."""
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
 
@@ -148,7 +148,7 @@ def is_first() -> bool:
 
 
 def _refuse_switches(environment: Mapping[str, str], precision: str) -> None:
-    """Nothing that a launcher is told may be dropped without a word."""
+    """Refuse what a launcher was told and this package would ignore."""
     for name, what in _SWITCHES.items():
         if environment.get(name, "false").lower() == "true":
             raise TrainingError(

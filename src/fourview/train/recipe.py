@@ -55,10 +55,10 @@ class ScheduleConfig:
             for ``warmup`` of the steps and falls as a cosine; ``warmup_cosine`` rises in a straight
             line from ``lowest`` for ``warmup`` of the steps and falls as half a cosine to it;
             ``constant`` leaves it.
-        factor: Of ``plateau``.
-        patience: Of ``plateau``, in epochs.
-        warmup: Of ``one_cycle`` and ``warmup_cosine``, as a part of all steps.
-        lowest: Of ``warmup_cosine``, as a part of the highest rate.
+        factor: Factor of ``plateau``.
+        patience: Patience of ``plateau``, in epochs.
+        warmup: Length of the rise of ``one_cycle`` and ``warmup_cosine``, as a part of all steps.
+        lowest: Lowest rate of ``warmup_cosine``, as a part of the highest.
     """
 
     name: Literal["plateau", "one_cycle", "warmup_cosine", "constant"] = "plateau"
@@ -76,7 +76,7 @@ class SplitConfig:
         train: Part of the patients that is trained on.
         validation: Part that chooses the checkpoint and the operating points.
         test: Part that is only ever measured.
-        seed: Of the split, not of the run: all seeds of a recipe share one split.
+        seed: Seed of the split, not of the run: all seeds of a recipe share one split.
     """
 
     train: float = 0.8
@@ -116,15 +116,16 @@ class Recipe:
         objective: Settings of that stage's objective.
         feed: Settings of what that stage reads (``feeds/kinds``).
         unit: A sample is a whole exam, or one breast of it.
-        batch: Samples a step, over all processes.
+        batch: Samples per step, over all processes.
         epochs: Passes over the training part; None where ``steps`` says how long. Where neither is
             said, 20.
         steps: Steps of the optimiser in all, as papers give them; the last pass may end early. None
             where ``epochs`` says how long.
         precision: ``float32``, or ``bfloat16`` for forward passes (weights stay float32).
-        frozen_precision: Of the matrices that the stage does not train, such as those of a text
-            tower with adapters; ``bfloat16`` halves their memory and needs ``precision`` to be it.
-        seed: Of weights, order, augmentation and dropout.
+        frozen_precision: Precision of the matrices that the stage does not train, such as those of
+            a text tower with adapters; ``bfloat16`` halves their memory and needs ``precision`` to
+            be ``bfloat16`` too.
+        seed: Seed of weights, order, augmentation and dropout.
         select: What the validation part chooses the checkpoint by: ``loss``, the lowest total;
             ``auc``, the highest; or the lowest of one part of the loss by its name, such as
             ``cross_entropy``. With ``last`` it chooses nothing: the weights after the last step are

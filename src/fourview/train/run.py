@@ -16,7 +16,9 @@ from fourview.contract import ContrastiveObjective, Objective, task
 from fourview.disk import write_text
 from fourview.entities import Manifest
 from fourview.errors import TrainingError
+from fourview.feeds.augment import NO_AUGMENTATION
 from fourview.feeds.feed import Feed
+from fourview.feeds.kinds.exams import ExamFeed
 from fourview.manifest.manifest import manifest_hash
 from fourview.models.find import find_family
 from fourview.predict.frozen import with_codes
@@ -160,6 +162,14 @@ def _with_codes(
     encoder = None if encoder_of is None else encoder_of(objective.model, recipe.feed)
     if encoder is None:
         return parts
+    if isinstance(parts[TRAIN], ExamFeed) and replace(recipe.augment, view_dropout=0) != (
+        NO_AUGMENTATION
+    ):
+        raise TrainingError(
+            f"stage '{recipe.stage}' of '{recipe.name}' keeps what its encoder says of each image, "
+            "so augment.* cannot change images; set all of it to nothing but view_dropout, as the "
+            "recipe mvccl:mini_heads does, or take stage=train"
+        )
     coded = {
         part: with_codes(
             feed,

@@ -45,7 +45,7 @@ class RunLog:
         self._file = path.open("a", buffering=1)
 
     def write(self, kind: str, **values: Any) -> None:
-        """Add a line."""
+        """Append one line."""
         if self._file is None:
             return
         line = {"kind": kind, **values}

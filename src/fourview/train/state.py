@@ -39,7 +39,7 @@ class Position:
         total_steps: Steps done in all.
         best_epoch: Epoch of the best checkpoint; -1 where there is none yet.
         best_value: Its validation loss or AUC.
-        digest: Of the recipe and the manifest, to refuse to go on with others.
+        digest: Digest of the recipe and the manifest, to refuse to go on with others.
     """
 
     epoch: int
@@ -62,11 +62,11 @@ def save_state(
     """Write everything; the old state is replaced only when the new one is whole.
 
     Args:
-        folder: Where.
-        position: Of the run.
-        schedule: Its own state.
-        model: Its weights and buffers are written, but not those that are frozen.
-        optimizer: Its state is written.
+        folder: Folder of the state.
+        position: Position of the run.
+        schedule: State of the schedule.
+        model: Model whose weights and buffers are written, but not those that are frozen.
+        optimizer: Optimizer whose state is written.
         frozen: Digest of the frozen weights.
     """
     plain, tensors = _split(optimizer.state_dict())
@@ -93,9 +93,9 @@ def load_state(
     """Fill model and optimiser, and say where to go on; None where nothing was saved yet.
 
     Args:
-        folder: Where the state is.
-        model: With the frozen weights that it begins with.
-        optimizer: Of its other weights.
+        folder: Folder of the state.
+        model: Model with the frozen weights that it begins with.
+        optimizer: Optimizer of its other weights.
         frozen: Digest of the frozen weights, which must be those of the saved run.
 
     Raises:
@@ -132,7 +132,7 @@ def _require_weights(names: set[str], model: nn.Module, same_frozen: bool) -> No
 
 
 def _spelled(value: Any) -> Any:
-    """Numbers that JSON does not have, such as the best loss before there is one, as words."""
+    """Words for numbers that JSON does not have, such as the best loss before there is one."""
     if isinstance(value, dict):
         return {key: _spelled(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What a person reads of a run while it trains: a line an epoch, and how long it will take."""
+"""What a person reads of a run while it trains: a line per epoch, and how long it will take."""
 
 import math
 import time
@@ -32,7 +32,7 @@ def line_of_epoch(
     epoch: int,
     epochs: int,
     means: Mapping[str, Any],
-    found: Validation,
+    validation: Validation,
     position: Position,
     seconds: float,
     left: float,
@@ -42,8 +42,8 @@ def line_of_epoch(
     of_parts = ", ".join(f"{name} {value:.4f}" for name, value in parts.items())
     loss = "none" if means["loss"] is None else f"{means['loss']:.4f}"
     shown = f" ({of_parts})" if len(parts) > 1 else ""
-    measured = [] if math.isnan(found.loss) else [f"loss {found.loss:.4f}"]
-    measured += [] if math.isnan(found.auc) else [f"AUC {found.auc:.3f}"]
+    measured = [] if math.isnan(validation.loss) else [f"loss {validation.loss:.4f}"]
+    measured += [] if math.isnan(validation.auc) else [f"AUC {validation.auc:.3f}"]
     best = "best" if position.best_epoch == epoch else f"best in epoch {position.best_epoch + 1}"
     return (
         f"epoch {epoch + 1} of {epochs}: loss {loss}{shown}; validation "
@@ -53,7 +53,7 @@ def line_of_epoch(
 
 
 def duration(seconds: float) -> str:
-    """Such as ``41 s``, ``12 min`` or ``3 h 20 min``."""
+    """A time in words, such as ``41 s``, ``12 min`` or ``3 h 20 min``."""
     if math.isnan(seconds):
         return "unknown"
     if seconds < 100:

@@ -1,6 +1,6 @@
 """Further logs of a run, beside log.jsonl: a CSV table, or a tracker of accelerate.
 
-csv           RUN/epochs.csv, a line an epoch; nothing to install
+csv           RUN/epochs.csv, one line per epoch; nothing to install
 tensorboard   RUN/tensorboard: tensorboard --logdir RUN
 mlflow        a run of experiment "fourview", where MLFLOW_TRACKING_URI says, else RUN/mlflow.db
 wandb         a run of project "fourview", offline unless WANDB_MODE says otherwise: RUN/wandb
@@ -30,7 +30,7 @@ Tell = Callable[[int, dict[str, float]], None]
 
 
 def require_logs(names: Sequence[str]) -> None:
-    """See that the logs are known and their packages are there, before anything is computed.
+    """Make sure that the logs are known and their packages there, before anything is computed.
 
     Raises:
         TrainingError: One is unknown, or its package is missing; the message says what to install.
@@ -46,11 +46,11 @@ def require_logs(names: Sequence[str]) -> None:
 
 @contextmanager
 def open_trackers(names: Sequence[str], recipe: Recipe, out: Path) -> Iterator[Tell]:
-    """What is called with steps done and values; closed, and tables written, at the end.
+    """Open what is called with steps done and values; at the end close it and write tables.
 
     Args:
-        names: Of LOGS.
-        recipe: Whose values the trackers keep.
+        names: Names out of LOGS.
+        recipe: Recipe whose values the trackers keep.
         out: The run's folder.
 
     Raises:

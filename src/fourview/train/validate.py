@@ -19,13 +19,13 @@ LAST_EPOCH = "last"  # of ``Recipe.select``: the validation part chooses nothing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
-    """What one pass found.
+    """What one pass over a part measured.
 
     Attributes:
         loss: Mean total loss over the samples; NaN where there are none.
         parts: The same of each part of the loss, over the batches that have it.
-        auc: Of findings, breasts or images, as the stage scores; of the suspicion where a task has
-            one, else the mean of each class against the rest. NaN where undefined.
+        auc: AUC of findings, breasts or images, as the stage scores; of the suspicion where a task
+            has one, else the mean of each class against the rest. NaN where undefined.
     """
 
     loss: float
@@ -33,7 +33,7 @@ class Validation:
     parts: Mapping[str, float] = field(default_factory=dict)
 
     def as_row(self) -> dict[str, Any]:
-        """For the log: None where undefined, as JSON has no NaN."""
+        """Values for the log: None where undefined, as JSON has no NaN."""
         return {
             "validation_loss": _or_none(self.loss),
             "validation_auc": _or_none(self.auc),
@@ -147,9 +147,9 @@ def mean_auc(scores: Float[Tensor, "unit class"], targets: Float[Tensor, " unit"
         kinds = [(scores[:, 0], targets == 1)]
     else:
         kinds = [(scores[:, k], targets == k) for k in range(scores.shape[1])]
-    areas = [
+    aucs = [
         auroc(values.double().numpy(), is_class.numpy())
         for values, is_class in kinds
         if is_class.any() and not is_class.all()
     ]
-    return sum(areas) / len(areas) if areas else math.nan
+    return sum(aucs) / len(aucs) if aucs else math.nan

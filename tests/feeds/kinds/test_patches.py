@@ -10,7 +10,7 @@ from factory import drawn_manifest
 from fourview.errors import RecipeError, StoreError, TrainingError
 from fourview.feeds.feed import MAPS, FeedRequest, find_feed, item_draw
 from fourview.feeds.kinds.patches import PatchFeed, PatchSettings
-from fourview.feeds.sites import BENIGN, CLASSES, MALIGNANT, NEGATIVE, OUTSIDE
+from fourview.feeds.window_sources import BENIGN, CLASSES, MALIGNANT, NEGATIVE, OUTSIDE
 from fourview.manifest.manifest import make_manifest
 from fourview.predict.frozen import with_codes
 from fourview.preprocess.spec import pixel_spec
@@ -71,12 +71,12 @@ def feed_of(place, *, training: bool, **changes) -> PatchFeed:
 def test_an_epoch_has_as_many_windows_of_each_class_as_asked(place):
     feed = feed_of(place, training=True)
     order = feed.order(seed=0, epoch=0)
-    kinds = [feed.sites[i % len(feed)].kind for i in order]
+    kinds = [feed.sources[i % len(feed)].kind for i in order]
     assert [kinds.count(k) for k in range(4)] == [6, 5, 4, 3]
-    assert len(set(order)) == len(order)  # a site that comes twice is drawn differently
+    assert len(set(order)) == len(order)  # a source that comes twice is drawn differently
     assert order == feed.order(seed=0, epoch=0) != feed.order(seed=0, epoch=1)
-    malignant = [i % len(feed) for i in order if feed.sites[i % len(feed)].kind == MALIGNANT]
-    assert set(malignant) == {i for i, s in enumerate(feed.sites) if s.kind == MALIGNANT}
+    malignant = [i % len(feed) for i in order if feed.sources[i % len(feed)].kind == MALIGNANT]
+    assert set(malignant) == {i for i, s in enumerate(feed.sources) if s.kind == MALIGNANT}
 
 
 def test_windows_keep_the_rule_of_their_class(place):
@@ -86,15 +86,15 @@ def test_windows_keep_the_rule_of_their_class(place):
     biopsied = set(manifest.findings.select("exam_id", "side").iter_rows())
     for n, index in enumerate(feed.order(seed=1, epoch=0)):
         item = feed.read(index, item_draw(1, 0, index))
-        (window,), site = item.windows, item.site
-        others = [area.overlap(window) for area in site.others]
+        (window,), source = item.windows, item.source
+        others = [outline.overlap(window) for outline in source.others]
         assert all(shared == 0 for shared in others), n
-        if site.kind in (MALIGNANT, BENIGN):
-            assert site.area.overlap(window) > 0
+        if source.kind in (MALIGNANT, BENIGN):
+            assert source.outline.overlap(window) > 0
         else:
             assert (item.pixels > 0).mean() >= 0.5
-        assert (site.image_id in with_findings) == (site.kind != NEGATIVE)
-        if site.kind == NEGATIVE:
+        assert (source.image_id in with_findings) == (source.kind != NEGATIVE)
+        if source.kind == NEGATIVE:
             side = "RL"[item.sample.slots[0] % 2]
             assert (item.sample.exam_id, side) not in biopsied
 
@@ -174,7 +174,7 @@ def test_context_maps_are_kept_beside_the_store_and_refused_for_another(place):
         np.testing.assert_array_equal(found.read(image_id, MAPS), maps[place_])
     feed = feed_of(place, training=False, context=found)
     item = feed.read(0)
-    np.testing.assert_array_equal(item.maps[0, 1:], found.read(item.site.image_id, MAPS))
+    np.testing.assert_array_equal(item.maps[0, 1:], found.read(item.source.image_id, MAPS))
     with pytest.raises(StoreError, match="cannot be read"):
         Said({"recipe": "r", "weights": "e" * 64}, store.path).read(ids[0], MAPS)
     with pytest.raises(RecipeError, match="grid of 6x3"):

@@ -14,7 +14,7 @@ from fourview.contract import ExamBatch
 from fourview.models.gmic.model import TINY, Gmic, GmicConfig
 from fourview.models.gmic.objective import GmicObjective, GmicObjectiveConfig
 from fourview.models.gmic.published import PUBLISHED
-from fourview.nn.regions import corners_in_pixels, cut, greedy_windows, spread, top_mean
+from fourview.nn.regions import corners_in_pixels, cut, greedy_patches, spread, top_mean
 from fourview.nn.resnet22 import ResNet22Config
 from fourview.nn.resnet_v1 import ResNetConfig
 from fourview.recipes import gmic as recipes
@@ -116,12 +116,12 @@ def test_a_constant_map_does_not_decide_where_to_look():
     saliency = torch.full((1, 2, 6, 5), 0.5)
     saliency[0, 1, 3, 2] = 0.9
     assert spread(saliency)[0, 0].abs().max() == 0
-    window = greedy_windows(spread(saliency).sum(dim=1), (1, 1), 1)
+    window = greedy_patches(spread(saliency).sum(dim=1), (1, 1), 1)
     assert window.tolist() == [[[3, 2]]]
 
 
 def test_of_equal_windows_the_first_is_taken_and_none_twice():
-    found = greedy_windows(torch.ones(1, 4, 4), (2, 2), 4)
+    found = greedy_patches(torch.ones(1, 4, 4), (2, 2), 4)
     assert found[0].tolist() == [[0, 0], [0, 2], [2, 0], [2, 2]]
 
 

@@ -1,5 +1,6 @@
 """BRAIxMVCCL against slow loops written from the paper's formulas, in float64."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -16,6 +17,8 @@ from fourview.models.mvccl.modules import (
 )
 from fourview.models.mvccl.objective import MvcclObjective, MvcclObjectiveConfig
 from fourview.nn.attention import AttentionConfig
+from fourview.recipes import mvccl
+from fourview.train.inputs import differences
 
 EXACT = 1e-10  # float64 against a loop: only the order of sums differs
 
@@ -265,3 +268,21 @@ def test_pooled_joins_the_mean_features_of_both_views_beside_a_rows_own(local, g
     torch.testing.assert_close(seen[1][:, own:], torch.cat([mean, mean.flip(0)], dim=1))
     with pytest.raises(ValueError, match="pooled=False"):
         replace(TINY, views="one", local="none", gcm=False, pooled=True)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "setting"),
+    [
+        (mvccl.mini_lcm, mvccl.mini_lcm_pooled, "model.pooled"),
+        (mvccl.mini_sa, mvccl.mini_sa_pooled, "model.pooled"),
+        (mvccl.paper_lcm, mvccl.paper_lcm_pooled, "model.pooled"),
+        (mvccl.paper_sa, mvccl.paper_sa_pooled, "model.pooled"),
+        (mvccl.mini_fusion, mvccl.mini_fusion_max, "model.pooling"),
+        (mvccl.mini_gcm, mvccl.mini_gcm_unforced, "objective.similarity_weight"),
+        (mvccl.mini_lcm, mvccl.mini_sa, "model.local"),
+        (mvccl.mini_lcm, mvccl.mini, "model.gcm"),
+    ],
+)
+def test_rows_of_the_ablation_differ_in_one_thing(one, other, setting):
+    told = (json.loads(recipe().to_json()) for recipe in (one, other))
+    assert {name for name, _, _ in differences(*told)} == {"name", setting}

@@ -1,1 +1,1 @@
-"""What training stages read: one kind of sample a file, found by its file name."""
+"""What training stages read: one kind of sample per file, known by the file's name."""

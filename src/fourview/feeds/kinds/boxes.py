@@ -25,7 +25,7 @@ from fourview.feeds.feed import Feed, FeedKind, FeedRequest
 from fourview.feeds.kinds.exams import FEED as EXAMS
 from fourview.feeds.kinds.exams import of_exam as exam_images
 from fourview.feeds.pixels import ExamPixels
-from fourview.feeds.sites import area_of
+from fourview.feeds.window_sources import outline_of
 from fourview.geometry import Geometry
 from fourview.store.store import Store
 
@@ -80,20 +80,21 @@ class BoxFeed(Feed):
 def marks_of(manifest: Manifest, store: Store) -> dict[str, tuple[Marked, ...]]:
     """By image of the store, the regions of findings on it."""
     table = store.table.select("image_id", "geometry")
-    found: dict[str, list[Marked]] = {}
+    by_image: dict[str, list[Marked]] = {}
     on_images = manifest.findings.filter(pl.col("image_id").is_not_null())
     rows = on_images.join(table, on="image_id", how="inner", maintain_order="left")
     for row in rows.iter_rows(named=True):
-        area = area_of(row, Geometry.from_json(json.loads(row["geometry"])))
-        if area is None:
+        outline = outline_of(row, Geometry.from_json(json.loads(row["geometry"])))
+        if outline is None:
             continue
-        (x0, y0), (x1, y1) = area.points.min(axis=0).tolist(), area.points.max(axis=0).tolist()
+        points = outline.points
+        (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
         malignant = math.nan if row["malignant"] is None else float(row["malignant"])
         kind = row["kind"]
         calcification = math.nan if kind is None else float(CALCIFICATION in kind)
         marked = Marked((x0, y0, x1, y1), malignant, calcification)
-        found.setdefault(row["image_id"], []).append(marked)
-    return {image: tuple(marked) for image, marked in found.items()}
+        by_image.setdefault(row["image_id"], []).append(marked)
+    return {image: tuple(marked) for image, marked in by_image.items()}
 
 
 def _make(manifest: Manifest, store: Store, request: FeedRequest) -> BoxFeed:
@@ -102,7 +103,7 @@ def _make(manifest: Manifest, store: Store, request: FeedRequest) -> BoxFeed:
 
 
 def _of_exam(pixels: ExamPixels, request: FeedRequest) -> BoxFeed:
-    """The images of one exam, of which nothing is marked."""
+    """The images of one exam; nothing is marked on them."""
     return BoxFeed(exam_images(pixels, request), {})
 
 

@@ -64,12 +64,12 @@ class CaptionFeedConfig:
         require: Columns without which an image has no caption and is no anchor; add ``procedure``
             for MaMA's rule on EMBED.
         birads: Assessments that an anchor may have; empty takes all. GLAM trains on 0, 1 and 2.
-        anchors: Every image once an epoch, or one image of every exam, drawn anew.
+        anchors: Every image once per epoch, or one image of every exam, drawn anew.
         positive: The second image: ``none``; ``same``, the anchor again; ``exam``, uniform over the
             exam's images with the anchor (MaMA); ``other``, the same without it; ``breast``,
             uniform over the breast's with the anchor; ``partner``, of the breast's other view.
-        self_prob: For ``exam``: probability of the anchor itself, in place of uniform (MaMA's code:
-            0.5).
+        self_prob: For ``exam``: probability of the anchor itself, instead of a uniform choice
+            (MaMA's code: 0.5).
         texts: Captions of the ``anchor`` only, or of ``every`` image that has one.
         num_texts: Captions drawn for each captioned image.
     """
@@ -108,7 +108,7 @@ class CaptionFeed(Feed):
     """See the module docstring.
 
     Args:
-        exams: What there is, a sample an exam, from ``make_samples``.
+        exams: What there is, one sample per exam, from ``make_samples``.
         captions: By image id, for every image that may be an anchor.
         pixels: Of all their images.
         settings: What an item is.

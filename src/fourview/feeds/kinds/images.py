@@ -122,18 +122,18 @@ def _make(manifest: Manifest, store: Store, request: FeedRequest) -> Feed:
             f"{', '.join(request.classes) or 'none'}"
         )
     label = next(iter(request.classes))
-    found = [pair for exam in exams for pair in _images(exam, label)]
-    chosen = _fraction([value for _, value in found], settings)
-    samples = [found[i][0] for i in chosen]
-    classes = [found[i][1] for i in chosen]
+    labelled = [pair for exam in exams for pair in _images(exam, label)]
+    chosen = _fraction([value for _, value in labelled], settings)
+    samples = [labelled[i][0] for i in chosen]
+    classes = [labelled[i][1] for i in chosen]
     return ImageFeed(
-        samples, classes, store, settings, whole=len(found), cache_bytes=request.cache_bytes
+        samples, classes, store, settings, whole=len(labelled), cache_bytes=request.cache_bytes
     )
 
 
 def _images(exam: Sample, label: str) -> list[tuple[Sample, float]]:
     """The images of an exam whose label is known, each as a sample of its own side."""
-    found = []
+    labelled = []
     for image, slot in zip(exam.images, exam.slots, strict=True):
         side = SIDES.index(SLOTS[slot][0])
         value = exam.targets[label][side]
@@ -144,8 +144,8 @@ def _images(exam: Sample, label: str) -> list[tuple[Sample, float]]:
             for name, pair in exam.targets.items()
         }
         sample = replace(exam, images=(image,), slots=(slot,), ranks=(0,), targets=targets)
-        found.append((sample, value))
-    return found
+        labelled.append((sample, value))
+    return labelled
 
 
 def _fraction(values: Sequence[float], settings: ImageFeedConfig) -> list[int]:

@@ -6,7 +6,7 @@ Training: an item is one window. An epoch has a fixed number of each class, each
     outside     of an image with findings, overlaps none
     negative    of a breast in which no finding has a biopsy
 Measuring: an item is a finding on one image, with the windows that it is scored by.
-``feeds.sites`` says what counts as a finding.
+``feeds.window_sources`` says what counts as a finding.
 
     batch.patches.targets["patch_class"]     index into CLASSES
     batch.patches.finding_targets[label]     1 malignant, 0 benign
@@ -28,24 +28,24 @@ from fourview.errors import RecipeError, TrainingError
 from fourview.feeds.coded import Asked, CodedFeed
 from fourview.feeds.feed import MAPS, FeedKind, FeedRequest, step_seed
 from fourview.feeds.patches import (
-    Piece,
+    PatchReader,
     Window,
     cut_window,
     draw_window,
     grid_maps,
     overlaps_any,
-    piece_of,
+    patch_reader,
     windows_of_finding,
 )
 from fourview.feeds.pixels import ExamPixels, Pixels
 from fourview.feeds.samples import Sample, make_samples
-from fourview.feeds.sites import (
+from fourview.feeds.window_sources import (
     CLASSES,
-    Site,
+    WindowSource,
     class_target,
-    find_sites,
-    sites_of_exam,
+    find_window_sources,
     target_of,
+    window_sources_of_exam,
 )
 from fourview.fingerprint import number_of
 from fourview.geometry import Size
@@ -53,7 +53,7 @@ from fourview.store.said import Said
 from fourview.store.store import Store
 
 PATCH_CLASS = "patch_class"
-CODES, WINDOWS = "codes", "windows"  # of a site's windows, kept beside each other
+CODES, WINDOWS = "codes", "windows"  # of a source's windows, kept beside each other
 TRIES = 30  # draws of a window until it keeps the rules of its class; the last one is taken then
 
 
@@ -68,9 +68,9 @@ class PatchSettings:
         per_epoch: Windows of each of CLASSES in an epoch.
         min_overlap_px: Least area that a window shares with its finding; 0 asks for any.
         min_breast: Least part of a window of ``outside`` and ``negative`` that shows breast.
-        windows: That a finding is scored by.
+        windows: How many a finding is scored by.
         grid: Rows and columns of the maps; None gives none.
-        saved: Windows of a site that are drawn once for all epochs, so that their codes can be
+        saved: Windows of a source that are drawn once for all epochs, so that their codes can be
             saved where the stage leaves the encoder as it is; 0 draws anew every time.
         upright: Let the coverage map show the window before it was turned.
     """
@@ -89,10 +89,10 @@ class PatchSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadPatches:
-    """Windows of one site with their pixels."""
+    """Windows of one source with their pixels."""
 
     sample: Sample
-    site: Site
+    source: WindowSource
     windows: tuple[Window, ...]
     pixels: Float32[np.ndarray, "patch side side"] | None
     maps: Float32[np.ndarray, "patch channel grid_row grid_col"] | None
@@ -103,8 +103,8 @@ class PatchFeed(CodedFeed):
     """See the module docstring.
 
     Args:
-        samples: An image each.
-        sites: The site of each sample.
+        samples: One image each.
+        sources: The source of each sample.
         pixels: Where they are.
         label: Name of the findings' target.
         settings: What a window is.
@@ -117,7 +117,7 @@ class PatchFeed(CodedFeed):
     def __init__(
         self,
         samples: Sequence[Sample],
-        sites: Sequence[Site],
+        sources: Sequence[WindowSource],
         pixels: Pixels,
         *,
         label: str,
@@ -127,28 +127,28 @@ class PatchFeed(CodedFeed):
         cache_bytes: int = 0,
     ) -> None:
         self.samples = tuple(samples)
-        self.sites = tuple(sites)
+        self.sources = tuple(sources)
         self.pixels, self.label, self.settings = pixels, label, settings
         self.training, self.context = training, context
         self._check_grid()
-        images = {site.image_id: site.size for site in sites}
-        self._cached: dict[str, Piece] = {}
+        images = {source.image_id: source.size for source in sources}
+        self._cached: dict[str, PatchReader] = {}
         if sum(2 * rows * cols for rows, cols in images.values()) <= cache_bytes:
-            self._cached = {image: piece_of(pixels.read(image)) for image in images}
+            self._cached = {image: patch_reader(pixels.read(image)) for image in images}
 
     def order(self, *, seed: int, epoch: int) -> list[int]:
         """As many windows of each class as the settings ask for, mixed.
 
-        Every site of a class comes once before one comes again; index ``i + n * len(self)`` is the
-        n-th further window of site i.
+        Every source of a class comes once before one comes again; index ``i + n * len(self)`` is
+        the n-th further window of source i.
 
         Raises:
-            TrainingError: A class that is asked for has no site.
+            TrainingError: A class that is asked for has no source.
         """
         draw = np.random.default_rng(step_seed(seed, epoch, 0))
         order: list[int] = []
         for kind, num in enumerate(self.settings.per_epoch):
-            here = [i for i, site in enumerate(self.sites) if site.kind == kind]
+            here = [i for i, source in enumerate(self.sources) if source.kind == kind]
             if num and not here:
                 raise TrainingError(
                     f"no place to draw '{CLASSES[kind]}' windows from in the training part; need "
@@ -161,72 +161,73 @@ class PatchFeed(CodedFeed):
         return [order[i] for i in draw.permutation(len(order))]
 
     def read(self, index: int, draw: np.random.Generator | None = None) -> ReadPatches:
-        """One window of a site in training, all windows of a finding else."""
+        """One window of a source in training, all windows of a finding else."""
         place = index % len(self)
         if draw is None or not self.training:
             return self._fixed_item(place, list(range(self.num_fixed)))
         if self.settings.saved:
             return self._fixed_item(place, [int(draw.integers(self.settings.saved))])
-        site = self.sites[place]
-        window, pixels = self._draw(site, self._piece(site.image_id), draw)
+        source = self.sources[place]
+        window, pixels = self._draw(source, self._reader(source.image_id), draw)
         return self._read(place, (window,), pixels[None])
 
     @property
     def num_fixed(self) -> int:
-        """Windows of a site that are always the same."""
+        """Windows of a source that are always the same."""
         return self.settings.saved if self.training else self.settings.windows
 
     def fixed(
         self, place: int, numbers: Sequence[int] | None = None
     ) -> tuple[tuple[Window, ...], Float32[np.ndarray, "patch side side"]]:
-        """The windows of a site that are always the same, or some of them, and their pixels."""
-        site = self.sites[place]
-        piece = self._piece(site.image_id)
+        """The windows of a source that are always the same, or some of them, and their pixels."""
+        source = self.sources[place]
+        read_patch = self._reader(source.image_id)
         if self.training:
             drawn = [
-                self._draw(site, piece, _draw_of(site, number))
+                self._draw(source, read_patch, _draw_of(source, number))
                 for number in (range(self.num_fixed) if numbers is None else numbers)
             ]
             return tuple(window for window, _ in drawn), np.stack([pixels for _, pixels in drawn])
-        assert site.area is not None
+        assert source.outline is not None
         windows = windows_of_finding(
-            f"{site.finding_id}\n{site.image_id}",
-            site.area,
+            f"{source.finding_id}\n{source.image_id}",
+            source.outline,
             num=self.settings.windows,
             sides=self.settings.sides,
             min_overlap_px=self.settings.min_overlap_px,
         )
         chosen = windows if numbers is None else [windows[number] for number in numbers]
-        cut = [cut_window(piece, window, self.settings.patch_px) for window in chosen]
+        cut = [cut_window(read_patch, window, self.settings.patch_px) for window in chosen]
         return tuple(chosen), np.stack(cut)
 
     @property
     def is_fixed(self) -> bool:
-        """Not in training that draws its windows anew."""
+        """Whether windows are the same every time: not in training that draws them anew."""
         return not self.training or self.settings.saved > 0
 
     def about(self) -> Mapping[str, Any]:
-        """What decides the fixed windows of a site."""
+        """What decides the fixed windows of a source."""
         unused = {"per_epoch": None, "grid": None, "upright": None}
         drawn = asdict(self.settings) | unused
+        # part of the fingerprint of saved codes: with other words all would be made again
         return {"of": "windows of a site", "settings": drawn, "training": self.training}
 
     def asked(self) -> Iterator[Asked]:
-        """Every site."""
-        for place, site in enumerate(self.sites):
-            yield Asked(_key(site), CODES, place)
+        """Every source."""
+        for place, source in enumerate(self.sources):
+            yield Asked(_key(source), CODES, place)
 
     def patches(
         self, asked: Asked
     ) -> tuple[Mapping[str, np.ndarray], Float32[np.ndarray, "patch side side"]]:
-        """The fixed windows of a site."""
+        """The fixed windows of a source."""
         windows, pixels = self.fixed(asked.what)
         return {WINDOWS: np.array([(w.x, w.y, w.side, w.degrees) for w in windows])}, pixels
 
     def _fixed_item(self, place: int, numbers: list[int]) -> ReadPatches:
         if self.said is None:
             return self._read(place, *self.fixed(place, numbers))
-        key = _key(self.sites[place])
+        key = _key(self.sources[place])
         kept = self.said.read(key, WINDOWS, numbers).tolist()
         codes = self.said.read(key, CODES, numbers)
         windows = tuple(Window(x, y, side, degrees) for x, y, side, degrees in kept)
@@ -236,38 +237,38 @@ class PatchFeed(CodedFeed):
         """Every item is an exam with one image, whose own pixels are not read."""
         return collate_patches(items, self.label)
 
-    def _piece(self, image_id: str) -> Piece:
+    def _reader(self, image_id: str) -> PatchReader:
         if image_id in self._cached:
             return self._cached[image_id]
         return lambda y0, x0, size: self.pixels.patch(image_id, y0, x0, size)
 
     def _draw(
-        self, site: Site, piece: Piece, draw: np.random.Generator
+        self, source: WindowSource, read_patch: PatchReader, draw: np.random.Generator
     ) -> tuple[Window, Float32[np.ndarray, "side side"]]:
-        """A window of the site's class; the last of TRIES where none keeps the rules."""
+        """A window of the source's class; the last of TRIES where none keeps the rules."""
         settings = self.settings
         for attempt in range(TRIES):
             last = attempt == TRIES - 1
-            window = self._window(site, draw)
-            if overlaps_any(window, site.others) and not last:
+            window = self._window(source, draw)
+            if overlaps_any(window, source.others) and not last:
                 continue
-            pixels = cut_window(piece, window, settings.patch_px)
-            if site.area is not None or last or (pixels > 0).mean() >= settings.min_breast:
+            pixels = cut_window(read_patch, window, settings.patch_px)
+            if source.outline is not None or last or (pixels > 0).mean() >= settings.min_breast:
                 return window, pixels
         raise AssertionError("the last attempt returns")
 
-    def _window(self, site: Site, draw: np.random.Generator) -> Window:
+    def _window(self, source: WindowSource, draw: np.random.Generator) -> Window:
         settings = self.settings
-        if site.area is not None:
+        if source.outline is not None:
             return draw_window(
                 draw,
-                site.area,
+                source.outline,
                 sides=settings.sides,
                 degrees=settings.rotation,
                 min_overlap_px=settings.min_overlap_px,
             )
         side = float(draw.uniform(*settings.sides))
-        rows, cols = site.size
+        rows, cols = source.size
         half = side / 2
         return Window(
             float(draw.uniform(min(half, cols / 2), max(cols - half, cols / 2))),
@@ -282,18 +283,18 @@ class PatchFeed(CodedFeed):
         windows: tuple[Window, ...],
         pixels: Float32[np.ndarray, "patch side side"] | None,
     ) -> ReadPatches:
-        sample, site, maps = self.samples[place], self.sites[place], None
+        sample, source, maps = self.samples[place], self.sources[place], None
         if self.settings.grid is not None:
-            context = None if self.context is None else self.context.read(site.image_id, MAPS)
+            context = None if self.context is None else self.context.read(source.image_id, MAPS)
             maps = grid_maps(
-                windows, site.size, self.settings.grid, context, upright=self.settings.upright
+                windows, source.size, self.settings.grid, context, upright=self.settings.upright
             )
-        return ReadPatches(sample=sample, site=site, windows=windows, pixels=pixels, maps=maps)
+        return ReadPatches(sample=sample, source=source, windows=windows, pixels=pixels, maps=maps)
 
     def _check_grid(self) -> None:
-        if self.context is None or self.settings.grid is None or not self.sites:
+        if self.context is None or self.settings.grid is None or not self.sources:
             return
-        grid = self.context.read(self.sites[0].image_id, MAPS).shape[1:]
+        grid = self.context.read(self.sources[0].image_id, MAPS).shape[1:]
         if grid != tuple(self.settings.grid):
             theirs = "x".join(str(n) for n in grid)
             raise RecipeError(
@@ -302,20 +303,20 @@ class PatchFeed(CodedFeed):
             )
 
 
-def _draw_of(site: Site, number: int) -> np.random.Generator:
-    """What decides the n-th fixed window of a site."""
-    key = f"{site.kind}\n{site.finding_id}\n{site.image_id}\n{number}"
+def _draw_of(source: WindowSource, number: int) -> np.random.Generator:
+    """What decides the n-th fixed window of a source."""
+    key = f"{source.kind}\n{source.finding_id}\n{source.image_id}\n{number}"
     return np.random.default_rng(number_of(key))
 
 
-def _key(site: Site) -> str:
-    """What a site's fixed windows depend on, beside the settings."""
-    areas = [a.points.tolist() for a in (site.area, *site.others) if a is not None]
-    return f"{site.kind}\n{site.finding_id}\n{site.image_id}\n{areas}"
+def _key(source: WindowSource) -> str:
+    """What a source's fixed windows depend on, beside the settings."""
+    outlines = [a.points.tolist() for a in (source.outline, *source.others) if a is not None]
+    return f"{source.kind}\n{source.finding_id}\n{source.image_id}\n{outlines}"
 
 
 def collate_patches(items: Sequence[ReadPatches], label: str) -> ExamBatch:
-    """Items joined; a finding is what a malignant or benign site is around.
+    """Items joined; a finding is what a malignant or benign source is around.
 
     Args:
         items: In the order of the batch's images.
@@ -323,14 +324,14 @@ def collate_patches(items: Sequence[ReadPatches], label: str) -> ExamBatch:
     """
     counts = [len(item.windows) for item in items]
     image = torch.repeat_interleave(torch.arange(len(items)), torch.tensor(counts))
-    has = [item.site.area is not None for item in items]
+    has = [item.source.outline is not None for item in items]
     number = np.where(has, np.cumsum(has) - 1, -1)
     boxes = [w.box() for item in items for w in item.windows]
     maps = [item.maps for item in items if item.maps is not None]
     pixels = [item.pixels for item in items if item.pixels is not None]
     codes = [item.codes for item in items if item.codes is not None]
-    kinds = torch.tensor([class_target(item.site.kind) for item in items])
-    found = [item for item in items if item.site.area is not None]
+    kinds = torch.tensor([class_target(item.source.kind) for item in items])
+    with_finding = [item for item in items if item.source.outline is not None]
     patches = PatchBatch(
         image=image,
         box=torch.tensor([(b.x0, b.y0, b.x1, b.y1) for b in boxes], dtype=torch.float32),
@@ -338,9 +339,9 @@ def collate_patches(items: Sequence[ReadPatches], label: str) -> ExamBatch:
         codes=torch.from_numpy(np.concatenate(codes)) if codes else None,
         maps=torch.from_numpy(np.concatenate(maps)) if maps else None,
         finding=torch.from_numpy(number)[image],
-        num_findings=len(found),
+        num_findings=len(with_finding),
         targets={PATCH_CLASS: kinds[image]},
-        finding_targets={label: torch.tensor([target_of(item.site.kind) for item in found])},
+        finding_targets={label: torch.tensor([target_of(i.source.kind) for i in with_finding])},
     )
     return ExamBatch(
         pixels=torch.zeros((len(items), 1, 0, 0)),
@@ -362,10 +363,12 @@ def _make(manifest: Manifest, store: Store, request: FeedRequest) -> PatchFeed:
         splits=request.splits,
         in_store=store.table["image_id"].to_list(),
     )
-    samples, sites = find_sites(manifest, store, images, label, training=request.training)
+    samples, sources = find_window_sources(
+        manifest, store, images, label, training=request.training
+    )
     return PatchFeed(
         samples,
-        sites,
+        sources,
         store,
         label=label,
         settings=settings,
@@ -376,10 +379,10 @@ def _make(manifest: Manifest, store: Store, request: FeedRequest) -> PatchFeed:
 
 
 def _of_exam(pixels: ExamPixels, request: FeedRequest) -> PatchFeed:
-    samples, sites = sites_of_exam(pixels, request.findings)
+    samples, sources = window_sources_of_exam(pixels, request.findings)
     return PatchFeed(
         samples,
-        sites,
+        sources,
         pixels,
         label=next(iter(request.classes), "malignant"),
         settings=request.settings or PatchSettings(),

@@ -21,7 +21,7 @@ class ClipConfig(TwoTowerConfig):
 
     Attributes:
         heads: ``linear``, or ``mlp`` with a hidden layer and ReLU (ConVIRT).
-        learn_temperature: Else it stays at ``temperature`` (ConVIRT: 0.1).
+        learn_temperature: Learn it; else it stays at ``temperature`` (ConVIRT: 0.1).
         projector: A head for pairs of images (SLIP).
         projector_norm: Of that head; ``batch`` is SimCLR's.
     """

@@ -113,14 +113,14 @@ class Dmv(nn.Module):
         )
 
     def _features(self, batch: ExamBatch) -> Float[Tensor, "image dim"]:
-        """The code of each image, h: the mean over the cells of its view's network."""
-        found = batch.pixels.new_zeros(batch.num_images, self.cc_network.dim)
+        """The features of each image, h: the mean over the cells of its view's network."""
+        features = batch.pixels.new_zeros(batch.num_images, self.cc_network.dim)
         for position, network in enumerate((self.cc_network, self.mlo_network)):
             images = (batch.slot // NUM_SIDES == position).nonzero()[:, 0]
             if len(images):
                 grid = network(self._channels(self.window(batch.pixels[images], position)))
-                found = found.index_copy(0, images, grid.float().mean(dim=(2, 3)))
-        return found
+                features = features.index_copy(0, images, grid.float().mean(dim=(2, 3)))
+        return features
 
     def window(
         self, pixels: Float[Tensor, "image 1 row col"], position: int
@@ -147,20 +147,20 @@ class Dmv(nn.Module):
         self, features: Float[Tensor, "image dim"], batch: ExamBatch
     ) -> Float[Tensor, "image class answer"]:
         slots, _ = batch.to_slots(features)  # a missing view has features of 0
-        found = []
+        answers = []
         for position in range(2):
             right, left = (slots[:, NUM_SIDES * position + side] for side in (RIGHT, LEFT))
             hidden = self.hidden[position](torch.cat([left, right], dim=1)).relu()
             rows = self.answer[position](hidden).unflatten(1, (-1, ANSWERS))
             order = torch.tensor(view_rows(self.task.num_classes), device=rows.device)
-            found.append(rows[:, order])
-        by_view = torch.stack(found, dim=1)  # exam, position, side, class, answer
+            answers.append(rows[:, order])
+        by_view = torch.stack(answers, dim=1)  # exam, position, side, class, answer
         return by_view[batch.exam, batch.slot // NUM_SIDES, batch.slot % NUM_SIDES]
 
     def _by_image(
         self, features: Float[Tensor, "image dim"], batch: ExamBatch
     ) -> Float[Tensor, "image class answer"]:
-        found = torch.stack(
+        answers = torch.stack(
             [
                 answer(hidden(features).relu()).unflatten(1, (-1, ANSWERS))
                 for hidden, answer in zip(self.hidden, self.answer, strict=True)
@@ -168,7 +168,7 @@ class Dmv(nn.Module):
             dim=1,
         )  # image, slot, row, answer
         here = torch.arange(len(features), device=features.device)
-        return found[here, batch.slot].flip(1)  # rows are benign, malignant
+        return answers[here, batch.slot].flip(1)  # rows are benign, malignant
 
     def _peaks(self, batch: ExamBatch) -> DmvOutput:
         assert self.patch_network is not None
@@ -184,7 +184,9 @@ class Dmv(nn.Module):
 
 
 def view_rows(num_classes: int) -> list[list[int]]:
-    """Of side (R, L) and class, a view's row: they are L and R benign, L and R malignant.
+    """For each side (R, L) and class, its row of a view's head.
+
+    The rows are L and R benign, L and R malignant.
 
     >>> view_rows(2), view_rows(1)
     ([[3, 1], [2, 0]], [[1], [0]])

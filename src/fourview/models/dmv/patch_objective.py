@@ -83,6 +83,7 @@ class PatchObjective(Objective):
         output = None if self.training else self.model(batch)
         squares, kinds = self._cut(batch)
         if not len(kinds):
+            # zero gradients, so that every process takes a step
             nothing = torch.stack([p.sum() for p in self.network.parameters()]).sum() * 0.0
             return LossTerms(total=nothing, output=output)
         logits = self.network(squares[:, None]).float()
@@ -130,14 +131,14 @@ class PatchObjective(Objective):
         kinds: list[int] = []
         for box, nature in zip(boxes, malignant, strict=True):
             if not nature.isnan():
-                found = self._at(box, boxes[malignant != nature], size)
-                corners += found
-                kinds += [MALIGNANT if nature == 1 else BENIGN] * len(found)
+                drawn = self._at(box, boxes[malignant != nature], size)
+                corners += drawn
+                kinds += [MALIGNANT if nature == 1 else BENIGN] * len(drawn)
         kind = _kind_beside(batch, image)
         if kind is not None:
-            found = self._away(batch.pixels[image, 0], boxes, size)
-            corners += found
-            kinds += [kind] * len(found)
+            drawn = self._away(batch.pixels[image, 0], boxes, size)
+            corners += drawn
+            kinds += [kind] * len(drawn)
         where = batch.pixels.device
         return Squares(
             corner=torch.tensor(corners, device=where, dtype=torch.long).reshape(-1, 2),
@@ -148,28 +149,28 @@ class PatchObjective(Objective):
         """A point of the finding at a random place of the square."""
         x0, y0, x1, y1 = box.tolist()
         side = self.network.config.side_px
-        found: list[tuple[int, int]] = []
+        corners: list[tuple[int, int]] = []
         for _ in range(self.config.per_finding):
             for _ in range(self.config.tries):
                 u = torch.rand(4).tolist()
                 row = _inside(y0 + u[0] * (y1 - y0) - u[1] * side, side, size[0])
                 col = _inside(x0 + u[2] * (x1 - x0) - u[3] * side, side, size[1])
                 if _touches(box[None], (row, col), side) and not _touches(others, (row, col), side):
-                    found.append((row, col))
+                    corners.append((row, col))
                     break
-        return found
+        return corners
 
     def _away(self, pixels: Tensor, boxes: Tensor, size: tuple[int, int]) -> list[tuple[int, int]]:
         side = self.network.config.side_px
-        found: list[tuple[int, int]] = []
+        corners: list[tuple[int, int]] = []
         for _ in range(self.config.per_image):
             for _ in range(self.config.tries):
                 row, col = (int(torch.randint(max(1, length - side + 1), (1,))) for length in size)
                 seen = (pixels[row : row + side, col : col + side] > 0).float().mean()
                 if seen >= self.config.min_breast and not _touches(boxes, (row, col), side):
-                    found.append((row, col))
+                    corners.append((row, col))
                     break
-        return found
+        return corners
 
 
 def _kind_beside(batch: ExamBatch, image: int) -> int | None:

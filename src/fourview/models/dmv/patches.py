@@ -93,9 +93,9 @@ class PatchNetwork(nn.Module):
 def starts(length: int, side: int, stride: int) -> list[int]:
     """First pixels of the squares along one axis; the last one ends at the border.
 
-    As few squares as leave no gap wider than ``stride`` between starts. What the strides are too
-    long is taken from all alike, and the rest, a pixel each, from some that are drawn with a fixed
-    seed (the published program draws too; its draws are not known).
+    As few squares as leave no gap wider than ``stride`` between starts. The strides are shortened
+    alike until they fit, and the remaining pixels are taken from some of them, one each, drawn with
+    a fixed seed (the published program draws too; its draws are not known).
 
     Raises:
         ValueError: The axis is shorter than a square.
@@ -108,14 +108,14 @@ def starts(length: int, side: int, stride: int) -> list[int]:
         return [0]
     shorter, rest = divmod(num_strides * stride - room, num_strides)
     chosen = set(random.Random(SEED).sample(range(num_strides), rest))
-    found = [0]
+    firsts = [0]
     for number in range(num_strides):
-        found.append(found[-1] + stride - shorter - (number in chosen))
-    return found
+        firsts.append(firsts[-1] + stride - shorter - (number in chosen))
+    return firsts
 
 
 def _padded_as_tensorflow(x: Tensor, *, size: int, stride: int) -> Tensor:
-    """Zeros so that every ``stride``-th pixel starts a window; the odd one below and right."""
+    """Zeros so that a kernel starts at every ``stride``-th pixel; the odd one below and right."""
     rows, cols = (
         max((-(-n // stride) - 1) * stride + size - n, 0) for n in (x.shape[2], x.shape[3])
     )

@@ -2,7 +2,7 @@
 
 View-wise names are those of the published state dict (270, and repetitions under ``l_cc``,
 ``r_cc``, ``l_mlo`` and ``r_mlo``). Of the image-wise file only the rule is known: one pair of
-layers a view, of whose eight rows the first four count. Heatmaps need the patch classifier's file
+layers per view, of whose eight rows the first four count. Heatmaps need the patch classifier's file
 beside the other.
 """
 

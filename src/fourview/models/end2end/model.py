@@ -19,7 +19,7 @@ from fourview.nn.activation_map import with_activation_maps
 from fourview.nn.encoder import Encoder, EncoderConfig
 
 GREY = 255.0  # pixels in [0, 1] times this are what the networks were trained on
-DDSM_MEAN = 52.18 / GREY
+DDSM_MEAN = 52.18 / GREY  # of the data set's pixels; other data sets' means are in README.md
 NUM_PATCH_CLASSES = 5  # background, then benign and malignant calcifications and masses
 FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 RESNET_TOP = (512, 512, 1024)  # 1 x 1, 3 x 3, 1 x 1
@@ -124,7 +124,7 @@ class End2end(nn.Module):
 
 
 class _Bottleneck(nn.Module):
-    """1 x 1, 3 x 3, 1 x 1 convolutions, each with batch norm; what is skipped is added."""
+    """1 x 1, 3 x 3, 1 x 1 convolutions, each with batch norm; the shortcut is added."""
 
     def __init__(self, before: int, widths: tuple[int, int, int], stride: int) -> None:
         super().__init__()

@@ -54,6 +54,7 @@ class PatchObjective(Objective):
         output = None if self.training else model(batch)
         image, corner, kind = self.draw(batch)
         if not len(kind):
+            # zero gradients, so that every process takes a step
             nothing = torch.stack([p.sum() for p in model.parameters()]).sum() * 0.0
             return LossTerms(total=nothing, output=output)
         patches = torch.cat(
@@ -99,30 +100,30 @@ class PatchObjective(Objective):
     def _at(self, box: Tensor, size: tuple[int, int]) -> list[tuple[int, int]]:
         x0, y0, x1, y1 = box.tolist()
         side = self.config.patch_px
-        found: list[tuple[int, int]] = []
+        corners: list[tuple[int, int]] = []
         for _ in range(self.config.per_finding):
             for _ in range(self.config.tries):
                 shift = ((torch.rand(2) * 2 - 1) * self.config.shift * side).tolist()
                 row = _inside((y0 + y1 - side) / 2 + shift[0], side, size[0])
                 col = _inside((x0 + x1 - side) / 2 + shift[1], side, size[1])
                 if float(_overlap(box[None], (row, col), side)) >= NEAR:
-                    found.append((row, col))
+                    corners.append((row, col))
                     break
-        return found
+        return corners
 
     def _away(self, boxes: Tensor, pixels: Tensor, size: tuple[int, int]) -> list[tuple[int, int]]:
         """Patches that show some breast and hardly any finding."""
         side = self.config.patch_px
-        found: list[tuple[int, int]] = []
+        corners: list[tuple[int, int]] = []
         for _ in range(self.config.background):
             for _ in range(self.config.tries):
                 row, col = (int(torch.randint(max(1, length - side + 1), (1,))) for length in size)
                 if not pixels[row : row + side, col : col + side].any():
                     continue
                 if not (_overlap(boxes, (row, col), side) >= FAR).any():
-                    found.append((row, col))
+                    corners.append((row, col))
                     break
-        return found
+        return corners
 
 
 class ImageObjective(Objective):

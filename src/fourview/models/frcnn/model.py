@@ -92,7 +92,7 @@ class Frcnn(nn.Module):
         self.task = task(config.task)
         body = _vgg(config.backbone)
         shapes = ((0.5, 1.0, 2.0),)
-        cells = config.backbone.blocks[-1][-1] * 49
+        num_inputs = config.backbone.blocks[-1][-1] * 49  # 7 x 7 cells
         rows, cols = sorted(config.size)
         self.network = FasterRCNN(
             body,
@@ -101,7 +101,7 @@ class Frcnn(nn.Module):
             image_mean=list(IMAGENET_MEAN),
             image_std=list(IMAGENET_STD),
             rpn_anchor_generator=AnchorGenerator((config.anchor_px,), shapes),
-            box_head=TwoMLPHead(cells, config.width),
+            box_head=TwoMLPHead(num_inputs, config.width),
             box_predictor=FastRCNNPredictor(config.width, NUM_CLASSES),
             box_score_thresh=config.lowest_score,
             box_nms_thresh=config.nms_iou,
@@ -113,17 +113,21 @@ class Frcnn(nn.Module):
 
     def forward(self, batch: ExamBatch) -> ModelOutput:
         """Boxes and scores of every image; only in evaluation mode."""
-        found: list[dict[str, Tensor]] = self.network(self._images(batch))
-        count = torch.tensor([len(image["scores"]) for image in found], device=batch.exam.device)
-        scores = torch.cat([image["scores"] for image in found]).float().clamp(0, 1)
-        is_malignant = torch.cat([image["labels"] for image in found]) == MALIGNANT
-        image = torch.repeat_interleave(torch.arange(len(found), device=count.device), count)
+        detections: list[dict[str, Tensor]] = self.network(self._images(batch))
+        count = torch.tensor(
+            [len(image["scores"]) for image in detections], device=batch.exam.device
+        )
+        scores = torch.cat([image["scores"] for image in detections]).float().clamp(0, 1)
+        is_malignant = torch.cat([image["labels"] for image in detections]) == MALIGNANT
+        image = torch.repeat_interleave(torch.arange(len(detections), device=count.device), count)
         malignant = torch.where(is_malignant, scores, 0.0)
-        highest = scores.new_zeros(len(found)).scatter_reduce(0, image, malignant, "amax")[:, None]
+        highest = scores.new_zeros(len(detections)).scatter_reduce(0, image, malignant, "amax")[
+            :, None
+        ]
         return ModelOutput(
             boxes=DetectedBoxes(
                 image=image,
-                corners=torch.cat([image["boxes"] for image in found]).float(),
+                corners=torch.cat([image["boxes"] for image in detections]).float(),
                 label=torch.where(is_malignant, 0, NO_CLASS),  # benign boxes are not asked for
                 score=scores,
             ),
@@ -140,9 +144,9 @@ class Frcnn(nn.Module):
         """
         was_training = self.network.training
         self.network.train()  # in evaluation mode it gives boxes instead
-        found: dict[str, Tensor] = self.network(self._images(batch), list(boxes))
+        losses: dict[str, Tensor] = self.network(self._images(batch), list(boxes))
         self.network.train(was_training)
-        return found
+        return losses
 
     def _images(self, batch: ExamBatch) -> list[Tensor]:
         return [image.expand(3, -1, -1) for image in batch.pixels]

@@ -1,4 +1,4 @@
-"""What Faster R-CNN minimises, over images of which it is known what is on them."""
+"""What Faster R-CNN minimises, over images whose label is known."""
 
 from dataclasses import dataclass, replace
 
@@ -40,6 +40,7 @@ class FrcnnObjective(Objective):
         output = None if self.training else model(batch)
         known = ~batch.target_of_images(self.label).isnan()
         if not known.any():
+            # zero gradients, so that every process takes a step
             nothing = torch.stack([p.sum() for p in model.parameters()]).sum() * 0.0
             return LossTerms(total=nothing, output=output)
         shown = batch.select(known)
@@ -58,11 +59,11 @@ def _targets(batch: ExamBatch) -> list[dict[str, Tensor]]:
     sides = patches.box[:, 2:] - patches.box[:, :2]
     usable = ~malignant.isnan() & (sides >= 1).all(dim=1)
     labels = torch.where(malignant == 1, MALIGNANT, BENIGN)
-    found = []
+    targets = []
     for image in range(batch.num_images):
         mine = usable & (patches.image == image)
-        found.append({"boxes": patches.box[mine], "labels": labels[mine]})
-    return found
+        targets.append({"boxes": patches.box[mine], "labels": labels[mine]})
+    return targets
 
 
 def _flipped(batch: ExamBatch) -> ExamBatch:

@@ -88,7 +88,7 @@ class Glam(TwoTower):
     ) -> Float[Tensor, "image patch_row patch_col"]:
         """The part of each super-patch that is breast, in [0, 1]; pixels outside of it are 0."""
         stride = self.image_tower.stride
-        tall, wide = (
+        tall, wide = (  # whole tokens, as the pooling takes them
             stride * max(1, -(-side // stride) // cells)
             for side, cells in zip(pixels.shape[2:], self.super_patches, strict=True)
         )

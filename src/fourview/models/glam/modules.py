@@ -65,8 +65,8 @@ class SuperPatches(nn.Module):
         queries = self.query_norm(self.queries).expand(len(tokens), -1, -1)
         values = self.token_norm(tokens.flatten(1, 2))
         bias = self._bias(tokens.shape[1], tokens.shape[2], tokens.device)
-        found: Tensor = self.attend(queries, values, bias)
-        return found
+        pooled: Tensor = self.attend(queries, values, bias)
+        return pooled
 
     def _bias(
         self, rows: int, cols: int, device: torch.device
@@ -116,18 +116,18 @@ class SliceAttention(nn.Module):
     def forward(
         self, cc: Float[Tensor, "breast row col dim"], mlo: Float[Tensor, "breast row col dim"]
     ) -> tuple[Pairs, Pairs]:
-        """Queries of each view with what they found in the other one, in the same order of places.
+        """Queries of each view with their matches in the other one, in the same order of places.
 
         Returns:
             Of CC, then of MLO: (breast, place, dim) twice.
         """
         queries_cc, queries_mlo = self._sequences(self.norm(cc)), self._sequences(self.norm(mlo))
-        found_cc = self.from_cc(queries_cc, queries_mlo)
-        found_mlo = self.from_mlo(queries_mlo, queries_cc)
+        matched_cc = self.from_cc(queries_cc, queries_mlo)
+        matched_mlo = self.from_mlo(queries_mlo, queries_cc)
         shape = (len(cc), cc.shape[1] * cc.shape[2], cc.shape[3])
         return (
-            (queries_cc.reshape(shape), found_cc.reshape(shape)),
-            (queries_mlo.reshape(shape), found_mlo.reshape(shape)),
+            (queries_cc.reshape(shape), matched_cc.reshape(shape)),
+            (queries_mlo.reshape(shape), matched_mlo.reshape(shape)),
         )
 
     def present(
@@ -152,7 +152,7 @@ class SliceAttention(nn.Module):
     ) -> tuple[
         Float[Tensor, "breast row col column"], Float[Tensor, "breast row col column other_row"]
     ]:
-        """How well each super-patch of a view is found in *every* column of the other, and where.
+        """How well each super-patch of a view matches *every* column of the other, and where.
 
         Args:
             cc: Super-patches of the CC views.
@@ -168,8 +168,8 @@ class SliceAttention(nn.Module):
         queries = own.flatten(1, 2)
         cosines, weights = [], []
         for column in other.unbind(dim=2):
-            found = attend(queries, column)
-            cosines.append(cosine_similarity(queries, found, dim=-1))
+            matched = attend(queries, column)
+            cosines.append(cosine_similarity(queries, matched, dim=-1))
             weights.append(attend.weights(queries, column))
         by_column, within = torch.stack(cosines, dim=2), torch.stack(weights, dim=2)
         shape = own.shape[:3]
@@ -208,8 +208,8 @@ class Attention(nn.Module):
         query, key = self._split(self.query(queries)), self._split(self.key(context))
         value = self._split(self.value(context))
         mixed = scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        found: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
-        return found
+        output: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return output
 
     def weights(
         self,

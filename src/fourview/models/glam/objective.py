@@ -13,7 +13,7 @@ from fourview.losses.glam import patient_loss, position_loss, union_loss
 from fourview.models.glam.model import Glam
 from fourview.nn.two_tower import Negatives, TwoTowerObjective, patients_of
 
-FILLED = 0.1  # of a super-patch, where nobody says from when on it is breast
+FILLED = 0.1  # part of a super-patch from which ``remarks`` counts it, without least_tissue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +134,7 @@ class GlamObjective(TwoTowerObjective):
         model: Glam = self.model  # type: ignore[assignment]
         assert model.slices is not None
         if not len(pairs[0]):
-            return encoded.images["grid"].sum() * 0.0
+            return encoded.images["grid"].sum() * 0.0  # 0 with a gradient of zeros
         grids = (encoded.images["grid"][view] for view in pairs)
         scale = model.scale(model.patch_scale)
         present: tuple[Bool[Tensor, "pair place"] | None, ...] = (None, None)
@@ -142,8 +142,8 @@ class GlamObjective(TwoTowerObjective):
             filled = (encoded.images["tissue"][v] >= self.config.least_tissue for v in pairs)
             present = model.slices.present(*filled)
         losses = [
-            self._of_view(queries, found, scale, patient, there)
-            for (queries, found), there in zip(
+            self._of_view(queries, matched, scale, patient, there)
+            for (queries, matched), there in zip(
                 model.slices(*model.super_patch_grids(*grids)), present, strict=True
             )
         ]
@@ -152,18 +152,18 @@ class GlamObjective(TwoTowerObjective):
     def _of_view(
         self,
         queries: Float[Tensor, "breast place dim"],
-        found: Float[Tensor, "breast place dim"],
+        matched: Float[Tensor, "breast place dim"],
         scale: Float[Tensor, ""],
         patient: Int[Tensor, " breast"] | None,
         present: Bool[Tensor, "breast place"] | None,
     ) -> Float[Tensor, ""]:
         kind = self.config.local_negatives
         if kind == "union":
-            return union_loss(queries, found, scale, patient, present)
-        position = position_loss(queries, found, scale, present)
+            return union_loss(queries, matched, scale, patient, present)
+        position = position_loss(queries, matched, scale, present)
         if kind == "position":
             return position
-        across = patient_loss(queries, found, scale, patient, present)
+        across = patient_loss(queries, matched, scale, patient, present)
         return across if kind == "patient" else position + across
 
 

@@ -19,10 +19,10 @@ from fourview.nn.activation_map import evenly
 from fourview.nn.regions import (
     corners_in_pixels,
     cut,
-    greedy_windows,
+    greedy_patches,
+    patch_cells,
     spread,
     top_mean,
-    window_cells,
 )
 from fourview.nn.resnet22 import ResNet22, ResNet22Config, standardised
 from fourview.nn.resnet_v1 import ResNetConfig, ResNetV1
@@ -127,8 +127,8 @@ class Gmic(nn.Module):
         """First row and column of the patches, in pixels; no gradient flows through the choice."""
         grid = (saliency.shape[2], saliency.shape[3])
         importance = spread(saliency).sum(dim=1)
-        window = window_cells(self.config.patch_px, grid, size)
-        cells = greedy_windows(importance, window, self.config.num_patches)
+        patch = patch_cells(self.config.patch_px, grid, size)
+        cells = greedy_patches(importance, patch, self.config.num_patches)
         return corners_in_pixels(cells, grid, size)
 
     def explain(self, batch: ExamBatch) -> ModelOutput:

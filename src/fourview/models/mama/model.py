@@ -3,7 +3,7 @@
 Paper:    Du, Onofrey, Dvornek, Multi-view and multi-scale alignment, IPMI 2025, section 3.
 Reads:    images, and captions of some of them.
 Returns:  ``image_features`` and ``text_features`` of length 1; ``sentence_maps``.
-Shapes:   I images, S texts (one an image in ``sentence_maps``), N sentences, D features.
+Shapes:   I images, S texts (one per image in ``sentence_maps``), N sentences, D features.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class MamaConfig(TwoTowerConfig):
             code that made the numbers), ``info_nce`` on the joint features (the paper's Eq. 1), or
             ``none``.
         view_temperature: Of that loss, at the start.
-        learn_view_temperature: Else it stays.
+        learn_view_temperature: Learn it; else it stays.
         view_norm: Of the head for image pairs; ``batch`` is the code's.
         local: Heads for tokens and sentences; without them there is no local alignment.
         local_hidden: Their hidden width.
@@ -82,7 +82,7 @@ class Mama(TwoTower):
 
         Args:
             pixels: Of the images.
-            text: One caption an image, in the order of the images.
+            text: One caption per image, in the order of the images.
 
         Returns:
             NaN for sentences that a caption does not have.

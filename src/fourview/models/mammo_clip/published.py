@@ -9,7 +9,7 @@ from dataclasses import replace
 from fourview.contract import PublishedWeights
 from fourview.models.mammo_clip.model import MammoClipConfig
 
-BLOCKS = {"b2": (2, 3, 3, 4, 4, 5, 2), "b5": (3, 5, 5, 7, 7, 9, 3)}  # a stage
+BLOCKS = {"b2": (2, 3, 3, 4, 4, 5, 2), "b5": (3, 5, 5, 7, 7, 9, 3)}  # of each stage
 BODY = "image_tower.body.body.network."
 NORM = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
 OF_BLOCK = (  # with the expansion, which the first stage does not have

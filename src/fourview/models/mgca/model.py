@@ -43,7 +43,7 @@ class Mgca(TwoTower):
 
     def __init__(self, config: MgcaConfig) -> None:
         super().__init__(config)
-        self.logit_scale.requires_grad_(False)
+        self.logit_scale.requires_grad_(False)  # the temperature stays what it is
         sizes = config.hidden, config.dim, config.norm
         image, text = self.image_tower.dim, self.text_tower.dim
         self.image_head, self.text_head = LocalHead(image, *sizes), LocalHead(text, *sizes)

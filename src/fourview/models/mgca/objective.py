@@ -60,7 +60,7 @@ class MgcaObjective(TwoTowerObjective):
         )
         early = self.training and self.progress < config.prototypes_from
         parts = {
-            "instance": 2
+            "instance": 2  # the published loss adds both directions, this one has their mean
             * config.instance_weight
             * two_way_info_nce(images, texts, scale, patient),
             "token": config.token_weight
@@ -87,7 +87,7 @@ def words_of(
     word: Int[Tensor, "text token"],
     attention: Float[Tensor, "text token"],
 ) -> tuple[Float[Tensor, "text word dim"], Bool[Tensor, "text word"], Float[Tensor, "text word"]]:
-    """Words as sums of their pieces, which there are, and the attention that each gets.
+    """Words as sums of their tokens, which there are, and the attention that each gets.
 
     Special tokens and padding (word -1) are no words. What ends a joined batch may be padded with
     word 0: its tokens are 0 there, and so is its attention.

@@ -44,7 +44,7 @@ class MmMil(TwoTower):
 
         Args:
             pixels: Of the images.
-            text: One caption an image, in the order of the images.
+            text: One caption per image, in the order of the images.
 
         Returns:
             NaN for sentences that a caption does not have.

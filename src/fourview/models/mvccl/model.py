@@ -11,7 +11,7 @@ Shapes:   I images, D features of a cell, K classes.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -44,8 +44,9 @@ class MvcclConfig:
         attention: Sizes of the attention block of ``lcm`` and ``sa``.
         positions: Tell ``lcm`` or ``sa`` where in its view a cell lies; the paper does not.
         consistency: Choices within ``gcm``.
-        pooled: Join the mean pooled features of both views too, where there are others; "Fusion" of
-            the ablation's rows may be read so.
+        pooled: Join the pooled features of both views too, where there are others; "Fusion" of the
+            ablation's rows may be read so.
+        pooling: How those are pooled; the paper leaves it open.
         sa_on: Tokens of ``sa``: all cells, or each view's max pooled features.
         head_dim: Width of the classifier's hidden layer.
         dropout: In the classifier.
@@ -60,6 +61,7 @@ class MvcclConfig:
     positions: bool = False
     consistency: GlobalConsistencyConfig = field(default_factory=GlobalConsistencyConfig)
     pooled: bool = False
+    pooling: Literal["mean", "max"] = "mean"
     sa_on: Literal["tokens", "global"] = "tokens"
     head_dim: int = 512
     dropout: float = 0.2
@@ -88,6 +90,9 @@ class MvcclOutput(ModelOutput):
     alone: Bool[Tensor, " image"]
 
 
+Parts = dict[str, list[Tensor]]  # g: z_G; z: local features; pooled: of the views; by image each
+
+
 class Mvccl(nn.Module):
     """See the module docstring."""
 
@@ -109,30 +114,54 @@ class Mvccl(nn.Module):
 
     def forward(self, batch: ExamBatch) -> MvcclOutput:
         """Score every image as main view, and both breasts of every exam."""
-        return self.read(self.encoder(batch.pixels), batch)
+        features = self.encoder(batch.pixels) if batch.codes is None else batch.codes
+        return self.read(features, batch)
 
     def read(
         self, features: Float[Tensor, "image dim grid_row grid_col"], batch: ExamBatch
     ) -> MvcclOutput:
         """What comes after the backbone."""
-        partner = batch.partner()
-        alone = partner < 0
-        aux = torch.where(alone, torch.arange(len(partner), device=partner.device), partner)
-        parts: list[Tensor] = []
+        aux, alone = other_views(batch)
+        parts, similarity_loss = self.parts(features, aux)
+        if similarity_loss is not None:
+            similarity_loss = similarity_loss.masked_fill(alone, torch.nan)
+        return self.output(parts, batch, alone, similarity_loss)
+
+    def parts(
+        self, features: Float[Tensor, "image dim grid_row grid_col"], aux: Int[Tensor, " image"]
+    ) -> tuple[Parts, Float[Tensor, " image"] | None]:
+        """What is joined for the classifier, and l_sim of each pair; None without gcm.
+
+        Args:
+            features: Of every image as main view.
+            aux: The image that each is read with.
+        """
+        parts: Parts = {}
         similarity_loss = None
         if self.consistency is not None:
-            pooled = features.amax(dim=(2, 3))
-            joined, loss = self.consistency(pooled, pooled[aux])
-            parts.append(joined)
-            similarity_loss = loss.masked_fill(alone, torch.nan)
+            greatest = features.amax(dim=(2, 3))
+            joined, similarity_loss = self.consistency(greatest, greatest[aux])
+            parts["g"] = [joined]
         if isinstance(self.local, DepthSlices):
-            parts.append(self.local(features, features[aux]))
+            parts["z"] = [self.local(features, features[aux])]
         elif self.local is not None:
-            parts += self._local(self._tokens(features), aux)
+            parts["z"] = self._local(self.tokens(features), aux)
         if not parts or self.config.pooled:
-            mean = features.mean(dim=(2, 3))
-            parts += [mean] if self.config.views == "one" else [mean, mean[aux]]
-        logits = self.head(torch.cat(parts, dim=1)).float()
+            is_max = self.config.pooling == "max"
+            pooled = features.amax(dim=(2, 3)) if is_max else features.mean(dim=(2, 3))
+            parts["pooled"] = [pooled] if self.config.views == "one" else [pooled, pooled[aux]]
+        return parts, similarity_loss
+
+    def output(
+        self,
+        parts: Parts,
+        batch: ExamBatch,
+        alone: Bool[Tensor, " image"],
+        similarity_loss: Float[Tensor, " image"] | None = None,
+    ) -> MvcclOutput:
+        """What the classifier says of the parts, joined in their order."""
+        joined = [vector for vectors in parts.values() for vector in vectors]
+        logits = self.head(torch.cat(joined, dim=1)).float()
         image_scores = self.task.scores(logits)
         return MvcclOutput(
             logits=logits,
@@ -146,7 +175,10 @@ class Mvccl(nn.Module):
         """The same output with a class-activation heatmap of every image."""
         return explained(batch, self.encoder, self.read)
 
-    def _tokens(self, features: Tensor) -> Tensor:
+    def tokens(
+        self, features: Float[Tensor, "image dim grid_row grid_col"]
+    ) -> Float[Tensor, "image token dim"]:
+        """The cells of each image, as ``local`` is given them."""
         tokens = features.flatten(2).transpose(1, 2)
         return tokens + position_codes(features) if self.config.positions else tokens
 
@@ -168,6 +200,18 @@ class Mvccl(nn.Module):
         if not total or self.config.pooled:
             total += dim if self.config.views == "one" else 2 * dim
         return total
+
+
+def other_views(batch: ExamBatch) -> tuple[Int[Tensor, " image"], Bool[Tensor, " image"]]:
+    """The image that each is read with, itself where its breast has no other view; and where so."""
+    partner = batch.partner()
+    alone = partner < 0
+    return torch.where(alone, torch.arange(len(partner), device=partner.device), partner), alone
+
+
+def encoder_of(model: Mvccl, _settings: Any) -> Encoder:
+    """What stage ``heads`` leaves as it is."""
+    return model.encoder
 
 
 def _once_a_pair(

@@ -107,11 +107,20 @@ class JointSelfAttention(nn.Module):
         aux: Float[Tensor, "pair token input"],
     ) -> tuple[Float[Tensor, "pair dim"], Float[Tensor, "pair dim"]]:
         """s_m and s_a: the mean over each view's cells after the block."""
+        both = self.joined(main, aux)
+        attended: Tensor = self.attend(both, both)
+        half = both.shape[1] // 2
+        return attended[:, :half].mean(dim=1), attended[:, half:].mean(dim=1)
+
+    def joined(
+        self,
+        main: Float[Tensor, "pair token input"],
+        aux: Float[Tensor, "pair token input"],
+    ) -> Float[Tensor, "pair both input"]:
+        """The cells of both views, main first; of each view one where it attends to those."""
         if self.on == "global":
             main, aux = main.amax(dim=1, keepdim=True), aux.amax(dim=1, keepdim=True)
-        both = torch.cat([main, aux], dim=1)
-        attended: Tensor = self.attend(both, both)
-        return attended[:, : main.shape[1]].mean(dim=1), attended[:, main.shape[1] :].mean(dim=1)
+        return torch.cat([main, aux], dim=1)
 
 
 class DepthSlices(nn.Module):

@@ -54,3 +54,17 @@ class MvcclObjective(Objective):
             parts["similarity"] = compared.sum() / max(len(compared), 1)
             total = total + self.config.similarity_weight * parts["similarity"]
         return LossTerms(total=total, parts=parts, output=output)
+
+
+class HeadsObjective(MvcclObjective):
+    """The same, while the encoder stays as it was given: its codes are made once and kept."""
+
+    def __init__(self, model: Mvccl, config: MvcclObjectiveConfig) -> None:
+        super().__init__(model, config)
+        model.encoder.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "HeadsObjective":
+        """As any objective, but the encoder's statistics do not move."""
+        super().train(mode)
+        self.model.get_submodule("encoder").eval()
+        return self

@@ -19,16 +19,16 @@ from fourview.contract import ExamBatch, ModelOutput, task
 from fourview.nn.regions import (
     corners_in_pixels,
     cut,
-    greedy_windows,
+    greedy_patches,
+    patch_cells,
     spread,
     top_mean,
-    window_cells,
 )
 from fourview.nn.resnet22 import ResNet22, ResNet22Config, standardised
 from fourview.nn.resnet_v1 import ResNetConfig, ResNetV1
 
-MIXED = (0.2, 0.6, 0.2)  # of the maps of three levels, where to look closely
-LEVELS = 3  # the last ones of the global network
+MIXED = (0.2, 0.6, 0.2)  # of the maps at three scales, where to look closely
+NUM_SCALES = 3  # the last ones of the global network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class NyuGlamConfig:
     def __post_init__(self) -> None:
         if not task(self.task).is_suspicion:
             raise ValueError(f"classes of task '{self.task}' exclude each other; need a yes or no")
-        if len(self.global_network.widths) < LEVELS:
+        if len(self.global_network.widths) < NUM_SCALES:
             raise ValueError("the global network needs three stages")
 
 
@@ -65,13 +65,13 @@ class NyuGlamOutput(ModelOutput):
     """Adds what the loss needs and what others look at.
 
     Attributes:
-        level_maps: Of the three levels, all on the first one's grid.
+        scale_maps: At the three scales, all on the first one's grid.
         local_map: Of the square that was looked at closely, at a quarter of its resolution.
         local_scores: Mean of its highest cells.
         corner: First row and column of the square, in pixels.
     """
 
-    level_maps: tuple[Float[Tensor, "image class cell_row cell_col"], ...]
+    scale_maps: tuple[Float[Tensor, "image class cell_row cell_col"], ...]
     local_map: Float[Tensor, "image class local_row local_col"]
     local_scores: Float[Tensor, "image class"]
     corner: Int[Tensor, "image 2"]
@@ -86,7 +86,7 @@ class NyuGlam(nn.Module):
         self.task = task(config.task)
         classes = self.task.num_classes
         self.global_network = GlobalNetwork(config.global_network)
-        widths = config.global_network.widths[-LEVELS:]
+        widths = config.global_network.widths[-NUM_SCALES:]
         self.level_saliency = nn.ModuleList(nn.Conv2d(w, classes, 1, bias=False) for w in widths)
         self.local_network = ResNetV1(config.local_network)
         self.local_saliency = nn.Conv2d(self.local_network.dim, classes, 1, bias=False)
@@ -94,13 +94,13 @@ class NyuGlam(nn.Module):
     def forward(self, batch: ExamBatch) -> NyuGlamOutput:
         """Score every image, and both breasts of every exam."""
         pixels = standardised(batch.pixels)
-        maps = self._level_maps(pixels)
-        scores = torch.stack([top_mean(level, self.config.top) for level in maps]).mean(dim=0)
+        maps = self._scale_maps(pixels)
+        scores = torch.stack([top_mean(one, self.config.top) for one in maps]).mean(dim=0)
         corner = self.choose(tuple(m.detach() for m in maps), (pixels.shape[2], pixels.shape[3]))
         square = cut(pixels, corner[:, None], self.config.patch_px).expand(-1, 3, -1, -1)
         local = self.local_saliency(self.local_network(square)).float().sigmoid()
         return NyuGlamOutput(
-            level_maps=maps,
+            scale_maps=maps,
             local_map=local,
             local_scores=top_mean(local, self.config.local_top),
             corner=corner,
@@ -110,18 +110,18 @@ class NyuGlam(nn.Module):
 
     def choose(self, maps: tuple[Tensor, ...], size: tuple[int, int]) -> Int[Tensor, "image 2"]:
         """First row and column of the square to look at closely, in pixels."""
-        mixed = sum(weight * level for weight, level in zip(MIXED, maps, strict=True))
+        mixed = sum(weight * one for weight, one in zip(MIXED, maps, strict=True))
         assert isinstance(mixed, Tensor)
         grid = (mixed.shape[2], mixed.shape[3])
-        window = window_cells(self.config.patch_px, grid, size)
-        cells = greedy_windows(spread(mixed).sum(dim=1), window, 1)
+        patch = patch_cells(self.config.patch_px, grid, size)
+        cells = greedy_patches(spread(mixed).sum(dim=1), patch, 1)
         return corners_in_pixels(cells, grid, size)[:, 0]
 
     def final_maps(
         self, output: NyuGlamOutput, size: tuple[int, int]
     ) -> Float[Tensor, "image class row col"]:
         """Mean of the mixed map and, where the close look was, the local one; in pixels."""
-        mixed = sum(w * level for w, level in zip(MIXED, output.level_maps, strict=True))
+        mixed = sum(w * one for w, one in zip(MIXED, output.scale_maps, strict=True))
         assert isinstance(mixed, Tensor)
         maps = interpolate(mixed, size, mode="nearest")
         side = self.config.patch_px
@@ -129,6 +129,7 @@ class NyuGlam(nn.Module):
         pasted = torch.zeros_like(maps)
         for image, (row, col) in enumerate(output.corner.tolist()):
             target = pasted[image, :, row : row + side, col : col + side]
+            # of a square that reaches beyond the image, ``cut`` put the image at the lower right
             target.copy_(local[image, :, side - target.shape[1] :, side - target.shape[2] :])
         return (maps + pasted) / 2
 
@@ -148,10 +149,10 @@ class NyuGlam(nn.Module):
         peak = maps.amax(dim=(2, 3), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
         return replace(output, heatmaps=maps / peak * output.image_scores[..., None, None])
 
-    def _level_maps(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        levels = self.global_network(pixels)
+    def _scale_maps(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        stages = self.global_network(pixels)
         raw = [
-            layer(level).float() for layer, level in zip(self.level_saliency, levels, strict=True)
+            layer(stage).float() for layer, stage in zip(self.level_saliency, stages, strict=True)
         ]
         finest = raw[0].shape[2:]
         return tuple(interpolate(m, finest, mode="nearest").sigmoid() for m in raw)
@@ -160,9 +161,9 @@ class NyuGlam(nn.Module):
 class GlobalNetwork(ResNet22):
     """A ResNet-22 that gives its last three stages; the last one normalised and rectified."""
 
-    def forward(self, pixels: Tensor) -> list[Tensor]:  # type: ignore[override] # levels
-        """Features of the levels, the finest first."""
-        return self.levels(pixels)[-LEVELS:]
+    def forward(self, pixels: Tensor) -> list[Tensor]:  # type: ignore[override] # of several stages
+        """Features of the stages, the finest first."""
+        return self.stage_outputs(pixels)[-NUM_SCALES:]
 
 
 TINY = NyuGlamConfig(

@@ -40,7 +40,7 @@ class JointObjective(Objective):
         maps: list[Tensor] = []
         if self.whole:
             parts["global"] = cross_entropy_of_scores(output.image_scores, targets)
-            maps += output.level_maps
+            maps += output.scale_maps
         if self.close:
             parts["local"] = cross_entropy_of_scores(output.local_scores, targets)
             maps.append(output.local_map)

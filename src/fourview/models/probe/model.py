@@ -74,7 +74,7 @@ class Probe(nn.Module):
 def breast_average(
     logits: Float[Tensor, "image class"], batch: ExamBatch, asked: Task, how: Average
 ) -> Float[Tensor, "exam 2 class"]:
-    """One score a breast over all its images, whatever their views; NaN for a breast without any.
+    """One score per breast over all its images, whatever their views; NaN for a breast without any.
 
     Unlike ``ExamBatch.per_breast``, which gives both views the same weight, every image counts the
     same, as in the papers.

@@ -14,7 +14,7 @@ class ScreenObjectiveConfig:
     """Settings of the loss; how the published weights were trained is not known.
 
     Attributes:
-        positive_weight: Of cancers in their cross entropy; 1 states no balancing.
+        positive_weight: Of cancers in their cross entropy; 1 balances nothing.
         density_weight: Of density's cross entropy beside that of cancer.
     """
 

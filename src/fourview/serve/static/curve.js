@@ -78,7 +78,7 @@ export class CurveBox {
     this.dot.setAttribute("cy", y);
     this.point = point;
     this.words.textContent = this.curve.kind === "froc"
-      ? `sensitivity ${number(point.y)} at ${number(point.x)} false marks an image`
+      ? `sensitivity ${number(point.y)} at ${number(point.x)} false marks per image`
       : `sensitivity ${number(point.y)}, specificity ${number(1 - point.x)}`;
     const { outcomes } = state.spoken || {};
     if (!outcomes || this.curve.kind !== "froc") {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fourview.phantom.exam import plan_breast
+from fourview.phantom.fill import plan_breast
 from fourview.phantom.preset import MINIATURE
 
 

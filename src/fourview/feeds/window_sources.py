@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from fourview.entities import SIDES, Finding, Manifest
-from fourview.feeds.patches import Area
+from fourview.feeds.patches import Outline
 from fourview.feeds.pixels import ExamPixels
 from fourview.feeds.samples import Sample
 from fourview.geometry import Geometry, Size
@@ -28,21 +28,21 @@ NO_TARGET = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class WindowSource:
     """Where windows are drawn: on one image, around a finding or anywhere.
 
     Attributes:
         kind: Index into CLASSES.
-        area: The finding's region; None for outside and negative.
-        others: Regions that a window must not touch.
+        outline: Of the finding's region, in processed pixels; None for outside and negative.
+        others: Outlines that a window must not touch.
         size: Rows and columns of the image.
     """
 
     kind: int
     image_id: str
     finding_id: str = ""
-    area: Area | None = None
-    others: tuple[Area, ...] = ()
+    outline: Outline | None = None
+    others: tuple[Outline, ...] = ()
     size: Size = (0, 0)
 
 
@@ -56,8 +56,8 @@ def class_target(kind: int) -> float:
     return NO_TARGET if kind == UNKNOWN else float(kind)
 
 
-def area_of(row: Mapping[str, Any], geometry: Geometry) -> Area | None:
-    """The region of a finding's row in processed pixels; None where it has none on the image."""
+def outline_of(row: Mapping[str, Any], geometry: Geometry) -> Outline | None:
+    """The outline of a finding's region in processed pixels; None where the image shows none."""
     polygon = row.get("polygon")
     if polygon:
         points = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
@@ -69,19 +69,19 @@ def area_of(row: Mapping[str, Any], geometry: Geometry) -> Area | None:
     moved = geometry.to_processed(points)
     rows, cols = geometry.processed_size
     inside = np.clip(moved, 0, (cols, rows))
-    (x0, y0), (x1, y1) = inside.min(axis=0), inside.max(axis=0)
-    return Area(inside) if x1 - x0 >= 1 and y1 - y0 >= 1 else None
+    (x0, y0), (x1, y1) = inside.min(axis=0), inside.max(axis=0)  # a line if it was cropped away
+    return Outline(inside) if x1 - x0 >= 1 and y1 - y0 >= 1 else None
 
 
-def find_sites(
+def find_window_sources(
     manifest: Manifest,
     store: Store,
     breasts: Sequence[Sample],
     label: str,
     *,
     training: bool,
-) -> tuple[list[Sample], list[Site]]:
-    """Sites of all images; only those of findings where nothing is trained."""
+) -> tuple[list[Sample], list[WindowSource]]:
+    """Sources of all images; only those of findings where nothing is trained."""
     known = manifest.findings.filter(pl.col("malignant").is_not_null())
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in known.filter(pl.col("image_id").is_not_null()).iter_rows(named=True):
@@ -89,29 +89,31 @@ def find_sites(
     biopsied = set(known.select("exam_id", "side").iter_rows())
     geometries = _geometries(store, set(rows))
     samples: list[Sample] = []
-    sites: list[Site] = []
+    sources: list[WindowSource] = []
     for breast in breasts:
         side = SIDES[breast.slots[0] % len(SIDES)]
         is_negative = (breast.exam_id, side) not in biopsied
         for place, image_id in enumerate(breast.images):
             size = store.size(image_id)
-            found = _sites_of_findings(image_id, rows.get(image_id, ()), geometries, size)
-            if training and found:
-                areas = tuple(site.area for site in found if site.area is not None)
-                found.append(Site(kind=OUTSIDE, image_id=image_id, others=areas, size=size))
+            here = _sources_of_findings(image_id, rows.get(image_id, ()), geometries, size)
+            if training and here:
+                outlines = tuple(source.outline for source in here if source.outline is not None)
+                here.append(
+                    WindowSource(kind=OUTSIDE, image_id=image_id, others=outlines, size=size)
+                )
             elif training and is_negative:
-                found.append(Site(kind=NEGATIVE, image_id=image_id, size=size))
-            sites += found
-            samples += [_one_image(breast, place, site, label) for site in found]
-    return samples, sites
+                here.append(WindowSource(kind=NEGATIVE, image_id=image_id, size=size))
+            sources += here
+            samples += [_one_image(breast, place, source, label) for source in here]
+    return samples, sources
 
 
-def sites_of_exam(
+def window_sources_of_exam(
     pixels: ExamPixels, findings: Sequence[Finding]
-) -> tuple[list[Sample], list[Site]]:
-    """Sites of findings that somebody names on an exam; none where an image was not read."""
+) -> tuple[list[Sample], list[WindowSource]]:
+    """Sources of the findings named on an exam; none for an image that was not read."""
     samples: list[Sample] = []
-    sites: list[Site] = []
+    sources: list[WindowSource] = []
     exam = pixels.sample
     for finding in findings:
         for region in finding.regions:
@@ -119,41 +121,41 @@ def sites_of_exam(
                 continue
             box, points = region.box, [v for point in region.polygon or () for v in point]
             row = {"polygon": points, "x0": box.x0, "y0": box.y0, "x1": box.x1, "y1": box.y1}
-            area = area_of(row, pixels.geometry(region.image_id))
-            if area is None:
+            outline = outline_of(row, pixels.geometry(region.image_id))
+            if outline is None:
                 continue
             place, size = exam.images.index(region.image_id), pixels.size(region.image_id)
-            sites.append(
-                Site(
+            sources.append(
+                WindowSource(
                     kind=UNKNOWN,
                     image_id=region.image_id,
                     finding_id=finding.finding_id,
-                    area=area,
+                    outline=outline,
                     size=size,
                 )
             )
             samples.append(_of_image(exam, place, findings=(finding.finding_id,), targets={}))
-    return samples, sites
+    return samples, sources
 
 
-def _sites_of_findings(
+def _sources_of_findings(
     image_id: str,
     rows: Sequence[Mapping[str, Any]],
     geometries: Mapping[str, Geometry],
     size: Size,
-) -> list[Site]:
-    areas = [(row, area_of(row, geometries[image_id])) for row in rows]
-    seen = [(row, area) for row, area in areas if area is not None]
+) -> list[WindowSource]:
+    outlines = [(row, outline_of(row, geometries[image_id])) for row in rows]
+    seen = [(row, outline) for row, outline in outlines if outline is not None]
     return [
-        Site(
+        WindowSource(
             kind=MALIGNANT if row["malignant"] == 1 else BENIGN,
             image_id=image_id,
             finding_id=row["finding_id"],
-            area=area,
+            outline=outline,
             others=tuple(a for r, a in seen if r["malignant"] != row["malignant"]),
             size=size,
         )
-        for row, area in seen
+        for row, outline in seen
     ]
 
 
@@ -165,11 +167,11 @@ def _geometries(store: Store, images: set[str]) -> dict[str, Geometry]:
     }
 
 
-def _one_image(breast: Sample, place: int, site: Site, label: str) -> Sample:
-    value = target_of(site.kind)
+def _one_image(breast: Sample, place: int, source: WindowSource, label: str) -> Sample:
+    value = target_of(source.kind)
     side = breast.slots[place] % len(SIDES)
     targets = {label: (value, NO_TARGET) if side == 0 else (NO_TARGET, value)}
-    findings = (site.finding_id,) if site.area is not None else ()
+    findings = (source.finding_id,) if source.outline is not None else ()
     return _of_image(breast, place, findings=findings, targets=targets)
 
 

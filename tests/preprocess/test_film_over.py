@@ -1,0 +1,111 @@
+"""Labels over the skin: on grey film, on black film and on digital images."""
+
+import cv2
+import numpy as np
+import pytest
+
+from fourview.preprocess.breast import find_breast, found_without_film
+from fourview.preprocess.film_fan import FAN, RAYS
+from fourview.preprocess.film_over import _course, _plane
+from mammogram_examples import breast_pixels, image_of, overlap
+
+ANGLE = np.linspace(-0.5, 0.5, RAYS) * np.pi * FAN
+
+
+def beyond(truth, box):
+    """Where a label covers no breast."""
+    y0, y1, x0, x1 = box
+    label = np.zeros(truth.shape, bool)
+    label[y0:y1, x0:x1] = True
+    return label & ~truth
+
+
+def at_skin(truth, row, height, width, inside):
+    """A box whose middle row's left end lies ``inside`` pixels within the skin."""
+    edge = int(np.flatnonzero(truth[row])[-1])
+    return row - height // 2, row + height // 2, edge - inside, edge - inside + width
+
+
+@pytest.mark.parametrize("shape", ["circle", "line", "ellipse"])
+def test_the_skin_goes_on_under_a_label_as_it_bends_beside_it(shape):
+    if shape == "circle":
+        true = np.full(RAYS, 120.0)
+    elif shape == "line":
+        true = 100 / np.cos(0.55 * ANGLE)  # bends little
+    else:
+        true = 1 / np.sqrt((np.cos(ANGLE) / 100) ** 2 + (np.sin(ANGLE) / 150) ** 2)
+    radii = true.copy()
+    radii[50:75] += 30  # a label
+    shows = np.ones(RAYS)
+    shows[50:75] = 0
+    found = _course(np.rint(radii).astype(np.intp), shows, np.full(RAYS, 400))
+    assert np.abs(found - true)[5:-5].max() < 2  # radii are whole pixels
+
+
+def test_what_sticks_out_without_being_told_counts_less():
+    radii = np.full(RAYS, 120)
+    radii[60:75] = 150
+    found = _course(radii, np.ones(RAYS), np.full(RAYS, 400))
+    plain = _course(np.full(RAYS, 120), np.ones(RAYS), np.full(RAYS, 400))
+    assert np.abs(found - plain).max() < 12  # well under half of the 30 that stick out
+
+
+def test_the_air_is_a_plane_through_most_of_its_levels():
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(-150, 150, (2, RAYS))
+    level = 0.3 + 0.001 * x - 0.0005 * y
+    true = level.copy()
+    level[20:60] = 0.9  # labels
+    level[100:110] = np.nan
+    np.testing.assert_allclose(_plane(x, y, level), true, atol=0.02)  # weights never reach 0
+
+
+def test_a_plate_beside_the_muscle_of_an_oblique_view_is_left_out():
+    pixels, truth = breast_pixels(position="MLO", air=700, noise=25)
+    pixels = (pixels + np.linspace(300, 0, len(pixels))[:, None]).astype(np.uint16)  # haze
+    box = at_skin(truth, 120, 70, 90, 15)
+    pixels[box[0] : box[1], box[2] : box[3]] = 2600
+    found = find_breast(image_of(pixels, position="MLO"))
+    assert found.on_film
+    assert (found.mask & beyond(truth, box)).sum() < 0.01 * truth.sum()
+    assert overlap(found.mask, truth) > 0.93
+
+
+def test_two_labels_side_by_side_are_left_out():
+    pixels, truth = breast_pixels(air=700, noise=25)
+    pixels = (pixels + np.linspace(0, 300, len(pixels))[:, None]).astype(np.uint16)
+    boxes = [at_skin(truth, 520, 60, 70, 10), at_skin(truth, 590, 60, 100, 10)]
+    for y0, y1, x0, x1 in boxes:
+        pixels[y0:y1, x0:x1] = 3000
+    found = find_breast(image_of(pixels))
+    for box in boxes:
+        assert (found.mask & beyond(truth, box)).sum() < 0.01 * truth.sum()
+    assert overlap(found.mask, truth) > 0.93
+
+
+@pytest.mark.parametrize("side", ["L", "R"])
+def test_a_label_that_touches_the_skin_of_a_digital_image_is_left_out(side):
+    pixels, truth = breast_pixels()
+    box = at_skin(truth, 560, 60, 110, 12)
+    pixels[box[0] : box[1], box[2] : box[3]] = 2400  # no brighter than tissue
+    spilled = beyond(truth, box)
+    if side == "R":
+        pixels, truth, spilled = (
+            np.ascontiguousarray(a[:, ::-1]) for a in (pixels, truth, spilled)
+        )
+    image = image_of(pixels, side=side)
+    before = found_without_film(image)
+    assert (before & spilled).sum() > 0.01 * truth.sum()  # what the threshold alone does
+    found = find_breast(image)
+    assert (found.mask & spilled).sum() < 0.005 * truth.sum()
+    assert overlap(found.mask, truth) > 0.95
+
+
+def test_a_nipple_is_no_label():
+    pixels, truth = breast_pixels()
+    edge = int(np.flatnonzero(truth[416])[-1])
+    nipple = np.zeros(truth.shape, np.uint8)
+    cv2.ellipse(nipple, (edge, 416), (16, 14), 0, 0, 360, 1, -1)
+    pixels = np.where((nipple > 0) & ~truth, 1500, pixels).astype(np.uint16)
+    image = image_of(pixels)
+    np.testing.assert_array_equal(find_breast(image).mask, found_without_film(image))
