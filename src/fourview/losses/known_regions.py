@@ -30,6 +30,15 @@ def known_regions_loss(
 
     Returns:
         0, with a gradient of zeros, where nothing is known.
+
+    Of two regions the first hits; it is called the class with 0.8 and gets 0.5 of the attention:
+
+    >>> p = torch.tensor([[0.8, 0.2], [0.5, 0.5]])
+    >>> share, image = torch.tensor([[0.5], [0.5]]), torch.tensor([0, 0])
+    >>> hits = torch.tensor([[1.0], [0.0]])
+    >>> loss = known_regions_loss(p.log(), share.log(), image, hits)
+    >>> round(loss.item(), 4)  # (-log 0.8 - log 0.5) / 2 - log 0.5
+    1.1513
     """
     num_classes = targets.shape[1]
     known = ~targets.isnan().any(dim=1)
