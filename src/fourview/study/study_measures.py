@@ -295,7 +295,7 @@ def verdict_of(claim: Claim, value: Metric | None) -> Verdict:
     inside = inside and (value.high < high if claim.between is None else value.high <= high)
     if inside:
         return "holds"
-    outside = value.high <= low or value.low >= high
+    outside = value.high < low or value.low > high
     return "falls" if outside else "cannot be told"
 
 
