@@ -11,7 +11,6 @@ What is named:  a text tower's frozen weights, since its folder is needed for it
 What is held:   everything else: what is trained, what another run left, what has no such source.
 """
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from fourview.errors import CheckpointError
+from fourview.fingerprint import digest_of_parts
 from fourview.nn.text_folder import ALLOWED, allowed_path, is_allowed
 from fourview.nn.weight_bytes import weight_bytes
 
@@ -67,10 +67,8 @@ def digests_from_source(model: nn.Module, *, half: bool = False) -> dict[Part, s
     for part in SOURCES:
         names = names_from_source(model, part)
         if names:
-            digest = hashlib.sha256()
-            for data in weight_bytes((name, _rounded(weights[name], half)) for name in names):
-                digest.update(data)
-            digests[part] = digest.hexdigest()
+            named = ((name, _rounded(weights[name], half)) for name in names)
+            digests[part] = digest_of_parts(weight_bytes(named))
     return digests
 
 

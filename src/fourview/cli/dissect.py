@@ -80,7 +80,7 @@ def dissect(
         write_text(out / "dissection.json", text + "\n")
         write_table(found.as_table(), out / "dissection.csv")
     if json:
-        print(text)
+        print(jsonlib.dumps(found.as_json(), ensure_ascii=False, allow_nan=False))
         return
     several = "" if len(runs) == 1 else f", mean of {len(runs)} runs"
     part = "" if split is None else f" of the {split} part"

@@ -30,6 +30,7 @@ SIZES = {  # the one rule of names: what a run's name begins with, and what it n
     "small": "small",  # a processor, minutes: phantoms or little data
     "phantom": "small",
     "mini": "mini",  # the same, smaller still: for rows of a table with several seeds
+    "located": "of the package",
     "reference": "as the authors' code",
 }
 PUBLISHED = "as published"

@@ -31,7 +31,7 @@ from fourview.train.run import objective_of
 
 OF_MANIFEST = "of the manifest"
 OF_NO_RECIPE = {"images": OF_MANIFEST, "gpus": "any number"}  # what no setting decides
-OF_US = ("small", "mini", "phantom")  # beginnings of recipes that no paper has
+OF_US = ("located", "small", "mini", "phantom")  # beginnings of recipes that no paper has
 VIEWS = {"exam": 4, "breast": 2}  # images of a sample, where all views are there
 BY_IMAGE = ("pretrain", "linear", "fine_tune")  # stages whose samples are single images
 MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}  # tensors that an optimiser keeps for each weight
