@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import printed
+from fourview import outside
 from fourview.cli.list_command import PUBLISHED, START, list_, size_of, starts
 from fourview.models.find import own_names as own_families
 from fourview.preprocess.spec import pixel_spec
@@ -19,6 +20,12 @@ from fourview.study.find_recipe import own_names as own_recipes
 PAGE = printed.ROOT / "docs" / "data_sets.md"
 KINDS = ("sources", "specs", "families", "feeds", "recipes", "protocols", "tables", "conversions")
 SMALL_PIXELS = 384 * 192  # an image that a processor trains on in minutes
+
+
+@pytest.fixture(autouse=True)
+def no_modules_of_other_tests(monkeypatch):
+    """Lists are of the package alone, whatever another test of this process has used."""
+    monkeypatch.setattr(outside, "_used", [])
 
 
 def told(what, capsys):

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fourview.preprocess.breast import find_breast
+from fourview.preprocess.breast import find_breast, found_without_film
 from fourview.preprocess.film_fan import FAN, RAYS
 from fourview.preprocess.film_over import _course, _plane
 from mammogram_examples import breast_pixels, image_of, overlap
