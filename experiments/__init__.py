@@ -1,1 +1,1 @@
-"""Runs behind docs/results: committed recipes, resumable, one script a page."""
+"""Behind docs/results: declarations of studies, and the functions that they name."""

@@ -76,10 +76,25 @@ def test_a_run_that_is_missing_is_trained_and_others_are_kept(made, capsys):
     for name in ("two-1", "two-1.json"):
         place = made / "OUT/runs" / name
         shutil.rmtree(place) if place.is_dir() else place.unlink()
+    stale = made / "OUT/measured/two-1/old.parquet"  # of the run that is gone
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"")
     _call(made, "--rows", "one")
     assert "1 runs are not done" in capsys.readouterr().out
     _call(made)
     assert "two-1: done in" in capsys.readouterr().err
+    assert not stale.exists()
+
+
+def test_runs_of_a_row_that_now_says_otherwise_are_not_taken_for_it(made, capsys):
+    path = made / "study.toml"
+    kept = path.read_text()
+    path.write_text(kept.replace("epochs=2", "epochs=3"))
+    with pytest.raises(SystemExit) as stop:
+        main(["study", str(path), "-o", str(made / "OUT")])
+    path.write_text(kept)
+    assert stop.value.code == 3
+    assert "was trained otherwise than rows.two says now" in capsys.readouterr().err
 
 
 def test_the_shipped_studies_are_listed(capsys):

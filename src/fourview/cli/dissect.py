@@ -75,8 +75,8 @@ def dissect(
             engine=engine_on(device),
             progress=update,
         )
-    text = jsonlib.dumps(found.as_json(), ensure_ascii=False, allow_nan=False)
     if out is not None:
+        text = jsonlib.dumps(found.as_json(), ensure_ascii=False, allow_nan=False)
         write_text(out / "dissection.json", text + "\n")
         write_table(found.as_table(), out / "dissection.csv")
     if json:

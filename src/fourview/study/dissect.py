@@ -17,6 +17,7 @@ from fourview.evaluate.units import gather_units
 from fourview.predict.dissect import AS_IT_IS, Dissected, dissect
 from fourview.predict.engine import PLAIN, Engine
 from fourview.predict.network import Network, load_network
+from fourview.report.study_page import between
 from fourview.store.store import Store
 from fourview.study.seen import divided_as, trained_patients
 
@@ -253,14 +254,6 @@ def lines_of(found: DissectedRuns) -> list[str]:
         if row.metric is None:
             lines.append(f"  {row.name:{width}}  -  {row.missing}")
             continue
-        less = "" if row.less is None else _with_ends(row.less, "+.3f")
-        lines.append(f"  {row.name:{width}}  {_with_ends(row.metric, '.3f'):24}  {less}".rstrip())
+        less = "" if row.less is None else between(row.less, "+.3f")
+        lines.append(f"  {row.name:{width}}  {between(row.metric, '.3f'):24}  {less}".rstrip())
     return lines
-
-
-def _with_ends(metric: Metric, form: str) -> str:
-    if metric.value is None:
-        return "undefined"
-    if metric.low is None or metric.high is None:
-        return f"{metric.value:{form}}"
-    return f"{metric.value:{form}} ({metric.low:{form}} to {metric.high:{form}})"

@@ -26,7 +26,8 @@ from fourview.study.declaration import Study
 from fourview.study.read_study import function_of, read_study
 from fourview.study.study_data import Progress, make_data
 from fourview.study.study_measures import Judged, Measured, Measuring, judged, specs_to_measure
-from fourview.study.study_runs import ordered_runs, spec_of, train_missing
+from fourview.study.study_runs import ordered_runs, require_as_declared, spec_of
+from fourview.study.study_train import train_missing
 from fourview.study.study_words import as_dict, data_words, page_of, recipe_words
 from fourview.suggest import no_such
 from fourview.train.inputs import differences
@@ -134,6 +135,8 @@ def run_study(
         if name not in study.rows:
             raise StudyError(f"--rows: {no_such('row', name, study.rows)}")
     changes = _declare(study, text, out)
+    every = ordered_runs(study, out, tuple(study.rows), _all_seeds(study))
+    require_as_declared(study, every)
     specs = specs_to_measure(study, lambda row: spec_of(study, row))
     data = make_data(study, out, specs, workers=how.workers, progress=progress)
     wanted = ordered_runs(study, out, how.rows or tuple(study.rows), how.seeds or _all_seeds(study))
@@ -153,7 +156,6 @@ def run_study(
     )
     measured = tuple(m for m in map(measuring.measure, study.measures) if m is not None)
     answers = judged(measuring, study.claims)
-    every = ordered_runs(study, out, tuple(study.rows), _all_seeds(study))
     missing = [run.name for run in every if not run.is_done]
     remarks = _remarks(missing, len(every), failed, changes)
     page = page_of(study, out, measured, answers, command, remarks)

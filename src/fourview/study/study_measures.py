@@ -214,7 +214,7 @@ class Measuring:
         name = measure.on or self.study.data_of(run.row)
         views = "-".join(("", *measure.views))
         part = self._part(measure, run.row)
-        path = self._kept(run) / f"{name}{views}{'' if part is None else f'-{part}'}.parquet"
+        path = run.measured / f"{name}{views}{'' if part is None else f'-{part}'}.parquet"
         if not path.exists():
             reader = load_model(run.folder, engine=engine_on(self.device))
             manifest = self._manifest(measure, run)
@@ -237,7 +237,7 @@ class Measuring:
             "part": self._part(measure, run.row),
         }
         stem = measure.function.replace(":", "-").replace(".", "-")
-        path = self._kept(run) / f"{stem}-{fingerprint_of(asked)}.parquet"
+        path = run.measured / f"{stem}-{fingerprint_of(asked)}.parquet"
         if not path.exists():
             spec = _recipe(run).pixel_spec
             table = function_of(measure.function)(
@@ -255,9 +255,6 @@ class Measuring:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_table(table, path)
         return pl.read_parquet(path)
-
-    def _kept(self, run: Run) -> Path:
-        return self.out / "measured" / run.name
 
     def _store(self, data: str, spec: str) -> Store:
         return Store.open(self.data[data].stores[spec])
