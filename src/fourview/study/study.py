@@ -188,7 +188,9 @@ def plan_lines(study: Study, out: Path, how: How) -> list[str]:
     known = f", about {todo / max(how.jobs, 1) / 60:.0f} min" if not math.isnan(todo) else ""
     left = sum(not run.is_done for run in runs)
     lines.append(f"{left} of {len(runs)} runs to do{known}")
-    lines.append(f"{counted(len(study.measures), 'measure')}, {len(study.claims)} claims and controls")
+    lines.append(
+        f"{counted(len(study.measures), 'measure')}, {len(study.claims)} claims and controls"
+    )
     return lines
 
 
