@@ -44,7 +44,7 @@ def film_area(shown: Plane) -> Mask:
     sides = [np.ascontiguousarray(np.rot90(shown, turns)) for turns in range(4)]
     within = [np.ones(side.shape, bool) for side in sides]
     for _ in range(2):  # a margin inside a bright bed has a line of its own
-        lines = [_line(side, inside, white) for side, inside in zip(sides, within, strict=True)]
+        lines = [_line(sides[k], within[k], white, at_end=k % 2 == 1) for k in range(4)]
         for k, line in enumerate(lines):
             others = [o for o in lines[:k] + lines[k + 1 :] if o is not None]
             if line is None or not (line.sure or any(line.agrees(o) for o in others)):
@@ -79,8 +79,16 @@ class _Line:
         return abs(self.tilt - other.tilt) < SAME_TILT and (self.tilt != 0 or other.whole)
 
 
-def _line(side: Plane, inside: Mask, white: float) -> "_Line | None":
-    """The clearest margin at the left."""
+def _line(side: Plane, inside: Mask, white: float, *, at_end: bool) -> "_Line | None":
+    """The clearest margin at the left.
+
+    Args:
+        side: The picture, turned so that the side asked about is at the left.
+        inside: False where another line has cut already.
+        white: Least level of a margin.
+        at_end: Whether it is the upper or lower side. A chest wall may be at the others, where a
+            margin that is thin or interrupted is left to ``margin_at_wall``.
+    """
     rows, cols = side.shape
     reach = int(REACH * cols)
     soft = cv2.GaussianBlur(side, (0, 0), 0.7)
@@ -106,12 +114,13 @@ def _line(side: Plane, inside: Mask, white: float) -> "_Line | None":
                 break
             ok = there[:, place]
             level = outer[np.flatnonzero(ok), safe[ok, place] - 1]
-            if _is_margin(level, white) or _is_unexposed(level):
+            if _is_margin(level, white) or (at_end and _is_unexposed(level)):
                 best = float(clear[place])
                 whole = bool(ok.mean() > WHOLE)
                 start = float(place) - tilt * rows / 2
                 widest = max(start, start + tilt * rows)
-                thin = bool(widest <= WIDEST * max(rows, cols)) and _is_unexposed(level)
+                thin = at_end and bool(widest <= WIDEST * max(rows, cols))
+                thin = thin and _is_unexposed(level)
                 found = _Line(start, float(tilt), whole, thin)
     return found
 
