@@ -9,14 +9,24 @@ import struct
 from collections.abc import Callable, Iterator
 
 import imagecodecs
+import jpeg_ls
 import numpy as np
+import openjpeg
+import rle.rle
 
 from dicom_examples import (
+    BASELINE,
     EXACT,
+    EXPLICIT,
     HT,
+    HT_LOSSLESS,
     J2K,
+    J2K_LOSSLESS,
+    JLS,
+    LOSSLESS_SV1,
     LOSSY,
     NATIVE,
+    RLE,
     TWELVE,
     Layout,
     dicom_bytes,
@@ -29,6 +39,7 @@ from dicom_examples import (
 
 EIGHT = Layout(8, 8, 7, False)
 Frame = bytes
+Good = tuple[Frame, Layout, tuple[int, int], int]  # with size and channels
 Mutation = Callable[[np.random.Generator, Frame, Frame], Frame]
 
 
@@ -175,9 +186,9 @@ MUTATIONS: tuple[Mutation, ...] = (
 )
 
 
-def good_frames() -> dict[str, list[tuple[Frame, Layout, tuple[int, int]]]]:
-    """A few good frames of each syntax: 12 and 8 bits, one with tiles and with several levels."""
-    found: dict[str, list[tuple[Frame, Layout, tuple[int, int]]]] = {}
+def good_frames() -> dict[str, list[Good]]:
+    """A few good frames of each syntax: 12 and 8 bits, with tiles, with several levels, as RGB."""
+    found: dict[str, list[Good]] = {}
     for syntax in (*EXACT, *LOSSY):
         layouts = [EIGHT] if syntax.endswith(".50") else [TWELVE, EIGHT]
         for layout in layouts:
@@ -186,15 +197,32 @@ def good_frames() -> dict[str, list[tuple[Frame, Layout, tuple[int, int]]]]:
                     frame = encode(gradient(size, layout), layout, syntax)
                 except (RuntimeError, ValueError):
                     continue  # the encoder does not write this
-                found.setdefault(syntax, []).append((frame, layout, size))
+                found.setdefault(syntax, []).append((frame, layout, size, 1))
     tiled = gradient((300, 220), TWELVE).astype(np.uint16)
     for syntax, codec in ((J2K, imagecodecs.jpeg2k_encode), (HT, imagecodecs.htj2k_encode)):
         how = {"tile": (64, 64)} if syntax == J2K else {"tile": (128, 128)}
         try:
-            found[syntax].append((bytes(codec(tiled, **how)), TWELVE, (300, 220)))
+            found[syntax].append((bytes(codec(tiled, **how)), TWELVE, (300, 220), 1))
         except (TypeError, RuntimeError, ValueError):
             continue
+    for syntax, frame in colour_frames().items():
+        found[syntax].append((frame, EIGHT, (60, 44), 3))
     return found
+
+
+def colour_frames() -> dict[str, Frame]:
+    """A grey picture as RGB in each kind of coding."""
+    grey = gradient((60, 44), EIGHT).astype(np.uint8)
+    rgb = np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
+    return {
+        EXPLICIT: rgb.tobytes(),
+        RLE: bytes(rle.rle.encode_frame(rgb.tobytes(), 60, 44, 3, 8, "<")),
+        BASELINE: bytes(imagecodecs.jpeg8_encode(rgb, level=95, subsampling="420")),
+        LOSSLESS_SV1: bytes(imagecodecs.jpeg8_encode(rgb, lossless=True, predictor=1)),
+        JLS: bytes(jpeg_ls.encode_array(rgb)),
+        J2K_LOSSLESS: openjpeg.encode(rgb, bits_stored=8, photometric_interpretation=1),
+        HT_LOSSLESS: bytes(imagecodecs.htj2k_encode(rgb)),
+    }
 
 
 def mutated_files(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
@@ -204,11 +232,14 @@ def mutated_files(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
     names = sorted(good)
     for number in range(count):
         syntax = names[number % len(names)]
-        frame, layout, size = good[syntax][int(make.integers(len(good[syntax])))]
+        frame, layout, size, channels = good[syntax][int(make.integers(len(good[syntax])))]
         other = good[syntax][int(make.integers(len(good[syntax])))][0]
         mutate = MUTATIONS[int(make.integers(len(MUTATIONS)))]
         dataset = with_view(mammogram(number + 1), "399162004")
         set_pixels(dataset, np.empty(size), layout)
+        if channels == 3:
+            dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
+            dataset.PlanarConfiguration = 0
         plain = syntax in NATIVE
         changed = frame if plain else mutate(make, frame, other)
         data = bytearray(dicom_bytes(dataset, changed, syntax))

@@ -9,10 +9,13 @@ as one line and exits with 3. Anything else that escapes is a defect of ours.
     |   |   `-- DamagedHeaderError  it starts as DICOM, but its header is cut off or garbled
     |   |-- HostileFileError        it claims sizes that no mammogram has; refused before allocation
     |   |-- UnsupportedImageError   DICOM, but its syntax or pixel layout is not read here
+    |   |   |-- ColourError         its pixels are in colour
+    |   |   `-- PageError           its pixels are letters and lines, no picture
     |   `-- DamagedPixelsError      the header is fine, the pixel data are not
     |-- ExamError                   files that do not make an exam
     |-- PixelError                  preprocessing cannot make a ProcessedImage of an Image
     |   |-- NoBreastError           no part of its pixels is a breast
+    |   |-- ColourPictureError      a PNG, JPEG or other picture in colour
     |   `-- PictureError            a PNG, JPEG or PGM file that is cut off or garbled
     |-- ManifestError               a table of a data set breaks its contract
     |-- CaptionError                a caption template, prompts or tokenizer that cannot be used
@@ -66,6 +69,14 @@ class UnsupportedImageError(DicomError):
     """The file is DICOM, but its transfer syntax or pixel layout is not read here."""
 
 
+class ColourError(UnsupportedImageError):
+    """The pixels are in colour, or of a kind of colour that is not read here."""
+
+
+class PageError(UnsupportedImageError):
+    """The pixels are a page of letters and lines, which shows no breast."""
+
+
 class DamagedPixelsError(DicomError):
     """The header can be read, the pixel data cannot."""
 
@@ -80,6 +91,10 @@ class PixelError(FourviewError):
 
 class NoBreastError(PixelError):
     """No part of an image's pixels is a breast."""
+
+
+class ColourPictureError(PixelError):
+    """A PNG, JPEG or other picture is in colour."""
 
 
 class PictureError(PixelError):

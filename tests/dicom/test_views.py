@@ -155,7 +155,7 @@ LEFT_OUT = [
     ({"NumberOfFrames": 40, "ImageType": ["DERIVED", "PRIMARY", "TOMOSYNTHESIS"]}, "tomosynthesis"),
     ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.2.1"}, "for_processing"),
     ({"PresentationIntentType": "FOR PROCESSING"}, "for_processing"),
-    ({"PhotometricInterpretation": "RGB"}, "colour"),
+    ({"PhotometricInterpretation": "HSV"}, "colour"),
     ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour"),
     ({"Modality": "US"}, "modality"),
     ({"Modality": "MR"}, "modality"),

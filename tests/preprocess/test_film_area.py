@@ -26,3 +26,41 @@ def test_tissue_at_the_chest_wall_is_no_margin():
     y, x = np.mgrid[0:192, 0:144]
     shown[x < 50 - y * 0.2] = 0.9  # a muscle, bright and even
     assert film_area(shown).all()
+
+
+@pytest.mark.parametrize("stop", [0.1, 0.3])
+def test_a_margin_that_a_piece_of_tape_crosses_is_no_film(stop):
+    make = np.random.default_rng(0)
+    shown = np.full((192, 144), 0.25, np.float32)
+    y, x = np.mgrid[0:192, 0:144]
+    shown[((x / 70) ** 2 + ((y - 100) / 80) ** 2) < 1] = 0.7
+    shown[:8] = 1.0  # where no light fell
+    shown[:16, : round(stop * 144)] = 0.6  # tape beside the axilla
+    shown += make.normal(0, 0.005, shown.shape).astype(np.float32)
+    area = film_area(shown)
+    assert area[10:].all()
+    assert area[:7].mean() < 0.05
+
+
+def test_a_margin_that_is_dark_in_several_places_is_film():
+    """Labels along the film's edge: what lies between them is no margin for that."""
+    shown = np.full((192, 144), 0.25, np.float32)
+    shown[:8] = 1.0
+    for start in range(0, 144, 36):
+        shown[:16, start : start + 12] = 0.6
+    assert film_area(shown).all()
+
+
+@pytest.mark.parametrize("tilt", [0.03, -0.03])
+def test_a_thin_margin_that_leaves_the_picture_is_no_film_and_a_muscle_is(tilt):
+    shown = np.full((192, 144), 0.4, np.float32)
+    y, x = np.mgrid[0:192, 0:144]
+    shown[(x > 90) & (y < 100)] = 0.75  # the axilla
+    inner = 1.5 + tilt * (x - 72)  # its end is at -0.7
+    shown[y < inner] = 1.0
+    area = film_area(shown)
+    assert area[6:].all()
+    assert area[(y < inner - 1) & (y > 0)].mean() < 0.05
+    shown[:] = 0.4
+    shown[y < 20 + 12 * inner] = 1.0  # a wide one of the same kind: nothing says what it is
+    assert film_area(shown).all()

@@ -10,6 +10,7 @@ Halving: JPEG 2000 keeps every second sample of a smooth copy, at even positions
 """
 
 import io
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,7 @@ from fourview.errors import (
 )
 from fourview.geometry import Size
 
-Samples = Shaped[np.ndarray, "row col"]
+Samples = Shaped[np.ndarray, "row col *channel"]
 
 MAX_COMPRESSED_PIXELS = 64_000_000  # decoded from one frame: a film of 24 x 30 cm at 34 micrometres
 MAX_JPEG_2000_PIXELS = (
@@ -57,7 +58,7 @@ def decode(
     bytes_per_sample: int,
     at_least: Size | None = None,
 ) -> tuple[Samples, Codestream | None]:
-    """Decode one compressed frame of one sample per pixel.
+    """Decode one compressed frame of one channel or three.
 
     Args:
         data: The frame, its fragments joined, without anything before or behind it.
@@ -69,32 +70,36 @@ def decode(
 
     Returns:
         The samples, of the codestream's own depth and sign, and the codestream's facts (RLE has
-        none).
+        none). Three channels are those that the frame holds, such as luminance and two colours.
 
     Raises:
         DamagedPixelsError: The frame is cut off, garbled, or of another size than the header says.
         HostileFileError: It is too large.
-        UnsupportedImageError: It has several components, or a coding that is none of the syntax.
+        UnsupportedImageError: It has two components or more than three, or a coding that is none of
+            the syntax.
     """
     if syntax == RLE:
         _require_affordable(size, MAX_COMPRESSED_PIXELS)
-        return _apart(data, syntax, size, bytes_per_sample), None
+        channels = 3 if int.from_bytes(data[:4], "little") == 3 * bytes_per_sample else 1
+        return _apart(data, syntax, size, bytes_per_sample, channels), None
     stream = read_codestream(data)
     if stream.size != size:
         raise DamagedPixelsError(
             f"the compressed frame is {stream.size[0]} x {stream.size[1]}, the header says "
             f"{size[0]} x {size[1]}; fetch the file again"
         )
-    if stream.components != 1 or not 1 <= stream.precision <= 16:
+    if stream.components not in (1, 3) or not 1 <= stream.precision <= 16:
         raise UnsupportedImageError(
             f"the compressed frame has {stream.components} components of {stream.precision} bits, "
-            "need 1 of 1 to 16"
+            "need 1 or 3 of 1 to 16"
         )
     _require_process(stream, syntax)
-    halvings = halvings_for(size, at_least, stream.decompositions)
+    halvings = 0
+    if stream.components == 1:
+        halvings = halvings_for(size, at_least, stream.decompositions)
     most = MAX_JPEG_2000_PIXELS if syntax in JPEG_2000 | HTJ2K else MAX_COMPRESSED_PIXELS
     _require_affordable((size[0] >> halvings, size[1] >> halvings), most)
-    return _apart(data, syntax, size, halvings), stream
+    return _apart(data, syntax, size, halvings, stream.components), stream
 
 
 def decode_picture_here(data: bytes, kind: str) -> Shaped[np.ndarray, "row col *channel"]:
@@ -152,9 +157,10 @@ def true_syntax(data: bytes, told: str, size: Size, *, bytes_per_sample: int) ->
         return f"1.2.840.10008.1.2.4.{_SYNTAX_OF[process]}" if process in _SYNTAX_OF else None
     # An RLE header: how many segments, then where each begins; the first follows its 64 bytes
     # (PS3.5 G.5).
-    if int.from_bytes(data[:4], "little") == bytes_per_sample:
+    segments = int.from_bytes(data[:4], "little")
+    if segments in (bytes_per_sample, 3 * bytes_per_sample):
         first = int.from_bytes(data[4:8], "little")
-        if first == 64 and 64 < len(data) < 64 + 3 * size[0] * size[1] * bytes_per_sample:
+        if first == 64 and 64 < len(data) < 64 + 3 * size[0] * size[1] * segments:
             return RLE
     return None
 
@@ -176,12 +182,14 @@ def _require_affordable(size: Size, most: int) -> None:
         )
 
 
-def _apart(data: bytes, syntax: str, size: Size, detail: int) -> Samples:
-    limits = limits_for(size[0] * size[1])
-    return decode_apart(decode_here, data, syntax, *size, detail, limits=limits)
+def _apart(data: bytes, syntax: str, size: Size, detail: int, channels: int) -> Samples:
+    limits = limits_for(channels * size[0] * size[1])
+    return decode_apart(decode_here, data, syntax, *size, detail, channels, limits=limits)
 
 
-def decode_here(data: bytes, syntax: str, rows: int, cols: int, detail: int) -> Samples:
+def decode_here(
+    data: bytes, syntax: str, rows: int, cols: int, detail: int, channels: int
+) -> Samples:
     """Decode a frame that was checked, in this process: only ``apart`` may call it.
 
     Args:
@@ -190,27 +198,31 @@ def decode_here(data: bytes, syntax: str, rows: int, cols: int, detail: int) -> 
         rows: As the header says.
         cols: As the header says.
         detail: Bytes of a sample for RLE; else how often the frame is halved.
+        channels: 1 or 3; what else a codec gives is an error.
 
     Raises:
         Exception: Whatever a codec raises; all of it means that the frame is damaged.
     """
     if syntax == RLE:
-        return _rle(data, (rows, cols), detail)
-    return _decoded(data, syntax, read_codestream(data), detail)
+        return _rle(data, (rows, cols), detail, channels)
+    return _decoded(data, syntax, read_codestream(data), detail, channels)
 
 
-def _decoded(data: bytes, syntax: str, stream: Codestream, halvings: int) -> Samples:
+def _decoded(data: bytes, syntax: str, stream: Codestream, halvings: int, channels: int) -> Samples:
     if syntax in HTJ2K and stream.reversible and not halvings:
         out = imagecodecs.htj2k_decode(data)  # where values overshoot, OpenJPH lets them wrap
     elif syntax in JPEG_2000 | HTJ2K:
         out = _jpeg_2000(data, stream, halvings)
     elif syntax in JPEG_LS:
         out = imagecodecs.jpegls_decode(data)
-    else:
+    elif channels == 1:
         out = imagecodecs.jpeg8_decode(data)
+    else:  # as they stand in the frame: what they mean is seen from them
+        out = imagecodecs.jpeg8_decode(data, colorspace="RGB", outcolorspace="RGB")
     rows, cols = (-(-side // 2**halvings) for side in stream.size)
-    if out.shape != (rows, cols):
-        raise ValueError(f"the codec gave {out.shape}, need {(rows, cols)}")
+    shape = (rows, cols) if channels == 1 else (rows, cols, channels)
+    if out.shape != shape:
+        raise ValueError(f"the codec gave {out.shape}, need {shape}")
     return np.asarray(out)
 
 
@@ -237,11 +249,27 @@ def _jpeg_2000(data: bytes, stream: Codestream, halvings: int) -> Samples:
     return np.asarray(samples.astype(np.int32) - (1 << stream.precision - 1)).astype(np.int16)
 
 
-def _rle(data: bytes, size: Size, bytes_per_sample: int) -> Samples:
-    """RLE Lossless: one segment for each byte of the sample, the highest first (PS3.5 annex G)."""
+def _rle(data: bytes, size: Size, bytes_per_sample: int, channels: int) -> Samples:
+    """RLE Lossless: one segment for each byte of the sample, the highest first (PS3.5 annex G).
+
+    The segments of a channel stand together, so each channel is decoded as a frame of its own.
+    """
     count = int.from_bytes(data[:4], "little")
-    if len(data) < 64 or count != bytes_per_sample:
-        raise ValueError(f"{count} RLE segments, need {bytes_per_sample}")
+    if len(data) < 64 or count != channels * bytes_per_sample:
+        raise ValueError(f"{count} RLE segments, need {channels * bytes_per_sample}")
+    if channels == 1:
+        return _rle_channel(data, size, bytes_per_sample)
+    starts = [*struct.unpack_from(f"<{count}I", data, 4), len(data)]
+    parts = []
+    for at in range(0, count, bytes_per_sample):
+        own = starts[at : at + bytes_per_sample + 1]
+        places = [64 + start - own[0] for start in own[:-1]]
+        header = struct.pack("<16I", bytes_per_sample, *places, *[0] * (15 - len(places)))
+        parts.append(_rle_channel(header + data[own[0] : own[-1]], size, bytes_per_sample))
+    return np.stack(parts, axis=2)
+
+
+def _rle_channel(data: bytes, size: Size, bytes_per_sample: int) -> Samples:
     out: Any = np.empty(size, dtype="<u2" if bytes_per_sample == 2 else "u1")
     decoded = imagecodecs.dicomrle_decode(data, out.dtype.str, out=memoryview(out).cast("B"))
     if len(decoded) != out.nbytes:

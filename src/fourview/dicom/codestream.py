@@ -39,6 +39,8 @@ class Codestream:
         decompositions: How often a JPEG 2000 frame can be halved while decoding.
         reversible: Whether JPEG 2000 used its integer transform, which gives back what went in.
         process: JPEG's frame marker (0xC3 is lossless, 0xF7 JPEG-LS); 0 for JPEG 2000.
+        unit: Rows and columns of pixels that JPEG codes together: a block, or the blocks of all
+            channels, of which some may be subsampled (T.81 A.2).
     """
 
     size: Size
@@ -48,6 +50,7 @@ class Codestream:
     decompositions: int = 0
     reversible: bool = True
     process: int = 0
+    unit: Size = (8, 8)
 
 
 def read_codestream(data: bytes) -> Codestream:
@@ -145,7 +148,8 @@ def whole_stream(
             return data + _END
         if data.startswith(SOI) and decode is not None:
             notes.append("the compressed frame has no end marker, and all of its pixels")
-            return ended(data, read_codestream(data).process, decode)
+            stream = read_codestream(data)
+            return ended(data, stream.process, decode, stream.unit)
         raise DamagedPixelsError(
             "the compressed frame has no end marker (ffd9): it is cut off; fetch the file again"
         )
@@ -199,7 +203,12 @@ def _jpeg(data: bytes) -> Codestream:
         (length,) = struct.unpack_from(">H", data, pos + 2)
         if marker in _FRAME_MARKERS:
             precision, rows, cols, components = struct.unpack_from(">BHHB", data, pos + 4)
-            return Codestream((rows, cols), components, precision, process=marker)
+            sampling = [data[pos + 11 + 3 * n] for n in range(components if components > 1 else 0)]
+            unit = (
+                8 * max((each & 15 for each in sampling), default=1) or 8,
+                8 * max((each >> 4 for each in sampling), default=1) or 8,
+            )
+            return Codestream((rows, cols), components, precision, process=marker, unit=unit)
         pos += 2 + max(length, 2)
 
 

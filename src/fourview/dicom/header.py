@@ -1,4 +1,7 @@
-"""All facts of one file that a row of a manifest needs; no pixels are read."""
+"""All facts of one file that a row of a manifest needs.
+
+Pixels are read of one kind of file alone: a mammogram in colours, which may show nothing but grey.
+"""
 
 import math
 from collections.abc import Mapping
@@ -10,13 +13,15 @@ from fourview.dicom import tags
 from fourview.dicom.codes import MG_PRESENTATION, SECONDARY_CAPTURE
 from fourview.dicom.elements import Elements
 from fourview.dicom.kinds import SCANNED, find_kind, names_a_digitiser
+from fourview.dicom.modality import read_format
 from fourview.dicom.numbers import read_decimal
 from fourview.dicom.part10 import OpenFile, open_dicom
 from fourview.dicom.second import other_texts
-from fourview.dicom.triage import UNTOLD, Facts, why_left_out
+from fourview.dicom.stored import read_stored
+from fourview.dicom.triage import UNTOLD, Facts, Why, as_if_grey, why_left_out
 from fourview.dicom.views import functional_groups, patient_of_film, read_view
 from fourview.entities import Side, View
-from fourview.entities.reasons import Reason
+from fourview.entities.reasons import Reason, reason_of
 from fourview.errors import DamagedHeaderError, DicomError
 from fourview.fingerprint import digest_of_parts
 from fourview.text import MOST_VALUE, printable, shown
@@ -139,8 +144,17 @@ def read_header(path: Path | str, *, for_processing: bool = False) -> Header:
         raise type(error)(f"{path}: {error}") from error
 
 
-def header_of(file: OpenFile, path: str, *, for_processing: bool = False) -> Header:
+def header_of(
+    file: OpenFile, path: str, *, for_processing: bool = False, looks: bool = True
+) -> Header:
     """The facts of a file that is open.
+
+    Args:
+        file: The file.
+        path: How the caller names it.
+        for_processing: Whether images For Processing count as mammograms to read.
+        looks: Whether to see by the pixels of a mammogram in colours if they show grey; else they
+            are taken to, for a caller that reads them next.
 
     Raises:
         DamagedHeaderError: It has no SOP Instance UID.
@@ -151,11 +165,15 @@ def header_of(file: OpenFile, path: str, *, for_processing: bool = False) -> Hea
     image_id = _image_id(file, facts, notes)
     patient_id, exam_id = _whose(elements, image_id, facts.sop_class, notes)
     view = read_view(elements)
+    grey = as_if_grey(facts)
+    facts = grey or facts
     left_out = why_left_out(facts, view, for_processing=for_processing)
     is_guessed = "PatientOrientation" in view.source
     if facts.has_pixels and (is_guessed or (left_out is not None and left_out[0] in UNTOLD)):
         view = read_view(elements, more=other_texts(file.source, file.pos, file.coding))
         left_out = why_left_out(facts, view, for_processing=for_processing)
+    if grey is not None and looks and (left_out is None or left_out[0] in UNTOLD):
+        left_out = _why_not_grey(file, notes) or left_out
     reason, detail = left_out or (None, "")
     return Header(
         path=path,
@@ -184,6 +202,19 @@ def header_of(file: OpenFile, path: str, *, for_processing: bool = False) -> Hea
             printable(note, MOST_VALUE) for note in (*notes, *view.notes, *elements.oddities)
         ),
     )
+
+
+def _why_not_grey(file: OpenFile, notes: list[str]) -> Why | None:
+    """Why pixels of colours are no grey mammogram; a note where they are one."""
+    said: list[str] = []
+    try:
+        read_stored(file, read_format(file.elements, []), None, said)
+    except MemoryError:
+        return Reason.HOSTILE, "reading its pixels needs more memory than there is"
+    except DicomError as error:
+        return reason_of(error), str(error)
+    notes += said
+    return None
 
 
 def read_spacing(elements: Elements, notes: list[str]) -> tuple[float, float] | None:

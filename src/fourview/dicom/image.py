@@ -1,13 +1,20 @@
 """One file -> Image: every pixel that the file has, as modality values, with what is needed later.
 
-Order:   sizes checked -> frame -> stored values (bits cut, sign extended) -> padding -> modality
-         LUT. The window or table is read here and applied in ``preprocess``.
+Order:   sizes checked -> frame -> stored values (bits cut, sign extended; colours and palettes that
+         show grey become one channel) -> padding -> modality LUT. The window or table is read here
+         and applied in ``preprocess``.
 """
 
 from pathlib import Path
 
 from fourview.dicom.header import Header, header_of
-from fourview.dicom.modality import find_padding, read_format, read_rescale, to_modality
+from fourview.dicom.modality import (
+    Rescale,
+    find_padding,
+    read_format,
+    read_rescale,
+    to_modality,
+)
 from fourview.dicom.orientation import read_turn
 from fourview.dicom.part10 import OpenFile, open_dicom
 from fourview.dicom.polarity import is_bright_dense
@@ -55,12 +62,12 @@ def read_image(
         NotDicomError: The file is not DICOM, or its header is damaged.
         HostileFileError: It claims sizes that no mammogram has.
         UnsupportedImageError: It is no mammogram to read, or its pixels have a layout or coding
-            that is not read here.
+            that is not read here; ColourError where they are in colour.
         DamagedPixelsError: Its pixel data are cut off or garbled.
     """
     try:
         with open_dicom(path) as file:
-            header = header_of(file, str(path), for_processing=for_processing)
+            header = header_of(file, str(path), for_processing=for_processing, looks=False)
             if pseudonyms is None:
                 return _image(file, header, view, at_least)
             return pseudonyms.image(_image(file, pseudonyms.header(header), view, at_least))
@@ -74,11 +81,15 @@ def _image(file: OpenFile, header: Header, view: View | None, at_least: Size | N
     notes = list(header.notes)
     told = _view(header, view, notes)
     pixel_format = read_format(file.elements, notes)
-    rescale = read_rescale(file.elements, pixel_format, notes)
+    told_format = pixel_format
     stored, pixel_format = read_stored(file, pixel_format, at_least, notes)
-    padding = find_padding(stored, file.elements, pixel_format, notes)
+    rescale, padding, voi = Rescale(), None, None
+    if not pixel_format.for_screen:
+        rescale = read_rescale(file.elements, told_format, notes)
+        padding = find_padding(stored, file.elements, pixel_format, notes)
     pixels, value_range = to_modality(stored, rescale, pixel_format)
-    voi = read_voi(file.elements, ends=value_range, notes=notes)
+    if not pixel_format.for_screen:
+        voi = read_voi(file.elements, ends=value_range, notes=notes)
     bright_is_dense = is_bright_dense(
         file.elements,
         pixels,

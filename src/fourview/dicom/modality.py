@@ -23,6 +23,7 @@ MAX_PIXELS = 128_000_000  # of an image; as 32-bit numbers that is half a gigaby
 MAX_SLOPE, MAX_INTERCEPT = 1e9, 1e12  # mammograms have 1 and 0; more is lost in 32-bit numbers
 
 Pixels = Shaped[np.ndarray, "row col"]
+Values = Shaped[np.ndarray, "row col *channel"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,9 @@ class PixelFormat:
         stored: 8 to 16, bits that carry the value.
         shift: Position of the lowest bit that carries it; 0 unless High Bit says otherwise.
         signed: Two's complement.
+        channels: 1, or 3 for colours, from one pixel to the next.
+        for_screen: Whether the values are levels of a screen, as pixels of colours or of a palette
+            are: no modality LUT, padding or window applies to them.
     """
 
     size: Size
@@ -42,11 +46,13 @@ class PixelFormat:
     stored: int
     shift: int
     signed: bool
+    channels: int = 1
+    for_screen: bool = False
 
     @property
     def num_bytes(self) -> int:
         """Bytes of one frame that is not compressed."""
-        return self.size[0] * self.size[1] * self.allocated // 8
+        return self.size[0] * self.size[1] * self.channels * self.allocated // 8
 
     @property
     def lowest(self) -> int:
@@ -130,7 +136,20 @@ def read_format(elements: Elements, notes: list[str]) -> PixelFormat:
         stored=stored,
         shift=high - stored + 1,
         signed=sign == 1,
+        channels=_channels(elements),
     )
+
+
+def _channels(elements: Elements) -> int:
+    """Samples per Pixel; where it is missing, as many as the Photometric Interpretation has."""
+    samples = elements.integer(tags.SAMPLES)
+    if samples is None:
+        return (
+            3 if (elements.text(tags.PHOTOMETRIC) or "").upper().startswith(("RGB", "YBR")) else 1
+        )
+    if samples not in (1, 3):
+        raise UnsupportedImageError(f"the pixels have {samples} samples each, need 1 or 3")
+    return samples
 
 
 def _required(elements: Elements, tag: int, word: str) -> int:
@@ -141,8 +160,8 @@ def _required(elements: Elements, tag: int, word: str) -> int:
 
 
 def stored_values(
-    raw: Pixels, pixel_format: PixelFormat, *, shifted: bool, clipped: bool = False
-) -> Pixels:
+    raw: Values, pixel_format: PixelFormat, *, shifted: bool, clipped: bool = False
+) -> Values:
     """Cut off the bits above the value and extend its sign.
 
     Args:

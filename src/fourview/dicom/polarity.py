@@ -48,6 +48,8 @@ def is_bright_dense(
     """
     photometric = (elements.text(tags.PHOTOMETRIC) or "").upper()
     shape = (elements.text(tags.LUT_SHAPE) or "").upper()
+    if photometric not in ("MONOCHROME1", "MONOCHROME2", ""):  # colours and palettes have none
+        shape = ""
     told = photometric != "MONOCHROME1"
     by_shape = _SHAPES.get(shape, told)
     falls = voi is not None and voi.falls

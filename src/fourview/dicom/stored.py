@@ -5,8 +5,10 @@ is believed, and a note says so.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from fourview.dicom import tags
 from fourview.dicom.codecs import (
@@ -26,9 +28,16 @@ from fourview.dicom.codestream import (
     unwrapped,
     whole_stream,
 )
+from fourview.dicom.colours import (
+    COLOURS,
+    channels_apart,
+    one_grey,
+    photometric,
+    shows_grey,
+)
 from fourview.dicom.elements import PixelElement
 from fourview.dicom.frames import encapsulated_frame, native_frame
-from fourview.dicom.modality import PixelFormat, Pixels, stored_values
+from fourview.dicom.modality import PixelFormat, Pixels, Values, stored_values
 from fourview.dicom.part10 import OpenFile
 from fourview.errors import DamagedPixelsError, UnsupportedImageError
 from fourview.geometry import Size
@@ -42,23 +51,37 @@ def read_stored(
 ) -> tuple[Pixels, PixelFormat]:
     """The stored values, and their layout as it turned out to be.
 
+    Pixels of three channels or of a palette become the one grey channel that they show.
+
     Args:
         file: An open file.
         pixel_format: What its header says of the pixels.
-        at_least: Rows and columns that are enough; see ``codecs.decode``.
+        at_least: Rows and columns that are enough; see ``codecs.decode``. Colours and palettes are
+            decoded in full, since all pixels must be grey and numbers of a palette do not mix.
         notes: Gets a sentence for what is not as the header says.
 
     Raises:
+        ColourError: They are in colour.
+        PageError: They are a page of text in place of a picture.
         UnsupportedImageError: The pixels are floating-point or of a coding that is not read.
         DamagedPixelsError: They are cut off or garbled.
     """
+    if pixel_format.channels != 1 or photometric(file.elements) in COLOURS:
+        at_least = None
+    values, pixel_format = _as_stored(file, pixel_format, at_least, notes)
+    return one_grey(values, pixel_format, file.elements, notes)
+
+
+def _as_stored(
+    file: OpenFile, pixel_format: PixelFormat, at_least: Size | None, notes: list[str]
+) -> tuple[Values, PixelFormat]:
+    """Values of one channel or three, as they are."""
     element, syntax = file.elements.pixels, file.transfer_syntax
     if element is None or element.tag != tags.PIXELS:
         raise UnsupportedImageError("the pixels are floating-point, need integers")
     if element.length is not None and syntax in NATIVE:
         if not _hides_a_frame(file, element, pixel_format):
-            raw, pixel_format = _native(file, element, pixel_format, notes)
-            return stored_values(raw, pixel_format, shifted=True), pixel_format
+            return _native(file, element, pixel_format, notes)
         data = _hidden_frame(file, element, notes)
     elif element.length is not None:
         if syntax not in SUPPORTED:
@@ -70,8 +93,7 @@ def read_stored(
                 f"transfer syntax {shown(syntax)} is compressed, the pixel data are plain; "
                 "they were read as plain"
             )
-            raw, pixel_format = _native(file, element, pixel_format, notes)
-            return stored_values(raw, pixel_format, shifted=True), pixel_format
+            return _native(file, element, pixel_format, notes)
         else:
             raise DamagedPixelsError(
                 f"the pixel data are {element.length:,} plain bytes, but transfer syntax "
@@ -84,7 +106,7 @@ def read_stored(
 
 def _decoded(
     data: bytes, told: str, pixel_format: PixelFormat, at_least: Size | None, notes: list[str]
-) -> tuple[Pixels, PixelFormat]:
+) -> tuple[Values, PixelFormat]:
     """A compressed frame's values, by what it is."""
     size, width = pixel_format.size, pixel_format.allocated // 8
     if told != RLE:
@@ -104,6 +126,8 @@ def _decoded(
         )
 
     samples, stream = _samples(data, syntax, pixel_format, at_least)
+    if samples.ndim == 3:
+        pixel_format = replace(pixel_format, signed=False)
     if stream is None:
         return stored_values(samples, pixel_format, shifted=True), pixel_format
     _compare(stream, syntax, pixel_format, notes)
@@ -129,7 +153,7 @@ def _compare(stream: Codestream, syntax: str, pixel_format: PixelFormat, notes: 
 
 def _samples(
     data: bytes, syntax: str, pixel_format: PixelFormat, at_least: Size | None
-) -> tuple[Pixels, Codestream | None]:
+) -> tuple[Values, Codestream | None]:
     """Samples of a frame, halved as often as ``at_least`` allows and the values stand.
 
     In a stream that is deeper than Bits Stored, or of another sign, bits above the value may hold
@@ -175,23 +199,81 @@ def _unknown(syntax: str) -> UnsupportedImageError:
 
 def _native(
     file: OpenFile, element: PixelElement, pixel_format: PixelFormat, notes: list[str]
-) -> tuple[Pixels, PixelFormat]:
-    """Plain pixel data; big endian swaps the bytes of OW words, also where they hold two pixels."""
-    big = not file.coding.little
-    need = pixel_format.num_bytes
+) -> tuple[Values, PixelFormat]:
+    """Plain pixel data, of as many channels as there are bytes for."""
+    rows, cols = pixel_format.size
+    told = photometric(file.elements)
+    one = rows * cols * pixel_format.allocated // 8  # bytes of one channel
+    length, is_colour = element.length or 0, pixel_format.channels == 3 or told in COLOURS
+
+    def plain(channels: int) -> Any:
+        return _plain(file, element, pixel_format, channels * rows * cols, notes)
+
+    if pixel_format.channels == 3 and one <= length < 2 * one:
+        return _whole(plain(1).reshape(rows, cols), pixel_format, notes)
+    if is_colour and told.endswith("_422") and 2 * one <= length < 3 * one and cols % 2 == 0:
+        return _whole(_from_422(plain(2).reshape(rows, -1, 4)), pixel_format, notes)
+    if pixel_format.channels == 3 or (is_colour and length >= 3 * one):
+        channels = _arranged(plain(3), file, pixel_format, notes)
+        return _whole(channels, pixel_format, notes)
+    if length in (3 * one, 3 * one + 1):
+        channels = plain(3).reshape(rows, cols, 3)
+        if channels.any() and not channels_apart(channels):
+            return _whole(channels, pixel_format, notes)
+    return _whole(plain(1).reshape(rows, cols), pixel_format, notes)
+
+
+def _whole(raw: Values, pixel_format: PixelFormat, notes: list[str]) -> tuple[Values, PixelFormat]:
+    """Stored values of plain pixels; those of three channels have no sign."""
+    if raw.ndim == 3:
+        pixel_format = replace(pixel_format, signed=False)
+    if pixel_format.allocated == 16:
+        pixel_format = _with_true_shift(raw, pixel_format, notes)
+    return stored_values(raw, pixel_format, shifted=True), pixel_format
+
+
+def _from_422(quads: Shaped[np.ndarray, "row pair 4"]) -> Shaped[np.ndarray, "row col 3"]:
+    """YBR_FULL_422, two luminances and then their common colours, as three channels."""
+    rows, pairs, _ = quads.shape
+    channels = np.empty((rows, 2 * pairs, 3), quads.dtype)
+    channels[..., 0] = quads[..., :2].reshape(rows, -1)
+    channels[..., 1:] = np.repeat(quads[..., 2:], 2, axis=1)
+    return channels
+
+
+def _arranged(
+    flat: Any, file: OpenFile, pixel_format: PixelFormat, notes: list[str]
+) -> Shaped[np.ndarray, "row col 3"]:
+    """Three channels from pixel by pixel or plane by plane, whichever shows grey."""
+    rows, cols = pixel_format.size
+    by_pixel: Values = flat.reshape(rows, cols, 3)
+    by_plane: Values = flat.reshape(3, rows, cols).transpose(1, 2, 0)
+    told = file.elements.integer(tags.PLANAR) == 1
+    first, other = (by_plane, by_pixel) if told else (by_pixel, by_plane)
+    if not shows_grey(first, pixel_format) and shows_grey(other, pixel_format):
+        order = ("pixel by pixel", "plane by plane")
+        notes.append(f"Planar Configuration says {order[told]}, the pixels are {order[not told]}")
+        return other
+    return first
+
+
+def _plain(
+    file: OpenFile, element: PixelElement, pixel_format: PixelFormat, count: int, notes: list[str]
+) -> Any:
+    """So many samples; big endian swaps the bytes of OW words, also where they hold two pixels."""
+    big, need = not file.coding.little, count * pixel_format.allocated // 8
     swapped_bytes = big and pixel_format.allocated == 8 and element.vr == "OW"
     data = native_frame(file.source, element, need + (need & 1 if swapped_bytes else 0), notes)
     if pixel_format.allocated == 16:
         words = np.frombuffer(data, dtype=">u2" if big else "<u2")
-        values = words.astype(np.uint16, copy=False).reshape(pixel_format.size)
-        return values, _with_true_shift(values, pixel_format, notes)
+        return words.astype(np.uint16, copy=False)
     octets = np.frombuffer(data, dtype=np.uint8)
     if swapped_bytes:
-        octets = octets.reshape(-1, 2)[:, ::-1].ravel()[:need]
-    return octets.reshape(pixel_format.size), pixel_format
+        octets = octets.reshape(-1, 2)[:, ::-1].ravel()[:count]
+    return octets
 
 
-def _with_true_shift(values: Pixels, pixel_format: PixelFormat, notes: list[str]) -> PixelFormat:
+def _with_true_shift(values: Values, pixel_format: PixelFormat, notes: list[str]) -> PixelFormat:
     """High Bit believed only where the pixels are not plainly in the lower bits."""
     shift = pixel_format.shift
     if not shift or pixel_format.signed:

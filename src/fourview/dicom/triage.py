@@ -1,12 +1,12 @@
 """Which files are no mammograms to read, and why, in one word and in one sentence.
 
-A mammogram to read is one two-dimensional grey image For Presentation (or For Processing, where
-asked) of one whole breast whose side and view are known. Implant-displaced views are read, and
-stand behind the ordinary view of the same slot.
+A mammogram to read is one two-dimensional image, grey or in colours that show nothing but grey, For
+Presentation (or For Processing, where asked) of one whole breast whose side and view are known.
+Implant-displaced views are read, and stand behind the ordinary view of the same slot.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fourview.dicom.codes import (
     MG_PROCESSING,
@@ -14,6 +14,7 @@ from fourview.dicom.codes import (
     NO_WHOLE_BREAST,
     PLAIN_MODALITIES,
 )
+from fourview.dicom.colours import COLOURS
 from fourview.dicom.kinds import Told
 from fourview.dicom.views import ViewFacts
 from fourview.entities.reasons import Reason
@@ -51,6 +52,18 @@ class Facts:
     def kind(self) -> str | None:
         """How the image was made, in a manifest's words; None where the file does not say."""
         return self.told.kind if self.told is not None else None
+
+
+def as_if_grey(facts: Facts) -> Facts | None:
+    """The facts of a file of colours, were its pixels grey; None where they are, or cannot be.
+
+    Pixels of RGB, YBR or a palette may show nothing but grey: only they themselves tell.
+    """
+    if facts.samples == 1 and facts.photometric in GREY:
+        return None
+    if facts.samples not in (1, 3) or facts.photometric not in GREY | COLOURS:
+        return None
+    return replace(facts, samples=1, photometric="")
 
 
 def why_left_out(facts: Facts, view: ViewFacts, *, for_processing: bool = False) -> Why | None:

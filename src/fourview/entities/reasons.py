@@ -7,12 +7,15 @@ an exam, and means the same in each. Beside it stands a sentence about the file 
 from enum import StrEnum
 
 from fourview.errors import (
+    ColourError,
+    ColourPictureError,
     DamagedHeaderError,
     DamagedPixelsError,
     FourviewError,
     HostileFileError,
     NoBreastError,
     NotDicomError,
+    PageError,
     PictureError,
 )
 
@@ -83,6 +86,9 @@ MAY_PASS = frozenset({Reason.TIMEOUT, Reason.KILLED, Reason.DISK})  # another ru
 WORDS = tuple(reason.value for reason in Reason)
 
 _OF_ERRORS: tuple[tuple[type[FourviewError], Reason], ...] = (  # the first that fits
+    (ColourError, Reason.COLOUR),
+    (ColourPictureError, Reason.COLOUR),
+    (PageError, Reason.REPORT),
     (DamagedHeaderError, Reason.DAMAGED),
     (DamagedPixelsError, Reason.DAMAGED),
     (PictureError, Reason.DAMAGED),

@@ -1,8 +1,9 @@
 """Which part of a scan is exposed film: neither the bright bed around it nor an unexposed margin.
 
 How: from each side a straight, perhaps tilted line is looked for that is an edge nearly all along
-     and has one bright, even level outside. Tissue at the chest wall is not even, and light that
-     fell on the film adds to what is under it, so neither is taken for a margin.
+     and has one bright, even level outside, but where one piece of tape lies over the margin.
+     Tissue at the chest wall is not even, and light that fell on the film adds to what is under it,
+     so neither is taken for a margin.
 """
 
 from dataclasses import dataclass
@@ -22,9 +23,11 @@ WHOLE = 0.9  # of the side's length that a line runs along
 EVEN = 0.08  # most spread (20th to 90th percentile) of the level outside
 BRIGHT = 0.9  # of the brightest film: where no light fell, nothing on the film is brighter
 CLEAR = 0.25  # of a steep edge all along: fainter lines are tissue
-WIDEST = 0.045  # of the long side: a ragged margin at the chest wall
+WIDEST = 0.045  # of the long side: a ragged margin at the chest wall, or one that runs out
 MOST_ROWS = 0.6  # of the rows above and below the breast that must show it
 PLACES = 12  # of the clearest columns of each tilt that are tried
+UNEXPOSED = 0.97  # of the brightest film: tissue, and light that fell on the film, is darker
+MOST_TAPE = 0.4  # of a margin's length that one dark piece may hide
 STRIP = 2  # pixels outside the line, of which the brightest counts
 
 Plane = Float32[np.ndarray, "row col"]
@@ -41,10 +44,10 @@ def film_area(shown: Plane) -> Mask:
     sides = [np.ascontiguousarray(np.rot90(shown, turns)) for turns in range(4)]
     within = [np.ones(side.shape, bool) for side in sides]
     for _ in range(2):  # a margin inside a bright bed has a line of its own
-        lines = [_line(side, inside, white) for side, inside in zip(sides, within, strict=True)]
+        lines = [_line(sides[k], within[k], white, at_end=k % 2 == 1) for k in range(4)]
         for k, line in enumerate(lines):
             others = [o for o in lines[:k] + lines[k + 1 :] if o is not None]
-            if line is None or not (line.whole or any(line.agrees(o) for o in others)):
+            if line is None or not (line.sure or any(line.agrees(o) for o in others)):
                 continue
             rows, cols = sides[k].shape
             column = line.start + line.tilt * np.arange(rows)
@@ -59,19 +62,33 @@ def film_area(shown: Plane) -> Mask:
 class _Line:
     """A margin's inner edge, the margin at the left: its column at row 0, and columns a row.
 
-    A line that leaves the picture at the left may be a muscle's edge; the film's other sides say.
+    A line that leaves the picture at the left may be a muscle's edge, unless a thin strip lies
+    outside in which nothing is darker than where no light fell; else the film's other sides say.
     """
 
     start: float
     tilt: float
     whole: bool
+    thin: bool
+
+    @property
+    def sure(self) -> bool:
+        return self.whole or self.thin
 
     def agrees(self, other: "_Line") -> bool:
         return abs(self.tilt - other.tilt) < SAME_TILT and (self.tilt != 0 or other.whole)
 
 
-def _line(side: Plane, inside: Mask, white: float) -> "_Line | None":
-    """The clearest margin at the left."""
+def _line(side: Plane, inside: Mask, white: float, *, at_end: bool) -> "_Line | None":
+    """The clearest margin at the left.
+
+    Args:
+        side: The picture, turned so that the side asked about is at the left.
+        inside: False where another line has cut already.
+        white: Least level of a margin.
+        at_end: Whether it is the upper or lower side. A chest wall may be at the others, where a
+            margin that is thin or interrupted is left to ``margin_at_wall``.
+    """
     rows, cols = side.shape
     reach = int(REACH * cols)
     soft = cv2.GaussianBlur(side, (0, 0), 0.7)
@@ -97,12 +114,47 @@ def _line(side: Plane, inside: Mask, white: float) -> "_Line | None":
                 break
             ok = there[:, place]
             level = outer[np.flatnonzero(ok), safe[ok, place] - 1]
-            low, high = np.percentile(level, (20, 90))
-            if high - low < EVEN and low > white:
+            if _is_margin(level, white) or (at_end and _is_unexposed(level)):
                 best = float(clear[place])
                 whole = bool(ok.mean() > WHOLE)
-                found = _Line(float(place) - tilt * rows / 2, float(tilt), whole)
+                start = float(place) - tilt * rows / 2
+                widest = max(start, start + tilt * rows)
+                thin = at_end and bool(widest <= WIDEST * max(rows, cols))
+                thin = thin and _is_unexposed(level)
+                found = _Line(start, float(tilt), whole, thin)
     return found
+
+
+def _is_margin(level: Float32[np.ndarray, " place"], white: float) -> bool:
+    """Whether a line along a margin would have these levels: bright and even."""
+    if not len(level):
+        return False
+    low, high = np.percentile(level, (20, 90))
+    return bool(high - low < EVEN and low > white)
+
+
+def _is_unexposed(level: Float32[np.ndarray, " place"]) -> bool:
+    """The same, as white as anything on the film; one dark piece may lie over it."""
+    return _is_margin(level, UNEXPOSED) or _is_margin(_without_tape(level), UNEXPOSED)
+
+
+def _without_tape(level: Float32[np.ndarray, " place"]) -> Float32[np.ndarray, " shown"]:
+    """The levels along a line but for one dark piece: tape, or the bed beyond a corner of the film.
+
+    None where what is dark is no such piece, which is one run of an even level. Tissue and labels
+    are not even, and a line that runs partly beside the margin is dark in several runs.
+    """
+    nothing = level[:0]
+    dark = level < np.percentile(level, 90) - EVEN
+    rows = np.flatnonzero(dark)
+    if not len(rows):
+        return nothing
+    runs = np.split(rows, np.flatnonzero(np.diff(rows) > 2) + 1)
+    run = max(runs, key=len)
+    if len(run) < 0.9 * len(rows) or len(run) > MOST_TAPE * len(level):
+        return nothing
+    low, high = np.percentile(level[run], (20, 80))
+    return level[~dark] if high - low < EVEN else nothing
 
 
 def margin_at_wall(shown: Plane, valid: Mask, breast: UInt8[np.ndarray, "row col"]) -> Mask:

@@ -19,13 +19,13 @@ from PIL import UnidentifiedImageError
 from fourview.dicom.apart import decode_apart, limits_for
 from fourview.dicom.codecs import decode_picture_here
 from fourview.dicom.codestream import read_codestream, unwrapped, whole_stream
+from fourview.dicom.colours import NEARLY_GREY, channels_apart
 from fourview.dicom.polarity import air_is_dark
 from fourview.entities import Image, Turn, View
-from fourview.errors import DicomError, PictureError, PixelError
+from fourview.errors import ColourPictureError, DicomError, PictureError, PixelError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".pgm", ".tif", ".tiff", ".bmp", ".jp2", ".j2k"})
 MAX_PIXELS = 1 << 28  # 16384 x 16384: refused before anything is allocated
-NEARLY_GREY = 0.016  # of the range: how far colour channels of a grey picture differ after JPEG
 PGM_HEADER = re.compile(rb"P5(?:\s+|\s*#[^\n]*\n)+(\d+)(?:\s+|\s*#[^\n]*\n)+(\d+)\s+(\d+)\s")
 ORIENTATION, PHOTOMETRIC = 274, 262  # tags of TIFF and EXIF
 # EXIF orientation: exchanged, upside down; left and right are told by the breast itself.
@@ -222,18 +222,16 @@ def _one_channel(
         return np.ascontiguousarray(pixels[..., 0]), padding
     colours = pixels[..., :3]
     grey = np.ascontiguousarray(colours[..., 1])
-    spread = colours.max(axis=2).astype(np.float32) - colours.min(axis=2)
-    if padding is not None:
-        spread[padding] = 0
-    if not spread.any():
+    apart = channels_apart(colours if padding is None else np.where(padding[..., None], 0, colours))
+    if not apart:
         notes.append("three equal colour channels, read as one grey")
         return grey, padding
     top = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "ui" else 1.0
-    if float(spread.max()) <= NEARLY_GREY * top:
+    if apart <= NEARLY_GREY * top:
         notes.append("three nearly equal colour channels, the green one read as grey")
         return grey, padding
-    raise PixelError(
-        f"{path}: 3 channels that differ by up to {spread.max() / top:.0%}, need one grey channel; "
+    raise ColourPictureError(
+        f"{path}: 3 channels that differ by up to {apart / top:.0%}, need one grey channel; "
         "a colour picture is no mammogram"
     )
 

@@ -31,10 +31,21 @@ TOP = 65535  # of a table's entries
 
 
 def presentation_state(subject: Subject, source: Source) -> Dataset:
-    """The state of one image that was read."""
+    """The state of one image that was read.
+
+    Raises:
+        ReportError: The image was not decoded, or its header says that it is in colours, to which
+            no such state applies (PS3.3 A.33.1).
+    """
     image = source.image
     if image is None:
         raise ReportError(f"image {source.key} was not decoded: there is nothing to present")
+    if not source.is_grey:
+        raise ReportError(
+            f"its file says that its pixels are {source.word('PhotometricInterpretation')} with "
+            f"{source.word('SamplesPerPixel') or 1} samples, and a grayscale presentation state "
+            "applies to MONOCHROME images alone"
+        )
     dataset = subject.new("gsps", SOP_CLASS, of=source)
     del dataset.ContentDate, dataset.ContentTime  # a state has a creation time instead
     dataset.Modality = "PR"

@@ -15,6 +15,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
+from fourview.dicom.triage import GREY
 from fourview.entities import Image, View
 from fourview.errors import ReportError
 from fourview.report.dicom.tree import ImageRef
@@ -53,6 +54,8 @@ _READ = (
     0x00080033,  # Content Time
     0x0020000E,  # Series Instance UID
     0x00200020,  # Patient Orientation
+    0x00280002,  # Samples per Pixel
+    0x00280004,  # Photometric Interpretation
     0x00280301,  # Burned In Annotation
     0x00281052,  # Rescale Intercept
     0x00281053,  # Rescale Slope
@@ -96,6 +99,12 @@ class Source:
     def series(self) -> str:
         """Series Instance UID."""
         return str(self.header.SeriesInstanceUID)
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether its header tells viewers that its pixels are grey, whatever they show."""
+        told = self.word("PhotometricInterpretation").upper()
+        return told in GREY and self.word("SamplesPerPixel") in ("", "1")
 
     @property
     def orientation(self) -> tuple[str, str] | None:

@@ -103,9 +103,14 @@ def _cad_sr(subject: Subject) -> Iterator[DicomObject]:
     yield _object("cad-sr", cad_report(subject))
 
 
-def _gsps(subject: Subject) -> Iterator[DicomObject]:
+def _gsps(subject: Subject) -> Iterator[DicomObject | NotMade]:
     for source in subject.read:
-        yield _object("gsps", presentation_state(subject, source), source)
+        try:
+            dataset = presentation_state(subject, source)
+        except ReportError as error:
+            yield NotMade(name=f"gsps-{source.key}", reason=str(error))
+        else:
+            yield _object("gsps", dataset, source)
 
 
 def _sc(subject: Subject) -> Iterator[DicomObject]:
