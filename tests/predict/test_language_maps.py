@@ -24,8 +24,8 @@ from fourview.geometry import Box, Geometry
 from fourview.models.find import find_family
 from fourview.predict.language import load_language_model
 from fourview.predict.language_maps import (
+    AGREES,
     CUT_OUT,
-    FOUND,
     NAMES,
     LanguageMaps,
     _query,
@@ -128,7 +128,7 @@ def test_the_patch_of_a_finding_is_looked_up_and_shown_where_it_is(tmp_path):
     off = np.abs(peak_in_stored(cut_out) - np.array(box.center))
     rows, cols = cut_out.values.shape
     assert off[0] <= SIZE[1] / cols / 2 + 1 and off[1] <= SIZE[0] / rows / 2 + 1
-    answer = maps["R-MLO"][FOUND].values
+    answer = maps["R-MLO"][AGREES].values
     assert answer.shape == (12, 6) and answer.max() == pytest.approx(1) and answer.min() >= 0
     assert "where, not how likely" in found.notes[-1]
 

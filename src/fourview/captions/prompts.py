@@ -2,7 +2,7 @@
 
 What is known of an image before it is read (``PromptSet.of_image``) comes first, with nothing
 hidden but what no pixel can show (``MaskConfig`` at probability 1), then the class. What a reader
-found in the image is never in its prompts: class segments are made from the class alone.
+saw in the image is never in its prompts: class segments are made from the class alone.
 
 A set without a style of its own asks in the style, and with the segments, of the captions that a
 run was trained with: a run that only ever read ``density: C`` is not asked in sentences.

@@ -51,8 +51,8 @@ def index(
 ) -> None:
     """Turn a data set into a manifest: four tables with one meaning for every set.
 
-    Stopped while it reads headers, the same command goes on; what it found so far lies beside the
-    manifest until that is written.
+    If it is stopped while it reads headers, the same command goes on: what was read so far lies
+    beside the manifest until that is written.
 
     Args:
         root: Folder of the data set.

@@ -84,7 +84,7 @@ def find_breast(image: Image) -> Breast:
     found, wall, certainty, on_film = _found(small)
     if found is None:
         raise NoBreastError(
-            f"{image.image_id}: no bright area of {LEAST_AREA:.0%} of the image or more, "
+            f"{image.image_id}: no bright part of {LEAST_AREA:.0%} of the image or more, "
             "need a breast; exclude it"
         )
     mask = _at_full_size(found, image)

@@ -168,7 +168,7 @@ def breast_of(
 
 
 def _tasks(asked: Sequence[Asked], breast: BreastPrediction) -> list[dict[str, Any]]:
-    """The scores beside the suspicion: a bar of all classes, or one a class."""
+    """The scores beside the suspicion: a bar of all classes, or one per class."""
     asked = asked or (Asked(name="", classes=tuple(breast.scores), exclusive=False),)
     tasks = []
     for task in asked:
