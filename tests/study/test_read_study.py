@@ -78,6 +78,26 @@ def test_a_mistake_is_said_with_its_place(tmp_path, old, new, said):
         read_study(declared(tmp_path, GOOD.replace(old, new)))
 
 
+TWO_SETS = GOOD.replace(
+    "[rows.one]",
+    '[data.other]\nphantom = { preset = "miniature", exams = 4, seed = 2 }\n[rows.one]',
+).replace('start = "one"', 'data = "other"')
+
+
+def test_rows_of_two_data_sets_are_no_rows_of_one_measure(tmp_path):
+    with pytest.raises(
+        StudyError, match=r"measures\.1: 'one' is measured on train and 'two' on oth"
+    ):
+        read_study(declared(tmp_path, TWO_SETS))
+    on = TWO_SETS.replace('reference = "one"', 'on = "train"')
+    assert read_study(declared(tmp_path, on))[0].measures[0].on == "train"
+    alike = TWO_SETS.replace(
+        'phantom = { preset = "miniature", exams = 4, seed = 2 }',
+        'like = "train"\nchoose = "a:b"',
+    )
+    assert read_study(declared(tmp_path, alike))[0].data_of("two") == "other"
+
+
 def test_paths_are_those_of_the_file(tmp_path):
     text = GOOD.replace('phantom = { preset = "miniature", exams = 4, seed = 1 }', 'manifest = "m"')
     study, _ = read_study(declared(tmp_path, text))

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from fourview.entities import Metric
-from fourview.errors import StudyError
-from fourview.study.declaration import Claim, PhantomData, Study
+from fourview.errors import FourviewError, StudyError
+from fourview.study.declaration import Claim, Data, PhantomData, Study
 from fourview.study.study import How, load_study, plan_lines, run_study
-from fourview.study.study_data import preset_with
+from fourview.study.study_data import make_data, preset_with
 from fourview.study.study_measures import Judged, specs_to_measure, verdict_of
 from fourview.study.study_runs import ordered_runs, recipe_of, run_of, spec_of
 
@@ -131,6 +131,27 @@ def test_a_data_set_that_is_not_there_is_named(tmp_path):
     path.write_text(TEXT)
     with pytest.raises(StudyError, match="--data: no data set 'tran'; did you mean 'train'"):
         load_study(path, {"tran": (Path("m"), None)})
+
+
+def test_phantoms_of_other_settings_are_not_taken_for_these(study, tmp_path):
+    shown: list[str] = []
+
+    def make(**how) -> None:
+        phantom = PhantomData(
+            preset="plain", rows=96, vendors=("A",), **({"exams": 2, "seed": 3} | how)
+        )
+        with_it = study.model_copy(update={"data": {"train": Data(phantom=phantom)}})
+        specs = {"train": set[str]()}
+        shown.clear()
+        make_data(with_it, tmp_path, specs, workers=1, progress=lambda text, *_: shown.append(text))
+
+    make()
+    make()
+    assert shown == []  # nothing is made again
+    with pytest.raises(FourviewError, match="seed"):
+        make(seed=4)
+    with pytest.raises(StudyError, match=r"of other data than data\.train now; name a new folder"):
+        make(exams=3)
 
 
 def test_an_open_data_set_asks_for_a_manifest(tmp_path):

@@ -336,7 +336,7 @@ FAINT = replace(
     name="faint",  # the same, harder to see, and hidden in one view of half: two views tell more
     p_cc_only=0.25,
     p_mlo_only=0.25,
-    conspic=2.0,
+    conspic=1.6,
 )
 PRESETS: dict[str, Preset] = {
     p.name: p

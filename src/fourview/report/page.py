@@ -11,7 +11,7 @@ from markupsafe import Markup
 from fourview.report.exam_json import RESEARCH_USE
 
 NOT_SCORED = "not scored"
-OF_FIGURES = ("manifest", "result", "table")  # pages in light and dark, with charts
+OF_FIGURES = ("manifest", "result", "run", "study", "table")
 
 
 def score_text(score: float | None) -> str:

@@ -7,7 +7,7 @@ file.
 import importlib
 import importlib.util
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +156,23 @@ def _of_measure(study: Study, where: str, measure: Measure) -> Iterator[str]:
             yield f"{where}.rows: {no_such('row', row, study.rows)}"
     if measure.reference is not None and measure.reference not in rows:
         yield f"{where}.reference: {no_such('row', measure.reference, rows)}"
+    yield from _of_exams(study, where, measure, rows)
+
+
+def _of_exams(study: Study, where: str, measure: Measure, rows: Sequence[str]) -> Iterator[str]:
+    """Rows of one measure are compared unit by unit, so they are measured on the same exams."""
+    sets = {row: study.data_of(row) for row in rows if row in study.rows}
+    if measure.on is not None or not all(data in study.data for data in sets.values()):
+        return
+    likes = {data: study.data[data].like or data for data in sets.values()}
+    first, *others = sets or [""]
+    for row in others:
+        if likes[sets[row]] != likes[sets[first]]:
+            yield (
+                f"{where}: '{first}' is measured on {sets[first]} and '{row}' on {sets[row]}; name "
+                f"rows of one data set (rows = [...]), or measure all on one (on = '{sets[first]}')"
+            )
+            return
 
 
 def _of_claim(study: Study, where: str, claim: Claim, measures: list[str]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from fourview.disk import write_bytes, write_text
 from fourview.errors import StudyError
+from fourview.evaluate.labels import counted
 from fourview.evaluate.several_runs import REPLICATES
 from fourview.outside import use_module
 from fourview.report.study_page import (
@@ -187,7 +188,9 @@ def plan_lines(study: Study, out: Path, how: How) -> list[str]:
     known = f", about {todo / max(how.jobs, 1) / 60:.0f} min" if not math.isnan(todo) else ""
     left = sum(not run.is_done for run in runs)
     lines.append(f"{left} of {len(runs)} runs to do{known}")
-    lines.append(f"{len(study.measures)} measures, {len(study.claims)} claims and controls")
+    lines.append(
+        f"{counted(len(study.measures), 'measure')}, {len(study.claims)} claims and controls"
+    )
     return lines
 
 

@@ -2,10 +2,12 @@
 
 OUT/data/NAME/phantom      the exams, where they are made here
 OUT/data/NAME/manifest     the manifest that is used
+OUT/data/NAME/made.json    what it was made of, where the exams are phantoms
 OUT/data/NAME/SPEC         its pixels by that pixel spec
 What is there is kept.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +15,10 @@ from typing import Any
 
 import polars as pl
 
+from fourview.disk import write_text
 from fourview.entities import Manifest
 from fourview.errors import FourviewError, StudyError
+from fourview.json_file import read_json_object
 from fourview.manifest.manifest import images_to_read, manifest_hash, read_manifest, write_manifest
 from fourview.manifest.split import assign_split
 from fourview.phantom.preset import Preset, preset_of
@@ -28,6 +32,7 @@ from fourview.study.read_study import function_of
 from fourview.suggest import no_such
 
 MANIFEST = "manifest"
+MADE = "made.json"
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -142,8 +147,7 @@ def _one(
 def _make_phantom(
     phantom: PhantomData, name: str, folder: Path, workers: int, progress: Progress
 ) -> None:
-    parts = folder / "phantom" / "truth" / "parts"
-    if (parts.parent / "findings.parquet").exists() and _count(parts) >= phantom.exams:
+    if _made_of(folder).get("phantom") == phantom.model_dump(mode="json"):
         return
     write_phantom(
         folder / "phantom",
@@ -158,15 +162,25 @@ def _make_phantom(
     )
 
 
-def _count(folder: Path) -> int:
-    return sum(1 for _ in folder.glob("*.json"))
+def _made_of(folder: Path) -> dict[str, Any]:
+    """Settings that a data set was made of; empty where it is not made to the end."""
+    try:
+        return read_json_object(folder / MADE)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise StudyError(
+            f"{folder / MADE}: {error}; remove it, and the data are checked"
+        ) from error
 
 
 def _derived(data: Data, name: str, folder: Path, base: Manifest | None) -> Manifest:
     """The manifest with what the study chooses of it; ``base`` is None for phantoms made here."""
     place = folder / MANIFEST
+    settings = data.model_dump(mode="json", include={"phantom", "choose", "split"})
+    made_here = base is None
     if base is None:
-        if place.exists():
+        if place.exists() and _made_of(folder) == settings:
             return read_manifest(place)
         base = find_source("phantom")(folder / "phantom")
     manifest = base
@@ -186,6 +200,8 @@ def _derived(data: Data, name: str, folder: Path, base: Manifest | None) -> Mani
         )
     if not place.exists():
         write_manifest(manifest, place)
+    if made_here:
+        write_text(folder / MADE, json.dumps(settings, indent=1) + "\n")
     return manifest
 
 

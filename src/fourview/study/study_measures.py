@@ -140,11 +140,11 @@ class Measuring:
         value = None if result is None else result.metric if claim.less is None else result.gap
         return Judged(claim=claim, value=value, verdict=verdict_of(claim, value))
 
-    def _part(self, measure: Measure, row: str) -> str | None:
-        """Which part of the data is measured; None for all of it."""
+    def _part(self, measure: Measure) -> str | None:
+        """Which part of the data is measured, of every row alike; None for all of it."""
         if measure.part is not None:
             return measure.part
-        return TEST if self._is_own(measure, row) else None
+        return TEST if any(self._is_own(measure, r) for r in self.study.rows_of(measure)) else None
 
     def _is_own(self, measure: Measure, row: str) -> bool:
         """Whether the exams that are measured are those of the row's training and test."""
@@ -180,7 +180,7 @@ class Measuring:
             measure.protocol,
             measure.metric,
             replicates=self.replicates,
-            split=self._part(measure, next(iter(tables))),
+            split=self._part(measure),
         )
 
     def _tables(self, measure: Measure) -> dict[str, dict[int, pl.DataFrame]]:
@@ -198,7 +198,7 @@ class Measuring:
     def _table(self, measure: Measure, run: Run) -> pl.DataFrame:
         if measure.function is not None:
             return self._of_function(measure, run)
-        part = self._part(measure, run.row)
+        part = self._part(measure)
         if self._is_own(measure, run.row) and not measure.views and part in (TEST, VALIDATION):
             path = run.folder / PREDICTIONS
             if not path.exists():
@@ -213,7 +213,7 @@ class Measuring:
         """Scores of another data set, or of some views."""
         name = measure.on or self.study.data_of(run.row)
         views = "-".join(("", *measure.views))
-        part = self._part(measure, run.row)
+        part = self._part(measure)
         path = run.measured / f"{name}{views}{'' if part is None else f'-{part}'}.parquet"
         if not path.exists():
             reader = load_model(run.folder, engine=engine_on(self.device))
@@ -234,7 +234,7 @@ class Measuring:
             "function": measure.function,
             "arguments": dict(measure.arguments),
             "on": measure.on or self.study.data_of(run.row),
-            "part": self._part(measure, run.row),
+            "part": self._part(measure),
         }
         stem = measure.function.replace(":", "-").replace(".", "-")
         path = run.measured / f"{stem}-{fingerprint_of(asked)}.parquet"
@@ -244,7 +244,7 @@ class Measuring:
                 replace(run, device=self.device),
                 manifest=self._manifest(measure, run),
                 store=self._store(str(asked["on"]), spec),
-                part=self._part(measure, run.row),
+                part=self._part(measure),
                 **measure.arguments,
             )
             if not isinstance(table, pl.DataFrame) or "patient_id" not in table.columns:
@@ -262,7 +262,7 @@ class Measuring:
     def _manifest(self, measure: Measure, run: Run) -> Manifest:
         """Manifest of the data set that is measured; a row's own has the split of the run."""
         name = measure.on or self.study.data_of(run.row)
-        split = _recipe(run).split if self._part(measure, run.row) is not None else None
+        split = _recipe(run).split if self._part(measure) is not None else None
         key = name, fingerprint_of(None if split is None else asdict(split))
         if key not in self._manifests:
             manifest = read_manifest(self.data[name].manifest)
