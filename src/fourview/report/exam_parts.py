@@ -32,7 +32,7 @@ class ReportOptions:
             data; for the biopsies that would be avoided.
         miss_rate: The one of them that the findings' table goes by; None for none.
         not_biopsied: Names of findings that are scored, but that no biopsy would be avoided of.
-        full: Put every pixel of the files into the page, for enlarging: about 2 MB a view.
+        full: Put every pixel of the files into the page, for enlarging: about 2 MB per view.
     """
 
     title: str = "Mammography exam"
