@@ -1,4 +1,4 @@
-"""What the house promises of itself: where things are, which commands, what imports torch."""
+"""What the package promises of itself: where things are, which commands, what imports torch."""
 
 import inspect
 import re
