@@ -107,18 +107,18 @@ def _in_style(
     prompts = template.prompt_set(name)
     if prompts.style:
         return prompts  # a set that is asked in one way, whoever is asked
-    told = [segment.name for segment in template.segments(style)]
-    told = [segment for segment in told if not segments or segment in segments]
-    of_class = tuple(segment for segment in prompts.of_class if segment in told)
+    known = [segment.name for segment in template.segments(style)]
+    known = [segment for segment in known if not segments or segment in segments]
+    of_class = tuple(segment for segment in prompts.of_class if segment in known)
     if prompts.of_class and not of_class:
         raise CaptionError(
             f"prompts '{name}': ask for {', '.join(prompts.of_class)}, which the captions of this "
-            f"model never told (style {style}: {', '.join(told)}); take other prompts"
+            f"model never told (style {style}: {', '.join(known)}); take other prompts"
         )
     return replace(
         prompts,
         style=style,
-        of_image=tuple(segment for segment in prompts.of_image if segment in told),
+        of_image=tuple(segment for segment in prompts.of_image if segment in known),
         of_class=of_class,
         classes=prompts.of_style.get(style, prompts.classes),
     )

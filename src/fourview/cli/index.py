@@ -230,8 +230,8 @@ def _shared_uids(path: Path) -> int:
     images = pl.scan_parquet(path / "images.parquet")
     if images.collect_schema().get("notes") != pl.List(pl.String):
         return 0
-    told = pl.col("notes").list.eval(pl.element().str.contains(SHARED_UID)).list.any()
-    return int(images.select(told.fill_null(False).sum()).collect(engine="streaming").item())
+    shared = pl.col("notes").list.eval(pl.element().str.contains(SHARED_UID)).list.any()
+    return int(images.select(shared.fill_null(False).sum()).collect(engine="streaming").item())
 
 
 def _shares(text: str) -> dict[str, float]:

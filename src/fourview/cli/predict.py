@@ -150,13 +150,13 @@ def _write(
     predictions: pl.DataFrame,
     out: Path,
     about: dict[str, str],
-    told: dict[str, str],
+    facts: dict[str, str],
     *,
     json: bool,
 ) -> None:
     """Write the table with what it says of itself, and print a line about what was written."""
     write_predictions(predictions, out, about)
-    summary = {"out": str(out), "rows": len(predictions), **told}
+    summary = {"out": str(out), "rows": len(predictions), **facts}
     if json:
         print(jsonlib.dumps(summary))
     else:
@@ -182,10 +182,10 @@ def _seen(
     }
     if not seen:
         return {}
-    told = f"{len(seen):,} of the {len(scored):,} patients that were scored"
+    share = f"{len(seen):,} of the {len(scored):,} patients that were scored"
     if "train" not in split:  # else it was asked for
-        say(f"note: trained on {told}; to measure, score others (--split test)", to=sys.stderr)
-    return {SEEN: told}
+        say(f"note: trained on {share}; to measure, score others (--split test)", to=sys.stderr)
+    return {SEEN: share}
 
 
 def _zero_shot(

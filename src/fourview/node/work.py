@@ -167,8 +167,8 @@ class Work:
                 if not could_be_due(known, now, self.rule):
                     continue
                 counted = self._counted(study, now) if not known.settled else None
-                told = due(_counting(known, counted), now, self.rule)
-                job = self._begin(study, slots, told.note) if told.now else None
+                verdict = due(_counting(known, counted), now, self.rule)
+                job = self._begin(study, slots, verdict.note) if verdict.now else None
                 if job is not None:
                     self._running.add(study)
                     return job
@@ -189,11 +189,11 @@ class Work:
         images = self.journal.images_of(study)
         gone = sum(row["file"] is None for row in images)
         if gone:
-            told = (
+            reason = (
                 f"{gone} of {len(images)} images were deleted after {self.settings.keep_days:g} "
                 "days; send the whole study again"
             )
-            self.journal.fail(study, "deleted", told)
+            self.journal.fail(study, "deleted", reason)
             return None
         key = input_key(images, (*self.digests, *self.settings.objects, ENCODER))
         created_at = self.journal.begin(study, key)
@@ -234,9 +234,9 @@ class Work:
         """Note what came of a job: files to their place first, then the rows."""
         draft = Path(job.folder)
         if isinstance(said, Lost):
-            told = f"{said.detail}; fourview node-retry reads it again"
+            note = f"{said.detail}; fourview node-retry reads it again"
             self.journal.finish(
-                job.study, job.key, "failed", note=told, facts={"reason": str(said.reason)}
+                job.study, job.key, "failed", note=note, facts={"reason": str(said.reason)}
             )
             shutil.rmtree(draft, ignore_errors=True)
             return

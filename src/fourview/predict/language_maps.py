@@ -158,10 +158,10 @@ class LanguageMaps:
                 queries.append((f", at {place}", cells))
         if not asked:
             queries.append(("", _only(grid, _query(here, cosines, prediction))))
-        for told, cells in queries:
-            yield _heatmap(here, cut_out + told, cells.astype(np.float32))
+        for where, cells in queries:
+            yield _heatmap(here, cut_out + where, cells.astype(np.float32))
             yield _heatmap(
-                other, agrees + told, slice_map(cosines[cells].mean(0), _mean_rows(within[cells]))
+                other, agrees + where, slice_map(cosines[cells].mean(0), _mean_rows(within[cells]))
             )
 
 

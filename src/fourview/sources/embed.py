@@ -159,10 +159,10 @@ def _read_images(root: Path) -> pl.DataFrame:
     )
 
 
-def _paths(root: Path, told: list[str | None]) -> list[str | None]:
+def _paths(root: Path, listed: list[str | None]) -> list[str | None]:
     """Each file under the root; None where it is not there."""
     files = Files(root)
-    paths = find_paths(root, told, below=("", "images/"))
+    paths = find_paths(root, listed, below=("", "images/"))
     return [path if path is not None and files.has(path) else None for path in paths]
 
 
@@ -234,13 +234,13 @@ def _pathology(breasts: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 def _exams(images: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """One row per exam of either table; ``screening`` is false where one of its images is not."""
     keys = ("patient_id", "exam_id")
-    told = rows.group_by(keys, maintain_order=True).agg(
+    facts = rows.group_by(keys, maintain_order=True).agg(
         pl.col(c).drop_nulls().first() for c in ("age", "race", "ethnicity")
     )
     seen = images.group_by(keys, maintain_order=True).agg(
         pl.col("procedure").drop_nulls().first(), pl.col("screening").min()
     )
-    return seen.join(told, on=keys, how="full", coalesce=True)
+    return seen.join(facts, on=keys, how="full", coalesce=True)
 
 
 def _regions(images: pl.DataFrame) -> pl.DataFrame:
@@ -271,8 +271,8 @@ def _described(rows: pl.DataFrame) -> pl.DataFrame:
     mass = pl.any_horizontal(pl.col(c).is_not_null() for c in ("mass_shape", "mass_density"))
     calc = pl.any_horizontal(pl.col(c).is_not_null() for c in ("calc_type", "calc_distribution"))
     number = pl.int_range(1, pl.len() + 1).over("exam_id")
-    told = rows.with_columns(finding_id=pl.format("{}-{}", "exam_id", number)).filter(mass | calc)
-    return told.select(
+    named = rows.with_columns(finding_id=pl.format("{}-{}", "exam_id", number)).filter(mass | calc)
+    return named.select(
         *("patient_id", "exam_id", "finding_id", "birads", "path_severity"),
         *("mass_shape", "mass_density", "mass_margin_code", "calc_type", "calc_distribution"),
         side=pl.when(pl.col("side") != "B").then("side"),

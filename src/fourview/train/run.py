@@ -210,8 +210,8 @@ def _remarks(objective: Objective, training: Feed) -> tuple[str, ...]:
 def objective_of(recipe: Recipe, model: torch.nn.Module) -> Objective:
     """What the recipe's stage minimises, around a network of the recipe's config."""
     stage = find_family(recipe.family).stages[recipe.stage]
-    told = {name: getattr(recipe.feed, name) for name in stage.from_feed}
-    return stage.objective(model, recipe.objective, **told)
+    settings = {name: getattr(recipe.feed, name) for name in stage.from_feed}
+    return stage.objective(model, recipe.objective, **settings)
 
 
 def _objective(

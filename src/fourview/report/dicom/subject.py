@@ -294,9 +294,9 @@ def _goes_out(finding: Finding, options: DicomOptions) -> bool:
 
 def _tracking_id(name: str, number: int, prediction: ExamPrediction) -> str:
     """The finding's own name; its number where the name is not ASCII or holds an identifier."""
-    told = [prediction.patient_id, prediction.exam_id]
+    ids = [prediction.patient_id, prediction.exam_id]
     is_plain = name.isascii() and name.isprintable() and 0 < len(name) <= LONG_TEXT
-    return name if is_plain and not any(t and t in name for t in told) else f"finding {number}"
+    return name if is_plain and not any(t and t in name for t in ids) else f"finding {number}"
 
 
 def _tracking_uid(finding: Finding, prediction: ExamPrediction, algorithm: Algorithm) -> str:
