@@ -5,7 +5,7 @@ from fourview.entities import Image, View
 from fourview.phantom.exam import film_image, make_exam
 from fourview.phantom.film_draws import draw_film
 from fourview.phantom.lesions import Contents
-from fourview.preprocess.breast import find_breast, found_without_film
+from fourview.preprocess.breast import find_breast, mask_without_film
 from fourview.preprocess.pipeline import process
 from fourview.preprocess.spec import SPECS
 from mammogram_examples import breast_pixels, image_of, overlap
@@ -53,7 +53,7 @@ def test_digital_images_keep_their_masks_to_the_bit():
         for image in exam.images:
             found = find_breast(exam.entity(image))
             assert not found.on_film
-            np.testing.assert_array_equal(found.mask, found_without_film(exam.entity(image)))
+            np.testing.assert_array_equal(found.mask, mask_without_film(exam.entity(image)))
 
 
 @pytest.mark.parametrize("header", ["L", "R"])

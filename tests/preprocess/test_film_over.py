@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fourview.preprocess.breast import find_breast, found_without_film
+from fourview.preprocess.breast import find_breast, mask_without_film
 from fourview.preprocess.film_fan import FAN, RAYS
 from fourview.preprocess.film_over import _course, _plane
 from mammogram_examples import breast_pixels, image_of, overlap
@@ -90,4 +90,4 @@ def test_a_nipple_is_no_label():
     cv2.ellipse(nipple, (edge, 416), (16, 14), 0, 0, 360, 1, -1)
     pixels = np.where((nipple > 0) & ~truth, 1500, pixels).astype(np.uint16)
     image = image_of(pixels)
-    np.testing.assert_array_equal(find_breast(image).mask, found_without_film(image))
+    np.testing.assert_array_equal(find_breast(image).mask, mask_without_film(image))
