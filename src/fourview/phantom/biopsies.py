@@ -76,7 +76,7 @@ def satellite_places(
     num: int,
     apart_mm: float,
 ) -> list[Point3]:
-    """Sites that are at least ``apart_mm`` from every mass and apart from each other, in each view.
+    """Places at least ``apart_mm`` from every mass and apart from each other, in each view.
 
     Args:
         rng: Used for nothing else.
