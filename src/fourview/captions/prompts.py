@@ -128,10 +128,10 @@ def _of_class(template: CaptionTemplate, prompts: PromptSet, name: str, key: str
     content = prompts.classes[key]
     if not isinstance(content, Mapping):
         return tuple(content)
-    said = template.prepare(content, prompts.style, prompts.of_class).caption()
-    if not said.sentences:
+    caption = template.prepare(content, prompts.style, prompts.of_class).caption()
+    if not caption.sentences:
         raise CaptionError(
             f"prompts '{name}': nothing is said of class '{key}'; name segments in of_class that "
             f"use {', '.join(content)}"
         )
-    return said.sentences
+    return caption.sentences

@@ -230,8 +230,8 @@ def _show_families(rows: Rows, theirs: Mapping[str, str]) -> None:
         say(f"Families that {what}:")
         for name, row in rows.items():
             if row["kind"] == kind:
-                said = f"{row['what']} ({row['paper']})" if row["what"] else row["paper"]
-                say(f"  {name}  {said}{_from(name, theirs)}")
+                about = f"{row['what']} ({row['paper']})" if row["what"] else row["paper"]
+                say(f"  {name}  {about}{_from(name, theirs)}")
                 first = ", ".join(starts(name, recipes)) or "published weights, list conversions"
                 say(f"      start here: {first}")
 

@@ -124,8 +124,8 @@ def send(
         print(jsonlib.dumps(rows))
     else:
         for file, sent in answers.items():
-            said = " ".join(part for part in (sent.outcome, sent.status, sent.detail) if part)
-            say(f"{file}: {said}")
+            text = " ".join(part for part in (sent.outcome, sent.status, sent.detail) if part)
+            say(f"{file}: {text}")
     return FAILED if any(sent.outcome != "sent" for sent in answers.values()) else 0
 
 

@@ -130,10 +130,10 @@ class Connections:
                 db.execute("INSERT INTO meta VALUES ('version', ?)", (str(VERSION),))
         row = self.db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
         if row is None or int(row[0]) != VERSION:
-            said = "none" if row is None else row[0]
+            version = "none" if row is None else row[0]
             raise NodeError(
-                f"{self.path}: has version {said}, this program reads {VERSION}; use the program "
-                "that wrote it, or move the folder away"
+                f"{self.path}: has version {version}, this program reads {VERSION}; use the "
+                "program that wrote it, or move the folder away"
             )
 
     def _damaged(self, answer: str) -> NodeError:

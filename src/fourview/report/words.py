@@ -61,8 +61,8 @@ def exam_facts(prediction: ExamPrediction, images: Sequence[Image]) -> list[dict
 
 
 def _each(images: Sequence[Image], say: Any) -> str:
-    said = (say(image) for image in images)
-    return ", ".join(dict.fromkeys(text for text in said if text))
+    texts = (say(image) for image in images)
+    return ", ".join(dict.fromkeys(text for text in texts if text))
 
 
 def _date(image: Image) -> str:
