@@ -105,8 +105,8 @@ def test_paths_of_other_machines_are_found(told, tmp_path):
     file = tmp_path / "images" / "cohort_1" / "p" / "a.dcm"
     file.parent.mkdir(parents=True)
     file.touch()
-    (found,) = find_paths(tmp_path, [told], below=("", "images/"))
-    assert (tmp_path / found) == file
+    (path,) = find_paths(tmp_path, [told], below=("", "images/"))
+    assert (tmp_path / path) == file
 
 
 def test_absolute_paths_that_are_there_stay_and_strangers_stay_told(tmp_path):
@@ -310,6 +310,6 @@ def test_a_name_that_fits_two_images_fits_none(tmp_path):
         "patient_id,exam_id,image_id,side,view,path\n1,1,u1,L,CC,1/a.png\n2,2,u2,L,CC,2/a.png\n"
     )
     table = read_text_table(tmp_path / "t.csv").select(image_id=pl.lit("a.png"), score=pl.lit(0.5))
-    found, notes = with_image_ids(table.head(1), read_csv(tmp_path / "t.csv"))
-    assert found["image_id"].to_list() == ["a.png"]
+    named, notes = with_image_ids(table.head(1), read_csv(tmp_path / "t.csv"))
+    assert named["image_id"].to_list() == ["a.png"]
     assert notes == ()

@@ -54,8 +54,8 @@ def test_an_average_is_the_mean_of_its_cell_without_what_is_left_over():
     pool, grid = pooler("average"), tokens()
     wide = torch.cat([grid, 9 * torch.ones_like(grid[:, :, :1])], dim=2)  # a fifth column
     for given in (grid, wide):
-        found = pool(given).reshape(2, *GRID, DIM)
-        torch.testing.assert_close(found[:, 1, 0], grid[:, 2:4, 0:2].mean(dim=(1, 2)), **CLOSE)
+        pooled = pool(given).reshape(2, *GRID, DIM)
+        torch.testing.assert_close(pooled[:, 1, 0], grid[:, 2:4, 0:2].mean(dim=(1, 2)), **CLOSE)
 
 
 def slices(*, columns: bool = True) -> SliceAttention:
@@ -146,8 +146,8 @@ def test_what_is_empty_is_left_out_of_the_local_loss_in_chunks_too():
     batch = pixels_of_tissue(caption_batch("02", "13", "02", "0"), 40, 20)
     objective = GlamObjective(model, GlamObjectiveConfig(least_tissue=0.1)).eval()
     plain = GlamObjective(model, GlamObjectiveConfig()).eval()
-    found, without = objective(batch).parts["local"], plain(batch).parts["local"]
-    assert found != without
+    loss, without = objective(batch).parts["local"], plain(batch).parts["local"]
+    assert loss != without
     filled = model.tissue(batch.pixels) >= 0.1
     (remark,) = objective.remarks(batch)
     assert f"{100 * filled.float().mean():.0f} % of all" in remark and "left out" in remark
@@ -155,7 +155,7 @@ def test_what_is_empty_is_left_out_of_the_local_loss_in_chunks_too():
     torch.testing.assert_close(
         contrastive_backward(objective, batch, chunk=2).parts["local"], whole
     )
-    torch.testing.assert_close(whole, found)
+    torch.testing.assert_close(whole, loss)
 
 
 def test_a_place_counts_only_where_its_column_of_the_other_view_has_tissue():
