@@ -299,9 +299,9 @@ def test_scores_keyed_by_file_name(named, column, tmp_path):
     (tmp_path / "t.csv").write_text(
         "patient_id,exam_id,image_id,side,view,path\n1,1,uid-1,L,CC,10/a1.png\n1,1,uid-2,R,CC,10/b.png\n"
     )
-    found, notes = with_image_ids(table, read_csv(tmp_path / "t.csv"))
-    assert found["image_id"].to_list() == ["uid-1", "zzz"]
-    assert found["score"].to_list() == [0.25, 0.5]
+    renamed, notes = with_image_ids(table, read_csv(tmp_path / "t.csv"))
+    assert renamed["image_id"].to_list() == ["uid-1", "zzz"]
+    assert renamed["score"].to_list() == [0.25, 0.5]
     assert "1 images were named by their files" in notes[0]
 
 

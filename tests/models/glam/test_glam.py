@@ -79,26 +79,26 @@ def test_columns_may_change_places_in_both_views_but_not_in_one():
 def test_rows_of_the_other_view_may_change_places_within_a_column():
     """Medial to lateral in CC, superior to inferior in MLO: rows do not correspond."""
     attend, cc, mlo = slices(), tokens(), tokens(1)
-    (_, found), _ = attend(cc, mlo)
+    (_, attended), _ = attend(cc, mlo)
     (_, again), _ = attend(cc, mlo.flip(1))
-    torch.testing.assert_close(found, again, **CLOSE)
+    torch.testing.assert_close(attended, again, **CLOSE)
 
 
 def test_agreement_with_the_own_column_is_what_training_compares():
     attend, cc, mlo = slices(), tokens(), tokens(1)
-    (queries, found), _ = attend(cc, mlo)
+    (queries, attended), _ = attend(cc, mlo)
     cosines, weights = attend.agreement(cc, mlo)
     own = torch.stack([cosines[:, :, c, c] for c in range(TOKENS[1])], dim=1)  # column, row
-    want = torch.cosine_similarity(queries, found, dim=-1).reshape(2, TOKENS[1], TOKENS[0])
+    want = torch.cosine_similarity(queries, attended, dim=-1).reshape(2, TOKENS[1], TOKENS[0])
     torch.testing.assert_close(own, want, **CLOSE)
     torch.testing.assert_close(weights.sum(dim=-1), torch.ones_like(cosines), **CLOSE)
 
 
 def test_without_columns_a_patch_looks_in_the_whole_view():
     attend, cc, mlo = slices(columns=False), tokens(), tokens(1)
-    (_, found), _ = attend(cc, mlo)
+    (_, attended), _ = attend(cc, mlo)
     (_, again), _ = attend(cc, mlo.flip(2))
-    torch.testing.assert_close(found, again, **CLOSE)
+    torch.testing.assert_close(attended, again, **CLOSE)
 
 
 def test_a_view_without_a_caption_takes_that_of_the_other():
