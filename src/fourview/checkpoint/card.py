@@ -165,8 +165,8 @@ def load_checkpoint(
 ) -> tuple[nn.Module, ModelCard, ModelFamily]:
     """The network with its weights, in evaluation mode; strict: every name must be there.
 
-    Nothing that the card says is believed: the weights must have its digest, the network that it
-    asks for must have their names and shapes, and no file that it names is opened.
+    Nothing that the card says is taken on trust: the weights must have its digest, the network
+    that it asks for must have their names and shapes, and no file that it names is opened.
 
     Args:
         folder: The checkpoint.

@@ -74,7 +74,7 @@ def index(
             so that marks on them can be counted. birads-without-3 leaves 3 unknown, as Cls-Det-RS
             does. The manifest and every result say so.
         label_rule: For source embed: mama takes the rows of the other breast where a breast has
-            none, as MaMA's code does, to compare with its numbers; without it they never speak for
+            none, as MaMA's code does, to compare with its numbers; without it they never count for
             a breast.
         pseudonyms: For source dicom: file with a secret key of 16 bytes or more. Ids are replaced
             by what it makes of them, dates are shifted, and nothing else is kept that could tell

@@ -55,7 +55,7 @@ _DIGITISERS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A kind, and which attribute told it."""
+    """A kind, and the attribute that it was read from."""
 
     kind: str
     source: str

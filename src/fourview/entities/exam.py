@@ -264,7 +264,7 @@ class Heatmap:
 
     Attributes:
         values: Scores in [0, 1] on a coarse grid that covers the whole processed frame evenly.
-        class_name: What the values speak for, such as "malignant".
+        class_name: The class that the values are scores of, such as "malignant".
     """
 
     image_id: str

@@ -5,7 +5,7 @@ Reads:   EMBED_OpenData_metadata*.csv (one row per image) and EMBED_OpenData_cli
          relative, absolute or of another root (./images/cohort_1/...,
          /mnt/.../anon_dicom/cohort_1/...): the file is the longest end of it that is under ROOT or
          ROOT/images.
-Labels:  only rows whose side is the breast's, B or blank speak for a breast: never the other
+Labels:  only rows whose side is the breast's, B or blank count for a breast: never the other
          breast's, even where it has none (the published code then takes all rows). Rows without a
          valid assessment are dropped before the most severe is chosen: the highest, but 0 outranks
          1 and 2. The same row gives density and the descriptors of captions.
@@ -86,7 +86,7 @@ def read_embed(root: Path, *, label_rule: LabelRule = "own") -> Manifest:
 
     Args:
         root: Folder of the tables.
-        label_rule: Which rows may speak for a breast: ``own`` as the module docstring says, or
+        label_rule: Which rows may count for a breast: ``own`` as the module docstring says, or
             ``mama`` as MaMA's code has it: its own side's; else those of B; else all, also the
             other breast's. Only to compare with the published numbers.
 
@@ -203,7 +203,7 @@ def _words(column: str, words: dict[str, str]) -> pl.Expr:
 
 
 def _rows_of(breasts: pl.DataFrame, rows: pl.DataFrame, label_rule: LabelRule) -> pl.DataFrame:
-    """The finding row that describes each breast: the most severe of those that speak for it."""
+    """The finding row that describes each breast: the most severe of those that count for it."""
     valid = rows.filter(pl.col("birads").is_not_null()).drop("patient_id", "bside", "cancer", "age")
     valid = valid.drop("race", "ethnicity", "path_severity").rename({"side": "row_side"})
     pairs = breasts.select("exam_id", "side").join(valid, on="exam_id", how="inner")
