@@ -1,6 +1,7 @@
-"""What experiments/lesion.toml names: a recipe, and scores of findings with other maps around them.
+"""What experiments/lesion*.toml name: a recipe, and scores of findings with other maps around them.
 
 fourview study experiments/lesion.toml -o OUT
+fourview study experiments/lesion_place.toml -o OUT
 python -m experiments.lesion OUT FILE.png      the curve of biopsies avoided over cancers missed
 """
 
@@ -44,7 +45,7 @@ def scores(
     manifest: Manifest,
     store: Store,
     part: str | None,
-    around: Literal["stranger", "satellites", "depth"],
+    around: Literal["stranger", "satellites", "depth", "other_depth"],
 ) -> pl.DataFrame:
     """The score of every finding with a biopsy, the mean over its images.
 
@@ -56,10 +57,12 @@ def scores(
         around: What is known beside the windows: the saliency maps of a ``stranger``'s breast, of
             the same side and view, in place of its own (a network without any is as it was); or
             what the odds depend on, from the truth: whether there are ``satellites`` in the breast,
-            or the mass is at a ``depth`` of little. Its odds are added to the score's.
+            or the mass is at a ``depth`` of little; ``other_depth`` is that of another mass. Its
+            odds are added to the score's.
 
     Returns:
-        ``patient_id``, ``finding_id``, ``score`` and ``known`` (malignant or not).
+        ``patient_id``, ``finding_id``, ``score``, ``plain`` (without what was added) and ``known``
+        (malignant or not).
     """
     if around == "stranger" and (run.folder / CONTEXT).exists():
         table = _with_strangers(run, manifest, store, part)
@@ -73,11 +76,15 @@ def scores(
         .agg(pl.col("score").mean())
         .join(_known(manifest), on="finding_id")
         .sort("finding_id")
+        .with_columns(plain=pl.col("score"))
+        .with_columns(
+            other_depth=pl.col("depth").gather((pl.int_range(pl.len()) + pl.len() // 2) % pl.len())
+        )
     )
     if around != "stranger":
         odds = (pl.col("score") / (1 - pl.col("score"))).log()
         found = found.with_columns(score=odds + RATIO * pl.col(around))
-    return found.select("patient_id", "finding_id", "score", "known")
+    return found.select("patient_id", "finding_id", "score", "plain", "known")
 
 
 def _known(manifest: Manifest) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""What the declarations clsdet.toml and lesion.toml name does what it says."""
+"""What the declarations of Cls-Det-RS and of lesions name does what it says."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -170,8 +170,9 @@ def test_what_the_odds_depend_on_is_added_to_the_score(drawn, tmp_path):
     run = Run(row="a", seed=0, folder=tmp_path)
     odds = {"l": np.log(0.2 / 0.8), "r": np.log(0.4 / 0.6)}
     more = np.log((0.65 / 0.35) / (0.15 / 0.85))
-    for around, helped in (("satellites", "l"), ("depth", "r")):
+    for around, helped in (("satellites", "l"), ("depth", "r"), ("other_depth", "l")):
         got = lesion.scores(run, manifest=manifest, store=None, part=None, around=around)
         want = [odds[f] + more * (f == helped) for f in ("l", "r")]
         assert got["score"].to_list() == pytest.approx(want)
         assert got["known"].to_list() == [False, True]
+        assert got["plain"].to_list() == pytest.approx([0.2, 0.4])

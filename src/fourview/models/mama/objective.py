@@ -19,7 +19,8 @@ class MamaObjectiveConfig:
 
     Attributes:
         symmetric: Compare the second image with the caption too.
-        local_kinds: Which half of the local alignment; ``visual`` localises sentences.
+        local_kinds: Which half of the local alignment: ``visual`` has sentences look for tokens,
+            ``text`` tokens for sentences, ``both``.
         local_weight: Of the local alignment once it is on.
         view_weight: Of image pairs.
         delta: Part of the run's steps after which the local alignment is added (8,000 of 40,000).
