@@ -18,7 +18,7 @@ NOT_HERE = {
     "film",
     "film_cases",
     "glam_pixels",
-    "house",
+    "structure",
     "index",
     "manifest",
     "disks",

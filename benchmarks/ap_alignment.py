@@ -123,10 +123,10 @@ def of_breast(cc: Oriented, mlo: Oriented) -> dict[str, Any]:
     return row
 
 
-def nipple_error(view: Oriented, found: tuple[float, float] | None) -> tuple[float, float]:
+def nipple_error(view: Oriented, nipple: tuple[float, float] | None) -> tuple[float, float]:
     """Along the true AP axis and across it, mm."""
-    assert found is not None
-    off = (np.array(found) - view.point(view.image.truth.nipple)) * view.image.spacing_mm
+    assert nipple is not None
+    off = (np.array(nipple) - view.point(view.image.truth.nipple)) * view.image.spacing_mm
     x, y = view.truth.axis
     return float(off @ (x, y)), float(off @ (-y, x))
 

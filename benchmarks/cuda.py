@@ -230,7 +230,7 @@ def _peak_gb(device: str) -> float | None:
 
 def _losses(run: Path) -> list[float]:
     """Of every step by its number; of one that was taken twice, the last."""
-    found: dict[int, float] = {}
+    losses: dict[int, float] = {}
     if (run / LOG).exists():
         for line in (run / LOG).read_text(encoding="utf-8").splitlines():
             try:
@@ -238,8 +238,8 @@ def _losses(run: Path) -> list[float]:
             except json.JSONDecodeError:  # being written
                 continue
             if "loss" in row and "total_steps" in row:
-                found[row["total_steps"]] = row["loss"]
-    return [found[number] for number in sorted(found)]
+                losses[row["total_steps"]] = row["loss"]
+    return [losses[number] for number in sorted(losses)]
 
 
 def main() -> int:

@@ -37,11 +37,10 @@ def study() -> Path:
     return next((root / "dicom").iterdir())
 
 
-def child(kinds: str, folder: str) -> dict[str, float]:
-    """The report, and then the objects of these kinds, in this process."""
+def _prediction(exam: Any) -> Any:
+    """A made-up prediction with three findings and a heatmap in every view."""
     import numpy as np  # noqa: PLC0415 - a fresh process each
 
-    from fourview.dicom.exams import read_exams  # noqa: PLC0415
     from fourview.entities import (  # noqa: PLC0415
         BreastPrediction,
         ExamPrediction,
@@ -51,11 +50,7 @@ def child(kinds: str, folder: str) -> dict[str, float]:
         Region,
     )
     from fourview.geometry import Box, Geometry  # noqa: PLC0415
-    from fourview.report.dicom.options import DicomOptions  # noqa: PLC0415
-    from fourview.report.dicom.write import write_dicom  # noqa: PLC0415
-    from fourview.report.exam_html import write_exam_report  # noqa: PLC0415
 
-    (exam,) = read_exams(folder)
     grid = np.random.default_rng(0).random((48, 24), dtype=np.float32)
     findings = tuple(
         Finding(
@@ -67,7 +62,7 @@ def child(kinds: str, folder: str) -> dict[str, float]:
         for image in exam.images
         for n in range(1, 4)
     )
-    prediction = ExamPrediction(
+    return ExamPrediction(
         patient_id=exam.patient_id,
         exam_id=exam.exam_id,
         breasts=tuple(
@@ -96,6 +91,17 @@ def child(kinds: str, folder: str) -> dict[str, float]:
         model_digest="ab" * 32,
         pixel_spec="bench 0123456789abcdef",
     )
+
+
+def child(kinds: str, folder: str) -> dict[str, float]:
+    """The report, and then the objects of these kinds, in this process."""
+    from fourview.dicom.exams import read_exams  # noqa: PLC0415 - a fresh process each
+    from fourview.report.dicom.options import DicomOptions  # noqa: PLC0415
+    from fourview.report.dicom.write import write_dicom  # noqa: PLC0415
+    from fourview.report.exam_html import write_exam_report  # noqa: PLC0415
+
+    (exam,) = read_exams(folder)
+    prediction = _prediction(exam)
     out = Path(tempfile.mkdtemp())
     start = time.process_time()
     write_exam_report(prediction, exam.images, out)
@@ -113,14 +119,14 @@ def child(kinds: str, folder: str) -> dict[str, float]:
 def run(rounds: int = ROUNDS) -> list[dict[str, Any]]:
     """Every group of kinds, alternating."""
     folder = str(study())
-    found: dict[str, list[dict[str, float]]] = {kinds: [] for kinds in ALLOWED}
+    measured: dict[str, list[dict[str, float]]] = {kinds: [] for kinds in ALLOWED}
     for _ in range(rounds):
-        for kinds, results in found.items():
+        for kinds, results in measured.items():
             command = [sys.executable, "-m", "benchmarks.dicom_output", "--child", kinds, folder]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             results.append(json.loads(done.stdout.splitlines()[-1]))
     rows = []
-    for kinds, results in found.items():
+    for kinds, results in measured.items():
         seconds = statistics.median(r["seconds"] for r in results)
         report = statistics.median(r["report"] for r in results)
         extra = statistics.median(r["bytes"] for r in results)

@@ -30,7 +30,7 @@ from fourview.dicom.image import read_image
 from fourview.errors import PixelError
 from fourview.phantom.exam import make_exam
 from fourview.phantom.film_draws import FilmKind
-from fourview.preprocess.breast import chest_wall_side, find_breast, found_without_film
+from fourview.preprocess.breast import chest_wall_side, find_breast, mask_without_film
 from fourview.preprocess.spec import pixel_spec
 from fourview.report.contact_sheet import sheets, tile_of
 
@@ -67,7 +67,7 @@ class Row:
 
 def today(image: Any) -> tuple[np.ndarray, str | None, float]:
     """The mask as it was before films had a way of their own."""
-    mask = found_without_film(image)
+    mask = mask_without_film(image)
     return mask, chest_wall_side(mask), 1.0
 
 
@@ -132,7 +132,7 @@ def digital() -> Iterator[tuple[str, int, int, float, float, float]]:
             for image in exam.images:
                 entity = exam.entity(image)
                 breast = find_breast(entity)
-                differ += not np.array_equal(breast.mask, found_without_film(entity))
+                differ += not np.array_equal(breast.mask, mask_without_film(entity))
                 bright = image.photometric == "MONOCHROME2"
                 lit = image.pixels > 0 if bright else image.pixels < 2**image.bits - 1
                 count, labels, stats, _ = cv2.connectedComponentsWithStats(lit.astype(np.uint8))

@@ -75,18 +75,20 @@ def image_batch(seed: int) -> Any:
 
 def run(pairs: int = PAIRS) -> list[dict[str, Any]]:
     """Both ways in fresh processes, alternating."""
-    found: dict[str, list[dict[str, Any]]] = {"plain": [], "ours": []}
+    measured: dict[str, list[dict[str, Any]]] = {"plain": [], "ours": []}
     for _ in range(pairs):
-        for way, results in found.items():
+        for way, results in measured.items():
             results.append(_in_a_process(way))
-    ours, plain = (statistics.median(r["image"] for r in found[way]) for way in ("ours", "plain"))
+    ours, plain = (
+        statistics.median(r["image"] for r in measured[way]) for way in ("ours", "plain")
+    )
     apart = max(
         abs(a - b)
-        for one, two in zip(found["ours"], found["plain"], strict=True)
+        for one, two in zip(measured["ours"], measured["plain"], strict=True)
         for a, b in zip(one["scores"], two["scores"], strict=True)
     )
-    spread = [min(found["plain"][0]["scores"]), max(found["plain"][0]["scores"])]
-    compiling = statistics.median(r["first"] for r in found["ours"]) - ours
+    spread = [min(measured["plain"][0]["scores"]), max(measured["plain"][0]["scores"])]
+    compiling = statistics.median(r["first"] for r in measured["ours"]) - ours
     return [
         {
             "name": (

@@ -134,18 +134,18 @@ def pydicom_rate(root: Path) -> float:
 
 def run(sizes: tuple[int, ...] = SIZES) -> list[dict[str, object]]:
     """Rates as seconds for 1,000 files; memory as megabytes."""
-    found = []
+    runs = []
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
             root = Path(folder) / str(size)
             write_files(root, size)
-            found.append(measured(root, Path(folder) / f"m{size}", 2))
-            line = ", ".join(f"{key} {value:.1f}" for key, value in found[-1].items())
-            print(f"{size:,} files: {line}; {size / found[-1]['s']:.0f} files/s")
+            runs.append(measured(root, Path(folder) / f"m{size}", 2))
+            line = ", ".join(f"{key} {value:.1f}" for key, value in runs[-1].items())
+            print(f"{size:,} files: {line}; {size / runs[-1]['s']:.0f} files/s")
         one = measured(Path(folder) / str(sizes[0]), Path(folder) / "one", 1)
         rate = pydicom_rate(Path(folder) / str(sizes[0]))
-    last, more = found[-1], (sizes[-1] - sizes[0]) / 10_000
-    slope = (last["mb"] - found[0]["mb"]) / more
+    last, more = runs[-1], (sizes[-1] - sizes[0]) / 10_000
+    slope = (last["mb"] - runs[0]["mb"]) / more
     print(f"one worker: {sizes[0] / one['s']:.0f} files/s; pydicom, one process: {rate:.0f}")
     print(f"MB for 10,000 files more: {slope:.2f}")
     ours, limit, slope = last["s"] / sizes[-1] * 1e3, 1e3 / LEAST_RATE, max(slope, 0.01)

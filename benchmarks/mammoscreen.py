@@ -56,22 +56,22 @@ def child(way: str) -> dict[str, Any]:
 
 def run() -> list[dict[str, Any]]:
     """All ways in fresh processes."""
-    found = {}
+    measured = {}
     for way in ("plain", *NAMES):
         command = [sys.executable, "-m", "benchmarks.mammoscreen", "--child", way]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        found[way] = json.loads(done.stdout.splitlines()[-1])
-    plain, rows = found["plain"], []
+        measured[way] = json.loads(done.stdout.splitlines()[-1])
+    plain, rows = measured["plain"], []
     for way, what in NAMES.items():
-        pairs = zip(found[way]["logits"], plain["logits"], strict=True)
+        pairs = zip(measured[way]["logits"], plain["logits"], strict=True)
         apart = max(abs(a - b) / 4 for a, b in pairs)
-        more = found[way]["first"] - found[way]["exam"]
-        ratio = plain["exam"] / found[way]["exam"]
+        more = measured[way]["first"] - measured[way]["exam"]
+        ratio = plain["exam"] / measured[way]["exam"]
         rows.append(
             {
                 "name": f"one view, three networks, {what} (the first takes "
                 f"{more:.0f} s more; scores differ by {apart:.4f} at most)",
-                "ours": found[way]["exam"],
+                "ours": measured[way]["exam"],
                 "plain": plain["exam"],
                 "ratio": ratio if apart < MOST_DIFFERENT else 0.0,
                 "floor": 1.0 if way == "many" else None,

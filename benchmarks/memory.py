@@ -151,10 +151,10 @@ def main() -> None:
     for name in sys.argv[1:] or STEPS:
         command = [sys.executable, "-m", "benchmarks.memory", "--child", name]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-        peak = found["bytes"] / GIGABYTE
+        result = json.loads(done.stdout.splitlines()[-1])
+        peak = result["bytes"] / GIGABYTE
         about = (STEPS[name].__doc__ or "").strip()
-        print(f"{peak:>5.1f} GB {found['seconds']:>8.1f}  {found['recipe']}: {about}", flush=True)
+        print(f"{peak:>5.1f} GB {result['seconds']:>8.1f}  {result['recipe']}: {about}", flush=True)
 
 
 if __name__ == "__main__":

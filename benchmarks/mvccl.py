@@ -181,20 +181,20 @@ def reading(root: Path) -> dict[str, Any]:
     Keeping memory is a setting of a whole process, so the plain way must not share ours.
     """
     drawn(root, READ_SIZE)
-    found: dict[str, list[dict[str, Any]]] = {"plain": [], "ours": []}
+    measured: dict[str, list[dict[str, Any]]] = {"plain": [], "ours": []}
     for _ in range(PAIRS):
-        for way, results in found.items():
+        for way, results in measured.items():
             command = [sys.executable, "-m", "benchmarks.mvccl", "--child", way, str(root)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             results.append(json.loads(done.stdout.splitlines()[-1]))
-    logits = {way: np.array(results[0]["logits"]) for way, results in found.items()}
+    logits = {way: np.array(results[0]["logits"]) for way, results in measured.items()}
     apart = float(np.abs(logits["ours"] - logits["plain"]).max()) / 4  # a sigmoid's steepest slope
     rows, cols = READ_SIZE
     name = (
         f"an exam of four views read at {rows} x {cols} (scores differ by {apart:.4f} at most, "
         f"allowed {MOST_DIFFERENT})"
     )
-    seconds = {way: [each["seconds"] for each in results] for way, results in found.items()}
+    seconds = {way: [each["seconds"] for each in results] for way, results in measured.items()}
     row = result(name, seconds, floor=3.0)
     return row if apart < MOST_DIFFERENT else row | {"ratio": 0.0}
 
@@ -231,12 +231,12 @@ def plain_reading(root: Path) -> Callable[[], Tensor]:
     model = network().eval()
 
     def read() -> Tensor:
-        found = []
+        logits_of_all = []
         with torch.inference_mode():
             for main, aux, _ in sorted(list(plain_samples())[:4]):
                 logits, _ = plain_pairs(model, decoded(root, main), decoded(root, aux))
-                found.append(logits[0])
-        return torch.stack(found)
+                logits_of_all.append(logits[0])
+        return torch.stack(logits_of_all)
 
     return read
 

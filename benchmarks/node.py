@@ -214,13 +214,13 @@ def _receive(dataset: Any, port: int, process: psutil.Process) -> tuple[float, f
 def _as_study(dataset: Any, number: int, place: int) -> Any:
     import copy  # noqa: PLC0415
 
-    found = copy.deepcopy(dataset)
-    found.StudyInstanceUID = f"{ROOT}.1.{number}"
-    found.SeriesInstanceUID = f"{ROOT}.2.{number}"
-    found.SOPInstanceUID = f"{ROOT}.3.{number}.{place}"
-    found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID
-    found.PatientID = f"P{number}"
-    return found
+    copied = copy.deepcopy(dataset)
+    copied.StudyInstanceUID = f"{ROOT}.1.{number}"
+    copied.SeriesInstanceUID = f"{ROOT}.2.{number}"
+    copied.SOPInstanceUID = f"{ROOT}.3.{number}.{place}"
+    copied.file_meta.MediaStorageSOPInstanceUID = copied.SOPInstanceUID
+    copied.PatientID = f"P{number}"
+    return copied
 
 
 @contextmanager
@@ -301,5 +301,5 @@ def _listens(port: int) -> bool:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

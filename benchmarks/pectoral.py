@@ -52,14 +52,14 @@ def painted(view: Oriented, rng: np.random.Generator, *, smooth: bool) -> np.nda
     return np.where(view.mask, np.clip(mixed, 1, 65535), 0).astype(np.uint16)
 
 
-def error(found: PectoralLine | None, view: Oriented, px: float) -> tuple[float, float]:
+def error(line: PectoralLine | None, view: Oriented, px: float) -> tuple[float, float]:
     """Angle (degrees) and distance (mm) off, the distance in the middle of the muscle's edge."""
-    if found is None:
+    if line is None:
         return float("nan"), float("nan")
     truth = view.truth
     foot = min(truth.offset_px / np.sin(np.radians(truth.degrees)), view.levels.shape[0]) / 2
     middle = np.array([(truth.offset_px - foot * truth.axis[1]) / truth.axis[0], foot])
-    return abs(found.degrees - truth.degrees), abs(float(found.depth(middle))) * px
+    return abs(line.degrees - truth.degrees), abs(float(line.depth(middle))) * px
 
 
 def main() -> None:
@@ -75,12 +75,12 @@ def main() -> None:
         for clip in CLIPS:
             pectoral.REFINE_CLIP = clip
             for kind, levels in kinds.items():
-                found = find_pectoral(levels, view.mask)
-                errors.setdefault((kind, clip), []).append(error(found, view, px))
+                line = find_pectoral(levels, view.mask)
+                errors.setdefault((kind, clip), []).append(error(line, view, px))
     print("| muscle | clip | angle off, degrees: median | 90th | distance off, mm: median | 90th | "
           "line found |\n" + "| --- " * 7 + "|")  # fmt: skip
-    for (kind, clip), found in sorted(errors.items()):
-        table = np.array(found)
+    for (kind, clip), pairs in sorted(errors.items()):
+        table = np.array(pairs)
         share = float(np.mean(~np.isnan(table[:, 0])))
         q = np.nanpercentile(table, (50, 90), axis=0)
         print(f"| {kind} | {clip:g} | {q[0, 0]:.2f} | {q[1, 0]:.2f} | {q[0, 1]:.2f} | "

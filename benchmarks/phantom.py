@@ -24,12 +24,12 @@ SIZES = (192, 384, 768, 1536, None)
 
 def best_of(work: Callable[[], object], times: int = 3) -> float:
     """The least processor time of a few runs, seconds."""
-    found = []
+    seconds = []
     for _ in range(times):
         start = time.process_time()
         work()
-        found.append(time.process_time() - start)
-    return min(found)
+        seconds.append(time.process_time() - start)
+    return min(seconds)
 
 
 def tissue() -> dict[str, object]:
@@ -103,7 +103,7 @@ def run() -> list[dict[str, object]]:
 def seconds_an_exam() -> list[tuple[str, float]]:
     """Processor seconds of a whole exam of four views with findings, by size."""
     make_exam(0, "enriched", rows=192)
-    found = []
+    timed = []
     for rows in SIZES:
         count = 4 if rows is not None and rows < 1000 else 1
 
@@ -112,15 +112,13 @@ def seconds_an_exam() -> list[tuple[str, float]]:
                 make_exam(seed, "enriched", rows=rows)
 
         name = "3328 x 2560" if rows is None else f"{rows} x {rows // 2}"
-        found.append((name, best_of(work, 2) / count))
-    return found
+        timed.append((name, best_of(work, 2) / count))
+    return timed
 
 
 if __name__ == "__main__":
-    for found in run():
-        print(
-            f"{found['name']:16s} {found['ours']:.4f} s, {found['plain']:.4f} s plainly:", end=" "
-        )
-        print(f"{found['ratio']:.1f} times faster (at least {found['floor']})")
+    for row in run():
+        print(f"{row['name']:16s} {row['ours']:.4f} s, {row['plain']:.4f} s plainly:", end=" ")
+        print(f"{row['ratio']:.1f} times faster (at least {row['floor']})")
     for name, seconds in seconds_an_exam():
         print(f"exam of {name}: {seconds:.2f} s")

@@ -70,21 +70,21 @@ def child(way: str) -> dict[str, Any]:
 
 def run(pairs: int = PAIRS) -> list[dict[str, Any]]:
     """All ways in fresh processes, alternating."""
-    found: dict[str, list[dict[str, Any]]] = {way: [] for way in ("plain", *NAMES)}
+    measured: dict[str, list[dict[str, Any]]] = {way: [] for way in ("plain", *NAMES)}
     for _ in range(pairs):
-        for way, results in found.items():
+        for way, results in measured.items():
             command = [sys.executable, "-m", "benchmarks.predict", "--child", way]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             results.append(json.loads(done.stdout.splitlines()[-1]))
-    seconds = {way: statistics.median(r["exam"] for r in found[way]) for way in found}
+    seconds = {way: statistics.median(r["exam"] for r in measured[way]) for way in measured}
     rows = []
     for way, what in NAMES.items():
         apart = max(
             abs(a - b) / 4
-            for one, two in zip(found[way], found["plain"], strict=True)
+            for one, two in zip(measured[way], measured["plain"], strict=True)
             for a, b in zip(one["logits"], two["logits"], strict=True)
         )
-        first = statistics.median(r["first"] for r in found[way]) - seconds[way]
+        first = statistics.median(r["first"] for r in measured[way]) - seconds[way]
         ratio = seconds["plain"] / seconds[way]
         name = (
             f"MVCCL, an exam of four 1536 x 768 images {what} (the first takes {first:.0f} s more; "

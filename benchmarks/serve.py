@@ -144,17 +144,17 @@ def _page_rows(dicom, slow):
         browser.close()
 
 
-def _of_limit(found, limit):
+def _of_limit(figure, limit):
     """Megabytes where others have seconds."""
-    return {"ours": found / 1e6, "plain": limit / 1e6, "ratio": limit / found}
+    return {"ours": figure / 1e6, "plain": limit / 1e6, "ratio": limit / figure}
 
 
 def _marks(page):
     script = "Object.fromEntries(performance.getEntriesByType('measure').map(m => [m.name, m]))"
     while True:
-        found = page.evaluate(f"JSON.parse(JSON.stringify({script}))")
-        if "full" in found:
-            return {name: mark["duration"] / 1000 for name, mark in found.items()}
+        marks = page.evaluate(f"JSON.parse(JSON.stringify({script}))")
+        if "full" in marks:
+            return {name: mark["duration"] / 1000 for name, mark in marks.items()}
         time.sleep(0.1)
 
 

@@ -110,8 +110,8 @@ def unaligned(image: Image) -> PlacedAxis:
 def joined_pairs(breast: Breast, axes: dict[str, PlacedAxis], most_mm: float) -> list[bool]:
     """Of each joined pair whether both marks are of one finding."""
     by_box = {(m.regions[0].image_id, m.regions[0].box): m.finding_id for m in breast.marks}
-    found = join_views(breast.marks, axes, rule=JoinRule(most_mm=most_mm))
-    pairs = [f.regions for f in found if len(f.regions) == 2]
+    findings = join_views(breast.marks, axes, rule=JoinRule(most_mm=most_mm))
+    pairs = [f.regions for f in findings if len(f.regions) == 2]
     return [
         len({breast.names[by_box[r.image_id, r.box]] for r in regions}) == 1 for regions in pairs
     ]

@@ -114,18 +114,20 @@ def run(pairs: int = PAIRS) -> list[dict[str, Any]]:
 
 
 def _rows(name: str, pairs: int, *, full: bool) -> list[dict[str, Any]]:
-    found: dict[str, list[dict[str, Any]]] = {"plain": [], "ours": []}
+    measured: dict[str, list[dict[str, Any]]] = {"plain": [], "ours": []}
     for _ in range(pairs):
-        for way, results in found.items():
+        for way, results in measured.items():
             command = [sys.executable, "-m", "benchmarks.vlp", "--child", way, name, str(int(full))]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             results.append(json.loads(done.stdout.splitlines()[-1]))
-    apart = abs(found["ours"][0]["loss"] - found["plain"][0]["loss"])
+    apart = abs(measured["ours"][0]["loss"] - measured["plain"][0]["loss"])
     shape = f"batch {FULL_BATCH}, 12 blocks" if full else f"batch {BATCH}, 2 blocks"
     about = f"{name.upper()} step, {shape}, 1,369 and 144 tokens (losses differ by {apart:.0e})"
 
     def row(what: str, key: str, unit: float, floor: float | None) -> dict[str, Any]:
-        ours, plain = (statistics.median(r[key] for r in found[way]) for way in ("ours", "plain"))
+        ours, plain = (
+            statistics.median(r[key] for r in measured[way]) for way in ("ours", "plain")
+        )
         return {
             "name": f"{about}: {what}",
             "ours": ours * unit,

@@ -136,15 +136,15 @@ CAD_REPORT = (  # TID 4000
 
 def problems(root: Dataset) -> list[str]:
     """What breaks the template; empty where nothing does."""
-    found = []
+    problems_of_tree = []
     if root.ValueType != "CONTAINER" or concept(root) != "111036":
-        found.append("the root is no Mammography CAD Report")
+        problems_of_tree.append("the root is no Mammography CAD Report")
     template = root.get("ContentTemplateSequence", [Dataset()])[0]
     if (template.get("MappingResource"), template.get("TemplateIdentifier")) != ("DCMR", "4000"):
-        found.append("the root does not name template DCMR 4000")
-    found += _children(root, CAD_REPORT, "report", root)
-    found += _conditions(root)
-    return found
+        problems_of_tree.append("the root does not name template DCMR 4000")
+    problems_of_tree += _children(root, CAD_REPORT, "report", root)
+    problems_of_tree += _conditions(root)
+    return problems_of_tree
 
 
 def _children(item: Dataset, rows: tuple[Row, ...], where: str, root: Dataset) -> Iterator[str]:

@@ -45,10 +45,10 @@ TWO = (("0123", "02", "13"), ("02", "1"))  # exams of either process: other coun
 def objective_of(name: str) -> ContrastiveObjective:
     """In training mode, with running statistics in its encoders; the same weights every time."""
     family, of_model, of_objective = CASES[name]
-    found = find_family(family)
-    stage = found.stages["pretrain"]
+    described = find_family(family)
+    stage = described.stages["pretrain"]
     torch.manual_seed(0)
-    model = found.build(replace(found.tiny_config, **of_model))
+    model = described.build(replace(described.tiny_config, **of_model))
     objective = stage.objective(model, stage.settings(**of_objective)).double().train()
     assert isinstance(objective, ContrastiveObjective)
     freeze_statistics(objective, chunk=2, frozen=True)
@@ -106,21 +106,21 @@ def loss_and_gradients(
     """The loss and every gradient, by name; weights without one are left out."""
     objective.zero_grad()
     terms = contrastive_backward(objective, batch, chunk=chunk)
-    found = {n: p.grad.clone() for n, p in objective.named_parameters() if p.grad is not None}
-    return {"": terms.total.detach(), **found}
+    gradients = {n: p.grad.clone() for n, p in objective.named_parameters() if p.grad is not None}
+    return {"": terms.total.detach(), **gradients}
 
 
 def main(rank: int, meeting: Path, out: Path) -> None:
     """One process of two; the first writes what it found for every case."""
     distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
-    found = {}
+    results = {}
     for name in CASES:
         own = batches_of_two()[rank]
         for chunk in (None, 2):
             values = loss_and_gradients(objective_of(name), own, chunk)
-            found |= {f"{name}/{chunk}/{key}": value for key, value in values.items()}
+            results |= {f"{name}/{chunk}/{key}": value for key, value in values.items()}
     if rank == 0:
-        torch.save(found, out)
+        torch.save(results, out)
     distributed.destroy_process_group()
 
 

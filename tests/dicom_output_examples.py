@@ -109,11 +109,11 @@ def findings_of(exam: Exam) -> tuple[Finding, ...]:
         "L-CC": region(exam, "L-CC", Box(x, y, 3 * x, 3 * y)) if "L-CC" in there else None,
     }
     right = tuple(places[n] for n in ("R-CC", "R-MLO") if places[n] is not None)
-    found = []
+    findings = []
     if right:
-        found.append(Finding(finding_id="e/R-1", side="R", regions=right, score=0.75))
+        findings.append(Finding(finding_id="e/R-1", side="R", regions=right, score=0.75))
     if places["L-CC"] is not None:
-        found.append(
+        findings.append(
             Finding(
                 finding_id="e/L-1",
                 side="L",
@@ -122,7 +122,7 @@ def findings_of(exam: Exam) -> tuple[Finding, ...]:
                 kind="calcification",
             )
         )
-    return tuple(found)
+    return tuple(findings)
 
 
 def heatmap_of(image, class_name: str = "cancer") -> Heatmap:
@@ -137,7 +137,7 @@ def heatmap_of(image, class_name: str = "cancer") -> Heatmap:
 
 def prediction_of(exam: Exam, findings=None, *, heatmaps: bool = True) -> ExamPrediction:
     """What a model might say of an exam."""
-    found = findings_of(exam) if findings is None else tuple(findings)
+    chosen = findings_of(exam) if findings is None else tuple(findings)
     sides = {image.view.side for image in exam.images}
     return ExamPrediction(
         patient_id=exam.patient_id,
@@ -146,7 +146,7 @@ def prediction_of(exam: Exam, findings=None, *, heatmaps: bool = True) -> ExamPr
             BreastPrediction(
                 side=side,
                 score={"R": 0.8734567890123456, "L": None}[side],
-                findings=tuple(f for f in found if f.side == side),
+                findings=tuple(f for f in chosen if f.side == side),
             )
             for side in SIDES
             if side in sides

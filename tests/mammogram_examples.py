@@ -61,6 +61,6 @@ def image_of(
     )
 
 
-def overlap(found: np.ndarray, truth: np.ndarray) -> float:
+def overlap(mask: np.ndarray, truth: np.ndarray) -> float:
     """Intersection over union of two masks."""
-    return float((found & truth).sum() / (found | truth).sum())
+    return float((mask & truth).sum() / (mask | truth).sum())

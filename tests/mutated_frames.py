@@ -45,15 +45,15 @@ Mutation = Callable[[np.random.Generator, Frame, Frame], Frame]
 
 def segments(frame: Frame) -> list[tuple[int, int]]:
     """Start and end of the marker segments before the coded samples."""
-    found, pos = [], 2
+    segments_of_frame, pos = [], 2
     while pos + 4 <= len(frame) and frame[pos] == 0xFF:
         marker = frame[pos + 1]
         end = pos + 2 + struct.unpack_from(">H", frame, pos + 2)[0]
-        found.append((pos, min(end, len(frame))))
+        segments_of_frame.append((pos, min(end, len(frame))))
         if marker in (0xDA, 0x93, 0x90):
             break
         pos = end
-    return found or [(2, min(20, len(frame)))]
+    return segments_of_frame or [(2, min(20, len(frame)))]
 
 
 def one(make: np.random.Generator, frame: Frame) -> tuple[int, int]:
@@ -188,7 +188,7 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 def good_frames() -> dict[str, list[Good]]:
     """A few good frames of each syntax: 12 and 8 bits, with tiles, with several levels, as RGB."""
-    found: dict[str, list[Good]] = {}
+    frames: dict[str, list[Good]] = {}
     for syntax in (*EXACT, *LOSSY):
         layouts = [EIGHT] if syntax.endswith(".50") else [TWELVE, EIGHT]
         for layout in layouts:
@@ -197,17 +197,17 @@ def good_frames() -> dict[str, list[Good]]:
                     frame = encode(gradient(size, layout), layout, syntax)
                 except (RuntimeError, ValueError):
                     continue  # the encoder does not write this
-                found.setdefault(syntax, []).append((frame, layout, size, 1))
+                frames.setdefault(syntax, []).append((frame, layout, size, 1))
     tiled = gradient((300, 220), TWELVE).astype(np.uint16)
     for syntax, codec in ((J2K, imagecodecs.jpeg2k_encode), (HT, imagecodecs.htj2k_encode)):
         how = {"tile": (64, 64)} if syntax == J2K else {"tile": (128, 128)}
         try:
-            found[syntax].append((bytes(codec(tiled, **how)), TWELVE, (300, 220), 1))
+            frames[syntax].append((bytes(codec(tiled, **how)), TWELVE, (300, 220), 1))
         except (TypeError, RuntimeError, ValueError):
             continue
     for syntax, frame in colour_frames().items():
-        found[syntax].append((frame, EIGHT, (60, 44), 3))
-    return found
+        frames[syntax].append((frame, EIGHT, (60, 44), 3))
+    return frames
 
 
 def colour_frames() -> dict[str, Frame]:

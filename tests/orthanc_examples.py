@@ -121,7 +121,7 @@ class Orthanc:
 
     def series(self, study: str) -> dict:
         """Instances by modality."""
-        found: dict = {}
+        by_kind: dict = {}
         for each in self.get(f"/studies/{study}/series"):
-            found.setdefault(each["MainDicomTags"]["Modality"], []).extend(each["Instances"])
-        return found
+            by_kind.setdefault(each["MainDicomTags"]["Modality"], []).extend(each["Instances"])
+        return by_kind

@@ -63,18 +63,18 @@ class Block:
     def commands(self) -> list[str]:
         """The commands; of a block with prompts, the lines behind them, and no output."""
         prompts = any(line.startswith("$ ") for line in self.text.splitlines())
-        found: list[str] = []
+        commands: list[str] = []
         open_one = False
         for line in self.text.splitlines():
             begins = line.startswith("$ ") if prompts else line.split(" ")[0] in STARTS
             if open_one:
-                found[-1] += f"\n{line}"
+                commands[-1] += f"\n{line}"
             elif begins:
-                found.append(line.removeprefix("$ "))
+                commands.append(line.removeprefix("$ "))
             else:
                 continue
-            open_one = _is_open(found[-1])
-        return found
+            open_one = _is_open(commands[-1])
+        return commands
 
 
 def blocks(page: str) -> list[Block]:

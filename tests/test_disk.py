@@ -157,11 +157,11 @@ def test_a_folder_moved_aside_by_a_run_that_was_killed_still_stands(tmp_path):
 
 def test_nothing_else_writes_files_in_the_house():
     """Journals and logs grow line by line and locks hold nothing: all else goes through disk.py."""
-    house = Path(fourview.__file__).parent
+    package = Path(fourview.__file__).parent
     writes = re.compile(r"\.write_(text|bytes|csv|parquet)\(|\bsave_file\(|np\.save\(")
     inside = re.compile(r"\b(draft|folder|files\[-1\]|out\b)")  # a draft, or a work folder's file
-    for path in sorted(house.rglob("*.py")):
+    for path in sorted(package.rglob("*.py")):
         for number, line in enumerate(path.read_text().splitlines(), start=1):
             if writes.search(line) and path.name != "disk.py":
-                where = f"{path.relative_to(house)}:{number}: {line.strip()}"
+                where = f"{path.relative_to(package)}:{number}: {line.strip()}"
                 assert inside.search(line) or "np.save(file" in line, where

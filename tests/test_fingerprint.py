@@ -45,7 +45,7 @@ def test_numbers_are_the_first_bytes_of_a_hash():
 
 def test_hashes_are_made_in_one_place():
     """But for a table's digest, fed chunk by chunk, a page's own script, and secrets."""
-    house = Path(fourview.__file__).parent
-    users = {p.name for p in house.rglob("*.py") if "hashlib" in p.read_text()}
+    package = Path(fourview.__file__).parent
+    users = {p.name for p in package.rglob("*.py") if "hashlib" in p.read_text()}
     secret = {"pseudonyms.py", "keys.py", "readings.py", "audit.py"}
     assert users == {"fingerprint.py", "content_hash.py", "page.py", *secret}

@@ -53,9 +53,9 @@ def test_thresholds_of_another_run_are_not_taken_for_an_exported_checkpoint(run)
 
 
 def test_the_names_stand_in_one_file():
-    house = Path(fourview.__file__).parent
+    package = Path(fourview.__file__).parent
     for name in ('"operating_points.json"', '"checkpoints"', '"split.json"', '"model.safetensors"'):
-        users = {p.name for p in house.rglob("*.py") if name in p.read_text()}
+        users = {p.name for p in package.rglob("*.py") if name in p.read_text()}
         others = {"vit_names.py"}  # Hugging Face names the file of its folders so, too
         assert users - others == {"run_files.py"}, name
 

@@ -32,7 +32,7 @@ def test_the_message_has_the_name_the_nearest_and_all():
 
 def test_only_this_module_compares_names():
     """One wording for all: whoever needs a hint takes it from here."""
-    house = Path(fourview.__file__).parent
+    package = Path(fourview.__file__).parent
     hints = ("difflib", "did you mean")
-    users = {p.name for p in house.rglob("*.py") if any(h in p.read_text() for h in hints)}
+    users = {p.name for p in package.rglob("*.py") if any(h in p.read_text() for h in hints)}
     assert users == {"suggest.py"}

@@ -169,9 +169,9 @@ def is_full(error: Exception) -> bool:
     """Whether the error says that the disk, or the user's share of it, is full."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in FULL
-    told = str(error)
-    of_rust = any(f"(os error {number})" in told for number in FULL)  # polars and safetensors
-    return of_rust or _SHORT_WRITE.fullmatch(told) is not None
+    text = str(error)
+    of_rust = any(f"(os error {number})" in text for number in FULL)  # polars and safetensors
+    return of_rust or _SHORT_WRITE.fullmatch(text) is not None
 
 
 @contextmanager

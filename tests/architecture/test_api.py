@@ -15,7 +15,7 @@ import fourview
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "api.md"
-ROOMS = [module.name for module in pkgutil.iter_modules(fourview.__path__)]
+FOLDERS = [module.name for module in pkgutil.iter_modules(fourview.__path__)]
 PUBLIC = [name for name in fourview.__all__ if name != "__version__"]
 needs_checkout = pytest.mark.skipif(not PAGE.exists(), reason="needs a checkout, not a wheel")
 
@@ -31,19 +31,19 @@ def run(code):
 
 
 def test_no_name_is_that_of_a_room():
-    assert not set(PUBLIC) & set(ROOMS)
+    assert not set(PUBLIC) & set(FOLDERS)
 
 
-@pytest.mark.parametrize("rooms_first", [True, False])
-def test_names_mean_the_same_whatever_was_imported_before(rooms_first):
-    rooms = "\n".join(f"import fourview.{room}" for room in ROOMS)
+@pytest.mark.parametrize("folders_first", [True, False])
+def test_names_mean_the_same_whatever_was_imported_before(folders_first):
+    folders = "\n".join(f"import fourview.{folder}" for folder in FOLDERS)
     names = (
         "for n in [n for n in fourview.__all__ if n != '__version__']:\n"
         "    thing = getattr(fourview, n)\n"
         "    assert not isinstance(thing, types.ModuleType), n\n"
         "    assert thing.__name__ == n, n\n"
     )
-    first, second = (rooms, names) if rooms_first else (names, rooms)
+    first, second = (folders, names) if folders_first else (names, folders)
     run(f"import types, fourview\n{first}\n{second}\n{names}")
 
 

@@ -1,4 +1,4 @@
-"""What the house promises of itself: where things are, which commands, what imports torch."""
+"""What the package promises of itself: where things are, which commands, what imports torch."""
 
 import inspect
 import re
@@ -134,9 +134,9 @@ def test_files_are_short_enough_to_read():
 
 def test_nothing_is_unpickled_but_by_the_reader_that_refuses_classes():
     allowed = {"sources/nyu.py", "checkpoint/unpickle.py"}  # the latter names its error only
-    found = {
+    unpickle = {
         str(p.relative_to(SOURCE))
         for p in SOURCE.rglob("*.py")
         if re.search(r"^\s*(import pickle|from pickle)|weights_only=False", p.read_text(), re.M)
     }
-    assert found <= allowed
+    assert unpickle <= allowed

@@ -1,7 +1,7 @@
-"""A module's test has its name and stands in its room; what stands elsewhere is listed.
+"""A module's test has its name and stands in its folder; what stands elsewhere is listed.
 
 ``preprocess/window.py`` is tested in ``tests/preprocess/test_window.py``; a family of ``models`` in
-the folder of its name; a private part in the test of its room that has its name.
+the folder of its name; a private part in the test of its folder that has its name.
 """
 
 from pathlib import Path
@@ -13,10 +13,10 @@ import fourview
 SOURCE = Path(fourview.__file__).parent
 TESTS = Path(__file__).parents[1]
 
-OF_ALL = {  # rooms whose modules are alike and are tested by one test for all of them
+OF_ALL = {  # folders whose modules are alike and are tested by one test for all of them
     "models": "a folder of tests for each family",
     "recipes": "study/test_find_recipe.py, study/test_plan.py, train/test_published_settings.py",
-    "cli": "commands are run as people run them: cli, docs, end_to_end, and their rooms' tests",
+    "cli": "commands are run as people run them: cli, docs, end_to_end, and their folders' tests",
     "sources/_": "parts of the readers, which are tested whole",
 }
 DECLARED = {  # constants, types and names, without anything that could go wrong by itself
@@ -108,10 +108,10 @@ def modules() -> list[str]:
 
 
 def has_own_test(module: str) -> bool:
-    """Whether a test of the module's name stands in its room, or in a folder of it."""
-    room, _, _ = module.rpartition("/")
+    """Whether a test of the module's name stands in its folder, or in a folder of it."""
+    folder, _, _ = module.rpartition("/")
     name = f"test_{Path(module).name.lstrip('_')}.py"
-    return any((TESTS / room.split("/")[0]).rglob(name)) if room else (TESTS / name).exists()
+    return any((TESTS / folder.split("/")[0]).rglob(name)) if folder else (TESTS / name).exists()
 
 
 def test_a_module_has_a_test_of_its_name_or_is_listed():
@@ -121,7 +121,7 @@ def test_a_module_has_a_test_of_its_name_or_is_listed():
         if not has_own_test(module) and not module.startswith(tuple(OF_ALL))
     ]
     missing = set(alone) - DECLARED - set(LISTED)
-    assert not missing, f"write tests/ROOM/test_NAME.py for {', '.join(sorted(missing))}"
+    assert not missing, f"write tests/FOLDER/test_NAME.py for {', '.join(sorted(missing))}"
     settled = (DECLARED | set(LISTED)) - set(alone)
     assert not settled, f"take {', '.join(sorted(settled))} from the lists: they have a test"
 

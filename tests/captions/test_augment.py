@@ -24,11 +24,11 @@ def captions():
 def guarded(caption):
     """Words that must stay, sentence by sentence, whatever the order of sentences."""
     words = set(TEMPLATE.protected)
-    found = []
+    protected = []
     for sentence in caption.sentences:
         kept = [w for w in re.findall(r"[a-z0-9-]+", sentence.lower()) if w in words or w.isdigit()]
-        found.append(tuple(sorted(kept)))
-    return sorted(found)
+        protected.append(tuple(sorted(kept)))
+    return sorted(protected)
 
 
 @pytest.mark.parametrize("config", [ALWAYS, HEAVY, GENTLE], ids=["always", "heavy", "gentle"])

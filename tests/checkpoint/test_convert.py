@@ -117,9 +117,9 @@ def densenet_state() -> dict[str, np.ndarray]:
 
 def test_torchvision_names_are_those_of_the_patch_classifier():
     state = densenet_state()
-    found = placed("dmv-patches", state)
-    assert {name.removeprefix("patch_network.") for name in found} == set(state)
-    for name, value in found.items():
+    places = placed("dmv-patches", state)
+    assert {name.removeprefix("patch_network.") for name in places} == set(state)
+    for name, value in places.items():
         np.testing.assert_array_equal(value, state[name.removeprefix("patch_network.")])
 
 

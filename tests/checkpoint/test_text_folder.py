@@ -44,8 +44,8 @@ def test_a_moved_folder_is_found_by_the_end_of_its_path(run, monkeypatch):
         load_checkpoint(root / "run")
     monkeypatch.setenv(ALLOWED, str(root / "new"))
     loaded, _, _ = load_checkpoint(root / "run")
-    found = loaded.state_dict()
-    assert all(torch.equal(found[name], value) for name, value in model.state_dict().items())
+    state = loaded.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
     place = root / "new" / "models--a--b" / "snapshots" / "c"
     assert loaded.text_tower.tokenizer.name == str(place.resolve())
 

@@ -61,8 +61,8 @@ def test_thresholds_of_another_table_are_taken_and_those_of_this_one_refused(fil
 def test_compare_prints_differences_with_intervals(files, capsys):
     options = {"manifest": files / "manifest", "protocol": "screening-breast-v1", "replicates": 30}
     compare(files / "a.parquet", files / "b.parquet", **options, json=True)
-    found = json.loads(capsys.readouterr().out)
-    assert found["differences"][0]["difference"]["value"] == 0  # squaring keeps the order
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["differences"][0]["difference"]["value"] == 0  # squaring keeps the order
     compare(files / "a.parquet", files / "b.parquet", **options)
     text = capsys.readouterr().out
     assert "DeLong, clustered by patient" in text

@@ -44,16 +44,16 @@ def exams(tmp_path_factory):
     root = tmp_path_factory.mktemp("door")
     write_phantom(root / "phantom", num_exams=2, seed=3, preset="miniature", rows=256, workers=1)
     missing = min((root / "phantom" / "dicom").rglob("*.dcm"))
-    found = find_source("phantom")(root / "phantom")
+    tables = find_source("phantom")(root / "phantom")
     missing.unlink()
-    images = found.images.filter(pl.col("path") != str(missing.relative_to(root / "phantom")))
-    findings = found.findings.filter(pl.col("image_id").is_in(images["image_id"].implode()))
+    images = tables.images.filter(pl.col("path") != str(missing.relative_to(root / "phantom")))
+    findings = tables.findings.filter(pl.col("image_id").is_in(images["image_id"].implode()))
     manifest = make_manifest(
         source="phantom",
-        root=found.root,
+        root=tables.root,
         images=images,
-        breasts=found.breasts,
-        exams=found.exams,
+        breasts=tables.breasts,
+        exams=tables.exams,
         findings=findings,
         terms="",
     )

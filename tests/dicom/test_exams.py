@@ -142,8 +142,8 @@ def test_scanning_skips_what_would_hang_and_never_goes_round(tmp_path):
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     (tmp_path / "b").symlink_to(tmp_path / "a")
     (tmp_path / "c.dcm").symlink_to(tmp_path / "nowhere")
-    found = list(scan(tmp_path))
-    assert [(item.path, getattr(item, "reason", None)) for item in found] == [
+    headers = list(scan(tmp_path))
+    assert [(item.path, getattr(item, "reason", None)) for item in headers] == [
         ("a/1.dcm", None),
         ("a/pipe", "special"),
         ("c.dcm", "unreachable"),

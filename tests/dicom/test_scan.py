@@ -58,8 +58,8 @@ def test_a_folder_to_skip_is_not_entered_by_any_name(tmp_path):
     (tmp_path / "work" / "part").touch()
     (tmp_path / "link").symlink_to(tmp_path / "work")
     (tmp_path / "z").touch()
-    found = files_below(tmp_path, skip=[tmp_path / "work", tmp_path / "none"])
-    assert [file.path for file in found] == ["z"]
+    files = files_below(tmp_path, skip=[tmp_path / "work", tmp_path / "none"])
+    assert [file.path for file in files] == ["z"]
 
 
 def test_a_chunk_has_a_result_for_each_file_whatever_it_is(tmp_path):

@@ -101,9 +101,9 @@ def run_page(page: str, capfd, small=SMALL) -> dict[str, str]:
         elif block.text.startswith("patient_id,"):
             Path("table.csv").write_text(block.text)
         else:
-            found = block.commands()
-            assert found or block.text.startswith("--set"), f"{page}:{block.line}: no command"
-            for command in found:
+            commands = block.commands()
+            assert commands or block.text.startswith("--set"), f"{page}:{block.line}: no command"
+            for command in commands:
                 if not command.startswith(NOT_HERE):
                     told[command] = printed.run(command, small=small, capfd=capfd)
     return told
@@ -316,8 +316,8 @@ PLACEHOLDERS = {  # for parsing only
 
 def all_commands() -> list[tuple[str, str]]:
     """Each command that is printed anywhere, in a block or in a sentence, with its place."""
-    found = [(f"{b.page}:{b.line}", c) for b in all_blocks() for c in b.commands()]
-    return [(at, c) for at, c in found if c.startswith("fourview ")]
+    commands = [(f"{b.page}:{b.line}", c) for b in all_blocks() for c in b.commands()]
+    return [(at, c) for at, c in commands if c.startswith("fourview ")]
 
 
 def test_every_printed_command_is_one_that_the_command_line_takes():

@@ -53,5 +53,5 @@ def test_the_commands_of_the_page_run_as_printed(tmp_path, monkeypatch, capsys):
 
 def _images(folder: Path) -> list[dict]:
     (path,) = folder.rglob("result.json")
-    found: list[dict] = json.loads(path.read_text())["images"]
-    return found
+    images: list[dict] = json.loads(path.read_text())["images"]
+    return images

@@ -99,9 +99,9 @@ def test_the_page_lists_every_word_with_its_sentence():
 
 
 def test_nobody_writes_a_reason_of_his_own():
-    """``reason=`` and ``left_out=`` are never given a text in the house."""
-    house = Path(fourview.__file__).parent
-    for path in sorted(house.rglob("*.py")):
+    """``reason=`` and ``left_out=`` are never given a text in the package."""
+    package = Path(fourview.__file__).parent
+    for path in sorted(package.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.keyword) and node.arg in ("reason", "left_out"):
                 value = node.value
@@ -114,4 +114,4 @@ def test_nobody_writes_a_reason_of_his_own():
                 ]
                 if isinstance(value, ast.Constant) and node.arg == "reason":
                     texts.append(value.value)
-                assert not texts, f"{path.relative_to(house)}:{value.lineno}: {texts}"
+                assert not texts, f"{path.relative_to(package)}:{value.lineno}: {texts}"

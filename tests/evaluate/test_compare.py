@@ -14,10 +14,10 @@ def test_a_model_does_not_differ_from_itself_and_a_better_one_does():
     assert all(d.difference.value == 0 and d.p == 1 for d in same.differences)
     labels = table.join(manifest.breasts, on=["exam_id", "side"], maintain_order="left")["cancer"]
     better = table.with_columns(score=pl.col("score") * 0.5 + 0.5 * labels)
-    found = compare(better, table[:-4], manifest, "screening-breast-v1", replicates=200)
-    delong, boot = found.differences[:2]
+    comparison = compare(better, table[:-4], manifest, "screening-breast-v1", replicates=200)
+    delong, boot = comparison.differences[:2]
     assert delong.difference.note == "DeLong, clustered by patient"
     assert boot.difference.low > 0
     assert delong.p < 0.001
     assert delong.difference.low == pytest.approx(boot.difference.low, abs=0.03)
-    assert found.notes == ("4 units only in A: left out",)
+    assert comparison.notes == ("4 units only in A: left out",)

@@ -31,7 +31,7 @@ def data(seed=0, num_images=12):
 
 def slow(marks, findings, images, rule, threshold):
     """Hits, targets, false marks of the marks at or above a threshold, box by box."""
-    found, targets, false = 0, 0, 0
+    hits, targets, false = 0, 0, 0
     for image in images["image_id"]:
         here = [r for r in marks.iter_rows(named=True) if r["image_id"] == image]
         here = [r for r in here if r["score"] >= threshold]
@@ -50,13 +50,13 @@ def slow(marks, findings, images, rule, threshold):
         unknown = [f for f in known if f["malignant"] is None]
         hit = [any(touches(m, f) for m in here) for f in wanted]
         if rule.recall_of == "image":
-            found, targets = found + any(hit), targets + bool(wanted)
+            hits, targets = hits + any(hit), targets + bool(wanted)
         else:
-            found, targets = found + sum(hit), targets + len(wanted)
+            hits, targets = hits + sum(hit), targets + len(wanted)
         for mark in here:
             if not any(touches(mark, f) for f in wanted + unknown):
                 false += 1
-    return found, targets, false
+    return hits, targets, false
 
 
 RULES = [
@@ -73,8 +73,8 @@ def test_the_curve_is_the_slow_one(rule):
     curve = froc_curve(table)
     want = {(0.0, 0.0)}
     for threshold in marks["score"].unique():
-        found, targets, false = slow(marks, findings, images, rule, threshold)
-        want.add((false / len(images), found / targets))
+        hits, targets, false = slow(marks, findings, images, rule, threshold)
+        want.add((false / len(images), hits / targets))
     got = set(zip(curve.x.tolist(), curve.y.tolist(), strict=True))
     assert got == want
 

@@ -46,9 +46,9 @@ def test_threshold_figures_equal_counts_by_hand():
         recalled=(pl.col("score") >= 0.2).any(),
         found=((pl.col("score") >= 0.2) & (pl.col("cancer") == 1)).any(),
     )
-    recalled, found = exams["recalled"].mean(), exams["found"].mean()
+    recalled, detected = exams["recalled"].mean(), exams["found"].mean()
     assert value(result, "recall_rate_per_1000 (b)") == pytest.approx(1000 * recalled)
-    assert value(result, "cancers_found_per_1000 (b)") == pytest.approx(1000 * found)
+    assert value(result, "cancers_found_per_1000 (b)") == pytest.approx(1000 * detected)
     assert value(result, "f1 (a)") == pytest.approx(
         sk.f1_score(cancer.to_numpy(), frame["score"].to_numpy() >= 0.5)
     )

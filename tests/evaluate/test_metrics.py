@@ -82,6 +82,6 @@ def test_a_name_that_there_is_not_and_one_that_there_is_are_refused():
 
 
 def test_the_names_of_metrics_stand_in_one_file_beside_protocols_and_their_computation():
-    house = Path(fourview.__file__).parent
-    users = {p.name for p in house.rglob("*.py") if '"calibration_error"' in p.read_text()}
+    package = Path(fourview.__file__).parent
+    users = {p.name for p in package.rglob("*.py") if '"calibration_error"' in p.read_text()}
     assert users <= {"metrics.py", "measure.py", "protocols.py"}

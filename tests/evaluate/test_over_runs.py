@@ -31,15 +31,15 @@ def tables(seed: int, shift: float = 0.0) -> dict[int, pl.DataFrame]:
 
 def test_the_value_is_the_mean_over_runs_of_the_mean_over_units():
     given = {"one": tables(1)}
-    (found,) = over_runs(
+    (result,) = over_runs(
         rows_of_units(given, "hits", column="hit", less="chance"),
         "hits",
         reference=None,
         draw_runs=True,
     )
     means = [table["hit"].mean() - 0.1 for table in given["one"].values()]
-    assert found.per_run == pytest.approx(means)
-    assert found.metric.value == pytest.approx(np.mean(means))
+    assert result.per_run == pytest.approx(means)
+    assert result.metric.value == pytest.approx(np.mean(means))
 
 
 def test_unknown_units_are_left_out_and_not_counted_as_nothing():
@@ -73,8 +73,8 @@ def test_drawing_runs_widens_what_differs_between_runs():
     rows = rows_of_units({"one": tables(1)}, "hits", column="hit")
     widths = {}
     for draw_runs in (False, True):
-        (found,) = over_runs(rows, "hits", reference=None, draw_runs=draw_runs)
-        widths[draw_runs] = found.metric.high - found.metric.low
+        (result,) = over_runs(rows, "hits", reference=None, draw_runs=draw_runs)
+        widths[draw_runs] = result.metric.high - result.metric.low
     assert widths[True] > 1.2 * widths[False]
 
 
@@ -90,9 +90,9 @@ def test_a_difference_is_of_the_runs_that_both_have():
     one, two = tables(1), tables(2)
     del two[1]
     rows = rows_of_units({"one": one, "two": two}, "hits", column="hit", replicates=50)
-    found = over_runs(rows, "hits", reference="one", draw_runs=True)[1]
+    result = over_runs(rows, "hits", reference="one", draw_runs=True)[1]
     by_hand = np.mean([two[run]["hit"].mean() - one[run]["hit"].mean() for run in (0, 2)])
-    assert found.gap.value == pytest.approx(by_hand)
+    assert result.gap.value == pytest.approx(by_hand)
 
 
 def test_patients_of_several_splits_keep_their_number():

@@ -81,11 +81,11 @@ def test_published_numbers_are_fractions_of_known_protocols_and_their_metrics():
             assert number.metric in protocol.metrics
             assert number.source
     density = published_numbers("embed-density-v1")
-    found = [n.value for n in density if n.method == "MaMA" and n.setting == "zero-shot"]
-    assert found == [0.7540, 0.9346]  # its own paper's
+    numbers = [n.value for n in density if n.method == "MaMA" and n.setting == "zero-shot"]
+    assert numbers == [0.7540, 0.9346]  # its own paper's
     screening = published_numbers("embed-density-screening-v1")
-    found = [n.value for n in screening if n.method == "MaMA" and n.setting == "zero-shot"]
-    assert found == [0.7518, 0.9181]  # GLAM's
+    numbers = [n.value for n in screening if n.method == "MaMA" and n.setting == "zero-shot"]
+    assert numbers == [0.7518, 0.9181]  # GLAM's
 
 
 @pytest.mark.parametrize(
@@ -129,20 +129,20 @@ def many_images(counts):
 
 def test_a_sample_is_a_tenth_of_each_class_of_a_part_and_all_of_the_rarest():
     manifest = many_images({0: 38, 1: 202, 2: 60, 5: 12, 6: 4})
-    found, _ = labelled_units(manifest, "image", "birads-0-6", "birads_sample")
-    sizes = found.filter(pl.col("split") == "test")["label"].value_counts().rows()
+    units, _ = labelled_units(manifest, "image", "birads-0-6", "birads_sample")
+    sizes = units.filter(pl.col("split") == "test")["label"].value_counts().rows()
     assert dict(sizes) == {0: 1, 1: 10, 2: 3, 5: 6, 6: 2}  # of 19, 101, 30, 6 and 2
     turned = replace(manifest, images=manifest.images.reverse())
     again, _ = labelled_units(turned, "image", "birads-0-6", "birads_sample")
-    assert set(again["image_id"]) == set(found["image_id"])
+    assert set(again["image_id"]) == set(units["image_id"])
 
 
 def test_a_sample_of_the_published_size_is_drawn_from_the_published_counts():
     counts = {0: 7387, 1: 31035, 2: 30438, 3: 4179}  # test images of density A to D, MaMA's code
     manifest = many_images(counts)
     manifest = replace(manifest, exams=manifest.exams.with_columns(split=pl.lit("test")))
-    found, _ = labelled_units(manifest, "image", "density", "density_sample")
-    assert len(found) == 7301
+    units, _ = labelled_units(manifest, "image", "density", "density_sample")
+    assert len(units) == 7301
 
 
 def test_pairs_are_a_tenth_of_the_breasts_with_both_views_of_screening_exams():
@@ -153,8 +153,8 @@ def test_pairs_are_a_tenth_of_the_breasts_with_both_views_of_screening_exams():
     number = pl.col("exam_id").str.slice(1).cast(pl.Int32)  # even ones are the test
     images = pl.concat([manifest.images, mlo.filter(number % 4 == 2)])  # of every other of them
     manifest = replace(manifest, images=images.with_columns(screening=number % 8 != 6))
-    found, _ = labelled_units(manifest, "image", "birads-0-2", "birads_pairs")
-    tested = found.filter(pl.col("split") == "test")
+    units, _ = labelled_units(manifest, "image", "birads-0-2", "birads_pairs")
+    tested = units.filter(pl.col("split") == "test")
     # of 20, 20 and 40 breasts of the test a half has both views, and of those a half is screening
     assert dict(tested.group_by("label").len().rows()) == {2: 2}
     assert tested.group_by("exam_id").agg(pl.col("view").n_unique())["view"].to_list() == [2]
@@ -288,5 +288,5 @@ def test_natures_by_birads_are_told_with_every_count_of_marks():
     both = pl.concat([table, marks], how="diagonal")
     result = evaluate(both, manifest, "clsdet-m-vs-bn-v2", replicates=0, split=None)
     assert any("nature of findings: by BI-RADS" in note for note in result.notes)
-    found = {m.name: m.value for m in result.metrics}
-    assert found["froc_sensitivity_at_1_fp"] == 1.0  # malignant by category, and marked
+    metrics = {m.name: m.value for m in result.metrics}
+    assert metrics["froc_sensitivity_at_1_fp"] == 1.0  # malignant by category, and marked

@@ -127,10 +127,10 @@ def sample(patient: str, *images: str, slot: int = 0) -> Sample:
 def test_a_stranger_is_another_patient_of_the_same_side_and_view():
     samples = [sample("a", "a1"), sample("a", "a1"), sample("b", "b1", "b2"), sample("c", "c1")]
     samples += [sample(p, f"{p}-mlo", slot=2) for p in "abc"]
-    found = strangers(samples)
+    others = strangers(samples)
     owner = {i: (s.patient_id, s.slots[0]) for s in samples for i in s.images}
-    assert set(found) == set(owner) == set(found.values())
-    for image, other in found.items():
+    assert set(others) == set(owner) == set(others.values())
+    for image, other in others.items():
         assert owner[image][0] != owner[other][0] and owner[image][1] == owner[other][1]
     with pytest.raises(ValueError, match="one patient alone"):
         strangers([sample("a", "a1")])

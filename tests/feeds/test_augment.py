@@ -97,14 +97,14 @@ def test_view_dropout_takes_one_view_of_a_breast_and_never_both():
         for breast in batch.breast().unique().tolist():
             slots = kept.slot[kept.breast() == breast].unique().tolist()
             left.setdefault(breast, []).append(tuple(slots))
-    for breast, found in left.items():
-        assert () not in found
+    for breast, views in left.items():
+        assert () not in views
         whole = tuple(batch.slot[batch.breast() == breast].unique().tolist())
         if len(whole) == 1:
-            assert set(found) == {whole}
+            assert set(views) == {whole}
             continue
         for view in whole:  # a quarter of 400 each; five standard deviations are 43
-            assert abs(found.count((view,)) - 100) < 44
+            assert abs(views.count((view,)) - 100) < 44
 
 
 def test_view_dropout_alone_leaves_pixels_as_they_are():

@@ -29,10 +29,10 @@ class Numbered(Feed):
         return ExamBatch.of_slots(pixels)
 
 
-def seen(found):
+def seen(batches):
     return [
         ([int(s.exam_id) for s in samples], batch.pixels[::4, 0, 0, 0].tolist())
-        for samples, batch in found
+        for samples, batch in batches
     ]
 
 

@@ -14,10 +14,10 @@ HERE = Path(__file__).parent
 @functools.cache
 def load_mg():
     """The module ``mg`` that the scripts import: pictures and plain headers."""
-    found = importlib.util.spec_from_file_location("mg", HERE / "mg.py")
-    module = importlib.util.module_from_spec(found)
+    spec = importlib.util.spec_from_file_location("mg", HERE / "mg.py")
+    module = importlib.util.module_from_spec(spec)
     sys.modules["mg"] = module
-    found.loader.exec_module(module)
+    spec.loader.exec_module(module)
     return module
 
 

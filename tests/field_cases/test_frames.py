@@ -106,11 +106,11 @@ def test_the_frame_is_believed_and_not_the_transfer_syntax(coded, told, tmp_path
     dataset = mammogram()
     set_pixels(dataset, STORED, TWELVE)
     data = dicom_bytes(dataset, encode(STORED, TWELVE, coded), coded)
-    found = pydicom.dcmread(pydicom.filebase.DicomBytesIO(data))
-    found.file_meta.TransferSyntaxUID = told
+    header = pydicom.dcmread(pydicom.filebase.DicomBytesIO(data))
+    header.file_meta.TransferSyntaxUID = told
     path = tmp_path / "a.dcm"
     with path.open("wb") as file:
-        pydicom.filewriter.write_file_meta_info(file, found.file_meta, enforce_standard=False)
+        pydicom.filewriter.write_file_meta_info(file, header.file_meta, enforce_standard=False)
     meta = path.read_bytes()
     start = 144 + struct.unpack_from("<I", data, 140)[0]
     path.write_bytes(bytes(128) + b"DICM" + meta.removeprefix(b"DICM") + data[start:])

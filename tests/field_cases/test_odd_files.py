@@ -214,10 +214,10 @@ def test_missing_identifiers_are_made_up_for(keywords, note, tmp_path):
     dataset = with_view(mammogram(), "399162004")
     set_pixels(dataset, STORED, TWELVE)
     data = dicom_bytes(dataset, encode(STORED, TWELVE, EXPLICIT))
-    found = pydicom.dcmread(pydicom.filebase.DicomBytesIO(data))
-    change(found)
+    header = pydicom.dcmread(pydicom.filebase.DicomBytesIO(data))
+    change(header)
     path = tmp_path / "a.dcm"
-    found.save_as(path)
+    header.save_as(path)
     image = read_image(path)
     assert image.image_id
     assert image.exam_id

@@ -105,8 +105,8 @@ def test_paths_of_other_machines_are_found(told, tmp_path):
     file = tmp_path / "images" / "cohort_1" / "p" / "a.dcm"
     file.parent.mkdir(parents=True)
     file.touch()
-    (found,) = find_paths(tmp_path, [told], below=("", "images/"))
-    assert (tmp_path / found) == file
+    (path,) = find_paths(tmp_path, [told], below=("", "images/"))
+    assert (tmp_path / path) == file
 
 
 def test_absolute_paths_that_are_there_stay_and_strangers_stay_told(tmp_path):
@@ -299,9 +299,9 @@ def test_scores_keyed_by_file_name(named, column, tmp_path):
     (tmp_path / "t.csv").write_text(
         "patient_id,exam_id,image_id,side,view,path\n1,1,uid-1,L,CC,10/a1.png\n1,1,uid-2,R,CC,10/b.png\n"
     )
-    found, notes = with_image_ids(table, read_csv(tmp_path / "t.csv"))
-    assert found["image_id"].to_list() == ["uid-1", "zzz"]
-    assert found["score"].to_list() == [0.25, 0.5]
+    renamed, notes = with_image_ids(table, read_csv(tmp_path / "t.csv"))
+    assert renamed["image_id"].to_list() == ["uid-1", "zzz"]
+    assert renamed["score"].to_list() == [0.25, 0.5]
     assert "1 images were named by their files" in notes[0]
 
 
@@ -310,6 +310,6 @@ def test_a_name_that_fits_two_images_fits_none(tmp_path):
         "patient_id,exam_id,image_id,side,view,path\n1,1,u1,L,CC,1/a.png\n2,2,u2,L,CC,2/a.png\n"
     )
     table = read_text_table(tmp_path / "t.csv").select(image_id=pl.lit("a.png"), score=pl.lit(0.5))
-    found, notes = with_image_ids(table.head(1), read_csv(tmp_path / "t.csv"))
-    assert found["image_id"].to_list() == ["a.png"]
+    named, notes = with_image_ids(table.head(1), read_csv(tmp_path / "t.csv"))
+    assert named["image_id"].to_list() == ["a.png"]
     assert notes == ()

@@ -46,30 +46,30 @@ class Scripted:
 def results(jobs, *, workers=2, timeout_s=0.0, kind=None):
     kind = kind or Scripted()
     run = Schedule(kind, iter(jobs), timeout_s=timeout_s)
-    found = list(run.results(workers))
+    answers = list(run.results(workers))
     run.stop()
-    return found, kind
+    return answers, kind
 
 
 def test_every_job_is_answered_once():
-    found, kind = results(range(1, 8), workers=3)
-    assert sorted(found) == [(n, 10 * n) for n in range(1, 8)]
+    answers, kind = results(range(1, 8), workers=3)
+    assert sorted(answers) == [(n, 10 * n) for n in range(1, 8)]
     assert kind.made == 3 and sorted(kind.ended) == [1, 2, 3]
     assert results([])[0] == []
 
 
 def test_a_job_that_kills_is_tried_once_more_and_then_lost():
-    found, kind = results([1, "dies", 2])
-    lost = dict(found)["dies"]
+    answers, kind = results([1, "dies", 2])
+    lost = dict(answers)["dies"]
     assert lost.reason == "killed" and "signal 9" in lost.detail
-    assert {job for job, _ in found} == {1, 2, "dies"} and len(found) == 3
+    assert {job for job, _ in answers} == {1, 2, "dies"} and len(answers) == 3
     assert kind.made == 4  # two, and one more after each death
 
 
 def test_a_job_that_hangs_is_lost_and_its_worker_replaced():
-    found, kind = results(["hangs", 1], workers=1)
-    assert found[0] == ("hangs", Lost("timeout", "took longer than 0 s; its worker was killed"))
-    assert found[1] == (1, 10) and kind.made == 2
+    answers, kind = results(["hangs", 1], workers=1)
+    assert answers[0] == ("hangs", Lost("timeout", "took longer than 0 s; its worker was killed"))
+    assert answers[1] == (1, 10) and kind.made == 2
 
 
 def test_workers_that_never_begin_are_given_up():

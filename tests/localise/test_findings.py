@@ -45,15 +45,18 @@ def test_findings_of_two_views_are_sorted_and_the_best_are_kept():
     cc, mlo = np.zeros((8, 4)), np.zeros((8, 4))
     cc[0, 0], cc[7, 3], mlo[4, 2] = 0.6, 0.9, 0.7
     maps = [heatmap(cc, image_id="cc"), heatmap(mlo, image_id="mlo")]
-    found = from_heatmaps(maps, "L", max_findings=2)
-    assert [(f.finding_id, f.regions[0].image_id) for f in found] == [("L-1", "cc"), ("L-2", "mlo")]
-    assert [f.score for f in found] == pytest.approx([0.9, 0.7])
-    assert found == from_heatmaps(maps, "L", max_findings=2)
+    findings = from_heatmaps(maps, "L", max_findings=2)
+    assert [(f.finding_id, f.regions[0].image_id) for f in findings] == [
+        ("L-1", "cc"),
+        ("L-2", "mlo"),
+    ]
+    assert [f.score for f in findings] == pytest.approx([0.9, 0.7])
+    assert findings == from_heatmaps(maps, "L", max_findings=2)
 
 
 def test_scored_regions_become_findings_in_stored_pixels():
     geometry = Geometry((160, 80)).mirrored().resized(80, 40)  # half the size
-    found = findings_from_regions(
+    findings = findings_from_regions(
         [
             region(0, 0, 10, 10, 0.7, geometry=geometry),
             region(1, 1, 11, 11, 0.8, geometry=geometry),  # better, same place
@@ -63,8 +66,8 @@ def test_scored_regions_become_findings_in_stored_pixels():
         "R",
         rule=RegionRule(threshold=0.5),
     )
-    assert [(f.score, f.regions[0].image_id) for f in found] == [(0.8, "image"), (0.6, "other")]
-    assert found[0].regions[0].box == Box(80 - 22, 2, 80 - 2, 22)
+    assert [(f.score, f.regions[0].image_id) for f in findings] == [(0.8, "image"), (0.6, "other")]
+    assert findings[0].regions[0].box == Box(80 - 22, 2, 80 - 2, 22)
 
 
 def test_a_region_with_nan_is_refused():

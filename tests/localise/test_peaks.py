@@ -90,8 +90,8 @@ def test_a_hill_on_the_slope_of_a_higher_one_is_no_peak_of_its_own():
 def test_mean_scores_are_the_mean_of_the_cells_of_the_region():
     values = np.zeros((4, 4))
     values[1, 1:3] = 1.0, 0.5
-    (found,) = heatmap_regions(heatmap(values), PeakRule(score="mean"))
-    assert found.score == 0.75
+    (region,) = heatmap_regions(heatmap(values), PeakRule(score="mean"))
+    assert region.score == 0.75
 
 
 def test_a_lower_threshold_or_a_larger_number_only_adds_regions():
@@ -108,8 +108,8 @@ def test_a_lower_threshold_or_a_larger_number_only_adds_regions():
 def test_equal_peaks_come_in_reading_order():
     values = np.zeros((8, 4))
     values[6, 0] = values[2, 3] = values[2, 0] = 0.75
-    found = from_heatmaps([heatmap(values)], "R")
-    assert [(f.regions[0].box.y0, f.regions[0].box.x0) for f in found] == [
+    findings = from_heatmaps([heatmap(values)], "R")
+    assert [(f.regions[0].box.y0, f.regions[0].box.x0) for f in findings] == [
         (20, 0),
         (20, 30),
         (60, 0),

@@ -43,8 +43,8 @@ def finding(name, image_id, depth, score, kind="region", across=0.0):
     return Finding(finding_id=name, side="R", kind=kind, score=score, regions=(region,))
 
 
-def images(found):
-    return [tuple(r.image_id for r in f.regions) for f in found]
+def images(findings):
+    return [tuple(r.image_id for r in f.regions) for f in findings]
 
 
 def test_two_marks_of_one_depth_are_one_finding_with_the_higher_score():
@@ -71,10 +71,10 @@ def test_the_nearest_depths_are_joined_first_and_the_rest_is_named_anew():
         finding("R-2", "mlo", 36.0, 0.8),
         finding("R-3", "mlo", 31.0, 0.7),
     ]
-    found = join_views(marks, AXES)
-    assert images(found) == [("cc", "mlo"), ("mlo",)]
-    assert [f.finding_id for f in found] == ["R-1", "R-2"]
-    assert found[0].regions[1].box == marks[2].regions[0].box
+    joined = join_views(marks, AXES)
+    assert images(joined) == [("cc", "mlo"), ("mlo",)]
+    assert [f.finding_id for f in joined] == ["R-1", "R-2"]
+    assert joined[0].regions[1].box == marks[2].regions[0].box
 
 
 @given(
@@ -86,14 +86,14 @@ def test_the_nearest_depths_are_joined_first_and_the_rest_is_named_anew():
 def test_joining_loses_nothing_and_joins_no_view_with_itself(drawn, most):
     drawn = sorted(drawn, key=lambda d: -d[2])
     marks = [finding(f"R-{n}", i, d, s) for n, (i, d, s) in enumerate(drawn, start=1)]
-    found = join_views(marks, AXES, rule=JoinRule(most_mm=most))
-    kept = [(r.image_id, r.box) for f in found for r in f.regions]
+    joined = join_views(marks, AXES, rule=JoinRule(most_mm=most))
+    kept = [(r.image_id, r.box) for f in joined for r in f.regions]
     assert sorted(map(str, kept)) == sorted(
         str((m.regions[0].image_id, m.regions[0].box)) for m in marks
     )
-    assert all(pair in (("cc",), ("mlo",), ("cc", "mlo")) for pair in images(found))
-    assert [f.score for f in found] == sorted((f.score for f in found), reverse=True)
-    for one in found:
+    assert all(pair in (("cc",), ("mlo",), ("cc", "mlo")) for pair in images(joined))
+    assert [f.score for f in joined] == sorted((f.score for f in joined), reverse=True)
+    for one in joined:
         depths = [AXES[r.image_id].place(r.box)[0] for r in one.regions]
         assert max(depths) - min(depths) <= most + 1e-9
 

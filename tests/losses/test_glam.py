@@ -12,8 +12,8 @@ EVERYONE = torch.arange(4)
 
 def grids(*, seed: int = 0):
     make = torch.Generator().manual_seed(seed)
-    queries, found = torch.randn(2, 4, 9, 5, generator=make, dtype=torch.float64)
-    return queries.requires_grad_(), found.requires_grad_()
+    queries, slices = torch.randn(2, 4, 9, 5, generator=make, dtype=torch.float64)
+    return queries.requires_grad_(), slices.requires_grad_()
 
 
 def cosine(a, b):
@@ -70,11 +70,11 @@ every_loss = pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("patient", [EVERYONE, PATIENT])
 def test_the_loss_and_its_gradients_are_those_of_a_loop(name, patient):
     ours, loop = LOSSES[name]
-    queries, found = grids()
+    queries, slices = grids()
     scale = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
-    one, other = ours(queries, found, scale, patient), loop(queries, found, scale, patient)
+    one, other = ours(queries, slices, scale, patient), loop(queries, slices, scale, patient)
     torch.testing.assert_close(one, other, **CLOSE)
-    inputs = (queries, found, scale)
+    inputs = (queries, slices, scale)
     for got, want in zip(
         torch.autograd.grad(one, inputs), torch.autograd.grad(other, inputs), strict=True
     ):
@@ -84,18 +84,18 @@ def test_the_loss_and_its_gradients_are_those_of_a_loop(name, patient):
 @every_loss
 def test_the_order_of_the_batch_does_not_matter(name):
     ours, _ = LOSSES[name]
-    queries, found = grids()
+    queries, slices = grids()
     order = torch.tensor([3, 1, 0, 2])
-    one = ours(queries, found, 3.0, PATIENT)
-    other = ours(queries[order], found[order], 3.0, PATIENT[order])
+    one = ours(queries, slices, 3.0, PATIENT)
+    other = ours(queries[order], slices[order], 3.0, PATIENT[order])
     torch.testing.assert_close(one, other, **CLOSE)
 
 
 @every_loss
 def test_no_pair_costs_nothing_and_stays_in_the_graph(name):
     ours, _ = LOSSES[name]
-    queries, found = (side[:0] for side in grids())
-    total = ours(queries, found, 3.0, PATIENT[:0])
+    queries, slices = (side[:0] for side in grids())
+    total = ours(queries, slices, 3.0, PATIENT[:0])
     assert total.item() == 0
     total.backward()
 
@@ -123,17 +123,17 @@ def loop_present(q, p, scale, patient, present, kind):
 @every_loss
 @pytest.mark.parametrize("patient", [EVERYONE, PATIENT])
 def test_places_without_tissue_are_neither_asked_for_nor_negatives(name, patient):
-    queries, found = grids()
+    queries, slices = grids()
     present = torch.rand(4, 9, generator=torch.Generator().manual_seed(1)) < 0.5
     present[2] = False  # a breast with nothing
-    given = (queries, found, 3.0) if name == "position" else (queries, found, 3.0, patient)
+    given = (queries, slices, 3.0) if name == "position" else (queries, slices, 3.0, patient)
     ours = {"position": position_loss, "patient": patient_loss, "union": union_loss}[name]
     one = ours(*given, present)
-    other = loop_present(queries, found, 3.0, patient, present, name)
+    other = loop_present(queries, slices, 3.0, patient, present, name)
     torch.testing.assert_close(one, other, **CLOSE)
     for got, want in zip(
-        torch.autograd.grad(one, (queries, found)),
-        torch.autograd.grad(other, (queries, found)),
+        torch.autograd.grad(one, (queries, slices)),
+        torch.autograd.grad(other, (queries, slices)),
         strict=True,
     ):
         torch.testing.assert_close(got, want, **CLOSE)

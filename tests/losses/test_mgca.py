@@ -34,12 +34,12 @@ def attend(item, others, tau):
 
 
 def loop_side(items, others, weights, tau):
-    found = [attend(item, others, tau) for item in items]
+    attended = [attend(item, others, tau) for item in items]
     total = 0.0
     for r, weight in enumerate(weights):
-        own = ((items[r] * found[r]).sum() / tau).exp()
-        row = sum(((items[r] * f).sum() / tau).exp() for f in found)
-        column = sum(((item * found[r]).sum() / tau).exp() for item in items)
+        own = ((items[r] * attended[r]).sum() / tau).exp()
+        row = sum(((items[r] * f).sum() / tau).exp() for f in attended)
+        column = sum(((item * attended[r]).sum() / tau).exp() for item in items)
         total = total - weight * ((own / row).log() + (own / column).log()) / 2
     return total
 

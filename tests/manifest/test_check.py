@@ -45,7 +45,7 @@ def files(tmp_path):
     return tmp_path
 
 
-def found(problems):
+def facts_of(problems):
     return [(p.kind, p.level, p.count) for p in problems]
 
 
@@ -57,7 +57,7 @@ def test_missing_files_are_counted_and_named(files):
     (files / "one" / "b.dcm").unlink()
     (files / "two" / "c.dcm").unlink()
     problems = check_manifest(make(files), files=True)
-    assert found(problems) == [("files", "error", 2)]
+    assert facts_of(problems) == [("files", "error", 2)]
     assert "2 of 4 files are not under" in problems[0].text
     assert "one/b.dcm, two/c.dcm" in problems[0].text
     assert check_manifest(make(files), files=False) == []
@@ -75,7 +75,7 @@ def test_a_patient_in_two_splits_is_an_error():
     exams = EXAMS.with_columns(split=pl.Series(["train", "test", "train", "test"]))
     torn = replace(make(), exams=exams.with_columns(age=None, density=None))
     problems = [p for p in check_manifest(torn, files=False) if p.kind == "leak"]
-    assert found(problems) == [("leak", "error", 1)]
+    assert facts_of(problems) == [("leak", "error", 1)]
     assert "1 patients are in more than one split (1)" in problems[0].text
 
 
@@ -87,20 +87,20 @@ def test_an_exam_without_a_split_is_no_leak():
 
 def test_one_class_only_is_noted_for_the_split_that_has_it():
     problems = check_manifest(make(cancer=(0, 1, 0, 0)), files=False)
-    assert found(problems) == [("labels", "note", 1)]
+    assert facts_of(problems) == [("labels", "note", 1)]
     assert "cancer is 0 for all 1 labelled breasts of split test" in problems[0].text
 
 
 def test_no_label_at_all_is_noted():
     problems = check_manifest(make(cancer=(None,) * 4), files=False)
-    assert found(problems) == [("labels", "note", 4)]
+    assert facts_of(problems) == [("labels", "note", 4)]
 
 
 def test_nothing_to_read_is_an_error():
     problems = check_manifest(
         make(images=IMAGES.with_columns(left_out=pl.lit("spot"))), files=False
     )
-    assert found(problems) == [("labels", "error", 0)]
+    assert facts_of(problems) == [("labels", "error", 0)]
 
 
 def test_all_broken_rules_are_listed_not_only_the_first():
@@ -128,7 +128,7 @@ def test_tables_changed_behind_the_hash_are_an_error(files, tmp_path):
     write_manifest(make(files), path)
     exams = pl.read_parquet(path / "exams.parquet").with_columns(age=pl.lit(50.0))
     exams.write_parquet(path / "exams.parquet")
-    assert found(check_folder(path)) == [("hash", "error", 1)]
+    assert facts_of(check_folder(path)) == [("hash", "error", 1)]
 
 
 def run(capsys, *args, **options):

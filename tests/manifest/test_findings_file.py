@@ -29,25 +29,25 @@ def test_rows_of_one_name_are_one_finding_on_the_breast_of_its_images(tmp_path):
         f"b,{IDS['L-CC']},1,2,3,5,,\n"
         "c,1.9.9,1,2,3,5,0,\n",
     )
-    found = findings_of(EXAM, read_findings(path), source=path.name)
-    assert [(f.finding_id, f.side, f.malignant, f.kind) for f in found] == [
+    findings = findings_of(EXAM, read_findings(path), source=path.name)
+    assert [(f.finding_id, f.side, f.malignant, f.kind) for f in findings] == [
         ("a", "R", True, "mass"),
         ("b", "L", None, "finding"),
     ]
-    assert [r.box for r in found[0].regions] == [Box(10, 20, 30, 50), Box(11, 21, 31, 51)]
-    assert found[0].source == "named.csv" and found[0].score is None
+    assert [r.box for r in findings[0].regions] == [Box(10, 20, 30, 50), Box(11, 21, 31, 51)]
+    assert findings[0].source == "named.csv" and findings[0].score is None
 
 
 def test_a_polygon_may_stand_for_the_box_and_a_name_may_be_missing(tmp_path):
     path = written(tmp_path / "named.csv", f"image_id,polygon\n{IDS['R-CC']},10 20 40 20 10 60\n")
-    (found,) = findings_of(EXAM, read_findings(path), source="x")
-    assert found.finding_id == "finding-1"
-    assert found.regions[0].box == Box(10, 20, 40, 60)
-    assert found.regions[0].polygon == ((10, 20), (40, 20), (10, 60))
+    (finding,) = findings_of(EXAM, read_findings(path), source="x")
+    assert finding.finding_id == "finding-1"
+    assert finding.regions[0].box == Box(10, 20, 40, 60)
+    assert finding.regions[0].polygon == ((10, 20), (40, 20), (10, 60))
     table = pl.read_csv(path).with_columns(polygon=pl.Series([[10.0, 20, 40, 20, 10, 60]]))
     table.write_parquet(tmp_path / "named.parquet")
     (again,) = read_findings(tmp_path / "named.parquet")
-    np.testing.assert_array_equal(again["region"].polygon, found.regions[0].polygon)
+    np.testing.assert_array_equal(again["region"].polygon, finding.regions[0].polygon)
 
 
 @pytest.mark.parametrize(

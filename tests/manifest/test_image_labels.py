@@ -60,8 +60,8 @@ def test_birads_make_one_label_each_and_0_says_nothing():
 
 
 def test_findings_make_both_labels_and_unknown_ones_make_neither_sure():
-    found = {"b": [0], "c": [1], "d": [0, 1], "e": [None], "f": [None, 1]}
-    got = known(image_labels(manifest_of(found), "findings"))
+    natures = {"b": [0], "c": [1], "d": [0, 1], "e": [None], "f": [None, 1]}
+    got = known(image_labels(manifest_of(natures), "findings"))
     assert got == {
         **{"a": (0, 0), "b": (0, 1), "c": (1, 0), "d": (1, 1), "g": (0, 0)},
         **{"e": (None, None), "f": (1, None)},

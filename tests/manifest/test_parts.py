@@ -48,9 +48,9 @@ def test_parts_give_the_folder_and_the_hash_of_the_whole(tmp_path_factory, cuts)
     whole = make(IMAGES, EXAMS.with_columns(age=pl.Series([40.0 + end for end in ends])))
     digest = write_in_parts(parts_of(cuts), folder / "parts")
     assert digest == write_manifest(whole, folder / "whole")
-    found = read_manifest(folder / "parts")
+    manifest = read_manifest(folder / "parts")
     for name in TABLES:
-        assert getattr(found, name).equals(getattr(whole, name))
+        assert getattr(manifest, name).equals(getattr(whole, name))
     about = [(folder / name / "manifest.json").read_text() for name in ("parts", "whole")]
     assert about[0] == about[1]
     assert sorted(p.name for p in folder.iterdir()) == ["parts", "whole"]

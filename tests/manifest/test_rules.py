@@ -49,8 +49,8 @@ def test_a_good_manifest_has_none(manifest):
 def test_a_broken_rule_is_named(manifest, table, column, value, words):
     if column not in getattr(manifest, table).columns:
         pytest.fail(f"{table} has no {column}")
-    found = broken(manifest, table, column, value)
-    assert found and any(words in fault.text for fault in found), found
+    faults = broken(manifest, table, column, value)
+    assert faults and any(words in fault.text for fault in faults), faults
 
 
 @pytest.mark.parametrize(

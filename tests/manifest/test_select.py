@@ -136,9 +136,9 @@ def test_screening_exams_are_those_that_their_source_calls_so():
             [k | {"screening": s} for k, s in zip(keys, (True, False, None), strict=True)]
         ),
     )  # fmt: skip
-    found = screening_exams(manifest)
-    assert found.exams["exam_id"].to_list() == ["e0"]
-    assert found.images["image_id"].to_list() == ["i0"] and len(found.breasts) == 1
+    chosen = screening_exams(manifest)
+    assert chosen.exams["exam_id"].to_list() == ["e0"]
+    assert chosen.images["image_id"].to_list() == ["i0"] and len(chosen.breasts) == 1
     unknown = replace(manifest, exams=manifest.exams.drop("screening"))
     with pytest.raises(ManifestError, match="does not say which exams are screening"):
         screening_exams(unknown)

@@ -6,7 +6,7 @@ from fourview.nn.attention import position_codes
 
 
 def test_codes_are_sines_and_cosines_of_column_and_row():
-    found = position_codes(torch.zeros(1, 10, 3, 2, dtype=torch.float64))
+    codes = position_codes(torch.zeros(1, 10, 3, 2, dtype=torch.float64))
     for row in range(3):
         for col in range(2):
             want = [
@@ -15,5 +15,5 @@ def test_codes_are_sines_and_cosines_of_column_and_row():
                 for wave in (math.sin, math.cos)
                 for i in range(2)
             ]
-            got = found[row * 2 + col].tolist()
+            got = codes[row * 2 + col].tolist()
             assert torch.allclose(torch.tensor(got), torch.tensor([*want, 0, 0]), atol=1e-7)

@@ -112,11 +112,11 @@ def test_merged_cells_are_means_of_the_networks_own_and_look_at_their_middle():
     merged.load_state_dict(plain.state_dict())
     pixels = torch.rand(1, 1, 64, 40)
     with torch.no_grad():
-        own, found = plain(pixels)[0], merged(pixels)[0]
+        own, grid = plain(pixels)[0], merged(pixels)[0]
     assert merged.stride == 2 * plain.stride
-    assert found.shape == (40, 4, 3)
+    assert grid.shape == (40, 4, 3)
     for row in range(4):
         for col in range(3):
             cells = own[:, 2 * row : 2 * row + 2, 2 * col : 2 * col + 2]  # at the rim fewer
-            torch.testing.assert_close(found[:, row, col], cells.mean(dim=(1, 2)))
+            torch.testing.assert_close(grid[:, row, col], cells.mean(dim=(1, 2)))
     assert merged.first_center == plain.first_center + plain.stride / 2

@@ -76,11 +76,11 @@ def test_images_of_other_sizes_are_padded_to_whole_patches():
 
 def test_cells_of_a_convolutional_network_are_the_tokens():
     tower = built(ImageTowerConfig(name="small", weights="none", widths=(4, 4, 8, 8, 8)))
-    found = tower(pixels(64, 32))
+    output = tower(pixels(64, 32))
     grid = tower.body(pixels(64, 32))
-    assert found.grid == (8, 4) and tower.has_batch_norm
-    torch.testing.assert_close(as_grid(found), grid)
-    torch.testing.assert_close(found.pooled, grid.mean(dim=(2, 3)))
+    assert output.grid == (8, 4) and tower.has_batch_norm
+    torch.testing.assert_close(as_grid(output), grid)
+    torch.testing.assert_close(output.pooled, grid.mean(dim=(2, 3)))
 
 
 def test_a_convolutional_network_has_no_class_token():

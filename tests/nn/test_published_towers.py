@@ -18,10 +18,10 @@ TEXTS = [
 
 
 def folder_of(package):
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
         pytest.skip(f"{package} is not installed")
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
 def test_sentences_are_embedded_as_the_published_model_does():
@@ -51,6 +51,6 @@ def test_a_published_network_gives_a_grid():
         )
     ).eval()
     with torch.no_grad():
-        found = tower(torch.rand(1, 1, 96, 64, generator=torch.Generator().manual_seed(0)))
-    assert found.grid == (3, 2) and found.pooled.shape == (1, tower.dim)
+        output = tower(torch.rand(1, 1, 96, 64, generator=torch.Generator().manual_seed(0)))
+    assert output.grid == (3, 2) and output.pooled.shape == (1, tower.dim)
     assert tower.has_batch_norm

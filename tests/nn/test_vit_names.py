@@ -43,15 +43,15 @@ def as_meta(state):
         "embeddings.position_embeddings": "pos_embed", "embeddings.": "", ".lambda1": ".gamma",
         "encoder.layer.": "blocks.", "layer_scale": "ls", "attention.output.dense": "attn.proj",
     }  # fmt: skip
-    found = {}
+    weights = {}
     for name, value in state.items():
-        found[reduce(lambda text, pair: text.replace(*pair), words.items(), name)] = value
+        weights[reduce(lambda text, pair: text.replace(*pair), words.items(), name)] = value
     for block in range(DEPTH):
         for kind in ("weight", "bias"):
             at = f"blocks.{block}.attention.attention."
-            three = [found.pop(f"{at}{part}.{kind}") for part in ("query", "key", "value")]
-            found[f"blocks.{block}.attn.qkv.{kind}"] = torch.cat(three)
-    return found
+            three = [weights.pop(f"{at}{part}.{kind}") for part in ("query", "key", "value")]
+            weights[f"blocks.{block}.attn.qkv.{kind}"] = torch.cat(three)
+    return weights
 
 
 def saved(folder, network, form):

@@ -59,15 +59,15 @@ def meta_names(state):
         "embeddings.position_embeddings": "pos_embed", "embeddings.": "", "layernorm": "norm",
         at: own, "attention.o_proj": "attn.proj", "layer_scale": "ls", "lambda1": "gamma",
     }  # fmt: skip
-    found = {}
+    names = {}
     for name, value in state.items():
         if "attention.q_" in name or "attention.k_" in name or "attention.v_" in name:
             continue
         told = name
         for word, other in words.items():
             told = told.replace(word, other)
-        found[told] = value
-    return found | qkv
+        names[told] = value
+    return names | qkv
 
 
 def test_the_page_has_commands_for_every_model_that_it_names():

@@ -44,10 +44,10 @@ def _write(job: Job, exam, folder: Path) -> list[Made]:
         created=datetime.fromtimestamp(job.created_at, UTC).replace(second=0, microsecond=0),
         predecessors=earlier,
     )
-    found = []
+    findings = []
     for file in write_dicom(prediction_of(exam), exam, folder, options=options).files:
         told = read_instance(file)
-        found.append(
+        findings.append(
             Made(
                 sop=told.instance,
                 kind="cad-sr" if file.stem == "cad-sr" else file.stem.partition("-")[0],
@@ -57,7 +57,7 @@ def _write(job: Job, exam, folder: Path) -> list[Made]:
                 series=told.series,
             )
         )
-    return found
+    return findings
 
 
 def _trouble(patient_id: str) -> None:

@@ -32,15 +32,15 @@ QUIET_S = 0.5
 
 @pytest.fixture(scope="module")
 def archive():
-    with Archive().listening() as found:
-        yield found
+    with Archive().listening() as archive:
+        yield archive
 
 
 @pytest.fixture(scope="module")
 def node(archive, tmp_path_factory):
     folder = tmp_path_factory.mktemp("node")
-    with Node(folder, archives=[archive], quiet_s=QUIET_S, read_s=120).running() as found:
-        yield found
+    with Node(folder, archives=[archive], quiet_s=QUIET_S, read_s=120).running() as node:
+        yield node
 
 
 def state(node, number):

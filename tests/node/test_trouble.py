@@ -228,11 +228,11 @@ def test_tls_takes_certificates_of_the_authority_and_no_others(tmp_path, study):
     node.settings.write_text(node.settings.read_text().replace("127.0.0.1:", "0.0.0.0:"))
 
     def context(pair):
-        found = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        found.load_verify_locations(authority[0])
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        tls.load_verify_locations(authority[0])
         if pair is not None:
-            found.load_cert_chain(*pair)
-        return found, "localhost"
+            tls.load_cert_chain(*pair)
+        return tls, "localhost"
 
     with node.running():
         assert store(node.port, study) == []  # no TLS

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fourview.errors import PhantomError
-from fourview.phantom.biopsies import plan_biopsies, satellite_sites
+from fourview.phantom.biopsies import plan_biopsies, satellite_places
 from fourview.phantom.fill import fill_breast
 from fourview.phantom.place import survey
 from fourview.phantom.preset import BIOPSIED, MINIATURE, PLACED, PRESETS, Biopsies
@@ -56,7 +56,7 @@ def test_in_placed_the_odds_are_those_of_the_depth():
 
 def test_odds_by_place_leave_every_mass_where_it_was():
     for seed in range(5):
-        sites = [
+        places = [
             [
                 lesion.position
                 for lesion in fill_breast(breast(seed), preset).lesions
@@ -64,17 +64,17 @@ def test_odds_by_place_leave_every_mass_where_it_was():
             ]
             for preset in (BIOPSIED, PLACED)
         ]
-        assert sites[0] == sites[1]
+        assert places[0] == places[1]
 
 
 def test_satellites_stay_away_from_masses_in_both_views():
     of = breast(5)
     looked = survey(of)
     mass = (40.0, 5.0, 5.0)
-    sites = satellite_sites(np.random.default_rng(0), looked, [mass], num=6, apart_mm=25.0)
-    assert sites
+    places = satellite_places(np.random.default_rng(0), looked, [mass], num=6, apart_mm=25.0)
+    assert places
     for view in looked.views.values():
-        x, y = view.project(np.array([mass, *sites]))
+        x, y = view.project(np.array([mass, *places]))
         assert np.hypot(x[1:] - x[0], y[1:] - y[0]).min() >= 25.0
 
 

@@ -18,7 +18,7 @@ def test_plans_have_the_presets_rates_and_labels_say_nothing_of_distractors():
     }
     assert cancer.mean() == pytest.approx(0.49, abs=0.06)  # 3.5 sd of 800 draws
     for values, rate in features.values():
-        found = np.array(values)
-        assert found.mean() == pytest.approx(rate, abs=0.06)
+        drawn = np.array(values)
+        assert drawn.mean() == pytest.approx(rate, abs=0.06)
         # 4 sd of the difference of two halves
-        assert found[cancer].mean() == pytest.approx(found[~cancer].mean(), abs=0.14)
+        assert drawn[cancer].mean() == pytest.approx(drawn[~cancer].mean(), abs=0.14)

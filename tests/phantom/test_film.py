@@ -83,9 +83,9 @@ def test_the_truth_moves_with_a_turned_and_mirrored_film():
 
 def test_findings_are_where_their_masks_are():
     exam = make_exam(11, "plain", rows=224, film="usual")
-    found = [(i, f) for i in exam.images for f in i.truth.findings if f.visible and f.mask.any()]
-    assert found
-    for image, finding in found:
+    shown = [(i, f) for i in exam.images for f in i.truth.findings if f.visible and f.mask.any()]
+    assert shown
+    for image, finding in shown:
         box, (cx, cy) = finding.box, finding.center
         assert box.x0 <= cx <= box.x1 and box.y0 <= cy <= box.y1
         assert finding.mask.shape == (box.height, box.width)

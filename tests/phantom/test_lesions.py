@@ -152,8 +152,8 @@ def test_covered_cancers_are_faint_in_that_view_only():
             of = examples.breast(seed)
             contents = fill_breast(of, preset)
             for position in ("CC", "MLO"):
-                found = examples.layers(of, position, contents).findings
-                cancer = next(f for f in found if f.name == "cancer")
+                findings = examples.layers(of, position, contents).findings
+                cancer = next(f for f in findings if f.name == "cancer")
                 cnr.setdefault((mode, position), []).append(cancer.cnr)
                 hidden = mode == ("mlo_only" if position == "CC" else "cc_only")
                 assert cancer.visible == (not hidden)

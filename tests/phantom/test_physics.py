@@ -50,14 +50,14 @@ def test_the_noise_power_falls_as_in_mammograms():
 def slope(pixels, inside, px=0.3, side=85):
     """Exponent of the power spectrum between 0.15 and 0.7 /mm, of Hann-windowed squares."""
     window = np.hanning(side)[:, None] * np.hanning(side)
-    power, found = np.zeros((side, side)), 0
+    power, images = np.zeros((side, side)), 0
     for r in range(0, pixels.shape[0] - side, side // 3):
         for c in range(0, pixels.shape[1] - side, side // 3):
             if inside[r : r + side, c : c + side].all():
                 part = pixels[r : r + side, c : c + side].astype(float)
                 power += abs(np.fft.fft2((part - part.mean()) * window)) ** 2
-                found += 1
-    assert found > 0
+                images += 1
+    assert images > 0
     f = np.hypot(*np.meshgrid(np.fft.fftfreq(side, px), np.fft.fftfreq(side, px)))
     band = (f > 0.15) & (f < 0.7)
     return -np.polyfit(np.log(f[band]), np.log(power[band]), 1)[0]

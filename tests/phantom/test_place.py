@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import phantom_examples as examples
 from fourview.phantom.exam import fill_breast
-from fourview.phantom.place import APART_MM, find_site, survey
+from fourview.phantom.place import APART_MM, find_place, survey
 from fourview.phantom.preset import MINIATURE
 from fourview.phantom.streams import stream
 
@@ -27,4 +27,4 @@ def test_findings_keep_apart_along_the_ap_axis_and_off_the_skin():
 def test_a_breast_without_room_gets_no_finding():
     surveyed = survey(examples.breast())
     everywhere = tuple(float(x) for x in range(0, 120, 5))
-    assert find_site(stream(0, "x"), surveyed, radius=5, avoid=everywhere) is None
+    assert find_place(stream(0, "x"), surveyed, radius=5, avoid=everywhere) is None

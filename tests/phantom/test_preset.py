@@ -17,8 +17,8 @@ from fourview.phantom.preset import (
 
 def test_density_classes_are_drawn_at_their_rates():
     draws = (np.arange(1000) + 0.5) / 1000
-    found = [class_of(SCREENING, float(d)) for d in draws]
-    assert [found.count(c) for c in "abcd"] == [100, 400, 400, 100]
+    classes = [class_of(SCREENING, float(d)) for d in draws]
+    assert [classes.count(c) for c in "abcd"] == [100, 400, 400, 100]
 
 
 def test_a_preset_has_another_digest_for_every_field():

@@ -45,12 +45,12 @@ def test_profiles_along_the_ap_axis_tell_the_two_views_of_a_breast_from_others()
 
 def ap_profile(of, position):
     """Mean glandular thickness at each AP depth (1.5 mm), without its slow part; and where."""
-    found = examples.layers(of, position, Contents())
-    gland, px = found.canvas.gland, examples.SMALL.px
+    layers = examples.layers(of, position, Contents())
+    gland, px = layers.canvas.gland, examples.SMALL.px
     row, col = np.indices(gland.shape)
     view = examples.view(of, position)
-    x, _ = view.from_image(found.canvas.corner[0] + col * px, found.canvas.corner[1] + row * px)
-    use = (found.depth > 6) & (x > 14)
+    x, _ = view.from_image(layers.canvas.corner[0] + col * px, layers.canvas.corner[1] + row * px)
+    use = (layers.depth > 6) & (x > 14)
     step = (x[use] / 1.5).astype(int)
     count = np.bincount(step, minlength=80)
     mean = np.bincount(step, gland[use], minlength=80) / np.maximum(count, 1)

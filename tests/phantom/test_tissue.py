@@ -53,8 +53,8 @@ def slow_fraction(tissue, x, eta, zeta):
 
 @pytest.fixture(scope="module")
 def points():
-    found = random_points(np.random.default_rng(0), examples.breast().tissue.params, 4000)
-    return found[(found[:, 0] > 1) & (found[:, 0] < 0.97 * examples.breast().length)]
+    drawn = random_points(np.random.default_rng(0), examples.breast().tissue.params, 4000)
+    return drawn[(drawn[:, 0] > 1) & (drawn[:, 0] < 0.97 * examples.breast().length)]
 
 
 def test_the_kernel_agrees_with_numpy_and_scipy(points):
@@ -82,9 +82,9 @@ def test_the_glandular_volume_is_within_two_percent_of_its_target(density):
     for seed in range(4):
         patient = draw_patient(seed, density)
         tissue = draw_breast(patient, "R").tissue
-        found = random_points(np.random.default_rng(seed), tissue.params, 20000)
-        found = found[(found[:, 0] > 1) & (found[:, 0] < 0.98 * tissue.params.length)]
-        _, gland = slow_fraction(tissue, *found.T)
+        drawn = random_points(np.random.default_rng(seed), tissue.params, 20000)
+        drawn = drawn[(drawn[:, 0] > 1) & (drawn[:, 0] < 0.98 * tissue.params.length)]
+        _, gland = slow_fraction(tissue, *drawn.T)
         assert gland.mean() == pytest.approx(GLAND_SHARE * patient.volumetric_density, abs=0.02)
 
 

@@ -106,8 +106,8 @@ def test_the_nipple_is_its_length_from_the_chest_along_the_ap_axis():
 
 @pytest.mark.parametrize("position", POSITIONS)
 def test_the_skin_line_is_the_border_of_the_mask(position):
-    found = examples.layers(examples.breast(), position, Contents(), examples.MIDDLE)
-    mask = examples.whole(found.depth > 0, found, examples.MIDDLE)
+    layers = examples.layers(examples.breast(), position, Contents(), examples.MIDDLE)
+    mask = examples.whole(layers.depth > 0, layers, examples.MIDDLE)
     skin = truth_of(
         examples.view(examples.breast(), position, examples.MIDDLE), examples.MIDDLE, ()
     ).skin

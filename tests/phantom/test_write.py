@@ -91,9 +91,11 @@ def test_files_and_tables_are_those_of_the_exam_in_memory(written, tables):
     assert row["exam_id"] == exam.exam_id
     assert row["seed"] == exam.seed
     for image in exam.images:
-        found = tables["images"].row(by_predicate=pl.col("image_id") == image.image_id, named=True)
-        assert (read_image(out / found["path"]).pixels == image.pixels).all()
-        assert (found["nipple_x"], found["nipple_y"]) == image.truth.nipple
+        its_row = tables["images"].row(
+            by_predicate=pl.col("image_id") == image.image_id, named=True
+        )
+        assert (read_image(out / its_row["path"]).pixels == image.pixels).all()
+        assert (its_row["nipple_x"], its_row["nipple_y"]) == image.truth.nipple
         findings = tables["findings"].filter(image_id=image.image_id)
         assert findings.height == len(image.truth.findings)
 

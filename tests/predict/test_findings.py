@@ -29,9 +29,12 @@ def test_the_most_salient_windows_of_a_breast_come_first_in_the_files_own_pixels
     maps[2, 0, 0] = 1.0  # of the left one
     maps[1, 0, 3] = 1.0  # where no breast is
     images = [processed("R-CC", "cc"), processed("R-MLO", "mlo"), processed("L-CC", "other")]
-    found = propose(images, maps, "R", side_px=10, count=2)
-    assert [(f.finding_id, f.regions[0].image_id) for f in found] == [("R-1", "cc"), ("R-2", "mlo")]
-    first, second = (f.regions[0].box for f in found)
+    windows = propose(images, maps, "R", side_px=10, count=2)
+    assert [(f.finding_id, f.regions[0].image_id) for f in windows] == [
+        ("R-1", "cc"),
+        ("R-2", "mlo"),
+    ]
+    first, second = (f.regions[0].box for f in windows)
     assert (first.x0, first.y0, first.x1, first.y1) == (30, 10, 40, 20)
     assert (second.x0, second.y0, second.x1, second.y1) == (20, 40, 30, 50)
-    assert all(f.source == "proposed" for f in found)
+    assert all(f.source == "proposed" for f in windows)

@@ -56,7 +56,7 @@ def slow_scores(model: LanguageModel, manifest, store, prompts):
     """Image by image and class by class, straight from the definition."""
     template = load_template()
     facts = caption_facts(manifest, template.columns)
-    found = {}
+    scores = {}
     for image in manifest.images["image_id"]:
         made = make_prompts(template, prompts, facts, [image])
         pixels = torch.from_numpy(store.read_many([image]).astype(np.float32) / 65535)[:, None]
@@ -68,8 +68,8 @@ def slow_scores(model: LanguageModel, manifest, store, prompts):
                 for n in made.which[0]
             ]
         odds = np.exp(np.array(logits) - max(logits))
-        found[image] = dict(zip(made.classes, odds / odds.sum(), strict=True))
-    return found
+        scores[image] = dict(zip(made.classes, odds / odds.sum(), strict=True))
+    return scores
 
 
 @pytest.mark.parametrize("prompts", ["embed-birads7", "embed-density", "rsna-cancer"])
@@ -145,13 +145,13 @@ def test_predictions_by_prompts_are_measured_by_their_protocol(data, run):
         main(["predict", str(run), *where, "--prompts", "embed-density", "-o", str(out)])
     assert ended.value.code == 0
     result = evaluate(pl.read_parquet(out), manifest, "embed-density-v1", replicates=0)
-    found = {m.name: m.value for m in result.metrics}
-    assert 0 <= found["balanced_accuracy"] <= 1
+    metrics = {m.name: m.value for m in result.metrics}
+    assert 0 <= metrics["balanced_accuracy"] <= 1
 
 
 def test_a_pre_trained_run_can_fill_a_zero_shot_row_of_a_table(data, run):
     _, manifest, store = data
-    found = reproduce(
+    table = reproduce(
         "glam-table4",
         manifest,
         {"CLIP, zero-shot, mean over views": run},
@@ -159,7 +159,7 @@ def test_a_pre_trained_run_can_fill_a_zero_shot_row_of_a_table(data, run):
         protocols=["embed-density-pairs-multiview-v1", "embed-birads3-pairs-multiview-v1"],
         replicates=0,
     )
-    (results,) = found.results.values()
+    (results,) = table.results.values()
     assert set(results) == {
         "embed-density-pairs-multiview-v1",
         "embed-birads3-pairs-multiview-v1",

@@ -47,16 +47,16 @@ def data(tmp_path_factory):
 
 def asked(model, data, prompts):
     """The texts that a model was asked."""
-    found = []
+    asked_texts = []
     encode = model.encode_texts
 
     def remembered(texts, **how):
-        found.extend(texts)
+        asked_texts.extend(texts)
         return encode(texts, **how)
 
     model.encode_texts = remembered
     table = model.zero_shot(*data, prompts)
-    return found, table
+    return asked_texts, table
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -24,8 +24,8 @@ from fourview.geometry import Box, Geometry
 from fourview.models.find import find_family
 from fourview.predict.language import load_language_model
 from fourview.predict.language_maps import (
+    AGREES,
     CUT_OUT,
-    FOUND,
     NAMES,
     LanguageMaps,
     _query,
@@ -97,8 +97,8 @@ def peak_in_stored(heatmap):
 def test_a_sentence_lights_up_where_its_tokens_are_most_alike(tmp_path):
     model = language_model(tmp_path, "mama")
     said = ("Impression: BI-RADS category 5: suspicious", "a mass is seen")
-    found = LanguageMaps(model, said).add(EXAM, prediction())
-    for of_image in found.images:
+    mapped = LanguageMaps(model, said).add(EXAM, prediction())
+    for of_image in mapped.images:
         assert [h.class_name for h in of_image.heatmaps] == list(said)
         whole = next(i for i in EXAM.images if i.image_id == of_image.image_id)
         processed = process(whole, SPEC)
@@ -120,23 +120,23 @@ def test_the_patch_of_a_finding_is_looked_up_and_shown_where_it_is(tmp_path):
     finding = Finding(
         finding_id="f", side="R", score=0.9, regions=(Region(image_id="R-CC", box=box),)
     )
-    found = LanguageMaps(model).add(EXAM, prediction(finding))
-    maps = {i.image_id: {h.class_name: h for h in i.heatmaps} for i in found.images}
+    mapped = LanguageMaps(model).add(EXAM, prediction(finding))
+    maps = {i.image_id: {h.class_name: h for h in i.heatmaps} for i in mapped.images}
     assert maps["L-CC"] == {}  # no MLO of that breast
     cut_out = maps["R-CC"][CUT_OUT]
     assert cut_out.values.sum() == 1
     off = np.abs(peak_in_stored(cut_out) - np.array(box.center))
     rows, cols = cut_out.values.shape
     assert off[0] <= SIZE[1] / cols / 2 + 1 and off[1] <= SIZE[0] / rows / 2 + 1
-    answer = maps["R-MLO"][FOUND].values
+    answer = maps["R-MLO"][AGREES].values
     assert answer.shape == (12, 6) and answer.max() == pytest.approx(1) and answer.min() >= 0
-    assert "where, not how likely" in found.notes[-1]
+    assert "where, not how likely" in mapped.notes[-1]
 
 
 def test_each_view_is_looked_for_in_the_other(tmp_path):
     model = language_model(tmp_path, "glam")
-    found = LanguageMaps(model).add(EXAM, prediction())
-    maps = {i.image_id: {h.class_name: h for h in i.heatmaps} for i in found.images}
+    mapped = LanguageMaps(model).add(EXAM, prediction())
+    maps = {i.image_id: {h.class_name: h for h in i.heatmaps} for i in mapped.images}
     (cc, over_mlo), (mlo, over_cc) = NAMES["CC"], NAMES["MLO"]
     assert set(maps["R-CC"]) == {cc, over_cc} and set(maps["R-MLO"]) == {mlo, over_mlo}
     processed = {i.image_id: process(i, SPEC) for i in EXAM.images}
@@ -159,8 +159,8 @@ def test_each_view_is_looked_for_in_the_other(tmp_path):
 def test_a_place_that_a_person_names_is_looked_from(tmp_path, slot):
     model = language_model(tmp_path, "glam", super_patches=(12, 6))
     at = parse_place(f"{slot.lower()}:100,210")
-    found = LanguageMaps(model, places=[at]).add(EXAM, prediction())
-    maps = {i.image_id: {h.class_name: h for h in i.heatmaps} for i in found.images}
+    mapped = LanguageMaps(model, places=[at]).add(EXAM, prediction())
+    maps = {i.image_id: {h.class_name: h for h in i.heatmaps} for i in mapped.images}
     here, there = NAMES[slot.partition("-")[2]]
     other = "R-MLO" if slot == "R-CC" else "R-CC"
     assert set(maps[slot]) == {f"{here}, at {slot}:100,210"}
@@ -174,8 +174,8 @@ def test_a_place_that_a_person_names_is_looked_from(tmp_path, slot):
 def test_a_box_has_all_patches_whose_centre_is_in_it(tmp_path):
     model = language_model(tmp_path, "glam", super_patches=(12, 6))
     at = parse_place("R-CC:60,150,140,250")
-    found = LanguageMaps(model, places=[at]).add(EXAM, prediction())
-    (cut_out,) = next(i for i in found.images if i.image_id == "R-CC").heatmaps
+    mapped = LanguageMaps(model, places=[at]).add(EXAM, prediction())
+    (cut_out,) = next(i for i in mapped.images if i.image_id == "R-CC").heatmaps
     height, width = cut_out.geometry.processed_size
     for row, col in np.ndindex(12, 6):
         x, y = cut_out.geometry.to_stored(
@@ -187,9 +187,9 @@ def test_a_box_has_all_patches_whose_centre_is_in_it(tmp_path):
 def test_places_that_are_not_there_are_told_and_cost_nothing_else(tmp_path):
     model = language_model(tmp_path, "glam")
     places = [parse_place(text) for text in ("L-CC:5,5", "R-CC:9000,9000")]
-    found = LanguageMaps(model, places=places).add(EXAM, prediction())
-    assert all(i.heatmaps == () for i in found.images)
-    told = " ".join(found.notes)
+    mapped = LanguageMaps(model, places=places).add(EXAM, prediction())
+    assert all(i.heatmaps == () for i in mapped.images)
+    told = " ".join(mapped.notes)
     assert "--at L-CC:5,5: the exam has not both views" in told
     assert "--at R-CC:9000,9000: lies outside" in told
     mama = language_model(tmp_path / "mama", "mama")
@@ -200,8 +200,8 @@ def test_places_that_are_not_there_are_told_and_cost_nothing_else(tmp_path):
 def test_regions_light_up_for_the_sentences_of_mm_mil(tmp_path):
     model = language_model(tmp_path, "mm_mil")
     said = ("benign", "a suspicious mass is seen")
-    found = LanguageMaps(model, said).add(EXAM, prediction())
-    assert all([h.class_name for h in i.heatmaps] == list(said) for i in found.images)
+    mapped = LanguageMaps(model, said).add(EXAM, prediction())
+    assert all([h.class_name for h in i.heatmaps] == list(said) for i in mapped.images)
     processed = process(EXAM.images[0], SPEC)
     with torch.no_grad():
         tokens = model.model.image_tower(torch.from_numpy(processed.pixels)[None, None].float())
@@ -218,11 +218,11 @@ def test_regions_light_up_for_the_sentences_of_mm_mil(tmp_path):
 
 def test_a_map_over_the_mlo_is_agreement_times_attention():
     rows = torch.tensor([[0.75, 0.25], [0.5, 0.5], [1.0, 0.0]])  # three columns, two rows
-    found = slice_map(np.array([0.5, 1.0, -0.3]), rows)
+    heatmap = slice_map(np.array([0.5, 1.0, -0.3]), rows)
     # columns between their extremes: 0.8 / 1.3, 1, 0; the highest product is 0.5
     first = 0.8 / 1.3 / 0.5
     want = np.array([[0.75 * first, 1.0, 0.0], [0.25 * first, 1.0, 0.0]])
-    assert found == pytest.approx(np.clip(want, 0, 1))
+    assert heatmap == pytest.approx(np.clip(want, 0, 1))
 
 
 def test_a_model_without_local_alignment_is_refused_by_name(tmp_path):
@@ -252,13 +252,13 @@ def test_the_patch_of_a_finding_is_a_patch_of_the_grid(box, place):
         fingerprint="f",
     )
     region = Region(image_id="R-CC", box=Box(*map(float, box)))
-    found = Finding(finding_id="f", side="R", score=0.9, regions=(region,))
-    assert _query(seen, np.zeros((8, 4, 5), np.float32), prediction(found)) == place
+    finding = Finding(finding_id="f", side="R", score=0.9, regions=(region,))
+    assert _query(seen, np.zeros((8, 4, 5), np.float32), prediction(finding)) == place
 
 
 def test_a_map_over_the_other_view_is_1_at_its_best_place():
     agreement = np.array([0.2, 0.6, 0.5], np.float32)
     rows = torch.tensor([[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]])
-    found = slice_map(agreement, rows)
-    assert found.max() == pytest.approx(1) and found[1, 1] == found.max()
-    assert (found[:, 0] == 0).all()  # the worst column
+    heatmap = slice_map(agreement, rows)
+    assert heatmap.max() == pytest.approx(1) and heatmap[1, 1] == heatmap.max()
+    assert (heatmap[:, 0] == 0).all()  # the worst column

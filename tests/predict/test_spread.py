@@ -60,19 +60,19 @@ def scored(tmp_path_factory):
     return what, load_model(SMALL).predict_store(manifest, store, splits=["test"], batch_size=1)
 
 
-def require_same(found, expected):
-    assert found.select(KEYS).equals(expected.select(KEYS))
+def require_same(table, expected):
+    assert table.select(KEYS).equals(expected.select(KEYS))
     # One thread a worker sums in another order than two: a few steps of float32.
-    assert (found["score"] - expected["score"]).abs().max() < 1e-5
+    assert (table["score"] - expected["score"]).abs().max() < 1e-5
 
 
 def test_a_worker_that_is_killed_changes_no_score(scored, tmp_path):
     what, expected = scored
     seen = []
-    found, way = predict_spread(
+    table, way = predict_spread(
         what, Deadly(LocalExecutor(2), tmp_path), progress=lambda *done: seen.append(done)
     )
-    require_same(found, expected)
+    require_same(table, expected)
     assert (tmp_path / "killed").exists()
     assert way == "float32 on cpu"
     assert seen[-1] == (BATCHES + 2, BATCHES + 2)
@@ -99,5 +99,5 @@ def test_exams_that_cannot_be_scored_are_named_with_the_reason(scored, tmp_path)
 def test_no_exam_gives_an_empty_table(scored):
     what, _ = scored
     nobody = Spread((SMALL,), what.manifest, what.store, ("train",), exact=True, batch_size=1)
-    found, _ = predict_spread(nobody, LocalExecutor(1))
-    assert found.is_empty() and found.columns == list(PREDICTIONS_SCHEMA)
+    table, _ = predict_spread(nobody, LocalExecutor(1))
+    assert table.is_empty() and table.columns == list(PREDICTIONS_SCHEMA)

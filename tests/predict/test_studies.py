@@ -27,15 +27,15 @@ def reports(exams, out, aside=()):
         read.append((each, folder))
         return Read(prediction=exam_prediction(), folder=folder)
 
-    found = list(_reports(iter(exams), aside, one, out, "2020"))
-    return read, found
+    written = list(_reports(iter(exams), aside, one, out, "2020"))
+    return read, written
 
 
 def test_every_exam_has_a_folder_of_its_own_and_a_list_of_all(tmp_path):
-    read, found = reports([exam(n) for n in (1, 2, 3)], tmp_path)
+    read, written = reports([exam(n) for n in (1, 2, 3)], tmp_path)
     folders = [folder.relative_to(tmp_path) for _, folder in read]
     assert folders == [Path(f"exam-{n:05d}") for n in (1, 2, 3)]
-    assert len(found) == 3 and (tmp_path / "index.html").exists()
+    assert len(written) == 3 and (tmp_path / "index.html").exists()
 
 
 def test_one_exam_is_the_folder_itself(tmp_path):

@@ -43,8 +43,8 @@ def test_the_axis_of_cc_runs_along_the_rows_from_the_farthest_point():
     image = replace(
         image_of(breast_pixels()[0]), spacing_mm=(0.5, 0.5), view=View(side="L", position="CC")
     )
-    found = find_axis(image)
-    assert found.axis.degrees == 0 and found.position == "CC"
-    assert found.axis.spacing_mm == pytest.approx(0.5)
-    x, y = found.axis.nipple
-    assert found.axis.depth_mm((x - 20, y)) == pytest.approx(10)
+    axis = find_axis(image)
+    assert axis.axis.degrees == 0 and axis.position == "CC"
+    assert axis.axis.spacing_mm == pytest.approx(0.5)
+    x, y = axis.axis.nipple
+    assert axis.axis.depth_mm((x - 20, y)) == pytest.approx(10)

@@ -5,7 +5,7 @@ from fourview.entities import Image, View
 from fourview.phantom.exam import film_image, make_exam
 from fourview.phantom.film_draws import draw_film
 from fourview.phantom.lesions import Contents
-from fourview.preprocess.breast import find_breast, found_without_film
+from fourview.preprocess.breast import find_breast, mask_without_film
 from fourview.preprocess.pipeline import process
 from fourview.preprocess.spec import SPECS
 from mammogram_examples import breast_pixels, image_of, overlap
@@ -40,9 +40,9 @@ def test_films_keep_the_breast_and_tell_its_side(kind):
     ious, walls = [], []
     for seed in range(400, 404):
         phantom = film(seed, "LR"[seed % 2], ("CC", "MLO")[seed // 2 % 2], kind)
-        found = find_breast(entity(phantom))
-        ious.append(overlap(found.mask, phantom.film.mask))
-        walls.append(found.chest_wall == phantom.film.wall)
+        breast = find_breast(entity(phantom))
+        ious.append(overlap(breast.mask, phantom.film.mask))
+        walls.append(breast.chest_wall == phantom.film.wall)
     assert np.median(ious) > 0.93  # the benchmark has the figures of many
     assert all(walls)
 
@@ -51,9 +51,9 @@ def test_digital_images_keep_their_masks_to_the_bit():
     for vendor in "AB":
         exam = make_exam(4, "miniature", rows=224, vendor=vendor)
         for image in exam.images:
-            found = find_breast(exam.entity(image))
-            assert not found.on_film
-            np.testing.assert_array_equal(found.mask, found_without_film(exam.entity(image)))
+            breast = find_breast(exam.entity(image))
+            assert not breast.on_film
+            np.testing.assert_array_equal(breast.mask, mask_without_film(exam.entity(image)))
 
 
 @pytest.mark.parametrize("header", ["L", "R"])
@@ -96,18 +96,18 @@ def test_a_label_that_touches_the_skin_of_a_grey_film_is_left_out():
     pixels = (pixels + np.linspace(0, 400, len(pixels))[:, None]).astype(np.uint16)  # haze
     edge = int(np.flatnonzero(truth[416])[-1])
     pixels[380:450, edge - 4 : edge + 90] = 3900
-    found = find_breast(image_of(pixels))
-    assert found.on_film
+    breast = find_breast(image_of(pixels))
+    assert breast.on_film
     beyond = np.zeros(truth.shape, bool)
     beyond[380:450, edge - 4 : edge + 90] = True
-    assert (found.mask & beyond & ~truth).sum() < 0.01 * truth.sum()
-    assert overlap(found.mask, truth) > 0.93
+    assert (breast.mask & beyond & ~truth).sum() < 0.01 * truth.sum()
+    assert overlap(breast.mask, truth) > 0.93
 
 
 def test_a_film_on_a_black_bed_is_not_taken_for_the_breast():
     pixels, truth = breast_pixels(air=900, noise=25)
     bed = np.zeros((960, 760), np.uint16)
     bed[60:892, 60:700] = pixels
-    found = find_breast(image_of(bed))
-    assert found.chest_wall == "left"
-    assert overlap(found.mask[60:892, 60:700], truth) > 0.93
+    breast = find_breast(image_of(bed))
+    assert breast.chest_wall == "left"
+    assert overlap(breast.mask[60:892, 60:700], truth) > 0.93

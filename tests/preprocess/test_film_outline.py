@@ -25,7 +25,7 @@ def test_the_outline_is_the_best_of_all_by_brute_force(monkeypatch):
         long_side=12,
     )
     course = np.array([2.0, 7.0, 3.0])
-    found = _best(fan, speaks, np.zeros(3, np.intp), np.full(3, 12), course)
+    radii = _best(fan, speaks, np.zeros(3, np.intp), np.full(3, 12), course)
     gain = np.concatenate([np.zeros((3, 1)), np.cumsum(speaks, axis=1)], axis=1)
 
     def worth(a, b, c):
@@ -33,5 +33,5 @@ def test_the_outline_is_the_best_of_all_by_brute_force(monkeypatch):
         return gain[0, a] + gain[1, b] + gain[2, c] - COST * differ
 
     best = max((worth(a, b, c), (a, b, c)) for a in range(13) for b in range(13) for c in range(13))
-    assert worth(*found) == pytest.approx(best[0], rel=1e-5)  # float32 sums
+    assert worth(*radii) == pytest.approx(best[0], rel=1e-5)  # float32 sums
     assert RAYS > 100

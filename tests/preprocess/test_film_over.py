@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fourview.preprocess.breast import find_breast, found_without_film
+from fourview.preprocess.breast import find_breast, mask_without_film
 from fourview.preprocess.film_fan import FAN, RAYS
 from fourview.preprocess.film_over import _course, _plane
 from mammogram_examples import breast_pixels, image_of, overlap
@@ -38,16 +38,16 @@ def test_the_skin_goes_on_under_a_label_as_it_bends_beside_it(shape):
     radii[50:75] += 30  # a label
     shows = np.ones(RAYS)
     shows[50:75] = 0
-    found = _course(np.rint(radii).astype(np.intp), shows, np.full(RAYS, 400))
-    assert np.abs(found - true)[5:-5].max() < 2  # radii are whole pixels
+    course = _course(np.rint(radii).astype(np.intp), shows, np.full(RAYS, 400))
+    assert np.abs(course - true)[5:-5].max() < 2  # radii are whole pixels
 
 
 def test_what_sticks_out_without_being_told_counts_less():
     radii = np.full(RAYS, 120)
     radii[60:75] = 150
-    found = _course(radii, np.ones(RAYS), np.full(RAYS, 400))
+    course = _course(radii, np.ones(RAYS), np.full(RAYS, 400))
     plain = _course(np.full(RAYS, 120), np.ones(RAYS), np.full(RAYS, 400))
-    assert np.abs(found - plain).max() < 12  # well under half of the 30 that stick out
+    assert np.abs(course - plain).max() < 12  # well under half of the 30 that stick out
 
 
 def test_the_air_is_a_plane_through_most_of_its_levels():
@@ -65,10 +65,10 @@ def test_a_plate_beside_the_muscle_of_an_oblique_view_is_left_out():
     pixels = (pixels + np.linspace(300, 0, len(pixels))[:, None]).astype(np.uint16)  # haze
     box = at_skin(truth, 120, 70, 90, 15)
     pixels[box[0] : box[1], box[2] : box[3]] = 2600
-    found = find_breast(image_of(pixels, position="MLO"))
-    assert found.on_film
-    assert (found.mask & beyond(truth, box)).sum() < 0.01 * truth.sum()
-    assert overlap(found.mask, truth) > 0.93
+    breast = find_breast(image_of(pixels, position="MLO"))
+    assert breast.on_film
+    assert (breast.mask & beyond(truth, box)).sum() < 0.01 * truth.sum()
+    assert overlap(breast.mask, truth) > 0.93
 
 
 def test_two_labels_side_by_side_are_left_out():
@@ -77,10 +77,10 @@ def test_two_labels_side_by_side_are_left_out():
     boxes = [at_skin(truth, 520, 60, 70, 10), at_skin(truth, 590, 60, 100, 10)]
     for y0, y1, x0, x1 in boxes:
         pixels[y0:y1, x0:x1] = 3000
-    found = find_breast(image_of(pixels))
+    breast = find_breast(image_of(pixels))
     for box in boxes:
-        assert (found.mask & beyond(truth, box)).sum() < 0.01 * truth.sum()
-    assert overlap(found.mask, truth) > 0.93
+        assert (breast.mask & beyond(truth, box)).sum() < 0.01 * truth.sum()
+    assert overlap(breast.mask, truth) > 0.93
 
 
 def test_a_nipple_is_no_label():
@@ -90,4 +90,4 @@ def test_a_nipple_is_no_label():
     cv2.ellipse(nipple, (edge, 416), (16, 14), 0, 0, 360, 1, -1)
     pixels = np.where((nipple > 0) & ~truth, 1500, pixels).astype(np.uint16)
     image = image_of(pixels)
-    np.testing.assert_array_equal(find_breast(image).mask, found_without_film(image))
+    np.testing.assert_array_equal(find_breast(image).mask, mask_without_film(image))

@@ -1,4 +1,4 @@
-"""Which piece is the breast, on which side its chest wall is, and how sure that is."""
+"""Which component is the breast, on which side its chest wall is, and how sure that is."""
 
 import numpy as np
 import pytest

@@ -18,9 +18,9 @@ def half_ellipse(tip_x, tip_y, *, degrees=0.0, size=(400, 300)):
 
 @pytest.mark.parametrize("degrees", [0, 15, 30])
 def test_finds_the_tip_along_the_axis(degrees):
-    found = find_nipple(half_ellipse(240, 215, degrees=degrees), degrees=degrees)
+    nipple = find_nipple(half_ellipse(240, 215, degrees=degrees), degrees=degrees)
     # An ellipse is flat within 1 pixel for 15 pixels to either side of its tip
-    assert found == pytest.approx((240, 215), abs=3)
+    assert nipple == pytest.approx((240, 215), abs=3)
 
 
 def test_size_does_not_matter():

@@ -31,9 +31,9 @@ def drawn(degrees=30.0, offset=60.0, size=(360, 200), dark=40, bright=200):
 @pytest.mark.parametrize("degrees", [20, 35, 50])
 def test_a_drawn_line_is_found(degrees):
     pixels = drawn(degrees, offset=55)
-    found = plain_hough(pixels, np.ones(pixels.shape, dtype=bool))
-    assert found[0] == pytest.approx(degrees, abs=2)  # whole degrees, and the blur of the edge
-    assert found[1] == pytest.approx(55, abs=4)
+    line = plain_hough(pixels, np.ones(pixels.shape, dtype=bool))
+    assert line[0] == pytest.approx(degrees, abs=2)  # whole degrees, and the blur of the edge
+    assert line[1] == pytest.approx(55, abs=4)
 
 
 def test_edges_have_a_step_whose_length_reaches_the_lower_threshold():

@@ -40,12 +40,12 @@ def test_an_orientation_that_the_pixels_refute_turns_nothing():
     image = image_of(breast_pixels()[0])
     wall = stand_up(image).breast.chest_wall
     other = {"left": "right", "right": "left"}[wall]
-    found = stand_up(replace(image, turn=turn(False, True, other)))
-    assert found.turn is None and np.array_equal(found.image.pixels, image.pixels)
-    assert f"the pixels have it on the {wall}" in found.notes[0]
-    found = stand_up(replace(image, turn=turn(False, True, wall)))
-    assert found.turn is not None and np.array_equal(found.image.pixels, image.pixels[::-1])
-    assert not found.notes
+    stood = stand_up(replace(image, turn=turn(False, True, other)))
+    assert stood.turn is None and np.array_equal(stood.image.pixels, image.pixels)
+    assert f"the pixels have it on the {wall}" in stood.notes[0]
+    stood = stand_up(replace(image, turn=turn(False, True, wall)))
+    assert stood.turn is not None and np.array_equal(stood.image.pixels, image.pixels[::-1])
+    assert not stood.notes
 
 
 def test_no_turn_is_the_whole_geometry():

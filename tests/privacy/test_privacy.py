@@ -106,11 +106,11 @@ def artefacts(request, files, tmp_path_factory):
 
 def test_each_artefact_holds_what_the_page_says_and_no_more(artefacts):
     pseudonyms, out, prediction = artefacts
-    found = {name: found_in(text_of(out / name)) for name in WHERE}
+    held = {name: found_in(text_of(out / name)) for name in WHERE}
     if pseudonyms is None:
-        assert found == WHERE
+        assert held == WHERE
         return
-    assert found == {"manifest": {"path"}, "store": set(), "report": set()}
+    assert held == {"manifest": {"path"}, "store": set(), "report": set()}
     manifest = read_manifest(out / "manifest")
     assert set(manifest.images["patient_id"].drop_nulls()) >= {prediction.patient_id}
     assert set(manifest.exams["exam_id"]) >= {prediction.exam_id}

@@ -93,9 +93,9 @@ def test_pictures_of_patches_show_what_the_image_shows_there():
     shown = show(image("L-CC"))
     box = Box(5.0, 20.0, 25.0, 40.0)  # around the bright spot
     patches = tuple(Patch(image_id=IDS["L-CC"], box=box, score=score) for score in (0.2, 0.9, 0.5))
-    found = thumbnails(finding("f", 0.5, patches=patches), {IDS["L-CC"]: ("L-CC", shown)})
-    assert [(t["key"], t["score"]) for t in found] == [("L-CC", 0.9), ("L-CC", 0.2)]
-    data = base64.b64decode(found[0]["picture"].partition(",")[2])
+    pictures = thumbnails(finding("f", 0.5, patches=patches), {IDS["L-CC"]: ("L-CC", shown)})
+    assert [(t["key"], t["score"]) for t in pictures] == [("L-CC", 0.9), ("L-CC", 0.2)]
+    data = base64.b64decode(pictures[0]["picture"].partition(",")[2])
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     at = shown.geometry.box_to_processed(box)
     part = shown.pixels[round(at.y0) : round(at.y1), round(at.x0) : round(at.x1)]

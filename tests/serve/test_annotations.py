@@ -44,14 +44,14 @@ def test_marks_come_back_as_findings_of_read(store, tmp_path):
     path = tmp_path / "findings.csv"
     path.write_text(store.csv())
     exam = Exam(patient_id="P-1", exam_id="1.2.3", images=tuple(image(view) for view in IDS))
-    found = {f.finding_id: f for f in findings_of(exam, read_findings(path), source="csv")}
-    assert [f.side for f in found.values()] == ["R", "L", "L"]
-    assert [f.malignant for f in found.values()] == [True, False, None]
-    box = found["one"].regions[0].box
+    findings = {f.finding_id: f for f in findings_of(exam, read_findings(path), source="csv")}
+    assert [f.side for f in findings.values()] == ["R", "L", "L"]
+    assert [f.malignant for f in findings.values()] == [True, False, None]
+    box = findings["one"].regions[0].box
     assert (box.x0, box.y0, box.x1, box.y1) == (1.5, 2.0, 30.0, 40.5)
-    assert list(found["two"].regions[0].polygon) == POLYGON
-    assert found["three"].regions[0].box.center == (50.0, 60.0)
-    assert found["three"].kind == "calcification"
+    assert list(findings["two"].regions[0].polygon) == POLYGON
+    assert findings["three"].regions[0].box.center == (50.0, 60.0)
+    assert findings["three"].kind == "calcification"
 
 
 def test_what_is_missing_was_deleted_and_others_stay(store):

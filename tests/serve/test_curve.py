@@ -50,22 +50,22 @@ def test_hits_and_misses_of_an_exam_are_those_of_the_rule(scored):
     seen = set()
     for exam in ("e000", "e003", "e007", "e011", "e020", "e031"):
         images = manifest.images.filter(pl.col("exam_id") == exam)["image_id"].to_list()
-        found = curve.outcomes(images)
+        outcomes = curve.outcomes(images)
         boxes = {
             row["image_id"]: Box(row["x0"], row["y0"], row["x1"], row["y1"])
             for row in manifest.findings.filter(pl.col("exam_id") == exam).iter_rows(named=True)
         }
         mine = marks.filter(pl.col("exam_id") == exam)
-        assert len(found["marks"]) == len(mine)
+        assert len(outcomes["marks"]) == len(mine)
         best = {}
-        for row in found["marks"]:
+        for row in outcomes["marks"]:
             truth = boxes.get(row["image_id"])
             hit = truth is not None and Box(*row["box"]).iou(truth) >= 0.1
             assert row["outcome"] == ("hit" if hit else "false")
             seen.add(row["outcome"])
             if hit:
                 best[row["image_id"]] = max(best.get(row["image_id"], 0), row["score"])
-        assert {r["image_id"]: r["score"] for r in found["findings"]} == {
+        assert {r["image_id"]: r["score"] for r in outcomes["findings"]} == {
             image: best.get(image) for image in boxes
         }
     assert seen == {"hit", "false"}

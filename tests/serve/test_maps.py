@@ -157,5 +157,5 @@ def test_a_worker_that_dies_leaves_the_room_standing(tmp_path):
 
 def children(parent):
     """Worker processes of ours: children of the server that forks them."""
-    found = psutil.Process(parent).children(recursive=True)
-    return [p for p in found if p.ppid() != parent and "forkserver" in " ".join(p.cmdline())]
+    processes = psutil.Process(parent).children(recursive=True)
+    return [p for p in processes if p.ppid() != parent and "forkserver" in " ".join(p.cmdline())]

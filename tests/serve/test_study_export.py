@@ -127,9 +127,9 @@ def test_readers_are_measured_as_models_are(tmp_path):
         reference="unaided",
         replicates=20,
     )
-    found = {way.way: way for way in ways}
-    assert found["aided"].metric.value == 1.0 and found["unaided"].per_run[0] == 1.0
-    assert found["unaided"].per_run[1] < 1.0
+    by_way = {way.way: way for way in ways}
+    assert by_way["aided"].metric.value == 1.0 and by_way["unaided"].per_run[0] == 1.0
+    assert by_way["unaided"].per_run[1] < 1.0
     export_study(tmp_path / "out", tmp_path / "by_recall", source="recall")
     recall = read_predictions(tmp_path / "by_recall" / "predictions-R1-aided.parquet")[0]
     assert set(recall["score"]) == {0.0, 1.0}

@@ -35,10 +35,10 @@ def key(patient, exam):
 
 def by_exam(table):
     rows = table.filter(pl.col("unit") == "breast").iter_rows(named=True)
-    found = {}
+    by_id = {}
     for row in rows:
-        found.setdefault(row["exam_id"], {})[row["side"]] = row["score"]
-    return found
+        by_id.setdefault(row["exam_id"], {})[row["side"]] = row["score"]
+    return by_id
 
 
 def labels_of(manifest):

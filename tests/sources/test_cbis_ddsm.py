@@ -188,34 +188,34 @@ CROP = np.arange(24, dtype=np.uint16).reshape(6, 4)
 @pytest.mark.parametrize("mask_first", [True, False])
 def test_the_mask_is_told_by_size_and_not_by_name(films, mask_first):
     whole = mask(30, 20, (4, 10, 9, 22))
-    found = films(CASE, *((whole, CROP) if mask_first else (CROP, whole)))
-    assert [found[c] for c in ("x0", "y0", "x1", "y1", "frame")] == [4, 10, 9, 22, "stored"]
-    assert found["box_note"] is None
+    row = films(CASE, *((whole, CROP) if mask_first else (CROP, whole)))
+    assert [row[c] for c in ("x0", "y0", "x1", "y1", "frame")] == [4, 10, 9, 22, "stored"]
+    assert row["box_note"] is None
 
 
 def test_a_crop_of_the_films_size_is_told_by_its_values(films):
     noise = np.arange(600, dtype=np.uint16).reshape(30, 20)
-    found = films(CASE, noise, mask(30, 20, (0, 0, 20, 30)))
-    assert [found[c] for c in ("x0", "y0", "x1", "y1")] == [0, 0, 20, 30]
+    row = films(CASE, noise, mask(30, 20, (0, 0, 20, 30)))
+    assert [row[c] for c in ("x0", "y0", "x1", "y1")] == [0, 0, 20, 30]
 
 
 def test_a_crop_that_is_saturated_to_two_values_is_not_taken_for_the_mask(films):
     flat = mask(6, 4, (1, 1, 3, 3))
-    found = films(CASE, flat, mask(30, 20, (4, 10, 9, 22)))
-    assert [found[c] for c in ("x0", "y0", "x1", "y1")] == [4, 10, 9, 22]
+    row = films(CASE, flat, mask(30, 20, (4, 10, 9, 22)))
+    assert [row[c] for c in ("x0", "y0", "x1", "y1")] == [4, 10, 9, 22]
 
 
 def test_a_mask_of_another_size_is_scaled_if_its_shape_agrees(films):
-    found = films(CASE, CROP, mask(15, 10, (2, 5, 4, 11)))
-    assert [found[c] for c in ("x0", "y0", "x1", "y1")] == [4, 10, 8, 22]
-    assert found["box_note"] == "the mask is 15 x 10, the film 30 x 20: scaled"
+    row = films(CASE, CROP, mask(15, 10, (2, 5, 4, 11)))
+    assert [row[c] for c in ("x0", "y0", "x1", "y1")] == [4, 10, 8, 22]
+    assert row["box_note"] == "the mask is 15 x 10, the film 30 x 20: scaled"
 
 
 def test_a_mask_of_another_shape_gives_no_box_and_says_so(films):
-    found = films(CASE, CROP, mask(15, 20, (2, 5, 4, 11)))
-    assert found["x0"] is None
-    assert found["frame"] is None
-    assert found["box_note"] == "the mask is 15 x 20, the film 30 x 20: of other shape"
+    row = films(CASE, CROP, mask(15, 20, (2, 5, 4, 11)))
+    assert row["x0"] is None
+    assert row["frame"] is None
+    assert row["box_note"] == "the mask is 15 x 20, the film 30 x 20: of other shape"
 
 
 def test_an_abnormality_is_one_finding_over_both_views_only_where_it_is_the_only_one(tmp_path):

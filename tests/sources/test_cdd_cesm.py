@@ -89,7 +89,7 @@ def test_shapes_become_boxes_in_stored_pixels(tmp_path):
     ]
     write(tmp_path, [line("P1_L_DM_CC")], [shape("P1_L_DM_CC", **one) for one in drawn])
     jpeg(tmp_path / LOW / "P1_L_DM_CC.jpg", np.zeros((120, 100), np.uint8))
-    found = read_cdd_cesm(tmp_path).findings.sort("finding_id")
+    findings = read_cdd_cesm(tmp_path).findings.sort("finding_id")
     want = [
         (10, 5, 30, 40),
         (40, 50, 60, 70),
@@ -98,8 +98,8 @@ def test_shapes_become_boxes_in_stored_pixels(tmp_path):
         (85, 50, 100, 70),  # cut at the edge
     ]
     # a curve is drawn as 32 points, two on each axis: its box is exact but for rounding
-    np.testing.assert_allclose(found.select("x0", "y0", "x1", "y1").to_numpy(), want, atol=1e-9)
-    assert found["box_note"].to_list() == [None] * 4 + ["cut at the edge"]
+    np.testing.assert_allclose(findings.select("x0", "y0", "x1", "y1").to_numpy(), want, atol=1e-9)
+    assert findings["box_note"].to_list() == [None] * 4 + ["cut at the edge"]
 
 
 def test_each_connected_part_of_a_mask_is_a_region_and_a_speck_has_no_box(tmp_path):
@@ -110,14 +110,14 @@ def test_each_connected_part_of_a_mask_is_a_region_and_a_speck_has_no_box(tmp_pa
     write(tmp_path, [line("P1_L_DM_CC", birads="4$2")])
     jpeg(tmp_path / "images" / "P1_L_DM_CC.jpg", pixels)
     jpeg(tmp_path / "masks" / "P1_L_DM_CC.jpg", pixels)
-    found = read_cdd_cesm(tmp_path).findings.sort("y0", nulls_last=True)
-    assert found.select("x0", "y0", "x1", "y1").rows() == [
+    findings = read_cdd_cesm(tmp_path).findings.sort("y0", nulls_last=True)
+    assert findings.select("x0", "y0", "x1", "y1").rows() == [
         (10, 8, 30, 20),
         (32, 40, 48, 56),
         (None, None, None, None),
     ]
-    assert found["box_note"].to_list() == [None, None, "a speck of 4 pixels"]
-    assert found["malignant"].to_list() == [None] * 3  # which of the two findings, is not told
+    assert findings["box_note"].to_list() == [None, None, "a speck of 4 pixels"]
+    assert findings["malignant"].to_list() == [None] * 3  # which of the two findings, is not told
 
 
 def test_a_kind_is_named_only_where_the_tags_name_one(tmp_path):

@@ -55,8 +55,8 @@ def test_a_label_that_differs_within_a_breast_is_refused(tmp_path):
 def test_regions_come_from_a_second_table(tmp_path):
     write(tmp_path, OWN)
     write(tmp_path, "image_id,x0,y0,x1,y1,kind\na,1,2,3.5,4,mass\na,5,5,9,9,mass\n", "findings.csv")
-    found = read_csv(tmp_path).findings
-    assert found.select("finding_id", "side", "kind", "x1", "frame").rows() == [
+    findings = read_csv(tmp_path).findings
+    assert findings.select("finding_id", "side", "kind", "x1", "frame").rows() == [
         ("a-1", "L", "mass", 3.5, "stored"),
         ("a-2", "L", "mass", 9.0, "stored"),
     ]
@@ -121,9 +121,9 @@ def test_outlines_come_in_the_ways_that_people_write_them(polygon, tmp_path):
     write(tmp_path, OWN)
     text = f'image_id;polygon;malignant;birads;shape\na;"{polygon}";1;5;round\nb;;0;;\n'
     write(tmp_path, text, "findings.csv")
-    found = read_csv(tmp_path).findings
-    assert found["polygon"].to_list() == [[1, 2, 8.5, 2, 4, 9], None]
-    boxed = found.select("x0", "y0", "x1", "y1", "malignant", "birads", "shape", "frame")
+    findings = read_csv(tmp_path).findings
+    assert findings["polygon"].to_list() == [[1, 2, 8.5, 2, 4, 9], None]
+    boxed = findings.select("x0", "y0", "x1", "y1", "malignant", "birads", "shape", "frame")
     assert boxed.rows() == [
         (1, 2, 8.5, 9, 1, 5, "round", "stored"),
         (None, None, None, None, 0, None, None, None),

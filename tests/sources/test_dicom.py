@@ -237,8 +237,8 @@ def test_tables_made_range_by_range_are_those_of_a_loop(tmp_path, monkeypatch, b
     ]
     made = list(tables.tables_in_order(made_up_parts(tmp_path, rows), tmp_path / "space"))
     images, exams = the_plain_way(rows)
-    found = pl.concat([m.images for m in made]).select(*tables.KEYS, "left_out").rows()
-    assert found == images
+    lines = pl.concat([m.images for m in made]).select(*tables.KEYS, "left_out").rows()
+    assert lines == images
     last_told = {row[:2]: row for m in made for row in m.exams.rows()}
     assert list(last_told.values()) == exams
     assert (len(made) > 5) == (batch == 10)

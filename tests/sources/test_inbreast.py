@@ -92,8 +92,8 @@ def test_regions_of_all_spellings_are_in_the_stored_frame(tree):
         roi("Unnamed", "(39.5, 59.5)"),
         roi("Cluster", "(35, 50)", "(45, 50)", "(45, 70)"),
     ]
-    found = tree([line("1")], [("1", HASH, "R", "CC")], [("1", rois)]).findings
-    assert found.select("kind", "x0", "y0", "x1", "y1").rows() == [
+    findings = tree([line("1")], [("1", HASH, "R", "CC")], [("1", rois)]).findings
+    assert findings.select("kind", "x0", "y0", "x1", "y1").rows() == [
         ("mass", 10.5, 20.25, 30, 50.5),
         ("spiculated_region", 1, 1, 5, 4),
         ("asymmetry", 1, 1, 5, 4),
@@ -101,8 +101,8 @@ def test_regions_of_all_spellings_are_in_the_stored_frame(tree):
         ("calcification", 39, 59, 40, 60),
         ("cluster", 35, 50, 40, 60),
     ]
-    assert found["polygon"][0].to_list() == [10.5, 20.25, 30, 22, 20, 50.5]
-    assert found["malignant"].null_count() == 6
+    assert findings["polygon"][0].to_list() == [10.5, 20.25, 30, 22, 20, 50.5]
+    assert findings["malignant"].null_count() == 6
 
 
 def test_has_the_published_counts_of_birads(tree):

@@ -28,10 +28,10 @@ def write(root, text=TEXT):
 
 
 def test_rows_are_counted_from_the_bottom(tmp_path):
-    found = write(tmp_path).findings
-    first = found.filter(pl.col("image_id") == "mdb001").row(0, named=True)
+    findings = write(tmp_path).findings
+    first = findings.filter(pl.col("image_id") == "mdb001").row(0, named=True)
     assert [first[c] for c in ("x0", "y0", "x1", "y1")] == [338, 402, 732, 796]  # row 1024 - 425
-    cut = found.filter(pl.col("image_id") == "mdb006").row(0, named=True)
+    cut = findings.filter(pl.col("image_id") == "mdb006").row(0, named=True)
     assert [cut[c] for c in ("x0", "y0", "x1", "y1")] == [0, 0, 40, 34]
     assert cut["box_note"] == "cut at the edge"
 

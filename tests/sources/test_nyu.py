@@ -104,9 +104,9 @@ def test_regions_come_from_a_table_beside_the_list(tmp_path):
     write(tmp_path, [EXAM])
     text = "image_id,polygon,malignant\n0_L_CC,10 20 30 20 20 40,1\nsub/0_R_CC,1 1 3 1 3 4,0\n"
     (tmp_path / "findings.csv").write_text(text)
-    found = read_nyu(tmp_path).findings
-    assert found.select("exam_id", "side", "malignant", "x0", "y0", "x1", "y1").rows() == [
+    findings = read_nyu(tmp_path).findings
+    assert findings.select("exam_id", "side", "malignant", "x0", "y0", "x1", "y1").rows() == [
         ("0", "L", 1, 10, 20, 30, 40),
         ("0", "R", 0, 1, 1, 3, 4),
     ]
-    assert found["polygon"][0].to_list() == [10, 20, 30, 20, 20, 40]
+    assert findings["polygon"][0].to_list() == [10, 20, 30, 20, 20, 40]

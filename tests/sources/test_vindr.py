@@ -93,13 +93,13 @@ def test_boxes_are_cut_at_the_edge_and_keep_all_categories(tmp_path):
         finding(["Mass"], "90,10,95,20"),
     ]
     write(tmp_path, [ONE], rows)
-    found = read_vindr(tmp_path).findings
-    boxes = found.select("finding_id", "kind", "x0", "y0", "x1", "y1", "box_note").rows()
+    findings = read_vindr(tmp_path).findings
+    boxes = findings.select("finding_id", "kind", "x0", "y0", "x1", "y1", "box_note").rows()
     assert boxes == [
         ("a-1", "skin_thickening", 0.0, 10.0, 40.0, 100.0, "cut at the edge"),
         ("a-2", "mass", None, None, None, None, "no pixel of the image"),
     ]
-    assert found["categories"][0].to_list() == ["Skin Thickening", "Suspicious Lymph Node"]
+    assert findings["categories"][0].to_list() == ["Skin Thickening", "Suspicious Lymph Node"]
 
 
 def test_an_unknown_category_is_refused_with_its_row(tmp_path):

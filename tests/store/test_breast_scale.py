@@ -74,5 +74,5 @@ def test_a_view_that_cannot_be_read_costs_itself_only(data, tmp_path):
     lost = manifest.images.with_columns(
         path=pl.when(pl.col("view") == "MLO").then(pl.lit("nothing.png")).otherwise("path")
     )
-    found = prepare(replace(manifest, images=lost), SPEC, tmp_path / "store", workers=1)
-    assert found.num_stored == 2 and len(found.failed) == 2
+    summary = prepare(replace(manifest, images=lost), SPEC, tmp_path / "store", workers=1)
+    assert summary.num_stored == 2 and len(summary.failed) == 2

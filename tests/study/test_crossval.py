@@ -45,14 +45,14 @@ def with_findings(manifest):
         manifest.breasts.filter(cancer=1).select("exam_id", "side"), on=["exam_id", "side"]
     )
     malignant = pl.col("patient_id").str.slice(-1).cast(pl.Int8) % 2
-    found = cancers.select(
+    of_cancers = cancers.select(
         *("patient_id", "exam_id", "image_id", "side"),
         finding_id="image_id",
         malignant=malignant.cast(pl.Int8),
         **{k: pl.lit(v) for k, v in (("x0", 20.0), ("y0", 60.0), ("x1", 60.0), ("y1", 90.0))},
         frame=pl.lit("stored"),
     )
-    findings = pl.concat([manifest.findings, found], how="diagonal_relaxed")
+    findings = pl.concat([manifest.findings, of_cancers], how="diagonal_relaxed")
     return with_stand_in_birads(replace(manifest, findings=findings))
 
 

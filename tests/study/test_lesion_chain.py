@@ -113,14 +113,14 @@ def test_reading_the_store_again_gives_the_scores_of_the_run(place):
 def test_a_run_stands_beside_the_papers_numbers(place, table):
     root, manifest, store, *_ = place
     held = divided(manifest, patch_recipe().split)  # nobody is measured whom it was trained on
-    found = reproduce(
+    reproduced = reproduce(
         table, held, {"embedding and saliency": root / "run"}, store=store, replicates=0
     )
-    (row,) = [row for row in found.rows if row.name == "embedding and saliency"]
-    for column, theirs in zip(found.columns, found.table.columns, strict=True):
-        metric = found.ours(row, column)
+    (row,) = [row for row in reproduced.rows if row.name == "embedding and saliency"]
+    for column, theirs in zip(reproduced.columns, reproduced.table.columns, strict=True):
+        metric = reproduced.ours(row, column)
         assert metric.value is not None and row.published[theirs].value > 0
-    assert "Not comparable" in found.comparable
+    assert "Not comparable" in reproduced.comparable
 
 
 def test_windows_that_never_change_are_encoded_once_and_others_are_not_kept(place):
@@ -166,10 +166,10 @@ def test_an_exam_gives_each_named_finding_the_score_it_has_in_the_store(place):
     table = reader.predict_store(manifest, store).filter(pl.col("exam_id") == "e00")
     means = dict(table.group_by("finding_id").agg(pl.col("score").mean()).iter_rows())
     for finding in findings:
-        found = scored[finding.finding_id]
-        assert found.score == pytest.approx(means[finding.finding_id], abs=1e-6)
-        assert len(found.patches) == 8
-        for patch in found.patches:  # each is scored on its own finding
+        scored_finding = scored[finding.finding_id]
+        assert scored_finding.score == pytest.approx(means[finding.finding_id], abs=1e-6)
+        assert len(scored_finding.patches) == 8
+        for patch in scored_finding.patches:  # each is scored on its own finding
             box = next(r.box for r in finding.regions if r.image_id == patch.image_id)
             assert patch.box.intersection(box) > 0
     assert prediction.breast("L").findings == ()

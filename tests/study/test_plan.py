@@ -21,14 +21,14 @@ LENGTHS = {"clip": 5_760_000, "glam": 5_760_000, "mama": 5_760_000, "lesion": 2_
 
 @pytest.mark.parametrize("name", published_recipes())
 def test_every_published_recipe_has_its_papers_numbers_or_says_why_not(name):
-    found = plan(find_recipe(name), memory=False)
-    assert found.beside
-    for row in found.beside:
+    planned = plan(find_recipe(name), memory=False)
+    assert planned.beside
+    for row in planned.beside:
         assert re.match(r"[A-Z]\w+ et al\. 20\d\d|MammoScreen's open weights", row.where)
         assert row.same or row.why, f"{row.setting}: ours {row.ours}, paper {row.paper}"
     family = name.partition(":")[0]
     if family in LENGTHS:
-        assert found.draws == LENGTHS[family]  # 40,000 x 144; 200 x 10,000 windows
+        assert planned.draws == LENGTHS[family]  # 40,000 x 144; 200 x 10,000 windows
 
 
 def test_a_number_that_drifts_is_seen():
@@ -49,12 +49,12 @@ def test_memory_is_that_of_the_network_as_it_is_built():
     recipe = override(
         find_recipe("mvccl:small"), ["batch=2", "optimizer.name=sgd", "pixel_spec=mvccl-192x96"]
     )
-    found = memory_of(recipe)
+    memory = memory_of(recipe)
     model = find_family("mvccl").build(recipe.model)
     size = sum(p.numel() * p.element_size() for p in model.parameters())
-    assert (found.weights, found.gradients, found.optimizer) == (size, size, size)
-    assert found.batch == 4 * 192 * 96 * 4  # float32, two breasts of two views
-    assert found.activations == 4 * kept_of_an_image(model.encoder.train())
+    assert (memory.weights, memory.gradients, memory.optimizer) == (size, size, size)
+    assert memory.batch == 4 * 192 * 96 * 4  # float32, two breasts of two views
+    assert memory.activations == 4 * kept_of_an_image(model.encoder.train())
 
 
 def kept_of_an_image(encoder: nn.Module) -> int:
@@ -80,9 +80,9 @@ def test_frozen_weights_have_no_gradients_and_may_take_half():
 
 
 def test_a_large_text_tower_counts_though_its_folder_is_not_here():
-    found = memory_of(find_recipe("mama:paper"))
-    assert found.weights > 4 * 2_700_000_000
-    assert found.gradients < 2**30  # of adapters, heads and the image tower
+    memory = memory_of(find_recipe("mama:paper"))
+    assert memory.weights > 4 * 2_700_000_000
+    assert memory.gradients < 2**30  # of adapters, heads and the image tower
 
 
 def test_steps_are_those_of_the_data(tmp_path):
@@ -90,9 +90,13 @@ def test_steps_are_those_of_the_data(tmp_path):
     recipe = override(
         find_recipe("mvccl:small"), ["batch=4", "epochs=3", "pixel_spec=mvccl-192x96"]
     )
-    found = plan(recipe, manifest, store)
-    assert (found.samples, found.steps, found.draws) == (26, 18, 72)  # 13 patients, both breasts
-    assert any("no paper has this recipe" in line for line in lines_of(found))
+    planned = plan(recipe, manifest, store)
+    assert (planned.samples, planned.steps, planned.draws) == (
+        26,
+        18,
+        72,
+    )  # 13 patients, both breasts
+    assert any("no paper has this recipe" in line for line in lines_of(planned))
 
 
 def test_the_command_prints_it_and_computes_nothing(capsys):

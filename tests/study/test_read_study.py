@@ -110,8 +110,8 @@ def test_a_package_that_is_missing_is_named():
 
 
 def test_a_file_of_a_package_is_found():
-    found = filled("x={w}", {"w": "package:fourview/py.typed"}, row="one", seed=0)
-    assert found.startswith("x=") and found.endswith("py.typed")
+    text = filled("x={w}", {"w": "package:fourview/py.typed"}, row="one", seed=0)
+    assert text.startswith("x=") and text.endswith("py.typed")
 
 
 def test_a_function_that_is_not_there_is_named():

@@ -83,15 +83,15 @@ def test_every_published_number_is_in_one_cell_of_its_table():
 
 @pytest.mark.parametrize("name", sorted(published_tables()))
 def test_every_table_renders_without_a_row_of_ours(name, scored):
-    found = measured(scored, {}, table=name)
+    reproduced = measured(scored, {}, table=name)
     table = find_table(name)
-    page = reproduction_to_html(found)
+    page = reproduction_to_html(reproduced)
     assert "http" not in page.replace("http-equiv", "")
     assert page.count("not run") == len(table.rows) * len(table.columns)
-    frame = reproduction_to_frame(found)
+    frame = reproduction_to_frame(reproduced)
     assert len(frame) == sum(len(row.published) for row in table.rows)
     assert frame["ours"].is_null().all()
-    assert {row["status"] for row in reproduction_to_json(found)["rows"]} == {"not run"}
+    assert {row["status"] for row in reproduction_to_json(reproduced)["rows"]} == {"not run"}
     names = [row.name for row in table.rows]
     assert [find_row(table, n.upper()).name for n in names] == names
     assert len(set(names)) == len(names)
@@ -104,16 +104,16 @@ def test_the_setting_names_a_row_and_the_deviation_does_not():
 
 
 def test_a_rows_numbers_are_those_of_evaluate(scored):
-    found = measured(scored, {ROW: "a.parquet", "my own": "b=2.parquet"}, seed=3)
+    reproduced = measured(scored, {ROW: "a.parquet", "my own": "b=2.parquet"}, seed=3)
     _, manifest, table = scored
     alone = evaluate(table, manifest, "metarepo-breast-v1", replicates=20, seed=3)
-    row = find_row(found.table, ROW)
+    row = find_row(reproduced.table, ROW)
     for metric in alone.metrics:
         own = TableColumn("metarepo-breast-v1", "scored_set", metric.name)
-        assert found.ours(row, own) == metric
+        assert reproduced.ours(row, own) == metric
         for dataset in ("INbreast", "CMMD"):
             column = TableColumn("metarepo-breast-v1", dataset, metric.name)
-            assert found.ours(row, column) is None
+            assert reproduced.ours(row, column) is None
     cmmd = measured(scored, {ROW: "a.parquet"}, seed=3, dataset="cmmd")
     frame = reproduction_to_frame(cmmd)
     cell = frame.filter(method=ROW, dataset="CMMD", metric="auroc").row(0, named=True)
@@ -122,26 +122,26 @@ def test_a_rows_numbers_are_those_of_evaluate(scored):
     )
     assert cell["published"] == by_hand["value"][0]
     assert (cell["ours"], cell["ours_low"]) == (alone.metrics[0].value, alone.metrics[0].low)
-    new = reproduction_to_frame(found).filter(method="my own")
+    new = reproduction_to_frame(reproduced).filter(method="my own")
     assert len(new) == 2
     assert new["published"].is_null().all()
     assert new["ours"].is_not_null().all()
 
 
 def test_ours_stand_only_beside_the_same_data_set_if_the_paper_has_it(scored):
-    found = measured(scored, {ROW: "a.parquet"}, source="inbreast")
-    ours = reproduction_to_frame(found).filter(pl.col("ours").is_not_null())
+    table = measured(scored, {ROW: "a.parquet"}, source="inbreast")
+    ours = reproduction_to_frame(table).filter(pl.col("ours").is_not_null())
     assert ours["dataset"].unique().to_list() == ["INbreast"]
-    assert found.comparable.startswith("Ours are of the manifest of 'inbreast'")
-    assert found.manifest_hash in found.comparable
-    assert "the paper's (INbreast) only if" in found.comparable
-    assert found.manifest_hash == manifest_hash(replace(scored[1], source="inbreast"))
+    assert table.comparable.startswith("Ours are of the manifest of 'inbreast'")
+    assert table.manifest_hash in table.comparable
+    assert "the paper's (INbreast) only if" in table.comparable
+    assert table.manifest_hash == manifest_hash(replace(scored[1], source="inbreast"))
 
 
 def test_other_data_than_the_papers_are_called_not_comparable(scored):
-    found = measured(scored, {ROW: "a.parquet"})
-    assert found.comparable.startswith("Not comparable: ours are of the manifest of 'scored_set'")
-    assert found.comparable.replace("'", "&#39;") in reproduction_to_html(found)
+    table = measured(scored, {ROW: "a.parquet"})
+    assert table.comparable.startswith("Not comparable: ours are of the manifest of 'scored_set'")
+    assert table.comparable.replace("'", "&#39;") in reproduction_to_html(table)
 
 
 @pytest.mark.parametrize(
@@ -225,18 +225,18 @@ def test_a_run_is_scored_through_the_store_as_predict_scores_it(tmp_path):
         config=family.tiny_config,
         spec=pixel_spec("mvccl-192x96"),
     )
-    found = reproduce(TABLE, manifest, {ROW: tmp_path / "run"}, store=store, replicates=0)
+    table = reproduce(TABLE, manifest, {ROW: tmp_path / "run"}, store=store, replicates=0)
     reader = load_model(tmp_path / "run")
     predictions = reader.predict_store(manifest, store)
     alone = evaluate(predictions, manifest, "metarepo-breast-v1", replicates=0)
-    result = found.results[ROW]["metarepo-breast-v1"]
+    result = table.results[ROW]["metarepo-breast-v1"]
     assert result.metrics == alone.metrics
     assert result.num_units == 6
     assert result.provenance["model_digest"] == reader.card.digest
 
 
-def cells(found, **of):
-    frame = reproduction_to_frame(found).filter(pl.col("ours").is_not_null())
+def cells(table, **of):
+    frame = reproduction_to_frame(table).filter(pl.col("ours").is_not_null())
     return sorted(frame.filter(**of)["dataset"].unique().to_list())
 
 
@@ -275,27 +275,27 @@ def test_a_split_inbreast_is_measured_without_its_training_patients(scored):
     folder, manifest, _ = scored
     rows = {ROW: folder / "a.parquet"}
     inbreast = replace(split_in_two(manifest), source="inbreast")
-    found = reproduce(TABLE, inbreast, rows, replicates=0)
-    assert found.results[ROW]["metarepo-breast-v1"].num_units == 40
-    assert cells(found) == ["INbreast"]
+    table = reproduce(TABLE, inbreast, rows, replicates=0)
+    assert table.results[ROW]["metarepo-breast-v1"].num_units == 40
+    assert cells(table) == ["INbreast"]
     everyone = replace(inbreast, exams=inbreast.exams.with_columns(split=pl.lit(None, pl.String)))
-    found = reproduce(TABLE, everyone, rows, replicates=0)
-    assert cells(found) == ["INbreast, all of it (no splits, so no 'test')"]
-    assert "Not comparable" in found.comparable
+    table = reproduce(TABLE, everyone, rows, replicates=0)
+    assert cells(table) == ["INbreast, all of it (no splits, so no 'test')"]
+    assert "Not comparable" in table.comparable
 
 
 def test_a_sample_is_measured_in_the_cell_of_the_papers_number(tmp_path):
     manifest, table = density_set(tmp_path)
     rows = {"MaMA, zero-shot": table}
     name = "embed-density-sample-v1"
-    found = reproduce("mama-table2", manifest, rows, protocols=[name], replicates=0)
-    (result,) = found.results["MaMA, zero-shot"].values()
+    reproduced = reproduce("mama-table2", manifest, rows, protocols=[name], replicates=0)
+    (result,) = reproduced.results["MaMA, zero-shot"].values()
     assert (result.protocol, result.num_units) == (name, 8)  # a tenth of 20 of each class
-    row = find_row(found.table, "MaMA, zero-shot")
-    (column,) = [c for c in found.columns if c.metric == "macro_auroc"]
+    row = find_row(reproduced.table, "MaMA, zero-shot")
+    (column,) = [c for c in reproduced.columns if c.metric == "macro_auroc"]
     assert (column.protocol, column.dataset) == ("embed-density-v1", "EMBED")
     assert row.published[column].value > 0.9
-    assert found.ours(row, column).value is not None
+    assert reproduced.ours(row, column).value is not None
     with pytest.raises(EvaluationError, match="and its sample share a cell"):
         names = [name, "embed-density-v1"]
         reproduce("mama-table2", manifest, rows, protocols=names, replicates=0)
@@ -334,9 +334,9 @@ def test_two_figures_of_one_metric_say_what_was_asked_and_of_what(scored):
 
 
 def test_the_row_that_only_the_text_has_is_told(scored):
-    found = measured(scored, {}, table="mvccl-table2")
-    assert "section 3.4" in reproduction_to_html(found)
-    assert "section 3.4" in reproduction_to_json(found)["notes"][0]
+    table = measured(scored, {}, table="mvccl-table2")
+    assert "section 3.4" in reproduction_to_html(table)
+    assert "section 3.4" in reproduction_to_json(table)["notes"][0]
 
 
 def test_a_run_is_not_measured_on_its_own_training_patients(tmp_path):

@@ -25,14 +25,14 @@ TOWERS = {
 
 def keep_tiny(folder, family: str, config) -> None:
     """A checkpoint of a family with random weights."""
-    found = find_family(family)
+    described = find_family(family)
     save_checkpoint(
         folder,
-        found.build(config),
+        described.build(config),
         recipe=f"{family}:tiny",
         family=family,
         config=config,
-        spec=pixel_spec(found.pixel_spec),
+        spec=pixel_spec(described.pixel_spec),
     )
 
 
@@ -48,16 +48,16 @@ def tiny_recipe(family: str, config) -> Recipe:
 def pretrained(folder, tower: ImageTowerConfig, family: str = "clip") -> torch.nn.Module:
     """A checkpoint of a language-image family with random weights."""
     torch.manual_seed(1)
-    found = find_family(family)
-    config = replace(found.tiny_config, image=tower)
-    model = found.build(config).eval()
+    described = find_family(family)
+    config = replace(described.tiny_config, image=tower)
+    model = described.build(config).eval()
     save_checkpoint(
         folder,
         model,
         recipe=f"{family}:tiny",
         family=family,
         config=config,
-        spec=pixel_spec(found.pixel_spec),
+        spec=pixel_spec(described.pixel_spec),
     )
     return model
 

@@ -13,13 +13,13 @@ KINDS = (torch.float32, torch.bfloat16)
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(KINDS)), max_size=20))
 def test_buckets_hold_every_tensor_once_and_stay_below_the_limit(sizes):
     tensors = [torch.zeros(n, dtype=kind) for n, kind in sizes]
-    found = list(buckets(tensors, limit=16))
-    assert sorted(map(id, (t for group in found for t in group))) == sorted(map(id, tensors))
-    for group in found:
+    all_buckets = list(buckets(tensors, limit=16))
+    assert sorted(map(id, (t for group in all_buckets for t in group))) == sorted(map(id, tensors))
+    for group in all_buckets:
         assert group and len({t.dtype for t in group}) == 1
         assert sum(t.nbytes for t in group) <= 16 or len(group) == 1
     for kind in KINDS:  # in order
-        own = [id(t) for group in found for t in group if t.dtype == kind]
+        own = [id(t) for group in all_buckets for t in group if t.dtype == kind]
         assert own == [id(t) for t in tensors if t.dtype == kind]
 
 

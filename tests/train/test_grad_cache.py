@@ -24,10 +24,12 @@ TIMEOUT_S = 3600  # only so that a deadlock ends; it takes some seconds
 EXAMS = ("0123", "02", "13", "0", "02")  # the last exam is of the first one's patient
 
 
-def assert_same(found, wanted):
-    assert found.keys() == wanted.keys()
+def assert_same(gradients, wanted):
+    assert gradients.keys() == wanted.keys()
     for name, value in wanted.items():
-        torch.testing.assert_close(found[name], value, **CLOSE, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(
+            gradients[name], value, **CLOSE, msg=lambda m, n=name: f"{n}: {m}"
+        )
 
 
 @every_case
@@ -65,8 +67,8 @@ def of_two(tmp_path_factory):
 @pytest.mark.parametrize("chunk", [None, 2])
 def test_two_processes_give_the_loss_and_gradients_of_one(of_two, name, chunk):
     begin = f"{name}/{chunk}/"
-    found = {k.removeprefix(begin): v for k, v in of_two.items() if k.startswith(begin)}
-    assert_same(found, loss_and_gradients(made(name), joined(*batches_of_two()), None))
+    gradients = {k.removeprefix(begin): v for k, v in of_two.items() if k.startswith(begin)}
+    assert_same(gradients, loss_and_gradients(made(name), joined(*batches_of_two()), None))
 
 
 @every_case
@@ -86,9 +88,11 @@ def test_random_numbers_of_an_encoder_are_drawn_again():
     def objective():
         torch.manual_seed(0)
         model = find_family("clip").build(replace(tiny, text=replace(tiny.text, dropout=0.5)))
-        found = stage.objective(model, stage.settings(text="sentence")).double().train()
-        freeze_statistics(found, chunk=2, frozen=True)
-        return found
+        objective_of_stage = (
+            stage.objective(model, stage.settings(text="sentence")).double().train()
+        )
+        freeze_statistics(objective_of_stage, chunk=2, frozen=True)
+        return objective_of_stage
 
     batch = batch_of(*EXAMS)
     cached, kept = objective(), objective()

@@ -153,7 +153,7 @@ def test_accelerate_launch_on_a_processor_is_refused_not_run_alone(data, tmp_pat
     """As typed; it sets what the case above sets."""
     program = Path(sys.executable).with_name("accelerate")
     arguments = command("tiny:linear", data, tmp_path / "run")
-    found = subprocess.run(
+    run = subprocess.run(
         [program, "launch", "--cpu", "--num_processes", "2", "-m", "fourview", *arguments],
         env=os.environ
         | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])},
@@ -162,8 +162,8 @@ def test_accelerate_launch_on_a_processor_is_refused_not_run_alone(data, tmp_pat
         check=False,
         timeout=PATIENCE_S,
     )
-    assert found.returncode != 0
-    assert "started one, as it does on processors" in found.stderr
+    assert run.returncode != 0
+    assert "started one, as it does on processors" in run.stderr
     assert not (tmp_path / "run").exists()
 
 
@@ -186,11 +186,11 @@ def test_the_page_on_gpus_prints_the_command_that_is_tested():
 def test_gradients_travel_in_buckets_of_one_type_and_bounded_size():
     tensors = [torch.zeros(n) for n in (3, 5, 9, 1)]
     tensors.insert(1, torch.zeros(2, dtype=torch.float64))
-    found = list(buckets(tensors, limit=32))
-    flat = [t for group in found for t in group]
+    all_buckets = list(buckets(tensors, limit=32))
+    flat = [t for group in all_buckets for t in group]
     assert sorted(map(id, flat)) == sorted(map(id, tensors))
-    assert all(len({t.dtype for t in group}) == 1 for group in found)
-    assert all(len(group) == 1 or sum(t.nbytes for t in group) <= 32 for group in found)
+    assert all(len({t.dtype for t in group}) == 1 for group in all_buckets)
+    assert all(len(group) == 1 or sum(t.nbytes for t in group) <= 32 for group in all_buckets)
 
 
 @pytest.mark.parametrize("text", ["[Gloo] connection closed by peer", "NCCL error", "Peer reset"])

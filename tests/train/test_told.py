@@ -30,8 +30,8 @@ def test_durations_in_words(seconds, words):
 def test_a_line_has_what_is_known_and_the_best_so_far():
     position = Position(epoch=4, step=0, total_steps=40, best_epoch=1, best_value=0.5, digest="d")
     means = {"loss": 0.6, "parts": {"bce": 0.5, "similarity": 0.1, "none": None}}
-    found = Validation(loss=0.7, auc=math.nan, parts={})
-    line = line_of_epoch(3, 10, means, found, position, 12.0, 72.0)
+    validation = Validation(loss=0.7, auc=math.nan, parts={})
+    line = line_of_epoch(3, 10, means, validation, position, 12.0, 72.0)
     assert line == (
         "epoch 4 of 10: loss 0.6000 (bce 0.5000, similarity 0.1000); validation loss 0.7000; "
         "best in epoch 2; 12 s, 72 s left"

@@ -41,21 +41,21 @@ def test_parts_are_means_over_the_samples_of_the_batches_that_have_them():
     batch = exam_batch("0123")
     sample = Sample(exam_id="e", patient_id="p", images=(), slots=(), ranks=(), targets={})
     told = [{"cross_entropy": 1.0, "similarity": 4.0}, {"cross_entropy": 2.5}]
-    found = validate(
+    validation = validate(
         Told(told),
         Fixed([([sample] * 2, batch), ([sample], batch)]),
         None,
         processes=Processes(torch.device("cpu")),
     )
-    assert found.parts == {"cross_entropy": pytest.approx(1.5), "similarity": 4.0}
-    assert found.loss == pytest.approx((2 * 5.0 + 2.5) / 3)
+    assert validation.parts == {"cross_entropy": pytest.approx(1.5), "similarity": 4.0}
+    assert validation.loss == pytest.approx((2 * 5.0 + 2.5) / 3)
 
 
 def test_what_is_selected_by():
-    found = Validation(loss=3.0, auc=0.8, parts={"cross_entropy": 1.0})
-    assert [found.value_of(s) for s in ("loss", "auc", "cross_entropy")] == [3.0, -0.8, 1.0]
-    assert [found.loss_of(s) for s in ("loss", "auc", "cross_entropy")] == [3.0, 3.0, 1.0]
-    assert math.isnan(found.value_of("similarity"))
+    validation = Validation(loss=3.0, auc=0.8, parts={"cross_entropy": 1.0})
+    assert [validation.value_of(s) for s in ("loss", "auc", "cross_entropy")] == [3.0, -0.8, 1.0]
+    assert [validation.loss_of(s) for s in ("loss", "auc", "cross_entropy")] == [3.0, 3.0, 1.0]
+    assert math.isnan(validation.value_of("similarity"))
 
 
 def test_auc_is_scikit_learns_over_what_is_known():

@@ -2,7 +2,7 @@
 
 What is known of an image before it is read (``PromptSet.of_image``) comes first, with nothing
 hidden but what no pixel can show (``MaskConfig`` at probability 1), then the class. What a reader
-found in the image is never in its prompts: class segments are made from the class alone.
+saw in the image is never in its prompts: class segments are made from the class alone.
 
 A set without a style of its own asks in the style, and with the segments, of the captions that a
 run was trained with: a run that only ever read ``density: C`` is not asked in sentences.
@@ -107,18 +107,18 @@ def _in_style(
     prompts = template.prompt_set(name)
     if prompts.style:
         return prompts  # a set that is asked in one way, whoever is asked
-    told = [segment.name for segment in template.segments(style)]
-    told = [segment for segment in told if not segments or segment in segments]
-    of_class = tuple(segment for segment in prompts.of_class if segment in told)
+    known = [segment.name for segment in template.segments(style)]
+    known = [segment for segment in known if not segments or segment in segments]
+    of_class = tuple(segment for segment in prompts.of_class if segment in known)
     if prompts.of_class and not of_class:
         raise CaptionError(
             f"prompts '{name}': ask for {', '.join(prompts.of_class)}, which the captions of this "
-            f"model never told (style {style}: {', '.join(told)}); take other prompts"
+            f"model never told (style {style}: {', '.join(known)}); take other prompts"
         )
     return replace(
         prompts,
         style=style,
-        of_image=tuple(segment for segment in prompts.of_image if segment in told),
+        of_image=tuple(segment for segment in prompts.of_image if segment in known),
         of_class=of_class,
         classes=prompts.of_style.get(style, prompts.classes),
     )
@@ -128,10 +128,10 @@ def _of_class(template: CaptionTemplate, prompts: PromptSet, name: str, key: str
     content = prompts.classes[key]
     if not isinstance(content, Mapping):
         return tuple(content)
-    said = template.prepare(content, prompts.style, prompts.of_class).caption()
-    if not said.sentences:
+    caption = template.prepare(content, prompts.style, prompts.of_class).caption()
+    if not caption.sentences:
         raise CaptionError(
             f"prompts '{name}': nothing is said of class '{key}'; name segments in of_class that "
             f"use {', '.join(content)}"
         )
-    return said.sentences
+    return caption.sentences

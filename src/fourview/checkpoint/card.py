@@ -165,8 +165,8 @@ def load_checkpoint(
 ) -> tuple[nn.Module, ModelCard, ModelFamily]:
     """The network with its weights, in evaluation mode; strict: every name must be there.
 
-    Nothing that the card says is believed: the weights must have its digest, the network that it
-    asks for must have their names and shapes, and no file that it names is opened.
+    Nothing that the card says is taken on trust: the weights must have its digest, the network
+    that it asks for must have their names and shapes, and no file that it names is opened.
 
     Args:
         folder: The checkpoint.
@@ -267,11 +267,11 @@ def read_card(folder: Path | str) -> ModelCard:
     return card
 
 
-def _require_known(said: Any, known: Any, path: Path, key: str = "") -> None:
+def _require_known(given: Any, known: Any, path: Path, key: str = "") -> None:
     """Refuse names of settings that nothing reads; settings in a list have no names."""
-    if not isinstance(said, dict) or not isinstance(known, dict):
+    if not isinstance(given, dict) or not isinstance(known, dict):
         return
-    for name, value in said.items():
+    for name, value in given.items():
         if name not in known:
             where = f" in {key}" if key else ""
             raise CheckpointError(f"{path}: damaged{where}: {no_such('key', name, list(known))}")

@@ -34,8 +34,8 @@ class Ensemble:
 
 def write_ensemble(folder: Path, ensemble: Ensemble) -> None:
     """Say that the checkpoints in a folder are one model; written after them."""
-    told = {"recipe": ensemble.recipe, "members": list(ensemble.members)}
-    write_text(folder / ENSEMBLE, json.dumps(told, indent=2) + "\n")
+    fields = {"recipe": ensemble.recipe, "members": list(ensemble.members)}
+    write_text(folder / ENSEMBLE, json.dumps(fields, indent=2) + "\n")
 
 
 def read_ensemble(folder: Path) -> Ensemble | None:
@@ -48,8 +48,8 @@ def read_ensemble(folder: Path) -> Ensemble | None:
     if not path.exists():
         return None
     try:
-        told = read_json_object(path, max_bytes=MAX_BYTES)
-        ensemble = TypeAdapter(Ensemble).validate_python(told)
+        fields = read_json_object(path, max_bytes=MAX_BYTES)
+        ensemble = TypeAdapter(Ensemble).validate_python(fields)
     except ValidationError as error:
         raise CheckpointError(f"{path}: damaged: {error.errors()[0]['msg']}") from error
     except ValueError as error:

@@ -110,14 +110,14 @@ def config_with_sources(
         CheckpointError: The config has no such tower, or there is nothing at the source.
     """
     for each in named:
-        own, told = settings.get(each.part), card_config.get(each.part)
-        if not isinstance(own, dict) or not isinstance(told, dict):
+        own, theirs = settings.get(each.part), card_config.get(each.part)
+        if not isinstance(own, dict) or not isinstance(theirs, dict):
             raise CheckpointError(
                 f"{where}: names a frozen {each.part} tower and has none; damaged"
             )
         weights = "pretrained"
         if each.part == "image":
-            source = str(told.get("weights"))
+            source = str(theirs.get("weights"))
             here = allowed_path(source)
             if here is None:
                 raise missing_source(where, named, f"there is no {source}")

@@ -67,8 +67,8 @@ def export_checkpoint(
     if (folder / TEMPLATE).exists():
         copy_file(folder / TEMPLATE, out / TEMPLATE)
     if not card.may_release:
-        told = {"permission": permission.strip(), "terms": card.terms, "licence": card.licence}
-        write_text(out / PERMISSION, json.dumps(told, indent=2) + "\n")
+        fields = {"permission": permission.strip(), "terms": card.terms, "licence": card.licence}
+        write_text(out / PERMISSION, json.dumps(fields, indent=2) + "\n")
     return card
 
 

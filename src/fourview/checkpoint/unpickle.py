@@ -59,8 +59,8 @@ def _first_line(error: Exception) -> str:
     asked = ASKS.search(str(error))
     if asked is not None:
         return f"it wants to run {asked[1]}, which makes no tensor; do not trust the file"
-    told = (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError)
-    if not isinstance(error, told) or "WeightsUnpickler error" in str(error):
+    expected = (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError)
+    if not isinstance(error, expected) or "WeightsUnpickler error" in str(error):
         return "it is no file that torch saved"
     return str(error).partition("\n")[0].partition(". ")[0][:300] or type(error).__name__
 

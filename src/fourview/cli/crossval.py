@@ -69,8 +69,8 @@ def crossval(
     if seed is not None:
         changed = replace(changed, seed=seed)
     require_logs(log)
-    told = is_first()
-    with progress_bar(quiet=json or not told) as update:
+    speaks = is_first()
+    with progress_bar(quiet=json or not speaks) as update:
         metrics = cross_validate(
             changed,
             read_manifest(manifest),
@@ -82,10 +82,10 @@ def crossval(
             machine=Machine(workers=workers, device=device, log=log),
             cache_bytes=int(cache_gb * GIBIBYTE),
             progress=update,
-            say=lambda line: say(line, to=sys.stderr) if told else None,
+            say=lambda line: say(line, to=sys.stderr) if speaks else None,
         )
     leave_processes()
-    if not told:
+    if not speaks:
         return
     if json:
         print(jsonlib.dumps(jsonlib.loads((out / "crossval.json").read_text())))

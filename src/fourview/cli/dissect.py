@@ -63,7 +63,7 @@ def dissect(
     tables, pixels = read_manifest(manifest), Store.open(store)
     require_images(divided_as(runs[0], tables), pixels, () if split is None else (split,))
     with progress_bar(quiet=json) as update:
-        found = dissect_runs(
+        result = dissect_runs(
             runs,
             tables,
             pixels,
@@ -76,20 +76,20 @@ def dissect(
             progress=update,
         )
     if out is not None:
-        text = jsonlib.dumps(found.as_json(), ensure_ascii=False, allow_nan=False)
+        text = jsonlib.dumps(result.as_json(), ensure_ascii=False, allow_nan=False)
         write_text(out / "dissection.json", text + "\n")
-        write_table(found.as_table(), out / "dissection.csv")
+        write_table(result.as_table(), out / "dissection.csv")
     if json:
-        print(jsonlib.dumps(found.as_json(), ensure_ascii=False, allow_nan=False))
+        print(jsonlib.dumps(result.as_json(), ensure_ascii=False, allow_nan=False))
         return
     several = "" if len(runs) == 1 else f", mean of {len(runs)} runs"
     part = "" if split is None else f" of the {split} part"
-    say(f"{found.recipe}{several}; {found.protocol}")
-    say(f"{counted(found.num_units, find_protocol(protocol).unit)}{part}")
-    for line in lines_of(found):
+    say(f"{result.recipe}{several}; {result.protocol}")
+    say(f"{counted(result.num_units, find_protocol(protocol).unit)}{part}")
+    for line in lines_of(result):
         say(line)
-    say(f"intervals: {found.interval}")
-    for note in found.notes:
+    say(f"intervals: {result.interval}")
+    for note in result.notes:
         say(f"note: {note}")
     if out is not None:
         say(f"table: {out / 'dissection.csv'}")

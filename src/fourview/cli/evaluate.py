@@ -69,9 +69,9 @@ def evaluate(
     cuts, chosen_on = read_thresholds(thresholds) if thresholds else ({}, {})
     if manifest is None:
         refuse_unused(evaluate, needs="--manifest", split=split, group=group)
-        tables, told = manifest_of_labels(table, rules)
+        tables, notes = manifest_of_labels(table, rules)
     else:
-        tables, told = read_manifest(manifest), ()
+        tables, notes = read_manifest(manifest), ()
     result = run_evaluate(
         table,
         tables,
@@ -83,7 +83,7 @@ def evaluate(
         split=None if split == "all" else split,
         groups=(*DEFAULT_GROUPS, *group),
     )
-    result = replace(result, notes=(*told, *result.notes))
+    result = replace(result, notes=(*notes, *result.notes))
     result = _with_thresholds_checked(with_file_facts(result, metadata), chosen_on, thresholds)
     if out is not None:
         write_result(result, out)

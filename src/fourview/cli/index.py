@@ -51,8 +51,8 @@ def index(
 ) -> None:
     """Turn a data set into a manifest: four tables with one meaning for every set.
 
-    Stopped while it reads headers, the same command goes on; what it found so far lies beside the
-    manifest until that is written.
+    If it is stopped while it reads headers, the same command goes on: what was read so far lies
+    beside the manifest until that is written.
 
     Args:
         root: Folder of the data set.
@@ -74,7 +74,7 @@ def index(
             so that marks on them can be counted. birads-without-3 leaves 3 unknown, as Cls-Det-RS
             does. The manifest and every result say so.
         label_rule: For source embed: mama takes the rows of the other breast where a breast has
-            none, as MaMA's code does, to compare with its numbers; without it they never speak for
+            none, as MaMA's code does, to compare with its numbers; without it they never count for
             a breast.
         pseudonyms: For source dicom: file with a secret key of 16 bytes or more. Ids are replaced
             by what it makes of them, dates are shifted, and nothing else is kept that could tell
@@ -230,8 +230,8 @@ def _shared_uids(path: Path) -> int:
     images = pl.scan_parquet(path / "images.parquet")
     if images.collect_schema().get("notes") != pl.List(pl.String):
         return 0
-    told = pl.col("notes").list.eval(pl.element().str.contains(SHARED_UID)).list.any()
-    return int(images.select(told.fill_null(False).sum()).collect(engine="streaming").item())
+    shared = pl.col("notes").list.eval(pl.element().str.contains(SHARED_UID)).list.any()
+    return int(images.select(shared.fill_null(False).sum()).collect(engine="streaming").item())
 
 
 def _shares(text: str) -> dict[str, float]:

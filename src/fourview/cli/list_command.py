@@ -69,12 +69,12 @@ def list_(what: Kind, *, module: Modules = (), json: bool = False) -> None:
         "conversions": _conversions,
         "studies": _studies,
     }
-    told = kinds[what]()
+    listed = kinds[what]()
     theirs: dict[str, str] = {}
     if what != "tables" and what != "conversions" and what != "studies":  # noqa: PLR1714 - mypy
         theirs = {each.name: each.module for each in outside(what)}
     if json:
-        rows = {name: row | {"from": theirs.get(name, OURS)} for name, row in told.items()}
+        rows = {name: row | {"from": theirs.get(name, OURS)} for name, row in listed.items()}
         print(jsonlib.dumps(rows, indent=2, ensure_ascii=False))
         return
     show: dict[Kind, Callable[[Rows, Mapping[str, str]], None]] = {
@@ -83,7 +83,7 @@ def list_(what: Kind, *, module: Modules = (), json: bool = False) -> None:
         "recipes": _show_recipes,
         "conversions": _show_conversions,
     }
-    show.get(what, _show)(told, theirs)
+    show.get(what, _show)(listed, theirs)
 
 
 def size_of(recipe: str) -> str:
@@ -102,8 +102,8 @@ def starts(family: str, recipes: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _own() -> dict[str, Any]:
-    told: dict[str, Any] = jsonlib.loads(PLACE.read_text(encoding="utf-8"))
-    return told
+    lists: dict[str, Any] = jsonlib.loads(PLACE.read_text(encoding="utf-8"))
+    return lists
 
 
 def _with_theirs(kind: Literal["families", "feeds", "recipes"], own: Rows) -> Rows:
@@ -112,16 +112,16 @@ def _with_theirs(kind: Literal["families", "feeds", "recipes"], own: Rows) -> Ro
     from fourview.models.find import find_family
     from fourview.study.find_recipe import find_recipe, recipe_purpose
 
-    told = dict(own)
+    rows = dict(own)
     for each in outside(kind):
         if kind == "families":
             family = find_family(each.name)
-            told[each.name] = {"kind": family.kind, "paper": family.paper, "what": ""}
+            rows[each.name] = {"kind": family.kind, "paper": family.paper, "what": ""}
         elif kind == "feeds":
-            told[each.name] = {"about": feed_purpose(each.name)}
+            rows[each.name] = {"about": feed_purpose(each.name)}
         else:
             recipe = find_recipe(each.name)
-            told[each.name] = {
+            rows[each.name] = {
                 "about": recipe_purpose(each.name),
                 "task": recipe.task,
                 "pixels": recipe.pixel_spec,
@@ -129,7 +129,7 @@ def _with_theirs(kind: Literal["families", "feeds", "recipes"], own: Rows) -> Ro
                 "needs": [n for n in (recipe.starts_from, recipe.context) if n],
                 "weights": None,
             }
-    return dict(sorted(told.items()))
+    return dict(sorted(rows.items()))
 
 
 def _families() -> Rows:
@@ -144,8 +144,8 @@ def _feeds() -> Rows:
 
 def _recipes() -> Rows:
     own = _own()["recipes"]
-    told = _with_theirs("recipes", own) if outside("recipes") else own
-    return {name: row | {"size": size_of(name)} for name, row in told.items()}
+    rows = _with_theirs("recipes", own) if outside("recipes") else own
+    return {name: row | {"size": size_of(name)} for name, row in rows.items()}
 
 
 def _sources() -> Rows:
@@ -153,27 +153,27 @@ def _sources() -> Rows:
 
     from fourview.sources._cards import CARDS
 
-    told: Rows = {name: asdict(card) for name, card in CARDS.items()}
+    rows: Rows = {name: asdict(card) for name, card in CARDS.items()}
     for each in outside("sources"):
-        told[each.name] = {"about": _first_line(each.thing)}
-    return dict(sorted(told.items()))
+        rows[each.name] = {"about": _first_line(each.thing)}
+    return dict(sorted(rows.items()))
 
 
 def _specs() -> Rows:
     from fourview.preprocess.spec import ALIASES, pixel_spec, spec_names
 
-    told = {name: f"short for {ALIASES[name]}" for name in spec_names() if name in ALIASES}
+    rows = {name: f"short for {ALIASES[name]}" for name in spec_names() if name in ALIASES}
     for name in set(spec_names()) - set(ALIASES):
         spec = pixel_spec(name)
-        told[name] = f"{spec.rows or 'native'} x {spec.cols or 'native'}, {spec.fingerprint}"
-    return {name: {"about": about} for name, about in sorted(told.items())}
+        rows[name] = f"{spec.rows or 'native'} x {spec.cols or 'native'}, {spec.fingerprint}"
+    return {name: {"about": about} for name, about in sorted(rows.items())}
 
 
 def _protocols() -> Rows:
-    told = {name: {"about": title} for name, title in _own()["protocols"].items()}
+    rows = {name: {"about": title} for name, title in _own()["protocols"].items()}
     for each in outside("protocols"):
-        told[each.name] = {"about": each.thing.title}
-    return dict(sorted(told.items()))
+        rows[each.name] = {"about": each.thing.title}
+    return dict(sorted(rows.items()))
 
 
 def _tables() -> Rows:
@@ -182,17 +182,17 @@ def _tables() -> Rows:
 
 def _conversions() -> Rows:
     """Published weights that ``fourview convert`` takes."""
-    told: Rows = dict(_own()["conversions"])
+    rows: Rows = dict(_own()["conversions"])
     for each in outside("families"):
         for weights in each.thing.published:
-            told[weights.name] = {
+            rows[weights.name] = {
                 "family": each.name,
                 "source": weights.source,
                 "licence": weights.licence,
                 "pixels": list(weights.pixel_specs),
                 "consent": weights.consent,
             }
-    return dict(sorted(told.items()))
+    return dict(sorted(rows.items()))
 
 
 def _studies() -> Rows:
@@ -204,14 +204,14 @@ def _studies() -> Rows:
     }
 
 
-def _show(told: Rows, theirs: Mapping[str, str]) -> None:
-    width = max(map(len, told), default=0)
-    for name, row in told.items():
+def _show(rows: Rows, theirs: Mapping[str, str]) -> None:
+    width = max(map(len, rows), default=0)
+    for name, row in rows.items():
         say(f"{name:<{width}}  {row['about']}{_from(name, theirs)}")
 
 
-def _show_sources(told: Rows, theirs: Mapping[str, str]) -> None:
-    for name, row in told.items():
+def _show_sources(rows: Rows, theirs: Mapping[str, str]) -> None:
+    for name, row in rows.items():
         if "about" in row:
             say(f"{name}  {row['about']}{_from(name, theirs)}")
             continue
@@ -224,27 +224,27 @@ def _show_sources(told: Rows, theirs: Mapping[str, str]) -> None:
     say("traps, counts and citations: docs/data_sets.md; which fits: docs/which.md")
 
 
-def _show_families(told: Rows, theirs: Mapping[str, str]) -> None:
+def _show_families(rows: Rows, theirs: Mapping[str, str]) -> None:
     recipes = _own()["recipes"]
     for kind, what in (("read", "read exams"), ("pretrain", "learn from images and captions")):
         say(f"Families that {what}:")
-        for name, row in told.items():
+        for name, row in rows.items():
             if row["kind"] == kind:
-                said = f"{row['what']} ({row['paper']})" if row["what"] else row["paper"]
-                say(f"  {name}  {said}{_from(name, theirs)}")
+                about = f"{row['what']} ({row['paper']})" if row["what"] else row["paper"]
+                say(f"  {name}  {about}{_from(name, theirs)}")
                 first = ", ".join(starts(name, recipes)) or "published weights, list conversions"
                 say(f"      start here: {first}")
 
 
-def _show_recipes(told: Rows, theirs: Mapping[str, str]) -> None:
+def _show_recipes(rows: Rows, theirs: Mapping[str, str]) -> None:
     families: dict[str, list[str]] = {}
-    for name in told:
+    for name in rows:
         families.setdefault(name.partition(":")[0], []).append(name)
     for family, names in families.items():
-        first = starts(family, told)
+        first = starts(family, rows)
         say(f"{family}    start here: {', '.join(first)}" if first else family)
         for name in names:
-            row = told[name]
+            row = rows[name]
             weights = "" if row["weights"] is None else f", {row['weights'] / 1e6:.2f} M weights"
             asks = row["task"] or "pre-training"
             say(f"  {name}: {row['about']}{_from(name, theirs)}")
@@ -256,8 +256,8 @@ def _show_recipes(told: Rows, theirs: Mapping[str, str]) -> None:
     )
 
 
-def _show_conversions(told: Rows, theirs: Mapping[str, str]) -> None:  # noqa: ARG001 - ours alone
-    for name, row in told.items():
+def _show_conversions(rows: Rows, theirs: Mapping[str, str]) -> None:  # noqa: ARG001 - ours alone
+    for name, row in rows.items():
         asked = "; wants --accept-licence" if row["consent"] else ""
         say(f"{name}  {row['family']}: {row['source']}")
         say(f"    licence: {row['licence']}{asked}; reads {' or '.join(row['pixels'])}")

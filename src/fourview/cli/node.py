@@ -115,18 +115,18 @@ def send(
     paths = [file for each in files for file in _files(each)]
     if not paths:
         raise NodeError("no files there to send")
-    told = sender_of(destination, settings)(paths)
+    answers = sender_of(destination, settings)(paths)
     if json:
         rows = [
             {"file": str(f), "outcome": s.outcome, "status": s.status, "detail": s.detail}
-            for f, s in told.items()
+            for f, s in answers.items()
         ]
         print(jsonlib.dumps(rows))
     else:
-        for file, sent in told.items():
-            said = " ".join(part for part in (sent.outcome, sent.status, sent.detail) if part)
-            say(f"{file}: {said}")
-    return FAILED if any(sent.outcome != "sent" for sent in told.values()) else 0
+        for file, sent in answers.items():
+            text = " ".join(part for part in (sent.outcome, sent.status, sent.detail) if part)
+            say(f"{file}: {text}")
+    return FAILED if any(sent.outcome != "sent" for sent in answers.values()) else 0
 
 
 def _files(path: Path) -> list[Path]:

@@ -25,7 +25,7 @@ from fourview.manifest.manifest import manifest_hash, read_manifest
 from fourview.manifest.select import with_views
 from fourview.predict.engine import engine_on
 from fourview.predict.language import about_model, load_language_model
-from fourview.predict.reader import load_model
+from fourview.predict.reader import Reader, load_model
 from fourview.predict.spread import FEW, Spread, predict_spread
 from fourview.store.store import Store
 
@@ -106,6 +106,7 @@ def predict(
     reader = load_model((run, *also), engine=engine)
     way = engine.description
     with progress_bar(quiet=json) as update:
+        progress = partial(update, "exams")
         if executor is None:
             predictions = reader.predict_store(
                 tables,
@@ -113,7 +114,7 @@ def predict(
                 splits=split or None,
                 batch_size=batch,
                 workers=workers,
-                progress=partial(update, "exams"),
+                progress=progress,
             )
         else:
             what = Spread(
@@ -127,32 +128,35 @@ def predict(
                 device=device,
             )
             places = find_executor(executor, max(1, workers))
-            predictions, way = predict_spread(what, places, progress=partial(update, "exams"))
-    about = {
-        **_seen((run, *also), tables, split),
+            predictions, way = predict_spread(what, places, progress=progress)
+    about = _seen((run, *also), tables, split) | _about(reader, whole, view)
+    _write(predictions, out, about | {"precision": way}, {"precision": way}, json=json)
+
+
+def _about(reader: Reader, manifest: Manifest, views: tuple[str, ...]) -> dict[str, str]:
+    """What the table says of the model, its pixels and the exams."""
+    return {
         "model_digest": reader.card.digest,
         "recipe": reader.card.recipe,
         "pixel_spec": f"{reader.spec.name} {reader.spec.fingerprint}",
-        "manifest_hash": manifest_hash(whole),
-        "views": " and ".join(view) or "all",
+        "manifest_hash": manifest_hash(manifest),
+        "views": " and ".join(views) or "all",
         "terms": reader.card.terms,
         "caution": reader.caution,
-        "precision": way,
     }
-    _write(predictions, out, about, {"precision": way}, json=json)
 
 
 def _write(
     predictions: pl.DataFrame,
     out: Path,
     about: dict[str, str],
-    told: dict[str, str],
+    facts: dict[str, str],
     *,
     json: bool,
 ) -> None:
     """Write the table with what it says of itself, and print a line about what was written."""
     write_predictions(predictions, out, about)
-    summary = {"out": str(out), "rows": len(predictions), **told}
+    summary = {"out": str(out), "rows": len(predictions), **facts}
     if json:
         print(jsonlib.dumps(summary))
     else:
@@ -178,10 +182,10 @@ def _seen(
     }
     if not seen:
         return {}
-    told = f"{len(seen):,} of the {len(scored):,} patients that were scored"
+    share = f"{len(seen):,} of the {len(scored):,} patients that were scored"
     if "train" not in split:  # else it was asked for
-        say(f"note: trained on {told}; to measure, score others (--split test)", to=sys.stderr)
-    return {SEEN: told}
+        say(f"note: trained on {share}; to measure, score others (--split test)", to=sys.stderr)
+    return {SEEN: share}
 
 
 def _zero_shot(

@@ -147,9 +147,9 @@ def _show(done: Read) -> None:
     for breast in done.prediction.breasts:
         others = other_texts(done.prediction, breast)
         scores = [] if breast.score is None else [f"{breast.score:.3f}"]
-        said = "; ".join([*scores, *others]) or "not scored"
+        text = "; ".join([*scores, *others]) or "not scored"
         notes = f" ({'; '.join(breast.notes)})" if breast.notes else ""
-        say(f"  {breast.side}: {said}, {len(breast.findings)} regions{notes}")
+        say(f"  {breast.side}: {text}, {len(breast.findings)} regions{notes}")
         for finding in breast.findings:
             if finding.patches or finding.quadrant:
                 say(f"    {_finding(finding, done)}")

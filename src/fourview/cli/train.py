@@ -112,12 +112,12 @@ def train(
     if context is not None:
         require_context(changed, start=start)
     tables, pixels = read_manifest(manifest), open_store(store, changed.pixel_spec, manifest)
-    told = is_first()
+    speaks = is_first()
     asked = Machine(workers=workers, save_every=save_every, device=device, log=log)
-    with progress_bar(quiet=json or not told) as update:
+    with progress_bar(quiet=json or not speaks) as update:
 
         def tell(line: str) -> None:
-            if told:
+            if speaks:
                 say(line, to=sys.stderr)
 
         common = Common(
@@ -142,7 +142,7 @@ def train(
             run = search(changed, trials, out, train_one)[0].run
             best = checkpoint_of(run)
     leave_processes()
-    if told:
+    if speaks:
         _tell_end(run, best, json=json)
 
 

@@ -24,7 +24,7 @@ AnyBatch = TypeVar("AnyBatch", "PatchBatch", "TextBatch", "ExamBatch")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchBatch:
-    """Parts of the batch's images, ragged by index: windows of a grid, or cuts around findings.
+    """Patches of the batch's images, ragged by index: squares of a grid, or around findings.
 
     Attributes:
         image: Whose patch: the index of its image in the batch.

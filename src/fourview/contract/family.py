@@ -86,7 +86,7 @@ class PublishedWeights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFamily:
-    """One folder of ``models/``: all that the rest of the house knows of it.
+    """One folder of ``models/``: all that the rest of the package knows of it.
 
     Attributes:
         kind: ``read`` gives a ModelOutput; ``pretrain`` gives features for others.

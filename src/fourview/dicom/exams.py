@@ -131,8 +131,8 @@ def _exams(
                         notes=_joined(image.notes, header.notes),
                     )
                 except DicomError as error:
-                    told = error if pseudonyms is None else pseudonyms.error(error)
-                    out = left_out_for(told, header.path, shown=shown[header.path])
+                    safe = error if pseudonyms is None else pseudonyms.error(error)
+                    out = left_out_for(safe, header.path, shown=shown[header.path])
                     return replace(out, image_id=header.image_id, file=header.path)
 
             results = list(pool.map(read, headers))

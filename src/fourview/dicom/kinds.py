@@ -55,7 +55,7 @@ _DIGITISERS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A kind, and which attribute told it."""
+    """A kind, and the attribute that it was read from."""
 
     kind: str
     source: str
@@ -90,11 +90,11 @@ def find_kind(
         ("cesm_low_energy", LOW_ENERGY),
         ("synthetic", SYNTHETIC),
     )
-    told = next((Told(kind, "ImageType") for kind, known in kinds if words & known), None)
-    told = told or _by_words((*texts, ("ImageType", " ".join(image_type))))
-    if told is None and words & TOMOSYNTHESIS:
-        told = Told("tomosynthesis", "ImageType")
-    return told or (Told("film", "") if is_scanned else by_class)
+    decided = next((Told(kind, "ImageType") for kind, known in kinds if words & known), None)
+    decided = decided or _by_words((*texts, ("ImageType", " ".join(image_type))))
+    if decided is None and words & TOMOSYNTHESIS:
+        decided = Told("tomosynthesis", "ImageType")
+    return decided or (Told("film", "") if is_scanned else by_class)
 
 
 def _by_class(sop_class: str) -> Told | None:

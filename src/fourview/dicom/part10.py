@@ -146,18 +146,18 @@ def _opened(file: FileSource) -> OpenFile:
     if not start.syntax:
         notes += (f"Transfer Syntax UID is missing; the data set is coded {coding.name}",)
     program = _preamble_notes(head[:128])
-    told = (*program, *start.notes, *notes)
-    return OpenFile(source, elements, syntax, file.size, start, pos, coding, told)
+    notes = (*program, *start.notes, *notes)
+    return OpenFile(source, elements, syntax, file.size, start, pos, coding, notes)
 
 
 def _data_set(
     file: FileSource, start: Start, seen: Coding | None
 ) -> tuple[Source, int, Coding, tuple[str, ...]]:
     """Where the data set is read from: the file, or memory where it is deflated."""
-    told = told_coding(start.syntax)
+    coding = told_coding(start.syntax)
     if start.syntax == DEFLATED:
         try:
-            return MemorySource(_inflated(file, start.pos)), 0, told, _wrapping(file, start.pos)
+            return MemorySource(_inflated(file, start.pos)), 0, coding, _wrapping(file, start.pos)
         except DamagedHeaderError:
             if seen is None:
                 raise
@@ -167,12 +167,12 @@ def _data_set(
         try:
             inner = MemorySource(_inflated(file, start.pos))
         except DamagedHeaderError:
-            return file, start.pos, told, ()
+            return file, start.pos, coding, ()
         if coding_at(inner.read, 0, inner.size) is not None:
             said = _NATIVE[start.syntax] if start.syntax else "nothing"
             note = f"Transfer Syntax UID says {said}, the data set is deflated"
             return inner, 0, Coding(True, True), (note,)
-    return file, start.pos, told, ()
+    return file, start.pos, coding, ()
 
 
 def _elements(source: Source, pos: int, coding: Coding, start: Start) -> Elements:

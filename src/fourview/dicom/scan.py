@@ -131,8 +131,8 @@ def read_chunk(
                 header = header_of(file, shown, for_processing=for_processing)
             results.append(header if pseudonyms is None else pseudonyms.header(header))
         except DicomError as error:
-            told = error if pseudonyms is None else pseudonyms.error(error)
-            results.append(left_out_for(told, full, shown=shown))
+            safe = error if pseudonyms is None else pseudonyms.error(error)
+            results.append(left_out_for(safe, full, shown=shown))
     return results
 
 

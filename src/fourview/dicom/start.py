@@ -146,7 +146,7 @@ def _begins_a_data_set(read: Read, size: int) -> bool:
 
 def _meta(read: Read, pos: int, notes: tuple[str, ...]) -> Start:
     """Walk group 2, which should be explicit little endian; some writers code it in other ways."""
-    told: dict[int, str] = {}
+    values: dict[int, str] = {}
     little = read(pos, 2) != b"\0\x02"
     order = "<" if little else ">"
     while len(head := read(pos, 12)) >= 8:
@@ -166,13 +166,13 @@ def _meta(read: Read, pos: int, notes: tuple[str, ...]) -> Start:
             tag = number_of(group << 16 | element)
             raise HostileFileError(f"element {tag} claims {length:,} bytes; refused")
         if element in (0x02, 0x03, 0x10):
-            told[element] = read(start, length).decode("ascii", "replace").strip(" \0")
+            values[element] = read(start, length).decode("ascii", "replace").strip(" \0")
         pos = start + length
     return Start(
         pos=pos,
-        syntax=told.get(0x10) or None,
-        sop_class=told.get(0x02) or None,
-        sop_instance=told.get(0x03) or None,
+        syntax=values.get(0x10) or None,
+        sop_class=values.get(0x02) or None,
+        sop_instance=values.get(0x03) or None,
         notes=notes,
     )
 

@@ -87,13 +87,13 @@ def read_view(elements: Elements, more: Sequence[tuple[str, str]] = ()) -> ViewF
     if side is None or position is None:
         hung = _from_orientation(elements)
         side, position = (
-            told or _with_note(guess, notes)
-            for told, guess in zip((side, position), hung, strict=True)
+            own or _with_note(guess, notes)
+            for own, guess in zip((side, position), hung, strict=True)
         )
     modifiers = _modifiers(elements, notes)
     if position is not None and position.value == "specimen":
         modifiers, position = modifiers | {"specimen"}, None
-    sources = dict.fromkeys(told.source for told in (position, side) if told is not None)
+    sources = dict.fromkeys(own.source for own in (position, side) if own is not None)
     return ViewFacts(
         side=cast("Side", side.value) if side else None,
         position=position.value if position else None,
@@ -121,13 +121,13 @@ def functional_groups(elements: Elements, tag: int) -> Iterator[Elements]:
 
 
 def _sides(elements: Elements, notes: list[str]) -> Iterator[_Told]:
-    told = [
+    values = [
         _Told("FrameLaterality", item.text(tags.FRAME_LATERALITY) or "")
         for item in functional_groups(elements, tags.FRAME_ANATOMY)
     ]
-    told.append(_Told("ImageLaterality", elements.text(tags.IMAGE_LATERALITY) or ""))
-    told.append(_Told("Laterality", elements.text(tags.LATERALITY) or ""))
-    for word in told:
+    values.append(_Told("ImageLaterality", elements.text(tags.IMAGE_LATERALITY) or ""))
+    values.append(_Told("Laterality", elements.text(tags.LATERALITY) or ""))
+    for word in values:
         side = side_in(word.value)
         if side is not None:
             yield _Told(word.source, side)
@@ -257,14 +257,14 @@ def _code(item: Elements) -> str:
     return item.text(tags.CODE_VALUE) or item.text(tags.LONG_CODE_VALUE) or ""
 
 
-def _first(what: str, told: list[_Told], notes: list[str]) -> _Told | None:
+def _first(what: str, values: list[_Told], notes: list[str]) -> _Told | None:
     """The first word on a question; others that differ become a note."""
-    if not told:
+    if not values:
         return None
-    others = [f"{t.source} says {t.value}" for t in told[1:] if t.value != told[0].value]
+    others = [f"{t.source} says {t.value}" for t in values[1:] if t.value != values[0].value]
     if others:
         notes.append(
-            f"{what}: {told[0].source} says {told[0].value}, {', '.join(others)}; "
-            f"took {told[0].value}"
+            f"{what}: {values[0].source} says {values[0].value}, {', '.join(others)}; "
+            f"took {values[0].value}"
         )
-    return told[0]
+    return values[0]

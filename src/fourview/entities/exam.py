@@ -29,7 +29,7 @@ class View:
         side: R or L.
         position: CC, MLO, or another of the DICOM defined terms (ML, LM, LMO, XCCL, AT, ...).
         modifiers: Words such as spot, magnification, implant_displaced; sorted.
-        source: Which attribute told side and position, for the report: "ViewCodeSequence".
+        source: Attribute that side and position were read from, for the report: "ViewCodeSequence".
     """
 
     side: Side
@@ -236,7 +236,7 @@ class Finding:
     """One abnormality of one breast, with its regions on one or more images.
 
     Attributes:
-        kind: mass, calcification, distortion, asymmetry, ..., or "region" where only a model spoke.
+        kind: mass, calcification, distortion, asymmetry, ..., or "region" where no table names it.
         score: A model's suspicion in [0, 1]; None for a finding from a table.
         malignant: What is known; None where unknown.
         source: "proposed" by a model, or the data set or file it comes from.
@@ -264,7 +264,7 @@ class Heatmap:
 
     Attributes:
         values: Scores in [0, 1] on a coarse grid that covers the whole processed frame evenly.
-        class_name: What the values speak for, such as "malignant".
+        class_name: The class that the values are scores of, such as "malignant".
     """
 
     image_id: str

@@ -159,8 +159,8 @@ class PredictionLook:
         return html
 
     def __repr__(self: Any) -> str:
-        said = ", ".join(f"{b.side} {_score(b)}" for b in self.breasts) or "nothing scored"
-        return f"<ExamPrediction of exam {self.exam_id} by {self.model}: {said}>"
+        scores = ", ".join(f"{b.side} {_score(b)}" for b in self.breasts) or "nothing scored"
+        return f"<ExamPrediction of exam {self.exam_id} by {self.model}: {scores}>"
 
 
 def _score(breast: "BreastPrediction") -> str:

@@ -174,14 +174,14 @@ def froc_statistic(
     table: FrocTable, clusters: pl.DataFrame, rates: tuple[float, ...]
 ) -> FrocStatistic:
     """Sort the table; ``clusters`` gives each image_id its ``cluster``."""
-    found = _scores(table.targets.drop_nulls("score"), clusters)
+    hits = _scores(table.targets.drop_nulls("score"), clusters)
     false = _scores(table.false_marks, clusters)
-    scores = np.concatenate([found[0], false[0]])
+    scores = np.concatenate([hits[0], false[0]])
     order = np.argsort(-scores, kind="stable")
     falling = np.diff(scores[order]) != 0
     return FrocStatistic(
-        events=np.concatenate([found[1], false[1]])[order],
-        is_target=np.repeat([True, False], [len(found[0]), len(false[0])])[order],
+        events=np.concatenate([hits[1], false[1]])[order],
+        is_target=np.repeat([True, False], [len(hits[0]), len(false[0])])[order],
         ends_tie=np.append(falling, [True] * (len(scores) > 0)).astype(bool),
         target=_scores(table.targets, clusters)[1],
         image=_clusters_of(table.images, clusters),
@@ -209,18 +209,18 @@ def froc_curve(table: FrocTable) -> Curve:
     """
     if len(table.targets) == 0 or len(table.images) == 0:
         raise ValueError("a FROC curve needs images and something to be found on them")
-    found = np.sort(table.targets["score"].drop_nulls().to_numpy())
+    hits = np.sort(table.targets["score"].drop_nulls().to_numpy())
     false = np.sort(table.false_marks["score"].to_numpy())
-    cuts = np.unique(np.concatenate([found, false]))[::-1]
+    cuts = np.unique(np.concatenate([hits, false]))[::-1]
     zero = np.zeros(1)
-    num_found = len(found) - np.searchsorted(found, cuts)
+    num_hits = len(hits) - np.searchsorted(hits, cuts)
     num_false = len(false) - np.searchsorted(false, cuts)
     return Curve(
         name="froc",
         x_label="false marks per image",
         y_label="share found",
         x=np.append(zero, num_false / len(table.images)),
-        y=np.append(zero, num_found / len(table.targets)),
+        y=np.append(zero, num_hits / len(table.targets)),
     )
 
 
@@ -235,9 +235,9 @@ def recall_columns(
     cuts = np.array(list(thresholds.values()), dtype=np.float64)
     everything = np.ones(len(scores), dtype=bool)
     statistic = GroupCounts.above_thresholds(scores, everything, cluster, cuts)
-    found, total = above(bootstrap(statistic, resampling), cuts)
+    hits, totals = above(bootstrap(statistic, resampling), cuts)
     with np.errstate(invalid="ignore"):
-        recall = found[1] / total[1]
+        recall = hits[1] / totals[1]
     return {name: recall[:, i] for i, name in enumerate(thresholds)}
 
 
@@ -274,13 +274,13 @@ def _froc_row(
     if num_targets == 0 or num_images == 0:
         return
     out[:] = 0.0
-    found, false = 0, 0
+    hits, false = 0, 0
     for i in range(len(events)):
         if is_target[i]:
-            found += counts[events[i]]
+            hits += counts[events[i]]
         else:
             false += counts[events[i]]
         if ends_tie[i]:  # no threshold lies between equal scores
             for r in range(len(rates)):
                 if false <= rates[r] * num_images + ROUNDING:
-                    out[r] = found / num_targets
+                    out[r] = hits / num_targets

@@ -20,8 +20,8 @@ def with_image_ids(table: pl.DataFrame, manifest: Manifest) -> tuple[pl.DataFram
         The table, and a note where names were translated.
     """
     known = set(manifest.images["image_id"].to_list())
-    told = table["image_id"].drop_nulls().unique().to_list()
-    strangers = [name for name in told if name not in known]
+    names = table["image_id"].drop_nulls().unique().to_list()
+    strangers = [name for name in names if name not in known]
     if not strangers or not len(manifest.images):
         return table, ()
     places = _places(manifest)

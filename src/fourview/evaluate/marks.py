@@ -84,8 +84,9 @@ def matched_marks(
     findings = manifest.findings
     usable = findings.filter(pl.col("frame").eq("stored").fill_null(True))
     notes = []
-    told = manifest.label_rules.get("malignant", "")
-    notes += [f"nature of findings: {told}"] * any(rule in told for rule in NATURES.values())
+    nature = manifest.label_rules.get("malignant", "")
+    if any(rule in nature for rule in NATURES.values()):
+        notes.append(f"nature of findings: {nature}")
     if len(usable) < len(findings):
         notes.append(f"{len(findings) - len(usable):,} findings left out: their frame is unknown")
     images = _images(manifest, units, protocol.froc, resampling)

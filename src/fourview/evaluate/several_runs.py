@@ -104,12 +104,12 @@ def rows_of_runs(
     units = {
         key: gather_units(table, tables_of(key[1]), rules, split) for key, table in complete.items()
     }
-    frames = {key: found.frame for key, found in units.items()}
+    frames = {key: its_units.frame for key, its_units in units.items()}
     _require_same(frames, list(OF_UNIT[rules.unit]), one_for_all=isinstance(manifest, Manifest))
     codes, num_clusters = _shared_codes(frames, cluster_keys(rules.cluster))
     rows: dict[str, dict[int, Row]] = {}
-    for (way, run), found in units.items():
-        found.cluster_numbers(rules.cluster)  # refuses units without such an id
+    for (way, run), its_units in units.items():
+        its_units.cluster_numbers(rules.cluster)  # refuses units without such an id
         resampling = Resampling(
             cluster=codes[way, run],
             num_clusters=num_clusters,
@@ -117,10 +117,10 @@ def rows_of_runs(
             seed=seed,
             stream=rules.stream,
         )
-        columns = columns_of(found, rules, {}, resampling)
+        columns = columns_of(its_units, rules, {}, resampling)
         if metric not in columns and rules.froc is not None:
             marked = marks_and_columns(
-                complete[way, run], tables_of(run), found, rules, {}, resampling
+                complete[way, run], tables_of(run), its_units, rules, {}, resampling
             )
             columns = {**columns, **marked[0]}
         rows.setdefault(way, {})[run] = _column(columns, metric)

@@ -120,8 +120,8 @@ def _checked(table: pl.DataFrame, metadata: Mapping[str, str], path: Path) -> di
 
 
 def _digest(table: pl.DataFrame, metadata: Mapping[str, str]) -> str:
-    said = (text for pair in sorted(metadata.items()) for text in pair)
-    return digest_of_texts([table_digest(table), *said])
+    texts = (text for pair in sorted(metadata.items()) for text in pair)
+    return digest_of_texts([table_digest(table), *texts])
 
 
 def completed(frame: pl.DataFrame, *, where: str = "predictions") -> pl.DataFrame:

@@ -129,8 +129,8 @@ def feed_names() -> list[str]:
 def feed_purpose(name: str) -> str:
     """The first line of what a kind of feed says of itself, in its module's docstring."""
     theirs = {each.name: each.module for each in outside("feeds")}
-    told = importlib.import_module(theirs[name]) if name in theirs else _module_of(name)
-    return (told.__doc__ or "").strip().partition("\n")[0]
+    module = importlib.import_module(theirs[name]) if name in theirs else _module_of(name)
+    return (module.__doc__ or "").strip().partition("\n")[0]
 
 
 def _own_names() -> list[str]:

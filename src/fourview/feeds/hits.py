@@ -23,12 +23,12 @@ def boxed_findings(manifest: Manifest, store: Store) -> Mapping[str, Findings]:
         pl.all_horizontal(pl.col(c).is_not_null() for c in ("image_id", *BOX))
         & pl.col("frame").eq("stored").fill_null(True)
     )
-    found: dict[str, list[tuple[Box, int | None]]] = {}
+    findings: dict[str, list[tuple[Box, int | None]]] = {}
     for image_id, malignant, *corners in known.select("image_id", "malignant", *BOX).iter_rows():
         if image_id in store:
             box = store.geometry(image_id).box_to_processed(Box(*corners))
-            found.setdefault(image_id, []).append((box, malignant))
-    return found
+            findings.setdefault(image_id, []).append((box, malignant))
+    return findings
 
 
 def region_hits(

@@ -168,14 +168,14 @@ class Schedule(Generic[HandleT, JobT, ResultT]):
     def _hear(
         self, place: int, worker: _Worker[HandleT, JobT]
     ) -> Iterator[tuple[JobT, ResultT | Lost]]:
-        said = self.kind.hear(worker.handle)
-        if isinstance(said, Died):
-            yield from self._died(place, worker, said)
+        message = self.kind.hear(worker.handle)
+        if isinstance(message, Died):
+            yield from self._died(place, worker, message)
             return
         self.any_started = worker.ready = True
         job, worker.job = worker.job, None
         if job is not None:
-            yield job, said.value
+            yield job, message.value
 
     def _check_time(
         self, place: int, worker: _Worker[HandleT, JobT]
@@ -193,19 +193,19 @@ class Schedule(Generic[HandleT, JobT, ResultT]):
         yield job, Lost("timeout", f"took longer than {self.timeout_s:g} s; its worker was killed")
 
     def _died(
-        self, place: int, worker: _Worker[HandleT, JobT], said: Died
+        self, place: int, worker: _Worker[HandleT, JobT], death: Died
     ) -> Iterator[tuple[JobT, Lost]]:
         self._replace(place, worker)
         if worker.job is None:
             self.lost_starts += 1
             if self.lost_starts > MAX_LOST_STARTS:
-                raise self.kind.cannot_start(self.lost_starts, said) from said.cause
+                raise self.kind.cannot_start(self.lost_starts, death) from death.cause
             return
         self.deaths.append(worker.job)
         if self.deaths.count(worker.job) < self.kind.most_deaths:
             self.again.append(worker.job)  # perhaps the memory ran out because of another job
             return
-        detail = f"{self.kind.most_deaths} worker processes died of it, the last: {said.why}"
+        detail = f"{self.kind.most_deaths} worker processes died of it, the last: {death.why}"
         yield worker.job, Lost("killed", detail)
 
     def _replace(self, place: int, worker: _Worker[HandleT, JobT]) -> None:

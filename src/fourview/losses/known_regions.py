@@ -47,13 +47,13 @@ def known_regions_loss(
     of_region = -log_classes.gather(1, first[:, None])[:, 0]
     total = of_region[known].sum() / known.sum().clamp(min=1)
     num_images = int(image.max()) + 1 if len(image) else 0
-    found = [log_classes.new_zeros(0)]
+    losses = [log_classes.new_zeros(0)]
     for c in range(num_classes):
         own = hits[:, c]
         mass = log_detection.new_zeros(num_images).index_add(
             0, image[own], log_detection[own, c].exp()
         )
         has = torch.bincount(image[own], minlength=num_images) > 0
-        found.append(-mass[has].clamp(min=torch.finfo(mass.dtype).tiny).log())
-    pairs = torch.cat(found)
+        losses.append(-mass[has].clamp(min=torch.finfo(mass.dtype).tiny).log())
+    pairs = torch.cat(losses)
     return total + pairs.sum() / max(len(pairs), 1)

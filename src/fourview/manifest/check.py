@@ -165,8 +165,8 @@ def _shared_ids(manifest: Manifest) -> Iterator[Problem]:
     """Different images that had one SOP Instance UID."""
     if manifest.images.schema.get("notes") != pl.List(pl.String):
         return
-    told = pl.col("notes").list.eval(pl.element().str.contains(SHARED_UID)).list.any()
-    rows = manifest.images.filter(told.fill_null(False))
+    shared = pl.col("notes").list.eval(pl.element().str.contains(SHARED_UID)).list.any()
+    rows = manifest.images.filter(shared.fill_null(False))
     if len(rows):
         text = (
             f"{len(rows)} images have the SOP Instance UID of another, different image "

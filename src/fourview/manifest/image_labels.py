@@ -65,8 +65,8 @@ def with_natures(manifest: Manifest, rule: NatureRule) -> Manifest:
     birads = pl.coalesce(*own, "of_image", "of_breast")
     benign = [2, 3] if rule == "birads" else [2]
     nature = pl.when(birads.is_between(4, 6)).then(1).when(birads.is_in(benign)).then(0)
-    told = category.with_columns(malignant=pl.coalesce("malignant", nature.cast(pl.Int8)))
-    if told["malignant"].equals(findings["malignant"], null_equal=True):
+    labelled = category.with_columns(malignant=pl.coalesce("malignant", nature.cast(pl.Int8)))
+    if labelled["malignant"].equals(findings["malignant"], null_equal=True):
         raise ManifestError(
             f"manifest of '{manifest.source}': no finding of unknown nature has a BI-RADS of 2 to"
             " 6, its own or its image's; index without --finding-nature"
@@ -75,7 +75,7 @@ def with_natures(manifest: Manifest, rule: NatureRule) -> Manifest:
     words = f"{before}; {NATURES[rule]}" if before else NATURES[rule]
     return replace(
         manifest,
-        findings=told.select(findings.columns),
+        findings=labelled.select(findings.columns),
         label_rules={**manifest.label_rules, "malignant": words},
     )
 

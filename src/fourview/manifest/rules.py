@@ -37,7 +37,7 @@ class Fault(NamedTuple):
 
 class _Rule(NamedTuple):
     broken: pl.Expr
-    found: str  # a format over ``columns``
+    has: str  # a format over ``columns``
     columns: tuple[str, ...]
     needed: str
 
@@ -154,9 +154,9 @@ def _apply(table: str, rows: pl.DataFrame, key: str, rules: list[_Rule]) -> Iter
 def _fault(table: str, key: str, row: dict[str, object], count: int, rule: _Rule) -> Fault:
     names = dict.fromkeys(("patient_id", "exam_id", key))
     where = ", ".join(f"{name} '{row[name]}'" for name in names if row[name] is not None)
-    found = rule.found.format(*(row[c] for c in rule.columns))
+    has = rule.has.format(*(row[c] for c in rule.columns))
     more = f" (and {count - 1} more)" if count > 1 else ""
-    return Fault(table, count, f"{table}: {where}: has {found}, need {rule.needed}{more}")
+    return Fault(table, count, f"{table}: {where}: has {has}, need {rule.needed}{more}")
 
 
 def _whose(manifest: Manifest) -> Iterator[Fault]:

@@ -117,8 +117,8 @@ def screening_exams(manifest: Manifest) -> Manifest:
         ManifestError: Its source says of no exam what it was for, or none of them is screening.
     """
     exams = manifest.exams
-    told = exams["screening"].drop_nulls() if "screening" in exams.columns else pl.Series([])
-    if told.is_empty():
+    screening = exams["screening"].drop_nulls() if "screening" in exams.columns else pl.Series([])
+    if screening.is_empty():
         raise ManifestError(
             f"--screening: source '{manifest.source}' does not say which exams are screening; leave"
             " it out, or add a column 'screening' to its table of exams"

@@ -1,1 +1,1 @@
-"""One folder a family; found by its name, so that adding one touches no other file."""
+"""One folder per family. Families are looked up by name, so adding one touches no other file."""

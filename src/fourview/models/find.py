@@ -26,12 +26,12 @@ def find_family(name: str) -> ModelFamily:
         RecipeError: There is none; the message names the nearest.
         ModuleError: A module outside of the package has it, and cannot be used.
     """
-    found = find_outside(
+    from_outside = find_outside(
         "families", name, own_names(), what="model family", error=RecipeError, of=ModelFamily
     )
     family: ModelFamily = (
         importlib.import_module(f"{models.__name__}.{name}").FAMILY
-        if found is None
-        else found.thing
+        if from_outside is None
+        else from_outside.thing
     )
     return family

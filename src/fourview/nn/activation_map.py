@@ -72,7 +72,7 @@ def with_activation_maps(
         first_center: Where cell 0 looks, in pixels from the edge (``Encoder.first_center``).
 
     Returns:
-        The same output with ``heatmaps`` in [0, 1]; all are 0 where nothing speaks for a class.
+        The same output with ``heatmaps`` in [0, 1]; all are 0 where nothing points to a class.
     """
     with torch.enable_grad():
         grid = features.detach().clone().requires_grad_()

@@ -125,9 +125,9 @@ def first_center_of(network: nn.Module, *, stride: int) -> float:
         network: Maps images of one channel to a grid of features.
         stride: Pixels of a cell.
     """
-    found = _looks_at(_with_new_weights(network), stride=stride, cells=PROBE_CELLS)
+    center = _looks_at(_with_new_weights(network), stride=stride, cells=PROBE_CELLS)
     kinds = (0.5, stride / 2, stride - 0.5)
-    return min(kinds, key=lambda kind: abs(kind - found))
+    return min(kinds, key=lambda kind: abs(kind - center))
 
 
 class _Small(nn.Sequential):
@@ -273,14 +273,14 @@ def _probe(body: _TimmBody) -> tuple[int, int]:
 
 def _with_new_weights(network: nn.Module) -> nn.Module:
     """A copy as it is before training; what torch cannot begin anew stays as it is."""
-    found = deepcopy(network)
+    copied = deepcopy(network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        for module in found.modules():
+        for module in copied.modules():
             reset = getattr(module, "reset_parameters", None)
             if callable(reset):
                 reset()
-    return found
+    return copied
 
 
 def _looks_at(network: nn.Module, *, stride: int, cells: int) -> float:

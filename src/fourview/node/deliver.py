@@ -100,14 +100,14 @@ class Delivery:
             return False
         files = {each: self.journal.folder / each.file for each in batch}
         try:
-            told = self.send(list(files.values()))
+            answers = self.send(list(files.values()))
         except FourviewError as error:
-            told = {file: Sent("refused", "", str(error)) for file in files.values()}
+            answers = {file: Sent("refused", "", str(error)) for file in files.values()}
         except BaseException:
             self.journal.unsend(batch)
             raise
         for each, file in files.items():
-            self._settle(each, told.get(file, Sent("unanswered", "", "not sent")))
+            self._settle(each, answers.get(file, Sent("unanswered", "", "not sent")))
         return True
 
     def _settle(self, each: Sending, sent: Sent) -> None:

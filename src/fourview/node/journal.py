@@ -207,8 +207,8 @@ class Journal(Watching):
                 (outcome, note, at, study),
             )
             db.execute("UPDATE study SET interrupted = 0 WHERE study = ?", (study,))
-            told = {"objects": len(made), **(facts or {})}
-            tell(db, {"done": "read"}.get(outcome, outcome), study, told)
+            event_facts = {"objects": len(made), **(facts or {})}
+            tell(db, {"done": "read"}.get(outcome, outcome), study, event_facts)
         return True
 
     def put_back(self, study: str) -> None:
@@ -277,8 +277,12 @@ class Journal(Watching):
                 "WHERE sop = ? AND destination = ?",
                 (state, next_try, waited_s, ended, status, detail, sent.sop, sent.destination),
             )
-            told = {"to": sent.destination, "status": status, "attempts": sent.attempts + 1}
-            tell(db, event, sent.study, told)
+            event_facts = {
+                "to": sent.destination,
+                "status": status,
+                "attempts": sent.attempts + 1,
+            }
+            tell(db, event, sent.study, event_facts)
 
     def unsend(self, sends: Sequence[Sending]) -> None:
         """Sending was cut off before anything was known."""

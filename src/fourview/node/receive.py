@@ -156,9 +156,9 @@ class Receiver:
     def _requested(self, event: Any) -> None:
         """Check that the caller may send here; else reject, with the reason in the audit log."""
         association = event.assoc
-        told = association.requestor.primitive
+        request = association.requestor.primitive
         address = association.requestor.address
-        called, calling = told.called_ae_title.strip(), told.calling_ae_title.strip()
+        called, calling = request.called_ae_title.strip(), request.calling_ae_title.strip()
         callers = [c for c in self.settings.callers if c.ae_title == calling]
         if called != self.settings.ae_title:
             why, diagnostic = "called AE title is not this node's", CALLED

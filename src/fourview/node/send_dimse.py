@@ -30,16 +30,16 @@ def send_dimse(
     Raises:
         NodeError: pynetdicom is missing, or a file of TLS cannot be used.
     """
-    told: dict[Path, Sent] = {}
+    answers: dict[Path, Sent] = {}
     known: dict[Path, Instance] = {}
     for file in files:
         try:
             known[file] = read_instance(file)
         except ReportError as error:
-            told[file] = Sent("refused", "", f"{file.name}: {str(error).rpartition(': ')[2]}")
+            answers[file] = Sent("refused", "", f"{file.name}: {str(error).rpartition(': ')[2]}")
     if known:
-        told |= _in_association(known, destination, settings)
-    return told
+        answers |= _in_association(known, destination, settings)
+    return answers
 
 
 def _in_association(
@@ -69,16 +69,16 @@ def _in_association(
     if not association.is_established:
         why = _why_not(association)
         return dict.fromkeys(known, Sent("unanswered", "", why))
-    told = dict.fromkeys(known, Sent("unanswered", "", "the association ended before it"))
+    answers = dict.fromkeys(known, Sent("unanswered", "", "the association ended before it"))
     try:
         for number, (file, each) in enumerate(known.items(), start=1):
-            told[file] = _store(association, file, each, number)
-            if told[file] == NO_ANSWER:  # the association is gone, though it may not know yet
+            answers[file] = _store(association, file, each, number)
+            if answers[file] == NO_ANSWER:  # the association is gone, though it may not know yet
                 break
     finally:
         if association.is_established:
             association.release()
-    return told
+    return answers
 
 
 def _store(association: Any, file: Path, each: Instance, number: int) -> Sent:

@@ -29,21 +29,21 @@ def send_web(
     Raises:
         NodeError: requests is missing, or the file of headers cannot be used.
     """
-    told: dict[Path, Sent] = {}
+    answers: dict[Path, Sent] = {}
     studies: dict[str, dict[Path, Instance]] = {}
     for file in files:
         try:
             each = read_instance(file)
         except ReportError as error:
-            told[file] = Sent("refused", "", f"{file.name}: {str(error).rpartition(': ')[2]}")
+            answers[file] = Sent("refused", "", f"{file.name}: {str(error).rpartition(': ')[2]}")
         else:
             studies.setdefault(each.study, {})[file] = each
     session = web_session(destination, settings) if studies else None
     for study, known in studies.items():
         assert destination.url is not None
         url = f"{destination.url.rstrip('/')}/studies/{study}"
-        told |= _store(session, url, known)
-    return told
+        answers |= _store(session, url, known)
+    return answers
 
 
 def web_session(part: Destination | Pull, settings: NodeSettings) -> Any:
@@ -145,9 +145,9 @@ def outcomes(code: int, content: bytes, known: Mapping[Path, Instance]) -> dict[
 
 
 def _refused(word: str, reason: int) -> Sent:
-    told = of_status(reason)
-    outcome = "refused" if told.outcome == "sent" else told.outcome
-    return Sent(outcome, f"{word} {reason:04X}", told.detail)
+    meant = of_status(reason)
+    outcome = "refused" if meant.outcome == "sent" else meant.outcome
+    return Sent(outcome, f"{word} {reason:04X}", meant.detail)
 
 
 def _failed(content: bytes) -> dict[str, int] | None:

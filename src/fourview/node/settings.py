@@ -256,8 +256,8 @@ def read_settings(path: Path) -> NodeSettings:
         raise NodeSettingsError(f"{path}: no TOML ({error})") from error
     if set(data) != {"node"} or not isinstance(data.get("node"), dict):
         other = next((name for name in data if name != "node"), None)
-        told = "there is no [node]" if other is None else no_such("table", other, ["node"])
-        raise NodeSettingsError(f"{path}: {told}; see docs/node.md")
+        missing = "there is no [node]" if other is None else no_such("table", other, ["node"])
+        raise NodeSettingsError(f"{path}: {missing}; see docs/node.md")
     try:
         settings = NodeSettings.model_validate(data["node"])
     except ValidationError as error:

@@ -119,9 +119,9 @@ class Connections:
         db.execute("COMMIT")
 
     def _prepare(self) -> None:
-        told = self.db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if told != "ok":
-            raise self._damaged(told)
+        answer = self.db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if answer != "ok":
+            raise self._damaged(answer)
         with self.writing() as db:
             there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
             if there is None:
@@ -130,15 +130,15 @@ class Connections:
                 db.execute("INSERT INTO meta VALUES ('version', ?)", (str(VERSION),))
         row = self.db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
         if row is None or int(row[0]) != VERSION:
-            said = "none" if row is None else row[0]
+            version = "none" if row is None else row[0]
             raise NodeError(
-                f"{self.path}: has version {said}, this program reads {VERSION}; use the program "
-                "that wrote it, or move the folder away"
+                f"{self.path}: has version {version}, this program reads {VERSION}; use the "
+                "program that wrote it, or move the folder away"
             )
 
-    def _damaged(self, told: str) -> NodeError:
+    def _damaged(self, answer: str) -> NodeError:
         return NodeError(
-            f"{self.path.name}: damaged (sqlite says: {told}); move {self.path} away and start "
+            f"{self.path.name}: damaged (sqlite says: {answer}); move {self.path} away and start "
             "again: the files of in/ are taken up again, and are read and sent once more"
         )
 

@@ -117,15 +117,15 @@ class Work:
         loop = run_jobs(
             Reading(self.worker), self._jobs(), workers=1, timeout_s=self.settings.read_s
         )
-        for job, said in loop:
+        for job, answer in loop:
             if job.study:
-                self._settle_safely(job, said)
-            elif isinstance(said, Lost) or said.outcome != "ready":
-                self.trouble = f"the models cannot be loaded: {said.detail}"
+                self._settle_safely(job, answer)
+            elif isinstance(answer, Lost) or answer.outcome != "ready":
+                self.trouble = f"the models cannot be loaded: {answer.detail}"
                 self.ready.set()
                 return
             else:
-                self.digests = said.digests
+                self.digests = answer.digests
                 self.ready.set()
 
     def _jobs(self) -> Iterator[Job]:
@@ -167,8 +167,8 @@ class Work:
                 if not could_be_due(known, now, self.rule):
                     continue
                 counted = self._counted(study, now) if not known.settled else None
-                told = due(_counting(known, counted), now, self.rule)
-                job = self._begin(study, slots, told.note) if told.now else None
+                verdict = due(_counting(known, counted), now, self.rule)
+                job = self._begin(study, slots, verdict.note) if verdict.now else None
                 if job is not None:
                     self._running.add(study)
                     return job
@@ -189,11 +189,11 @@ class Work:
         images = self.journal.images_of(study)
         gone = sum(row["file"] is None for row in images)
         if gone:
-            told = (
+            reason = (
                 f"{gone} of {len(images)} images were deleted after {self.settings.keep_days:g} "
                 "days; send the whole study again"
             )
-            self.journal.fail(study, "deleted", told)
+            self.journal.fail(study, "deleted", reason)
             return None
         key = input_key(images, (*self.digests, *self.settings.objects, ENCODER))
         created_at = self.journal.begin(study, key)
@@ -217,11 +217,11 @@ class Work:
             note="; ".join(part for part in parts if part),
         )
 
-    def _settle_safely(self, job: Job, said: Answer | Lost) -> None:
+    def _settle_safely(self, job: Job, answer: Answer | Lost) -> None:
         """Settle, again and again where the disk is full or the journal locked."""
         while True:
             try:
-                self._settle(job, said)
+                self._settle(job, answer)
                 break
             except (sqlite3.OperationalError, OSError, DiskFullError):
                 traceback.print_exc(file=sys.stderr)
@@ -230,28 +230,28 @@ class Work:
         with self._lock:
             self._running.discard(job.study)
 
-    def _settle(self, job: Job, said: Answer | Lost) -> None:
+    def _settle(self, job: Job, answer: Answer | Lost) -> None:
         """Note what came of a job: files to their place first, then the rows."""
         draft = Path(job.folder)
-        if isinstance(said, Lost):
-            told = f"{said.detail}; fourview node-retry reads it again"
+        if isinstance(answer, Lost):
+            note = f"{answer.detail}; fourview node-retry reads it again"
             self.journal.finish(
-                job.study, job.key, "failed", note=told, facts={"reason": str(said.reason)}
+                job.study, job.key, "failed", note=note, facts={"reason": str(answer.reason)}
             )
             shutil.rmtree(draft, ignore_errors=True)
             return
         made: tuple[Made, ...] = ()
         place = Path(OUT) / place_of(job.study) / job.key[:16]
-        if said.outcome == "done":
+        if answer.outcome == "done":
             _put(draft, self.journal.folder / place)
-            made = tuple(_below(each, place) for each in said.made)
-        note = "; ".join(part for part in (job.note, said.detail) if part)
+            made = tuple(_below(each, place) for each in answer.made)
+        note = "; ".join(part for part in (job.note, answer.detail) if part)
         facts: dict[str, int | str]
-        facts = {"exams": said.exams} if said.outcome == "done" else {"reason": said.cause}
+        facts = {"exams": answer.exams} if answer.outcome == "done" else {"reason": answer.cause}
         kept = self.journal.finish(
             job.study,
             job.key,
-            said.outcome,
+            answer.outcome,
             note=note,
             made=made,
             destinations=[each.name for each in self.settings.destinations],

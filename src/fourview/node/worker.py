@@ -89,15 +89,15 @@ def _made(read: Read, folder: Path) -> list[Made]:
     files = () if read.dicom is None else read.dicom.files
     made = []
     for file in files:
-        told = read_instance(file)
+        instance = read_instance(file)
         made.append(
             Made(
-                sop=told.instance,
+                sop=instance.instance,
                 kind=_kind(file.stem),
                 exam=exam,
                 file=file.relative_to(folder).as_posix(),
-                sop_class=told.sop_class,
-                series=told.series,
+                sop_class=instance.sop_class,
+                series=instance.series,
             )
         )
     return made

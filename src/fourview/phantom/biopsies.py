@@ -7,13 +7,13 @@ import numpy as np
 
 from fourview.entities import Side
 from fourview.phantom.lesions import Point3
-from fourview.phantom.place import Survey, find_site
+from fourview.phantom.place import Survey, find_place
 from fourview.phantom.preset import Biopsies
 from fourview.phantom.streams import stream
 from fourview.phantom.truth import Kind
 
-TRIES = 16  # sites looked at for each satellite; a breast without room gets fewer
-RADIUS_MM = 3.0  # of a satellite, when a site is looked for
+TRIES = 16  # places looked at for each satellite; a breast without room gets fewer
+RADIUS_MM = 3.0  # of a satellite, when a place is looked for
 BETWEEN_MM = 8.0  # least distance of two satellites
 
 
@@ -68,7 +68,7 @@ def plan_biopsies(seed: int, side: Side, rule: Biopsies) -> BiopsyPlan:
     return BiopsyPlan(masses=tuple(masses), num_satellites=some if has_satellites else 0)
 
 
-def satellite_sites(
+def satellite_places(
     rng: np.random.Generator,
     surveyed: Survey,
     masses: Sequence[Point3],
@@ -76,7 +76,7 @@ def satellite_sites(
     num: int,
     apart_mm: float,
 ) -> list[Point3]:
-    """Sites that are at least ``apart_mm`` from every mass and apart from each other, in each view.
+    """Places at least ``apart_mm`` from every mass and apart from each other, in each view.
 
     Args:
         rng: Used for nothing else.
@@ -85,29 +85,29 @@ def satellite_sites(
         num: How many are wanted; fewer where there is no room.
         apart_mm: In the image plane, centre to centre.
     """
-    found: list[Point3] = []
+    places: list[Point3] = []
     for _ in range(num):
         for _ in range(TRIES):
-            site = find_site(rng, surveyed, radius=RADIUS_MM)
-            if site is None:
-                return found
-            far = _distance(surveyed, site, masses) >= apart_mm
-            if far and _distance(surveyed, site, found) >= BETWEEN_MM:
-                found.append(site)
+            place = find_place(rng, surveyed, radius=RADIUS_MM)
+            if place is None:
+                return places
+            far = _distance(surveyed, place, masses) >= apart_mm
+            if far and _distance(surveyed, place, places) >= BETWEEN_MM:
+                places.append(place)
                 break
-    return found
+    return places
 
 
 def _mass(*, malignant: bool) -> Kind:
     return "mass_malignant" if malignant else "mass_benign"
 
 
-def _distance(surveyed: Survey, site: Point3, others: Sequence[Point3]) -> float:
+def _distance(surveyed: Survey, place: Point3, others: Sequence[Point3]) -> float:
     """To the nearest of the others, in the view where it is nearer; infinite without any."""
     if not others:
         return float("inf")
     nearest = []
     for view in surveyed.views.values():
-        x, y = view.project(np.array([site, *others]))
+        x, y = view.project(np.array([place, *others]))
         nearest.append(float(np.hypot(x[1:] - x[0], y[1:] - y[0]).min()))
     return min(nearest)

@@ -7,7 +7,7 @@ import numpy as np
 from fourview.entities import Side
 from fourview.phantom.anatomy import Breast
 from fourview.phantom.lesions import Lesion, make_lesion
-from fourview.phantom.place import Survey, find_site
+from fourview.phantom.place import Survey, find_place
 from fourview.phantom.preset import Families, Look
 from fourview.phantom.streams import stream
 from fourview.phantom.truth import POSITIONS, Mode, Position
@@ -47,18 +47,18 @@ def family_findings(surveyed: Survey, rule: Families, *, alike: bool) -> tuple[L
     taken: tuple[float, ...] = ()
     for position in POSITIONS:
         rng = _rng(breast, position, "site")
-        site = find_site(rng, surveyed, radius=rule.radius_mm, avoid=taken)
-        site = site or find_site(rng, surveyed, radius=rule.radius_mm)
-        if site is None:
+        place = find_place(rng, surveyed, radius=rule.radius_mm, avoid=taken)
+        place = place or find_place(rng, surveyed, radius=rule.radius_mm)
+        if place is None:
             return ()
-        taken = (site[0],)
-        findings.append(_finding(breast, site, looks[position], position, malignant=alike))
+        taken = (place[0],)
+        findings.append(_finding(breast, place, looks[position], position, malignant=alike))
     return tuple(findings)
 
 
 def _finding(
     breast: Breast,
-    site: tuple[float, float, float],
+    place: tuple[float, float, float],
     look: Look,
     position: Position,
     *,
@@ -73,7 +73,7 @@ def _finding(
         _rng(breast, position, "shape"),
         breast,
         "mass_malignant" if look.spiculated else "mass_benign",
-        site,
+        place,
         name=f"focus_{position.lower()}",
         contrast=look.conspic,
         diameter=size,

@@ -6,7 +6,7 @@ import numpy as np
 
 from fourview.entities import Side
 from fourview.phantom.anatomy import Breast
-from fourview.phantom.biopsies import plan_biopsies, satellite_sites
+from fourview.phantom.biopsies import plan_biopsies, satellite_places
 from fourview.phantom.families import family_findings
 from fourview.phantom.lesions import (
     COVERED,
@@ -18,12 +18,12 @@ from fourview.phantom.lesions import (
     make_lesion,
 )
 from fourview.phantom.lesions import make_summation as summation
-from fourview.phantom.place import Survey, find_site, survey
+from fourview.phantom.place import Survey, find_place, survey
 from fourview.phantom.preset import Biopsies, Preset, SizeLaw
 from fourview.phantom.streams import clipped_lognormal, stream
 from fourview.phantom.truth import POSITIONS, Kind, Mode, Position
 
-CLUSTER_RADIUS_MM = 4.0  # assumed of calcification clusters when a site is looked for
+CLUSTER_RADIUS_MM = 4.0  # assumed of calcification clusters when a place is looked for
 HIDDEN_IN: dict[Mode, Position | None] = {"both": None, "cc_only": "MLO", "mlo_only": "CC"}
 
 
@@ -33,7 +33,7 @@ class Plan:
 
     Attributes:
         cancer: Kind of the malignant finding; None for none.
-        cancer_mode: How the malignant finding, or the empty site in its stead, is covered.
+        cancer_mode: How the malignant finding, or the empty place in its stead, is covered.
         benign_mass: Mode of the benign mass; None for none.
         benign_calc: Whether there is a benign cluster.
         shadows: Views with a summation shadow.
@@ -72,7 +72,7 @@ def plan_breast(seed: int, side: Side, preset: Preset) -> Plan:
 def fill_breast(breast: Breast, preset: Preset) -> Contents:
     """Put a plan's findings into a breast.
 
-    The site of the cancer is looked for in every breast, and stays empty (or under a cover with
+    The place of the cancer is looked for in every breast, and stays empty (or under a cover with
     nothing below) in those without: with or without it all else is the same, to the bit.
     """
     plan = plan_breast(breast.patient.seed, breast.side, preset)
@@ -105,20 +105,20 @@ class _Filler:
         self.taken: tuple[float, ...] = ()
 
     def rng(self, name: str, purpose: str) -> np.random.Generator:
-        """The stream of one purpose of one finding."""
+        """The stream of one purpose of one finding; "site" is that of its place."""
         return stream(self.breast.patient.seed, "contents", self.breast.side, name, purpose)
 
     def size(self, name: str, law: SizeLaw) -> float:
         """A diameter, mm."""
         return clipped_lognormal(self.rng(name, "size"), *law)
 
-    def site(self, name: str, mode: Mode, radius: float) -> Point3 | None:
+    def place(self, name: str, mode: Mode, radius: float) -> Point3 | None:
         """Where a finding goes, the same each time until another is put in; None for no room."""
         rng = self.rng(name, "site")
-        return find_site(rng, self.surveyed, radius=radius, mode=mode, avoid=self.taken)
+        return find_place(rng, self.surveyed, radius=radius, mode=mode, avoid=self.taken)
 
     def add_cancer(self, plan: Plan, preset: Preset) -> None:
-        """The malignant finding, or its empty site with the same cover."""
+        """The malignant finding, or its empty place with the same cover."""
         size = self.size("cancer", preset.malignant_size)
         kind = plan.cancer
         self.add("cancer", kind, plan.cancer_mode, size, preset.conspic)
@@ -129,26 +129,26 @@ class _Filler:
         for index, mass in enumerate(plan.masses):
             name = f"biopsy_{index}"
             size = self.size(name, preset.malignant_size)
-            site = self.site(name, "both", size / 2)
-            if site is None:
+            place = self.place(name, "both", size / 2)
+            if place is None:
                 continue
-            odds = rule.odds(beside_satellites=plan.num_satellites > 0, depth_mm=site[0])
+            odds = rule.odds(beside_satellites=plan.num_satellites > 0, depth_mm=place[0])
             kind, looks = mass.kinds(odds)
             self.add(name, kind, "both", size, preset.conspic, looks=looks)
-        sites = satellite_sites(
+        places = satellite_places(
             self.rng("satellites", "site"),
             self.surveyed,
             [lesion.position for lesion in self.lesions],
             num=plan.num_satellites,
             apart_mm=rule.apart_mm,
         )
-        for index, site in enumerate(sites):
+        for index, place in enumerate(places):
             shape = self.rng(f"satellite_{index}", "shape")
             lesion = make_lesion(
                 shape,
                 self.breast,
                 "mass_benign",
-                site,
+                place,
                 name=f"satellite_{index}",
                 contrast=rule.conspic,
                 diameter=float(shape.uniform(*rule.satellite_mm)),
@@ -176,21 +176,21 @@ class _Filler:
             looks: The kind that it is drawn as; None draws what it is.
         """
         radius = CLUSTER_RADIUS_MM if diameter is None else diameter / 2
-        site = self.site(name, mode, radius)
-        if site is None:
+        place = self.place(name, mode, radius)
+        if place is None:
             return
-        self.taken += (site[0],)
+        self.taken += (place[0],)
         hidden = HIDDEN_IN[mode]
         if hidden is not None:
             view = self.surveyed.views[hidden]
-            self.covers.append(make_cover(self.rng(name, "cover"), view, site, 2 * radius))
+            self.covers.append(make_cover(self.rng(name, "cover"), view, place, 2 * radius))
         if kind is None:
             return
         lesion = make_lesion(
             self.rng(name, "shape"),
             self.breast,
             looks or kind,
-            site,
+            place,
             name=name,
             contrast=contrast,
             diameter=diameter if kind.startswith("mass") else None,
@@ -203,14 +203,14 @@ class _Filler:
         name = f"shadow_{position.lower()}"
         size = self.size(name, preset.malignant_size)
         rng = self.rng(name, "site")
-        site = find_site(rng, self.surveyed, radius=size / 2, avoid=self.taken)
-        if site is None:
+        place = find_place(rng, self.surveyed, radius=size / 2, avoid=self.taken)
+        if place is None:
             return
-        self.taken += (site[0],)
+        self.taken += (place[0],)
         view = self.surveyed.views[position]
         shape = self.rng(name, "shape")
         self.lesions.append(
-            summation(shape, view, site, name=name, contrast=preset.conspic, diameter=size)
+            summation(shape, view, place, name=name, contrast=preset.conspic, diameter=size)
         )
 
 

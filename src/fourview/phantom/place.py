@@ -19,7 +19,7 @@ from fourview.phantom.view import Acquisition, acquire, gland_map, maps_of
 
 SHAPE, PX = (230, 115), 1.0  # the survey's grid, mm; the same at every image size
 SURVEY_SAMPLES = 12  # depth samples per ray, as few as any image takes (``num_depth_samples``)
-CLUTTER_WINDOW = 13  # mm
+CLUTTER_SIDE = 13  # mm
 NUM_CANDIDATES = 60  # places that are looked at for one finding
 APART_MM = 12.0  # least AP distance of two findings
 SKIN_MM = 6.0  # least distance of a finding's rim from the skin
@@ -51,15 +51,15 @@ def survey(breast: Breast) -> Survey:
         view = acquire(breast, position, (SHAPE[0] * PX, SHAPE[1] * PX))
         maps = maps_of(view, SHAPE, PX)
         gland = gland_map(view, maps, np.zeros((0, 5)), SURVEY_SAMPLES)
-        mean = ndimage.uniform_filter(gland, CLUTTER_WINDOW)
-        square = ndimage.uniform_filter(gland * gland, CLUTTER_WINDOW)
+        mean = ndimage.uniform_filter(gland, CLUTTER_SIDE)
+        square = ndimage.uniform_filter(gland * gland, CLUTTER_SIDE)
         views[position] = view
         clutter[position] = np.sqrt(np.maximum(square - mean * mean, 0)) + 0.15 * mean
         depth[position] = maps.depth
     return Survey(breast=breast, views=views, clutter=clutter, depth=depth)
 
 
-def find_site(
+def find_place(
     rng: np.random.Generator,
     surveyed: Survey,
     *,

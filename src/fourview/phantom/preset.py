@@ -130,7 +130,7 @@ class Families:
 
     @property
     def radius_mm(self) -> float:
-        """Of the largest finding of any family: sites have room for it, whatever goes there."""
+        """Of the largest finding of any family: a place has room for it, whatever goes there."""
         return max(look.diameter_mm[1] for look in self.looks) / 2
 
 
@@ -273,7 +273,7 @@ MINIATURE = Preset(
     conspic_benign=2.2,
 )
 BIOPSIED = Preset(
-    name="biopsied",  # a mass a breast on average, about a third of them malignant
+    name="biopsied",  # one mass per breast on average, about a third of them malignant
     rows=384,
     p_cancer=0.0,
     p_cc_only=0.0,
@@ -299,7 +299,7 @@ PAIRED = Preset(
     p_benign_mass=0.0,  # leaves room for the stars
     p_benign_calc=0.0,
     p_summation=1.0,
-    p_summation_beside=0.0,  # so the number of stars a view is the same with and without a cancer
+    p_summation_beside=0.0,  # so the number of stars per view is the same with and without a cancer
     malignant_size=MINIATURE.malignant_size,
     conspic=MINIATURE.conspic,
 )

@@ -1,8 +1,8 @@
 """What a trained network uses: its scores on a data set with one thing taken away at a time.
 
-Nothing is trained. The family says what can be taken away (``contract.Dissection``); here the data
-are gone through, strangers are found, and the scores become predictions tables that are measured
-like any other.
+Nothing is trained. The family says what can be taken away (``contract.Dissection``). This module
+reads the data, chooses a stranger for each image (an image of another patient), and writes the
+scores as predictions tables, which are measured like any other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,8 +35,8 @@ class Dissected:
         tables: Predictions by switch; ``as it is`` first, then those that the network has.
         switches: All of its family, with what they do and why some are missing.
         images: How many were read.
-        without_stranger: Of these, how many found no other patient's image of their view in their
-            batch, and were read with their own.
+        without_stranger: Of these, how many had no other patient's image of their view in
+            their batch, and were read with their own.
     """
 
     tables: Mapping[str, pl.DataFrame]
@@ -140,7 +140,7 @@ def strangers(batch: ExamBatch, patients: Sequence[str]) -> Int[Tensor, " image"
         )
         if rank == 0
     }
-    found = []
+    chosen = []
     for index, (exam, slot) in enumerate(
         zip(batch.exam.tolist(), batch.slot.tolist(), strict=True)
     ):
@@ -150,8 +150,8 @@ def strangers(batch: ExamBatch, patients: Sequence[str]) -> Int[Tensor, " image"
             if patients[(exam + turn) % batch.num_exams] != patients[exam]
         ]
         places = [(e, slot) for e in others] + [(e, slot ^ 1) for e in others]
-        found.append(next((preferred[p] for p in places if p in preferred), index))
-    return torch.tensor(found, dtype=torch.long)
+        chosen.append(next((preferred[p] for p in places if p in preferred), index))
+    return torch.tensor(chosen, dtype=torch.long)
 
 
 def _means(

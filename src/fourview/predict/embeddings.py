@@ -74,10 +74,10 @@ def embed_manifest(
     features = model.encode_texts(distinct, progress=progress)
     number = {sentences: place for place, sentences in enumerate(distinct)}
     own = images.table.filter(pl.col("image_id").is_in(list(captions)))
-    told = [captions[image] for image in own["image_id"]]
-    chosen = features[torch.tensor([number[caption.sentences] for caption in told])]
+    own_captions = [captions[image] for image in own["image_id"]]
+    chosen = features[torch.tensor([number[caption.sentences] for caption in own_captions])]
     return pl.concat(
-        [table, _with_features(own, chosen, "text", [caption.text for caption in told])]
+        [table, _with_features(own, chosen, "text", [caption.text for caption in own_captions])]
     )
 
 

@@ -28,9 +28,9 @@ from fourview.predict.language import LanguageModel
 from fourview.predict.query_place import QueryPlace
 
 SUSPICION = "Impression: BI-RADS category 4: suspicious abnormality"
-CUT_OUT, FOUND = "patch of the CC view", "where the MLO agrees with the CC patch"
+CUT_OUT, AGREES = "patch of the CC view", "where the MLO agrees with the CC patch"
 NAMES = {  # by the view that is looked from: on this view, and on the other
-    "CC": (CUT_OUT, FOUND),
+    "CC": (CUT_OUT, AGREES),
     "MLO": ("patch of the MLO view", "where the CC agrees with the MLO patch"),
 }
 VIEWS: tuple[Literal["CC", "MLO"], ...] = ("CC", "MLO")
@@ -147,7 +147,7 @@ class LanguageMaps:
             agreement, rows = self.model.model.patch_to_slice(cc, mlo, view)
         cosines, within = agreement[0].float().cpu().numpy(), rows[0].float().cpu().numpy()
         here, other = images if view == "CC" else images[::-1]
-        cut_out, found = NAMES[view]
+        cut_out, agrees = NAMES[view]
         grid = (cosines.shape[0], cosines.shape[1])
         queries: list[tuple[str, Bool[np.ndarray, "row col"]]] = []
         for place in asked:
@@ -158,10 +158,10 @@ class LanguageMaps:
                 queries.append((f", at {place}", cells))
         if not asked:
             queries.append(("", _only(grid, _query(here, cosines, prediction))))
-        for told, cells in queries:
-            yield _heatmap(here, cut_out + told, cells.astype(np.float32))
+        for where, cells in queries:
+            yield _heatmap(here, cut_out + where, cells.astype(np.float32))
             yield _heatmap(
-                other, found + told, slice_map(cosines[cells].mean(0), _mean_rows(within[cells]))
+                other, agrees + where, slice_map(cosines[cells].mean(0), _mean_rows(within[cells]))
             )
 
 

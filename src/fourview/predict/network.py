@@ -309,8 +309,8 @@ def load_network(run: Path | str | None = None, *, engine: Engine = PLAIN) -> Ne
     context = None
     if family.scores_findings:
         places = (folder.parent.parent / CONTEXT, folder / CONTEXT)
-        found = [checkpoint_of(p) for p in places]
-        its_folder = next((p for p in found if is_checkpoint(p)), None)
+        folders = [checkpoint_of(p) for p in places]
+        its_folder = next((p for p in folders if is_checkpoint(p)), None)
         if its_folder is None:
             raise CheckpointError(
                 f"{folder}: {card.recipe} needs the context network that it was trained with; give "

@@ -94,7 +94,7 @@ def mean_of_tables(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
 def _finding_rows(
     samples: Sequence[Sample], scores: Sequence[Sequence[float]], classes: Sequence[str]
 ) -> Iterator[Row]:
-    """A row a finding and image; a finding without a score makes none."""
+    """One row per finding and image; a finding without a score makes none."""
     of_findings = ((sample, finding) for sample in samples for finding in sample.findings)
     for (sample, finding), values in zip(of_findings, scores, strict=True):
         known = {

@@ -45,7 +45,7 @@ Mask = Bool[np.ndarray, "row col"]
 
 @dataclass(frozen=True, slots=True)
 class Breast:
-    """What was found.
+    """Where the breast of an image is.
 
     Attributes:
         mask: True inside the breast, in the frame of the image's pixels.
@@ -81,13 +81,13 @@ def find_breast(image: Image) -> Breast:
     if not high > low:
         value = image.pixels.flat[0]
         raise NoBreastError(f"{image.image_id}: all pixels are {value}, need a breast; exclude it")
-    found, wall, certainty, on_film = _found(small)
-    if found is None:
+    small_mask, wall, certainty, on_film = _on_small_copy(small)
+    if small_mask is None:
         raise NoBreastError(
-            f"{image.image_id}: no bright area of {LEAST_AREA:.0%} of the image or more, "
+            f"{image.image_id}: no bright part of {LEAST_AREA:.0%} of the image or more, "
             "need a breast; exclude it"
         )
-    mask = _at_full_size(found, image)
+    mask = _at_full_size(small_mask, image)
     x0, y0, width, height = cv2.boundingRect(mask.view(np.uint8))
     if width == 0:
         raise NoBreastError(f"{image.image_id}: the whole breast is padding; exclude it")
@@ -96,24 +96,24 @@ def find_breast(image: Image) -> Breast:
     return Breast(mask, box, wall, certainty, on_film)
 
 
-def found_without_film(image: Image) -> Mask:
+def mask_without_film(image: Image) -> Mask:
     """The mask by the way for digital images alone; empty where there is none. For comparison."""
-    found = _small_mask(_root_scale(_small_copy(image)))
+    small_mask = _small_mask(_root_scale(_small_copy(image)))
     rows, cols = image.pixels.shape
-    return np.zeros((rows, cols), bool) if found is None else _at_full_size(found, image)
+    return np.zeros((rows, cols), bool) if small_mask is None else _at_full_size(small_mask, image)
 
 
-def _at_full_size(found: UInt8[np.ndarray, "small_row small_col"], image: Image) -> Mask:
+def _at_full_size(small_mask: UInt8[np.ndarray, "small_row small_col"], image: Image) -> Mask:
     """The small copy's mask on the image's own pixels, without padding."""
     rows, cols = image.pixels.shape
-    soft = cv2.GaussianBlur(found * np.uint8(255), (0, 0), 1.0)
+    soft = cv2.GaussianBlur(small_mask * np.uint8(255), (0, 0), 1.0)
     mask = cv2.resize(soft, (cols, rows), interpolation=cv2.INTER_LINEAR) > 100
     if image.padding is not None:
         mask &= ~image.padding
     return np.asarray(mask)
 
 
-def _found(
+def _on_small_copy(
     small: Float[np.ndarray, "row col"],
 ) -> tuple[UInt8[np.ndarray, "row col"] | None, str | None, float, bool]:
     """The breast on the small copy, its chest wall's side, how sure that is, and whether a film."""

@@ -1,7 +1,7 @@
 """Where the breast is on a scanned film, and on which side its chest wall: the steps in order.
 
-How: ``film_area`` finds what is film at all, ``film_seed`` the piece that looks most like a breast,
-     ``film_outline`` the outline of that breast, which ``film_over`` keeps away from labels.
+How: ``film_area`` says what is film at all, ``film_seed`` which component looks most like a breast,
+     ``film_outline`` what the outline of that breast is; ``film_over`` keeps it away from labels.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SEED_SIDE = 192  # long side of the copy that the seed is looked for on
 
 @dataclass(frozen=True, slots=True)
 class FilmBreast:
-    """What was found on the small copy.
+    """The breast on the small copy.
 
     Attributes:
         mask: 0 or 1.
@@ -48,14 +48,14 @@ def find_on_film(small: Float32[np.ndarray, "row col"]) -> FilmBreast | None:
         return None
     rows, cols = shown.shape
     valid = cv2.resize(area.view(np.uint8), (cols, rows), interpolation=cv2.INTER_NEAREST) > 0
-    piece = cv2.resize(seed.piece, (cols, rows), interpolation=cv2.INTER_NEAREST)
+    component = cv2.resize(seed.component, (cols, rows), interpolation=cv2.INTER_NEAREST)
     across, down = cols / size[0], rows / size[1]
     line = (seed.line[0] * across, seed.line[1] * across / down)
     flip = np.s_[:, ::-1] if seed.wall == "right" else np.s_[:, :]
     if seed.wall == "right":
         line = (cols - line[0], -line[1])
     seen, film = np.ascontiguousarray(shown[flip]), np.ascontiguousarray(valid[flip])
-    traced = trace(seen, film, np.ascontiguousarray(piece[flip]), line)
+    traced = trace(seen, film, np.ascontiguousarray(component[flip]), line)
     traced[margin_at_wall(seen, film, traced)] = 0
     mask = np.ascontiguousarray(traced[flip]) * valid
     return FilmBreast(

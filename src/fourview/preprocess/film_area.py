@@ -60,7 +60,7 @@ def film_area(shown: Plane) -> Mask:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A margin's inner edge, the margin at the left: its column at row 0, and columns a row.
+    """A margin's inner edge, the margin at the left: its column at row 0, and columns per row.
 
     A line that leaves the picture at the left may be a muscle's edge, unless a thin strip lies
     outside in which nothing is darker than where no light fell; else the film's other sides say.
@@ -97,7 +97,7 @@ def _line(side: Plane, inside: Mask, white: float, *, at_end: bool) -> "_Line | 
     outer = cv2.dilate(side[:, :reach], np.ones((1, STRIP), np.uint8), anchor=(STRIP - 1, 0))
     first = inside[:, :reach].argmax(axis=1)
     best = CLEAR
-    found: _Line | None = None
+    clearest: _Line | None = None
     middle = np.arange(rows) - rows / 2
     for tilt in TILTS:
         shift = np.rint(tilt * middle).astype(np.intp)
@@ -121,8 +121,8 @@ def _line(side: Plane, inside: Mask, white: float, *, at_end: bool) -> "_Line | 
                 widest = max(start, start + tilt * rows)
                 thin = at_end and bool(widest <= WIDEST * max(rows, cols))
                 thin = thin and _is_unexposed(level)
-                found = _Line(start, float(tilt), whole, thin)
-    return found
+                clearest = _Line(start, float(tilt), whole, thin)
+    return clearest
 
 
 def _is_margin(level: Float32[np.ndarray, " place"], white: float) -> bool:
@@ -168,12 +168,12 @@ def margin_at_wall(shown: Plane, valid: Mask, breast: UInt8[np.ndarray, "row col
         valid: False where there is no film.
         breast: 0 or 1, with the margin.
     """
-    found = np.zeros(shown.shape, bool)
+    margin = np.zeros(shown.shape, bool)
     reach = round(WIDEST * max(shown.shape))
     columns = np.flatnonzero(breast.any(axis=0))
     rows = np.flatnonzero(breast.any(axis=1))
     if not len(columns):
-        return found
+        return margin
     start = max(0, int(columns[0]) - 2)
     strip = shown[:, start : start + reach + 3]
     white = (strip >= BRIGHT * np.percentile(shown[valid], 98)) & valid[
@@ -187,10 +187,10 @@ def margin_at_wall(shown: Plane, valid: Mask, breast: UInt8[np.ndarray, "row col
     free[max(rows[0] - 3, 0) : rows[-1] + 4] = False
     free &= valid.any(axis=1)
     if free.sum() < 0.03 * len(shown) or (has & free).sum() < MOST_ROWS * free.sum():
-        return found
+        return margin
     usual = int(np.median(end[has & free]))
     width = np.where(has, np.minimum(end, usual + 1 + usual // 4), usual)
-    found[:, : start + strip.shape[1]] = (
+    margin[:, : start + strip.shape[1]] = (
         np.arange(start + strip.shape[1])[None, :] < start + width[:, None]
     )
-    return found
+    return margin

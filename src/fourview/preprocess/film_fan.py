@@ -30,11 +30,11 @@ class Fan:
         at_wall: Where it runs near the chest wall.
         x_step: Column of each step of each ray, from the first pixel's centre.
         y_step: Row, the same.
-        cos: Of each ray: columns a step.
-        sin: Rows a step.
+        cos: Of each ray: columns per step.
+        sin: Rows per step.
         x: Where the rays begin.
         y: The same, row.
-        slope: Of the chest wall: columns a row.
+        slope: Of the chest wall: columns per row.
         long_side: Of the picture.
     """
 
@@ -81,10 +81,10 @@ class Fan:
             max(rows, cols),
         )
 
-    def sampled(self, piece: UInt8[np.ndarray, "row col"]) -> Rays:
+    def sampled(self, mask: UInt8[np.ndarray, "row col"]) -> Rays:
         """A mask along the rays: 0 or 1."""
-        found = cv2.remap(piece, self.x_step, self.y_step, cv2.INTER_NEAREST, borderValue=0)
-        return np.asarray(found).astype(np.float32)
+        sampled = cv2.remap(mask, self.x_step, self.y_step, cv2.INTER_NEAREST, borderValue=0)
+        return np.asarray(sampled).astype(np.float32)
 
     def behind_wall(self, shape: tuple[int, ...]) -> Mask:
         """True at the left of the chest wall."""

@@ -1,6 +1,6 @@
-"""The outline of a breast on a scanned film, from a rough piece of it.
+"""The outline of a breast on a scanned film, from a rough part of it.
 
-Frame:  chest wall at the left. Rays go out from a point on it; the outline is one radius a ray.
+Frame:  chest wall at the left. Rays go out from a point on it; the outline is one radius per ray.
 How:    each pixel speaks for tissue or for air by its level, compared with the air just beyond the
         outline there (the film's haze is another one everywhere). The radii that agree best with
         all pixels, with a cost for every pixel that neighbouring radii differ, are found by dynamic
@@ -24,7 +24,7 @@ SOFT = 0.035  # levels over the threshold at which a pixel speaks clearly
 SKIN = 0.14  # of the way from air to the tissue at the rim: where the skin line is looked for
 NOISE = 2.0  # standard deviations of air that the threshold lies above it, at least
 UNEVEN = 0.15  # most that haze lifts the threshold over its median
-LEAST = 0.6  # of the piece's radii: the outline lies no deeper in it
+LEAST = 0.6  # of the component's radii: the outline lies no deeper in it
 BEYOND = 0.09  # of the long side: how far out the air is looked at
 WITHIN = (0.010, 0.035)  # of the long side: where inside the outline its rim is looked at
 LEFT = 0.008  # of the long side: a ray that saw so much air has left the breast
@@ -38,7 +38,7 @@ DIM = 0.87  # of the level within the skin: haze beyond it is darker
 def trace(
     shown: Plane,
     valid: Mask,
-    piece: UInt8[np.ndarray, "row col"],
+    component: UInt8[np.ndarray, "row col"],
     line: tuple[float, float],
 ) -> UInt8[np.ndarray, "row col"]:
     """The breast, 0 or 1.
@@ -46,17 +46,17 @@ def trace(
     Args:
         shown: Levels in [0, 1], bright for dense tissue, chest wall at the left.
         valid: False where there is no film.
-        piece: A part of the breast, or a little more than it.
-        line: The chest wall: its column at row 0, and columns a row.
+        component: A part of the breast, or a little more than it.
+        line: The chest wall: its column at row 0, and columns per row.
     """
-    rows = np.flatnonzero(piece.any(axis=1))
-    weight = piece[rows].sum(axis=1)
+    rows = np.flatnonzero(component.any(axis=1))
+    weight = component[rows].sum(axis=1)
     row = float((rows * weight).sum() / weight.sum())
     fan = Fan.of(cv2.GaussianBlur(shown, (0, 0), 1.0), valid, line, row)
     limits = np.full(RAYS, fan.level.shape[1])
     least = np.zeros(RAYS, np.intp)
     around = np.zeros(RAYS)
-    radii = _best(fan, 2.0 * fan.sampled(piece) - 1, least, limits, around)
+    radii = _best(fan, 2.0 * fan.sampled(component) - 1, least, limits, around)
     least = (LEAST * radii).astype(np.intp)
     over = np.zeros(RAYS, bool)
     for _ in range(2):
@@ -119,11 +119,11 @@ def _best(
         below, above = low + ramp, high[::-1] - ramp
         come[ray] = np.where(below <= above, from_below, from_above)
         total = np.minimum(below, above) + loss[ray]
-    found = np.zeros(RAYS, np.intp)
-    found[-1] = int(total.argmin())
+    path = np.zeros(RAYS, np.intp)
+    path[-1] = int(total.argmin())
     for ray in range(RAYS - 1, 0, -1):
-        found[ray - 1] = come[ray, found[ray]]
-    return np.asarray(found + shift - shift.max())
+        path[ray - 1] = come[ray, path[ray]]
+    return np.asarray(path + shift - shift.max())
 
 
 def _threshold(fan: Fan, radii: Radii) -> Float[np.ndarray, " ray"]:

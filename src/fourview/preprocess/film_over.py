@@ -107,8 +107,8 @@ def _course(
     weight = usual.copy()
     course = radii.astype(np.float64)
     for _ in range(ROUNDS):
-        found = np.linalg.solve(np.diag(weight) + stiff, weight * target)
-        course = middle / np.maximum(found, 0.05)
+        smooth = np.linalg.solve(np.diag(weight) + stiff, weight * target)
+        course = middle / np.maximum(smooth, 0.05)
         weight = usual * np.where(radii > course + STICKS_OUT, COUNTS, 1.0)
     return np.asarray(np.clip(course, 1, np.maximum(film, 1)))
 
@@ -164,12 +164,12 @@ def _plane(
         weight = 1 / (1 + (rest / (2 * scale)) ** 2) ** 2
         root = np.sqrt(weight)[:, None]
         ridge = np.diag([0.0, 1.0, 1.0]) * np.sqrt(len(x))
-        found, *_ = np.linalg.lstsq(
+        plane, *_ = np.linalg.lstsq(
             np.vstack([basis[known] * root, ridge]),
             np.concatenate([level[known] * root[:, 0], np.zeros(3)]),
             rcond=None,
         )
-        fitted = basis @ found
+        fitted = basis @ plane
     return np.asarray(fitted)
 
 

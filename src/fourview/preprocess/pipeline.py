@@ -197,18 +197,18 @@ def _mirror(image: Image, breast: Breast) -> tuple[bool, tuple[str, ...]]:
     expected = wall or expected
     seen, sure = breast.chest_wall, f"certainty {breast.certainty:.2f}"
     if seen is None:
-        told = "side" if wall is None else "Patient Orientation"
+        source = "side" if wall is None else "Patient Orientation"
         note = (
             f"the pixels do not show the chest wall's side ({sure}): {expected}, as the header's "
-            f"{told} has"
+            f"{source} has"
         )
         return expected == "right", (note,)
     notes: tuple[str, ...] = ()
     if seen != expected:
-        told = f"side is {image.view.side}"
+        says = f"side is {image.view.side}"
         if wall is not None:
-            told = f"Patient Orientation has it on the {expected}"
-        notes = (f"chest wall on the {seen}, though the header's {told} ({sure})",)
+            says = f"Patient Orientation has it on the {expected}"
+        notes = (f"chest wall on the {seen}, though the header's {says} ({sure})",)
     elif breast.on_film:
         notes = (f"chest wall on the {seen}, by the breast's shape and the header ({sure})",)
     if breast.on_film:

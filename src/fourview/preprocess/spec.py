@@ -242,7 +242,7 @@ def pixel_spec(name: str) -> PixelSpec:
         ModuleError: A module outside of the package has it, and cannot be used.
     """
     full = ALIASES.get(name, name)
-    found = find_outside(
+    from_outside = find_outside(
         "specs", full, {*SPECS, *ALIASES}, what="pixel spec", error=PixelError, of=PixelSpec
     )
-    return SPECS[full] if found is None else found.thing
+    return SPECS[full] if from_outside is None else from_outside.thing

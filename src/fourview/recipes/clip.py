@@ -113,7 +113,7 @@ def phantom() -> Recipe:
 def phantom_findings() -> Recipe:
     """Captions that tell the finding and the impression only, beside mama:phantom_findings.
 
-    As many images a step as there: an item here has one, there two. What it reaches is in
+    As many images per step as there: an item here has one, there two. What it reaches is in
     docs/results/vlp.md.
     """
     recipe = phantom()

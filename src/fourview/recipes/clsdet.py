@@ -18,8 +18,8 @@ SMALL_CODE = 224  # mean and maximum of the 112 channels at stride 16 of Efficie
 def paper() -> Recipe:
     """The published run: codes of VGG-M-128, 10 regions selected.
 
-    Bakalo et al. 2019, sections 2 and 3: windows of 224 at full resolution, Adam, 1e-4, dropout,
-    L2, 256 images a step, five folds by patient (``fourview crossval``). Unstated, and taken: L2
+    Bakalo et al. 2019, sections 2 and 3: regions of 224 at full resolution, Adam, 1e-4, dropout,
+    L2, 256 images per step, five folds by patient (``fourview crossval``). Unstated, and taken: L2
     1e-4, dropout 0.5, 30 epochs. The encoder's weights come from a file that the user made:
     ``--set feed.encoder.network.weights=FILE``. Reported: AUROC 0.728 for malignant against the
     rest, 0.841 for any finding against none.
@@ -66,7 +66,7 @@ def inbreast() -> Recipe:
 
 
 def fine_tune() -> Recipe:
-    """After ``paper``: the encoder trained too, on the windows' pixels, one image a step.
+    """After ``paper``: the encoder trained too, on the regions' pixels, one image per step.
 
     The paper does not do this ("transfer learning due to small data"). It begins with the head of
     the run on codes; ``model.encoder`` and its weights have to be those of the codes.
@@ -85,7 +85,7 @@ def fine_tune() -> Recipe:
 
 
 def small() -> Recipe:
-    """Phantoms of 0.6 mm pixels: windows of 48 (29 mm), a cut EfficientNet-Lite0; one core.
+    """Phantoms of 0.6 mm pixels: regions of 48 (29 mm), a cut EfficientNet-Lite0; one core.
 
     Weights of the encoder: ``--set feed.encoder.network.weights=FILE``. What it reaches with the
     four heads is in docs/results/clsdet.md.

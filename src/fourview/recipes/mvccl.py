@@ -46,7 +46,7 @@ _SWITCHES: dict[Row, dict[str, Any]] = {
 def paper() -> Recipe:
     """The published run: EfficientNet-B0 with ImageNet weights at 1536 x 768.
 
-    Chen et al. 2022, section 3: Adam, 1e-4, weight decay 1e-6, 8 images a step (read here as 4
+    Chen et al. 2022, section 3: Adam, 1e-4, weight decay 1e-6, 8 images per step (read here as 4
     breasts of two views), 20 epochs, learning rate times 0.1 on a plateau of the validation cross
     entropy.
     Reported on private data: AUC 0.948 (0.937 to 0.953) by image on the ADMANI-1 test part.
@@ -151,7 +151,7 @@ def mini() -> Recipe:
     """The full model on miniature phantoms: Table 2's last row in docs/results/mvccl.md.
 
     The encoder and training are those of ``small`` but for 8 epochs, so that seven rows with three
-    seeds are trained in an hour on a processor; what was found stands on that page.
+    seeds are trained in an hour on a processor; the results stand on that page.
     """
     return replace(small(), name="mvccl:mini", epochs=8)
 

@@ -164,9 +164,9 @@ def tile_of(
     expected = {"L": "left", "R": "right"}[image.view.side]
     wall = breast.chest_wall or "not seen"
     odd = wall != expected or breast.certainty < UNSURE
-    said = f"wall {wall} ({breast.certainty:.2f})"
-    said += "" if wall == expected else f", header {expected}"
-    return _with_text(tile, name, said, odd=odd)
+    words = f"wall {wall} ({breast.certainty:.2f})"
+    words += "" if wall == expected else f", header {expected}"
+    return _with_text(tile, name, words, odd=odd)
 
 
 def _tile_of(job: _Job) -> Tile:
@@ -191,7 +191,7 @@ def _failed(row: dict[str, Any], why: str) -> Tile:
     return _with_text(tile, _name(row), why, odd=True)
 
 
-def _with_text(tile: Picture, name: str, said: str, *, odd: bool) -> Tile:
+def _with_text(tile: Picture, name: str, words: str, *, odd: bool) -> Tile:
     """Two lines below the picture, or a sentence over more of it."""
     drawn: Any = tile
     width = TILE_COLS // 7  # characters of a line
@@ -199,7 +199,7 @@ def _with_text(tile: Picture, name: str, said: str, *, odd: bool) -> Tile:
         drawn, _plain(name)[-width:], (3, PANEL_ROWS + 15), FONT, 0.4, WHITE, 1, cv2.LINE_AA
     )
     colour = RED if odd else WHITE
-    lines = [_plain(said)[k : k + width] for k in range(0, min(len(said), 8 * width), width)]
+    lines = [_plain(words)[k : k + width] for k in range(0, min(len(words), 8 * width), width)]
     top = PANEL_ROWS + 32 - 15 * max(0, len(lines) - 1) - (17 if len(lines) > 1 else 0)
     for k, line in enumerate(lines):
         cv2.putText(drawn, line, (3, top + 15 * k), FONT, 0.4, colour, 1, cv2.LINE_AA)

@@ -32,7 +32,7 @@ class ReportOptions:
             data; for the biopsies that would be avoided.
         miss_rate: The one of them that the findings' table goes by; None for none.
         not_biopsied: Names of findings that are scored, but that no biopsy would be avoided of.
-        full: Put every pixel of the files into the page, for enlarging: about 2 MB a view.
+        full: Put every pixel of the files into the page, for enlarging: about 2 MB per view.
     """
 
     title: str = "Mammography exam"
@@ -76,8 +76,8 @@ def view_of(display: Display, asked: Sequence[Asked] = ()) -> dict[str, Any]:
         asked: The tasks of the prediction.
     """
     panel, shown = display.panel, display.shown
-    said, image = panel.prediction, panel.image
-    notes = (*(said.notes if said else ()), *(shown.notes if shown else ()))
+    predicted, image = panel.prediction, panel.image
+    notes = (*(predicted.notes if predicted else ()), *(shown.notes if shown else ()))
     view: dict[str, Any] = {
         "key": panel.key,
         "slot": panel.view.name,
@@ -87,8 +87,8 @@ def view_of(display: Display, asked: Sequence[Asked] = ()) -> dict[str, Any]:
         "source": panel.view.source,
         "image_id": panel.image_id,
         "wall": "right" if panel.view.side == "R" else "left",
-        "score": None if said is None else said.score,
-        "classes": () if said is None else _best_classes(asked, said.scores),
+        "score": None if predicted is None else predicted.score,
+        "classes": () if predicted is None else _best_classes(asked, predicted.scores),
         "notes": tuple(dict.fromkeys((*(image.notes if image else ()), *notes))),
         "size": image.stored_size if image else None,
         "spacing": image.spacing_mm if image else None,
@@ -119,7 +119,7 @@ def view_of(display: Display, asked: Sequence[Asked] = ()) -> dict[str, Any]:
                 "picture": data_uri(heat_layer(h, half), "webp"),
                 "peak": _peak(h.values.tolist()),
             }
-            for h in (said.heatmaps if said else ())
+            for h in (predicted.heatmaps if predicted else ())
         ],
     }
     if display.full is not None:
@@ -168,7 +168,7 @@ def breast_of(
 
 
 def _tasks(asked: Sequence[Asked], breast: BreastPrediction) -> list[dict[str, Any]]:
-    """The scores beside the suspicion: a bar of all classes, or one a class."""
+    """The scores beside the suspicion: a bar of all classes, or one per class."""
     asked = asked or (Asked(name="", classes=tuple(breast.scores), exclusive=False),)
     tasks = []
     for task in asked:

@@ -34,24 +34,24 @@ def exam_picture(
         known: Findings that are known, drawn as thin white boxes.
         rows: Of a view; a smaller image stays as it is.
     """
-    found = [finding for breast in prediction.breasts for finding in breast.findings]
+    findings = [finding for breast in prediction.breasts for finding in breast.findings]
     scores = {image.image_id: image for image in prediction.images}
-    cells: list[Canvas] = []
+    panels: list[Canvas] = []
     for slot in SLOTS:
         image = exam.get(slot)
         if image is None:
-            cells.append(np.zeros((LINE + rows, rows // 2, 3), np.uint8))
+            panels.append(np.zeros((LINE + rows, rows // 2, 3), np.uint8))
             continue
         shown = show(image, max_rows=rows)
-        said = scores.get(image.image_id)
-        picture = composite(shown, None, marks_on(image.image_id, found, shown.geometry))
+        predicted = scores.get(image.image_id)
+        picture = composite(shown, None, marks_on(image.image_id, findings, shown.geometry))
         for mark in marks_on(image.image_id, known, shown.geometry):
             corners = (mark.box.x0, mark.box.y0), (mark.box.x1, mark.box.y1)
             first, last = ((round(x), round(y)) for x, y in corners)
             cv2.rectangle(picture, first, last, KNOWN_BGR, 1, cv2.LINE_8)
-        score = None if said is None else said.score
-        cells.append(_titled(picture, slot, "" if score is None else f"{score:.2f}"))
-    r_cc, l_cc, r_mlo, l_mlo = cells
+        score = None if predicted is None else predicted.score
+        panels.append(_titled(picture, slot, "" if score is None else f"{score:.2f}"))
+    r_cc, l_cc, r_mlo, l_mlo = panels
     width = max(r_cc.shape[1] + l_cc.shape[1], r_mlo.shape[1] + l_mlo.shape[1]) + GAP
     wall = np.vstack([_side_by_side(r_cc, l_cc, width), _side_by_side(r_mlo, l_mlo, width)])
     below = np.zeros((2 * LINE, width, 3), np.uint8)

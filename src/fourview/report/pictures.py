@@ -40,7 +40,7 @@ def stored_heatmap(
     prediction: ExamPrediction, view: str, class_name: str | None
 ) -> Float[np.ndarray, "row col"]:
     """See ``ExamPrediction.heatmap``."""
-    heatmap = _heatmap(_said(prediction, view), class_name)
+    heatmap = _heatmap(_of_view(prediction, view), class_name)
     if heatmap is None:
         raise ReportError(f"{prediction.model} has no heatmap of {view}")
     return warp(heatmap, Geometry(heatmap.geometry.stored_size))
@@ -56,9 +56,9 @@ def overlay_picture(
     stored: bool,
 ) -> Pillow.Image:
     """See ``ExamPrediction.overlay``."""
-    said = _said(prediction, view)
+    predicted = _of_view(prediction, view)
     exam = prediction.exam
-    own = image or (None if exam is None else exam.get(said.image_id))
+    own = image or (None if exam is None else exam.get(predicted.image_id))
     if own is None:
         raise ReportError(
             f"the pixels of {view} are not at hand: the prediction was read from a file; give "
@@ -67,7 +67,7 @@ def overlay_picture(
     shown = _in_file(own, rows) if stored else show(own, max_rows=rows)
     findings = [f for b in prediction.breasts for f in b.findings]
     marks = marks_on(own.image_id, findings, shown.geometry)
-    picture = composite(shown, _heatmap(said, class_name), marks)
+    picture = composite(shown, _heatmap(predicted, class_name), marks)
     return Pillow.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
 
 
@@ -97,13 +97,13 @@ def prediction_html(prediction: ExamPrediction) -> str:
         breast = prediction.breast(side)
         if breast is None:
             continue
-        said = [] if breast.score is None else [f"{breast.score:.3f}"]
-        said += other_texts(prediction, breast)
+        texts = [] if breast.score is None else [f"{breast.score:.3f}"]
+        texts += other_texts(prediction, breast)
         findings = "; ".join(
             f"{f.finding_id} {'' if f.score is None else f'{f.score:.3f}'} {f.quadrant}".strip()
             for f in breast.findings
         )
-        text = ", ".join(said) or "not scored"
+        text = ", ".join(texts) or "not scored"
         rows.append(
             f"<tr><th>{side}</th><td>{escape(text)}</td><td>{escape(findings or 'none')}</td></tr>"
         )
@@ -138,7 +138,7 @@ def _drawn(prediction: ExamPrediction) -> str:
     return _grid(cells)
 
 
-def _said(prediction: ExamPrediction, view: str) -> ImagePrediction:
+def _of_view(prediction: ExamPrediction, view: str) -> ImagePrediction:
     image = next((i for i in prediction.images if view in (i.view.name, i.image_id)), None)
     if image is None:
         there = ", ".join(i.view.name for i in prediction.images) or "no image"
@@ -146,13 +146,15 @@ def _said(prediction: ExamPrediction, view: str) -> ImagePrediction:
     return image
 
 
-def _heatmap(said: ImagePrediction, class_name: str | None) -> Heatmap | None:
+def _heatmap(predicted: ImagePrediction, class_name: str | None) -> Heatmap | None:
     if class_name is None:
-        return said.heatmaps[0] if said.heatmaps else None
-    heatmap = next((h for h in said.heatmaps if h.class_name == class_name), None)
+        return predicted.heatmaps[0] if predicted.heatmaps else None
+    heatmap = next((h for h in predicted.heatmaps if h.class_name == class_name), None)
     if heatmap is None:
-        there = ", ".join(h.class_name for h in said.heatmaps) or "none"
-        raise ReportError(f"no heatmap of '{class_name}' for {said.view.name}; there are: {there}")
+        there = ", ".join(h.class_name for h in predicted.heatmaps) or "none"
+        raise ReportError(
+            f"no heatmap of '{class_name}' for {predicted.view.name}; there are: {there}"
+        )
     return heatmap
 
 

@@ -19,9 +19,9 @@ def point_words(name: str) -> str:
     >>> point_words("youden")
     'best sum of sensitivity and specificity'
     """
-    told = _POINT.fullmatch(name)
-    if told is not None:
-        return f"{100 * float(told[2]):g} % {told[1]}"
+    match = _POINT.fullmatch(name)
+    if match is not None:
+        return f"{100 * float(match[2]):g} % {match[1]}"
     return "best sum of sensitivity and specificity" if name == "youden" else name
 
 
@@ -61,8 +61,8 @@ def exam_facts(prediction: ExamPrediction, images: Sequence[Image]) -> list[dict
 
 
 def _each(images: Sequence[Image], say: Any) -> str:
-    said = (say(image) for image in images)
-    return ", ".join(dict.fromkeys(text for text in said if text))
+    texts = (say(image) for image in images)
+    return ", ".join(dict.fromkeys(text for text in texts if text))
 
 
 def _date(image: Image) -> str:
@@ -74,11 +74,11 @@ def _date(image: Image) -> str:
 
 
 def _age(image: Image) -> str:
-    told = _AGE.fullmatch(image.metadata.get("age", "").strip().upper())
-    if told is None:
+    match = _AGE.fullmatch(image.metadata.get("age", "").strip().upper())
+    if match is None:
         return ""
-    number = int(told[1])
-    return f"{number} {_UNITS[told[2]]}{'' if number == 1 else 's'}"
+    number = int(match[1])
+    return f"{number} {_UNITS[match[2]]}{'' if number == 1 else 's'}"
 
 
 def _vendor(image: Image) -> str:

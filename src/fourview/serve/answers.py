@@ -114,10 +114,10 @@ def stored_answers(answers: Answers, image_ids: Mapping[str, str]) -> dict[str, 
     Raises:
         FourviewError: A mark is on an image of another exam.
     """
-    told = answers.model_dump(exclude_none=True)
-    for mark in told.get("marks", ()):
+    given = answers.model_dump(exclude_none=True)
+    for mark in given.get("marks", ()):
         key = mark.pop("image")
         if key not in image_ids:
             raise FourviewError("a mark is on an image of another exam")
         mark["image_id"] = image_ids[key]
-    return told
+    return given

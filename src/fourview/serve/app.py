@@ -199,13 +199,13 @@ def make_app(routes: Sequence[BaseRoute], *, hosts: Sequence[str], token: str) -
 
 def query_of(request: Request) -> Query:
     """The checked query of a request for the worklist."""
-    told: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in request.query_params.multi_items():
         if name in ("where", "outcome"):
-            told.setdefault(name, []).append(value)
+            values.setdefault(name, []).append(value)
         else:
-            told[name] = value
-    return Query.model_validate(told)
+            values[name] = value
+    return Query.model_validate(values)
 
 
 async def body_of(request: Request, kind: type[BodyT]) -> BodyT:
@@ -233,7 +233,7 @@ def _invalid(_: Request, error: Exception) -> Response:
 
 
 def _number(request: Request, name: str, default: int) -> int:
-    told = request.query_params.get(name, str(default))
-    if not told.isdecimal():
-        raise ServeError(f"{name} is '{told[:20]}', need a number")
-    return int(told)
+    text = request.query_params.get(name, str(default))
+    if not text.isdecimal():
+        raise ServeError(f"{name} is '{text[:20]}', need a number")
+    return int(text)

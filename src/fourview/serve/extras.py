@@ -63,16 +63,16 @@ class Extras:
 
     def exam_json(self, key: str) -> Json:
         """An exam with its annotations, and hits and misses of the tables' marks."""
-        told = self.room.exam_json(key)
+        body = self.room.exam_json(key)
         exam = self.room.listed(self.room.exam_id(key))
         keys = self.room.image_keys(exam)
-        told["annotations"] = self._annotations(exam, keys)
+        body["annotations"] = self._annotations(exam, keys)
         by_name = {table.name: place for place, table in enumerate(self.room.tables)}
-        for prediction in told["predictions"]:
+        for prediction in body["predictions"]:
             place = by_name.get(prediction["name"])
             if place is not None and self.room.cohort.manifest is not None:
                 prediction["outcomes"] = self._outcomes(place, keys)
-        return told
+        return body
 
     def curve_json(self, place: int) -> Json:
         """The curve of a predictions table."""

@@ -53,14 +53,14 @@ class Guard:
             await self.app(scope, _limited(receive), _with_headers(send))
 
     def _knows_token(self, headers: dict[bytes, bytes]) -> bool:
-        told = headers.get(b"authorization", b"")
+        header = headers.get(b"authorization", b"")
         # In constant time, so that how long it takes tells nothing of the token.
-        return hmac.compare_digest(told, b"Bearer " + self.token.encode())
+        return hmac.compare_digest(header, b"Bearer " + self.token.encode())
 
 
 def _length(headers: dict[bytes, bytes]) -> int:
-    told = headers.get(b"content-length", b"0")
-    return int(told) if told.isdigit() else MAX_BODY + 1
+    header = headers.get(b"content-length", b"0")
+    return int(header) if header.isdigit() else MAX_BODY + 1
 
 
 def _limited(receive: Receive) -> Receive:

@@ -149,8 +149,8 @@ class Networks:
                 yield waiting[-1].ask
 
         try:
-            for _, told in run_jobs(answer, jobs(), workers=1, timeout_s=TIMEOUT_S):
-                self._settle(waiting.pop(0), told)
+            for _, answered in run_jobs(answer, jobs(), workers=1, timeout_s=TIMEOUT_S):
+                self._settle(waiting.pop(0), answered)
         except Exception as error:  # noqa: BLE001 (a thread's edge: whoever waits must be told)
             self._give_up(f"{type(error).__name__}: {error}".splitlines()[0])
 
@@ -162,15 +162,15 @@ class Networks:
         for one in waiting:
             one.future.set_exception(ServeError(f"the network cannot work: {reason}"))
 
-    def _settle(self, done: _Waiting, told: dict[str, Any] | str | Lost) -> None:
+    def _settle(self, done: _Waiting, answer: dict[str, Any] | str | Lost) -> None:
         with self._lock:
             self._current.pop(done.ask.key, None)
-            if isinstance(told, dict):
-                self._answers[done.ask.key] = told
+            if isinstance(answer, dict):
+                self._answers[done.ask.key] = answer
                 while len(self._answers) > KEPT:
                     self._answers.popitem(last=False)
-        if isinstance(told, dict):
-            done.future.set_result(told)
+        if isinstance(answer, dict):
+            done.future.set_result(answer)
         else:
-            text = told if isinstance(told, str) else f"the network failed: {told.detail}"
+            text = answer if isinstance(answer, str) else f"the network failed: {answer.detail}"
             done.future.set_exception(ServeError(text))

@@ -100,8 +100,8 @@ def open_room(what: What, *, cache_gb: float, secret: bytes | None = None) -> Ro
         secret=secret,
     )
     room.tables = tuple(tables)
-    room.threshold, told = _threshold(what, tables, manifest, protocol)
-    room.notes = (*room.notes, *told)
+    room.threshold, remarks = _threshold(what, tables, manifest, protocol)
+    room.notes = (*room.notes, *remarks)
     return room
 
 

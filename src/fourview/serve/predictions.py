@@ -224,8 +224,8 @@ def check_manifest_hash(
     """
     notes = []
     for source in sources:
-        told = source.metadata.get("manifest_hash", "")
-        if told and told != expected:
+        named = source.metadata.get("manifest_hash", "")
+        if named and named != expected:
             text = f"{source.path}: was made from another manifest than this one"
             if not anyway:
                 raise ServeError(f"{text}; name its own manifest, or pass --anyway")

@@ -107,7 +107,7 @@ class StudyRoom:
 
     def _remember(self, out: Path) -> None:
         """Write what the study is, or check that it is the one that was begun here."""
-        told = {
+        settings = {
             "plan": self.plan.model_dump(mode="json"),
             "manifest_hash": self.hash,
             "terms": self.manifest.terms,
@@ -115,7 +115,7 @@ class StudyRoom:
         }
         path = out / STUDY
         if not path.exists():
-            write_text(path, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+            write_text(path, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
             return
         try:
             before = read_json_object(path)
@@ -123,7 +123,7 @@ class StudyRoom:
             raise ServeError(
                 f"{path}: describes no reader study ({error}); name another --out"
             ) from error
-        changed = [name for name, value in told.items() if before.get(name) != value]
+        changed = [name for name, value in settings.items() if before.get(name) != value]
         if changed:
             raise ServeError(
                 f"{path}: the study was begun with another {', '.join(changed)}; put that back, or "
@@ -199,13 +199,13 @@ class StudyRoom:
         session = self.session(token)
         todo = tasks(self.plan, self.exams, session.reader)
         following = next_task(self.plan, todo, self.journal.done(session.reader), self.now())
-        told: Json = {"number": following.number, "total": following.total, "done": following.done}
+        body: Json = {"number": following.number, "total": following.total, "done": following.done}
         with self._lock:
             session.task, session.images = following.task, {}
         if following.task is None:
             waits = following.waits_until
-            return {**told, "exam": None, "waits_until": waits.isoformat() if waits else None}
-        return {**told, "exam": self._exam_json(session, following.task)}
+            return {**body, "exam": None, "waits_until": waits.isoformat() if waits else None}
+        return {**body, "exam": self._exam_json(session, following.task)}
 
     def _exam_json(self, session: Session, task: Task) -> Json:
         exam = self.cohort.exam(task.exam)
@@ -216,7 +216,7 @@ class StudyRoom:
             session.images = {key: image_id for image_id, key in keys.items()}
             session.exam_key = self.keys.of("exam", *scope, *task.exam)
         show = self.plan.arm(task.arm).show
-        told: Json = {
+        body: Json = {
             "key": session.exam_key,
             "images": images_json(exam, keys),
             "sides": sides_of(exam),
@@ -224,8 +224,8 @@ class StudyRoom:
             "before": self._before(session.reader, task, keys),
         }
         if show:
-            told["shown"] = self._shown(exam, show, keys)
-        return told
+            body["shown"] = self._shown(exam, show, keys)
+        return body
 
     def _before(self, reader: str, task: Task, keys: dict[str, str]) -> Json | None:
         """The locked answers of the first look, where this is the second of a sequential study."""
@@ -255,12 +255,12 @@ class StudyRoom:
         prediction = self._prediction(exam)
         if prediction is None:
             return {"scores": {}, "regions": [], "heatmaps": []}
-        told: Json = {"scores": {}, "regions": [], "heatmaps": []}
+        body: Json = {"scores": {}, "regions": [], "heatmaps": []}
         if "scores" in show:
-            told["scores"] = {b.side: b.score for b in prediction.breasts}
+            body["scores"] = {b.side: b.score for b in prediction.breasts}
         if "regions" in show:
             findings = [f for b in prediction.breasts for f in b.findings]
-            told["regions"] = [
+            body["regions"] = [
                 {
                     "name": str(number),
                     "side": finding.side,
@@ -281,8 +281,8 @@ class StudyRoom:
             heatmaps = [
                 h for image in prediction.images for h in image.heatmaps if h.image_id in keys
             ]
-            told["heatmaps"] = heatmaps_json(heatmaps, keys)
-        return told
+            body["heatmaps"] = heatmaps_json(heatmaps, keys)
+        return body
 
     def held(self, key: str) -> Held:
         """An image of an exam that is being read.

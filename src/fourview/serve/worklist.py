@@ -133,10 +133,10 @@ class Worklist:
             held = [pl.col(c).str.contains(query.text, literal=True) for c in _KEYS]
             frame = frame.filter(pl.any_horizontal(held))
         if query.outcome:
-            told = self._with_outcome(query.threshold).filter(
+            wanted = self._with_outcome(query.threshold).filter(
                 pl.col("outcome").is_in(query.outcome)
             )
-            frame = frame.join(told, on="n", how="semi", maintain_order="left")
+            frame = frame.join(wanted, on="n", how="semi", maintain_order="left")
         if query.bar:
             frame = frame.join(self._of_bar(query.bar), on="n", how="semi", maintain_order="left")
         return frame
@@ -168,8 +168,8 @@ class Worklist:
 
     def _outcomes(self, frame: pl.DataFrame, threshold: float | None) -> dict[str, int]:
         """Breasts by outcome among the exams that pass the filters."""
-        told = self._with_outcome(threshold).join(frame, on="n", how="semi")
-        counted = dict(told.group_by("outcome").len().iter_rows())
+        outcomes = self._with_outcome(threshold).join(frame, on="n", how="semi")
+        counted = dict(outcomes.group_by("outcome").len().iter_rows())
         return {name: int(counted.get(name, 0)) for name in OUTCOMES}
 
     def _of_bar(self, bar: str) -> pl.DataFrame:

@@ -143,7 +143,7 @@ def _named(rows: pl.DataFrame, survey: _Survey) -> pl.DataFrame:
     """Rows with the ids that they have in the manifest."""
     is_second = pl.col("place").is_in(survey.seconds.implode())
     is_apart = pl.col("place").is_in(survey.apart.implode())
-    told = pl.col("image_id").map_elements(shared_uid_note, return_dtype=pl.String)
+    note = pl.col("image_id").map_elements(shared_uid_note, return_dtype=pl.String)
     rows = rows.join(survey.owners, on="exam_id", how="left", maintain_order="left")
     return rows.with_columns(
         pl.when(is_second)
@@ -154,7 +154,7 @@ def _named(rows: pl.DataFrame, survey: _Survey) -> pl.DataFrame:
         .then(pl.format("a second file of image {}", "image_id"))
         .otherwise("detail")
         .alias("detail"),
-        pl.when(is_apart).then(pl.concat_list("notes", told)).otherwise("notes").alias("notes"),
+        pl.when(is_apart).then(pl.concat_list("notes", note)).otherwise("notes").alias("notes"),
         pl.when(is_second | is_apart)
         .then(pl.format("{}#{}", "image_id", "path"))
         .otherwise("image_id")

@@ -151,15 +151,15 @@ def _findings(
     rows: pl.DataFrame, images: pl.DataFrame, root: Path, folders: Mapping[str, Path]
 ) -> pl.DataFrame:
     sizes = images.select("image_id", film_rows="rows", film_cols="cols")
-    told = rows.drop("table_path", "series").join(
+    joined = rows.drop("table_path", "series").join(
         sizes, on="image_id", how="left", maintain_order="left"
     )
-    told = told.with_columns(mask_case=pl.format("{}_{}", "case", "number"))
-    boxes = mask_boxes(root, folders, told.select("mask_case", "film_rows", "film_cols"))
-    told = told.join(boxes, on="mask_case", how="left", maintain_order="left")
+    joined = joined.with_columns(mask_case=pl.format("{}_{}", "case", "number"))
+    boxes = mask_boxes(root, folders, joined.select("mask_case", "film_rows", "film_cols"))
+    joined = joined.join(boxes, on="mask_case", how="left", maintain_order="left")
     single = (pl.col("number").n_unique() == 1).over("exam_id", "side", "kind")
     name = pl.when(single).then(pl.format("{}-{}-{}", "exam_id", "side", "kind"))
-    return told.with_columns(
+    return joined.with_columns(
         finding_id=name.otherwise(pl.format("{}-{}-{}", "image_id", "kind", "number")),
         frame=pl.when(pl.col("x0").is_not_null()).then(pl.lit("stored")),
     ).drop("case", "mask_case", "film_rows", "film_cols", "density", "view", "number")

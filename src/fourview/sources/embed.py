@@ -5,7 +5,7 @@ Reads:   EMBED_OpenData_metadata*.csv (one row per image) and EMBED_OpenData_cli
          relative, absolute or of another root (./images/cohort_1/...,
          /mnt/.../anon_dicom/cohort_1/...): the file is the longest end of it that is under ROOT or
          ROOT/images.
-Labels:  only rows whose side is the breast's, B or blank speak for a breast: never the other
+Labels:  only rows whose side is the breast's, B or blank count for a breast: never the other
          breast's, even where it has none (the published code then takes all rows). Rows without a
          valid assessment are dropped before the most severe is chosen: the highest, but 0 outranks
          1 and 2. The same row gives density and the descriptors of captions.
@@ -86,7 +86,7 @@ def read_embed(root: Path, *, label_rule: LabelRule = "own") -> Manifest:
 
     Args:
         root: Folder of the tables.
-        label_rule: Which rows may speak for a breast: ``own`` as the module docstring says, or
+        label_rule: Which rows may count for a breast: ``own`` as the module docstring says, or
             ``mama`` as MaMA's code has it: its own side's; else those of B; else all, also the
             other breast's. Only to compare with the published numbers.
 
@@ -159,10 +159,10 @@ def _read_images(root: Path) -> pl.DataFrame:
     )
 
 
-def _paths(root: Path, told: list[str | None]) -> list[str | None]:
+def _paths(root: Path, listed: list[str | None]) -> list[str | None]:
     """Each file under the root; None where it is not there."""
     files = Files(root)
-    paths = find_paths(root, told, below=("", "images/"))
+    paths = find_paths(root, listed, below=("", "images/"))
     return [path if path is not None and files.has(path) else None for path in paths]
 
 
@@ -203,7 +203,7 @@ def _words(column: str, words: dict[str, str]) -> pl.Expr:
 
 
 def _rows_of(breasts: pl.DataFrame, rows: pl.DataFrame, label_rule: LabelRule) -> pl.DataFrame:
-    """The finding row that describes each breast: the most severe of those that speak for it."""
+    """The finding row that describes each breast: the most severe of those that count for it."""
     valid = rows.filter(pl.col("birads").is_not_null()).drop("patient_id", "bside", "cancer", "age")
     valid = valid.drop("race", "ethnicity", "path_severity").rename({"side": "row_side"})
     pairs = breasts.select("exam_id", "side").join(valid, on="exam_id", how="inner")
@@ -234,13 +234,13 @@ def _pathology(breasts: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 def _exams(images: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """One row per exam of either table; ``screening`` is false where one of its images is not."""
     keys = ("patient_id", "exam_id")
-    told = rows.group_by(keys, maintain_order=True).agg(
+    facts = rows.group_by(keys, maintain_order=True).agg(
         pl.col(c).drop_nulls().first() for c in ("age", "race", "ethnicity")
     )
     seen = images.group_by(keys, maintain_order=True).agg(
         pl.col("procedure").drop_nulls().first(), pl.col("screening").min()
     )
-    return seen.join(told, on=keys, how="full", coalesce=True)
+    return seen.join(facts, on=keys, how="full", coalesce=True)
 
 
 def _regions(images: pl.DataFrame) -> pl.DataFrame:
@@ -271,8 +271,8 @@ def _described(rows: pl.DataFrame) -> pl.DataFrame:
     mass = pl.any_horizontal(pl.col(c).is_not_null() for c in ("mass_shape", "mass_density"))
     calc = pl.any_horizontal(pl.col(c).is_not_null() for c in ("calc_type", "calc_distribution"))
     number = pl.int_range(1, pl.len() + 1).over("exam_id")
-    told = rows.with_columns(finding_id=pl.format("{}-{}", "exam_id", number)).filter(mass | calc)
-    return told.select(
+    named = rows.with_columns(finding_id=pl.format("{}-{}", "exam_id", number)).filter(mass | calc)
+    return named.select(
         *("patient_id", "exam_id", "finding_id", "birads", "path_severity"),
         *("mass_shape", "mass_density", "mass_margin_code", "calc_type", "calc_distribution"),
         side=pl.when(pl.col("side") != "B").then("side"),

@@ -65,11 +65,11 @@ def read_raster(path: Path, row: Mapping[str, Any]) -> Image:
     pixels, padding = _one_channel(path, decoded, notes)
     pixels = _integers(path, pixels, notes)
     bits = min(bits, 8 * pixels.dtype.itemsize)
-    told = (row.get("rows"), row.get("cols"))
-    if None not in told and told != pixels.shape:
+    size = (row.get("rows"), row.get("cols"))
+    if None not in size and size != pixels.shape:
         notes.append(
             f"the picture has {pixels.shape[0]} x {pixels.shape[1]} pixels, the table says "
-            f"{told[0]} x {told[1]}: regions of the table are in other pixels"
+            f"{size[0]} x {size[1]}: regions of the table are in other pixels"
         )
     bright_is_dense = row.get("kind") == "film" or air_is_dark(pixels, padding) is not False
     if not bright_is_dense:
@@ -260,11 +260,11 @@ def _turn(data: bytes, notes: list[str]) -> Turn | None:
         return None
     try:
         with Picture.open(io.BytesIO(data)) as picture:
-            told = picture.getexif().get(ORIENTATION)
+            orientation = picture.getexif().get(ORIENTATION)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         return None
-    if told not in _TURNS:
+    if orientation not in _TURNS:
         return None
-    exchanged, upside_down = _TURNS[told]
-    notes.append(f"the picture's orientation (EXIF) is {told}: turned upright")
+    exchanged, upside_down = _TURNS[orientation]
+    notes.append(f"the picture's orientation (EXIF) is {orientation}: turned upright")
     return Turn(exchanged=bool(exchanged), upside_down=bool(upside_down))

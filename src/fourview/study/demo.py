@@ -15,7 +15,7 @@ from fourview.manifest.findings_file import findings_of, rows_of_findings
 from fourview.manifest.manifest import manifest_hash, read_manifest, write_manifest
 from fourview.phantom.write import write_phantom
 from fourview.predict.engine import engine_on
-from fourview.predict.reader import load_model
+from fourview.predict.reader import Reader, load_model
 from fourview.predict.studies import read_studies
 from fourview.report.display import encode
 from fourview.report.exam_picture import exam_picture
@@ -31,7 +31,7 @@ PRESET = "enriched"  # as screening, with a cancer in about half of the exams
 ROWS = 768  # a picture worth looking at; the model reads 512 x 256
 PROTOCOL = "screening-breast-v1"
 RULE = "specificity-0.90"  # at whose threshold a cancer counts as found
-CASE = "case.png"
+CASE, REPORTS = "case.png", "reports"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,18 +110,28 @@ def run_demo(
     write_predictions(predictions, out / PREDICTIONS, about)
     result = evaluate(predictions, manifest, PROTOCOL, thresholds=reader.operating_points)
     write_result(result, out / "result")
-    reports = out / "reports"
-    first = case = None
-    for done, exam in enumerate(
-        read_studies([phantom / "dicom"], reader, reports, created=created), start=1
-    ):
-        first = first or exam.folder / "report.html"
-        files = phantom / "dicom" / exam.prediction.patient_id
-        case = case or _case(exam.prediction, files, manifest, reader.operating_points, out / CASE)
-        progress("reports", done, num_exams)
-    assert first is not None  # read_studies yields at least one exam or raises
-    index = reports / "index.html" if num_exams > 1 else first
+    first, case = _write_reports(
+        out, reader, manifest, created, lambda done: progress("reports", done, num_exams)
+    )
+    index = out / REPORTS / "index.html" if num_exams > 1 else first
     return Demo(index=index, report=first, result=result, num_exams=num_exams, case=case)
+
+
+def _write_reports(
+    out: Path, reader: Reader, manifest: Manifest, created: str, progress: Callable[[int], None]
+) -> tuple[Path, tuple[Path, str] | None]:
+    """Read every exam and write its report; the first one's page, and the first right case."""
+    files = out / "phantom" / "dicom"
+    first: Path | None = None
+    case: tuple[Path, str] | None = None
+    exams = read_studies([files], reader, out / REPORTS, created=created)
+    for done, exam in enumerate(exams, start=1):
+        first = first or exam.folder / "report.html"
+        own = files / exam.prediction.patient_id
+        case = case or _case(exam.prediction, own, manifest, reader.operating_points, out / CASE)
+        progress(done)
+    assert first is not None  # read_studies yields at least one exam or raises
+    return first, case
 
 
 def is_right(prediction: ExamPrediction, known: Sequence[Finding], threshold: float | None) -> bool:

@@ -135,8 +135,8 @@ def dissect_runs(  # noqa: PLR0913 - what is read, and how it is measured
         )
         for run, network in zip(runs, networks, strict=True)
     ]
-    found = [one for one, _ in read]
-    ways = {switch: [one.tables[switch] for one in found] for switch in found[0].tables}
+    dissected = [one for one, _ in read]
+    ways = {way: [one.tables[way] for one in dissected] for way in dissected[0].tables}
     first = divided_as(runs[0], manifest)
     measured = {
         result.way: result
@@ -161,7 +161,7 @@ def dissect_runs(  # noqa: PLR0913 - what is read, and how it is measured
         num_units=len(units.frame),
         num_positive=int(units.positive.sum()) if rules.is_binary else 0,
         interval=_interval(len(runs), replicates, rules.cluster),
-        rows=_rows(found[0], measured),
+        rows=_rows(dissected[0], measured),
         notes=tuple(dict.fromkeys(note for _, notes in read for note in notes)),
     )
 
@@ -189,9 +189,9 @@ def _read(
     return one, _notes(run, tables, one, split)
 
 
-def _rows(found: Dissected, measured: dict[str, WayResult]) -> tuple[TakenAway, ...]:
+def _rows(dissected: Dissected, measured: dict[str, WayResult]) -> tuple[TakenAway, ...]:
     rows = [TakenAway(name=AS_IT_IS, does="nothing is taken away")]
-    rows += [TakenAway(name=s.name, does=s.does, missing=s.missing) for s in found.switches]
+    rows += [TakenAway(name=s.name, does=s.does, missing=s.missing) for s in dissected.switches]
     return tuple(
         TakenAway(
             name=row.name,
@@ -217,12 +217,13 @@ def _require_one_recipe(runs: Sequence[Path], networks: Sequence[Network]) -> No
             )
 
 
-def _notes(run: Path, manifest: Manifest, found: Dissected, split: str | None) -> list[str]:
+def _notes(run: Path, manifest: Manifest, dissected: Dissected, split: str | None) -> list[str]:
     notes = []
-    if found.without_stranger:
+    if dissected.without_stranger:
         notes.append(
-            f"{found.without_stranger:,} of {found.images:,} images found no other patient's image "
-            "of their view in their batch and were read with their own; a larger --batch finds more"
+            f"{dissected.without_stranger:,} of {dissected.images:,} images had no other patient's "
+            "image of their view in their batch and were read with their own; a larger --batch "
+            "brings more patients together"
         )
     exams = manifest.exams
     read = exams if split is None else exams.filter(pl.col("split") == split)
@@ -246,11 +247,11 @@ def _numbers(name: str, metric: Metric | None) -> dict[str, float | None]:
     return {f"{name}{end}": None if metric is None else getattr(metric, end) for end in ends}
 
 
-def lines_of(found: DissectedRuns) -> list[str]:
+def lines_of(table: DissectedRuns) -> list[str]:
     """The table as lines of text."""
-    width = max(len(row.name) for row in found.rows)
-    lines = [f"  {'':{width}}  {label_of(found.metric):24}  less as it is"]
-    for row in found.rows:
+    width = max(len(row.name) for row in table.rows)
+    lines = [f"  {'':{width}}  {label_of(table.metric):24}  less as it is"]
+    for row in table.rows:
         if row.metric is None:
             lines.append(f"  {row.name:{width}}  -  {row.missing}")
             continue

@@ -236,7 +236,7 @@ def images_of_sample(recipe: Recipe) -> int:
 def lines_of(plan: Plan) -> Iterator[str]:
     """The plan for a person."""
     yield f"plan of {plan.recipe} (nothing is computed)"
-    yield f"samples   {_count(plan.samples)}, {_count(plan.per_epoch)} an epoch"
+    yield f"samples   {_count(plan.samples)}, {_count(plan.per_epoch)} per epoch"
     epochs = "" if plan.epochs is None else f", {plan.epochs:.4g} epochs"
     yield f"steps     {_count(plan.steps)} of {plan.batch} samples{epochs}"
     yield f"draws     {_count(plan.draws)}"

@@ -69,14 +69,16 @@ def require_same(out: Path, recipe: Recipe, inputs: Inputs) -> None:
     except (OSError, ValueError) as error:
         raise TrainingError(f"{out}: cannot be resumed ({error}); take another folder") from error
     now = json.loads(recipe.to_json())
-    told = [
+    changes = [
         f"{name} {_short(old)}, now {_short(new)}" for name, old, new in differences(before, now)
     ]
-    told += [
+    changes += [
         f"another {name}" for name, value in asdict(inputs).items() if was.get(name, "") != value
     ]
-    if told:
-        shown = "; ".join(told[:SHOWN]) + (f"; and {len(told) - SHOWN} more" * (len(told) > SHOWN))
+    if changes:
+        shown = "; ".join(changes[:SHOWN]) + (
+            f"; and {len(changes) - SHOWN} more" * (len(changes) > SHOWN)
+        )
         raise TrainingError(
             f"{out}: was begun with another recipe, manifest or store ({shown}); take another "
             "folder or the same settings"

@@ -117,11 +117,11 @@ def _measured(
 
 def line_of_result(result: Result) -> str:
     """A line such as ``test (screening-breast-v1): AUROC 0.81 (0.77 to 0.85), ...``."""
-    told: list[str] = []
+    figures: list[str] = []
     for metric in result.metrics:
-        if metric.value is None or len(told) == SHOWN:
+        if metric.value is None or len(figures) == SHOWN:
             continue
         known = metric.low is not None and metric.high is not None
         span = f" ({metric.low:.3f} to {metric.high:.3f})" if known else ""
-        told.append(f"{label_of(metric.name)} {metric.value:.3f}{span}")
-    return f"test ({result.protocol}): {', '.join(told) or 'no figure is defined'}"
+        figures.append(f"{label_of(metric.name)} {metric.value:.3f}{span}")
+    return f"test ({result.protocol}): {', '.join(figures) or 'no figure is defined'}"

@@ -233,8 +233,8 @@ def override(recipe: Recipe, assignments: list[str]) -> Recipe:
         RecipeError: A key that is no field (the nearest is named), a value of another type, or both
             ``epochs`` and ``steps``.
     """
-    said = [key for key in (a.partition("=")[0] for a in assignments) if key in LENGTHS]
-    if len(set(said)) > 1:
+    lengths = [key for key in (a.partition("=")[0] for a in assignments) if key in LENGTHS]
+    if len(set(lengths)) > 1:
         raise RecipeError("--set epochs and --set steps: name one of them")
     for assignment in assignments:
         key, equals, value = assignment.partition("=")

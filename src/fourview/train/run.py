@@ -116,25 +116,8 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
     for line in _remarks(objective, parts[TRAIN]):
         watch.say(line)
     parts = _with_codes(parts, recipe, objective, processes, watch)
-    with ExitStack() as stack:
-        if processes.writes:
-            tell = stack.enter_context(open_trackers(machine.log, recipe, out))
-            watch = replace(watch, tell=tell)
-        loop = Loop(
-            recipe,
-            objective,
-            training=parts[TRAIN],
-            validation=parts[VALIDATION],
-            out=out,
-            provenance=replace(
-                _provenance(recipe, given, inputs, start), as_they_came=as_they_came
-            ),
-            machine=machine,
-            processes=processes,
-            watch=watch,
-        )
-        with told_if_lost(processes):
-            loop.fit()
+    provenance = replace(_provenance(recipe, given, inputs, start), as_they_came=as_they_came)
+    _fit(recipe, objective, parts, out, provenance, machine, processes, watch)
     if recipe.task is not None:
         measure(
             out,
@@ -148,6 +131,36 @@ def train(  # noqa: PLR0913 - what decides a run, and what belongs to the machin
             watch=watch,
         )
     return out / BEST
+
+
+def _fit(
+    recipe: Recipe,
+    objective: Objective,
+    parts: dict[str, Feed],
+    out: Path,
+    provenance: Provenance,
+    machine: Machine,
+    processes: Processes,
+    watch: Watch,
+) -> None:
+    """All steps of the run; process 0 logs them with the trackers that the machine asks for."""
+    with ExitStack() as stack:
+        if processes.writes:
+            tell = stack.enter_context(open_trackers(machine.log, recipe, out))
+            watch = replace(watch, tell=tell)
+        loop = Loop(
+            recipe,
+            objective,
+            training=parts[TRAIN],
+            validation=parts[VALIDATION],
+            out=out,
+            provenance=provenance,
+            machine=machine,
+            processes=processes,
+            watch=watch,
+        )
+        with told_if_lost(processes):
+            loop.fit()
 
 
 def _with_codes(
@@ -197,8 +210,8 @@ def _remarks(objective: Objective, training: Feed) -> tuple[str, ...]:
 def objective_of(recipe: Recipe, model: torch.nn.Module) -> Objective:
     """What the recipe's stage minimises, around a network of the recipe's config."""
     stage = find_family(recipe.family).stages[recipe.stage]
-    told = {name: getattr(recipe.feed, name) for name in stage.from_feed}
-    return stage.objective(model, recipe.objective, **told)
+    settings = {name: getattr(recipe.feed, name) for name in stage.from_feed}
+    return stage.objective(model, recipe.objective, **settings)
 
 
 def _objective(

@@ -22,12 +22,12 @@ def with_own_tokenizer(recipe: "Recipe") -> "Recipe":
     if text is None or tokenizer is None:
         return recipe
     for key in ("name", "kind"):
-        told, own = getattr(tokenizer, key), getattr(text, key)
-        if told not in ("", own):
+        wanted, own = getattr(tokenizer, key), getattr(text, key)
+        if wanted not in ("", own):
             raise RecipeError(
-                f"recipe '{recipe.name}': feed.tokenizer.{key} is '{told}' and model.text.{key} is "
-                f"'{own}'; a text tower reads the tokens of its own tokenizer: set model.text.{key}"
-                f" only, and leave feed.tokenizer.{key} out"
+                f"recipe '{recipe.name}': feed.tokenizer.{key} is '{wanted}' and model.text.{key} "
+                f"is '{own}'; a text tower reads the tokens of its own tokenizer: set "
+                f"model.text.{key} only, and leave feed.tokenizer.{key} out"
             )
     own_one = replace(tokenizer, name=text.name, kind=text.kind)
     return replace(recipe, feed=replace(recipe.feed, tokenizer=own_one))

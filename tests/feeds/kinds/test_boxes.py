@@ -57,8 +57,8 @@ def test_boxes_lie_on_what_was_planted(tmp_path):
     for image, box in zip(batch.patches.image, batch.patches.box, strict=True):
         bright = (batch.pixels[image, 0] > 0.6).nonzero()
         (top, left), (bottom, right) = bright.amin(dim=0), bright.amax(dim=0) + 1
-        found = torch.stack([left, top, right, bottom]).float()
-        torch.testing.assert_close(box, found, atol=1.5, rtol=0)  # half a pixel of blur a side
+        corners = torch.stack([left, top, right, bottom]).float()
+        torch.testing.assert_close(box, corners, atol=1.5, rtol=0)  # half a pixel of blur a side
     malignant = dict(
         zip(batch.patches.image.tolist(), batch.patches.targets["malignant"].tolist(), strict=True)
     )

@@ -67,11 +67,11 @@ def test_the_second_image_is_drawn_as_the_setting_says(data, positive, wanted):
     items = feed(data, positive=positive)
     index = next(i for i, s in enumerate(items.samples) if s.slots == (0,))
     times = 400
-    found = Counter(s.slots[1] for s in drawn(items, index, times) if len(s.slots) == 2)
-    assert set(found) == set(wanted)
+    counts = Counter(s.slots[1] for s in drawn(items, index, times) if len(s.slots) == 2)
+    assert set(counts) == set(wanted)
     for slot, share in wanted.items():  # within four standard deviations
         spread = 4 * (share * (1 - share) / times) ** 0.5
-        assert found[slot] / times == pytest.approx(share, abs=spread + 1e-9)
+        assert counts[slot] / times == pytest.approx(share, abs=spread + 1e-9)
 
 
 def test_the_anchor_can_be_its_own_positive_with_a_given_probability(data):

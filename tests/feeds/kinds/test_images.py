@@ -51,8 +51,8 @@ def test_an_item_is_one_image_with_its_own_breasts_label(data):
 def test_classes_are_drawn_as_often_as_each_other(data):
     items = feed(data, draws=3000)
     order = items.order(seed=0, epoch=0)
-    found = Counter(label(items.samples[i]) for i in order)
-    for count in found.values():  # a third each, within four standard deviations
+    counts = Counter(label(items.samples[i]) for i in order)
+    for count in counts.values():  # a third each, within four standard deviations
         assert count / 3000 == pytest.approx(1 / 3, abs=4 * (2 / 9 / 3000) ** 0.5)
     assert order == items.order(seed=0, epoch=0)
     assert order != items.order(seed=0, epoch=1)

@@ -169,16 +169,16 @@ def test_context_maps_are_kept_beside_the_store_and_refused_for_another(place):
     assert not said.has(ids[0], MAPS)
     for image_id, own in zip(ids, maps, strict=True):
         said.write(image_id, {MAPS: own})
-    found = Said({"recipe": "r", "weights": "d" * 64}, store.path)
+    kept = Said({"recipe": "r", "weights": "d" * 64}, store.path)
     for place_, image_id in enumerate(ids):
-        np.testing.assert_array_equal(found.read(image_id, MAPS), maps[place_])
-    feed = feed_of(place, training=False, context=found)
+        np.testing.assert_array_equal(kept.read(image_id, MAPS), maps[place_])
+    feed = feed_of(place, training=False, context=kept)
     item = feed.read(0)
-    np.testing.assert_array_equal(item.maps[0, 1:], found.read(item.source.image_id, MAPS))
+    np.testing.assert_array_equal(item.maps[0, 1:], kept.read(item.source.image_id, MAPS))
     with pytest.raises(StoreError, match="cannot be read"):
         Said({"recipe": "r", "weights": "e" * 64}, store.path).read(ids[0], MAPS)
     with pytest.raises(RecipeError, match="grid of 6x3"):
-        feed_of(place, training=False, context=found, grid=(5, 3))
+        feed_of(place, training=False, context=kept, grid=(5, 3))
 
 
 def test_a_finding_that_moved_has_codes_of_its_own(place):

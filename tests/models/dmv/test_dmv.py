@@ -36,12 +36,12 @@ def converted(name: str, config: DmvConfig, state: dict[str, np.ndarray]) -> Dmv
 
 def windows_of(batch: ExamBatch) -> dict[str, np.ndarray]:
     """The windows of one exam by view, standardised after cutting."""
-    found = {}
+    windows = {}
     for number, slot in enumerate(batch.slot.tolist()):
         rows, cols = CONFIG.cc_size if slot < 2 else CONFIG.mlo_size
         window = batch.pixels[number, 0, :rows, :cols].numpy()
-        found[("R-CC", "L-CC", "R-MLO", "L-MLO")[slot]] = formulas.standardised(window)[None]
-    return found
+        windows[("R-CC", "L-CC", "R-MLO", "L-MLO")[slot]] = formulas.standardised(window)[None]
+    return windows
 
 
 def test_view_wise_agrees_with_the_formulas():
@@ -116,11 +116,11 @@ def test_heat_is_the_mean_over_the_squares_that_cover_a_pixel():
 
 @pytest.mark.parametrize("length", [256, 257, 326, 327, 700, 1942, 2677, 2974])
 def test_squares_cover_an_axis_with_the_published_number(length):
-    found = starts(length, 256, 70)
+    corners = starts(length, 256, 70)
     full, rest = divmod(length - 256, 70)
-    assert len(found) == full + 1 + (rest > 0)
-    assert found[0] == 0 and found[-1] == length - 256
-    strides = set(np.diff(found).tolist())
+    assert len(corners) == full + 1 + (rest > 0)
+    assert corners[0] == 0 and corners[-1] == length - 256
+    strides = set(np.diff(corners).tolist())
     assert max(strides, default=0) <= 70 and max(strides, default=0) - min(strides, default=0) <= 1
 
 

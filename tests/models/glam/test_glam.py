@@ -54,8 +54,8 @@ def test_an_average_is_the_mean_of_its_cell_without_what_is_left_over():
     pool, grid = pooler("average"), tokens()
     wide = torch.cat([grid, 9 * torch.ones_like(grid[:, :, :1])], dim=2)  # a fifth column
     for given in (grid, wide):
-        found = pool(given).reshape(2, *GRID, DIM)
-        torch.testing.assert_close(found[:, 1, 0], grid[:, 2:4, 0:2].mean(dim=(1, 2)), **CLOSE)
+        pooled = pool(given).reshape(2, *GRID, DIM)
+        torch.testing.assert_close(pooled[:, 1, 0], grid[:, 2:4, 0:2].mean(dim=(1, 2)), **CLOSE)
 
 
 def slices(*, columns: bool = True) -> SliceAttention:
@@ -79,26 +79,26 @@ def test_columns_may_change_places_in_both_views_but_not_in_one():
 def test_rows_of_the_other_view_may_change_places_within_a_column():
     """Medial to lateral in CC, superior to inferior in MLO: rows do not correspond."""
     attend, cc, mlo = slices(), tokens(), tokens(1)
-    (_, found), _ = attend(cc, mlo)
+    (_, attended), _ = attend(cc, mlo)
     (_, again), _ = attend(cc, mlo.flip(1))
-    torch.testing.assert_close(found, again, **CLOSE)
+    torch.testing.assert_close(attended, again, **CLOSE)
 
 
 def test_agreement_with_the_own_column_is_what_training_compares():
     attend, cc, mlo = slices(), tokens(), tokens(1)
-    (queries, found), _ = attend(cc, mlo)
+    (queries, attended), _ = attend(cc, mlo)
     cosines, weights = attend.agreement(cc, mlo)
     own = torch.stack([cosines[:, :, c, c] for c in range(TOKENS[1])], dim=1)  # column, row
-    want = torch.cosine_similarity(queries, found, dim=-1).reshape(2, TOKENS[1], TOKENS[0])
+    want = torch.cosine_similarity(queries, attended, dim=-1).reshape(2, TOKENS[1], TOKENS[0])
     torch.testing.assert_close(own, want, **CLOSE)
     torch.testing.assert_close(weights.sum(dim=-1), torch.ones_like(cosines), **CLOSE)
 
 
 def test_without_columns_a_patch_looks_in_the_whole_view():
     attend, cc, mlo = slices(columns=False), tokens(), tokens(1)
-    (_, found), _ = attend(cc, mlo)
+    (_, attended), _ = attend(cc, mlo)
     (_, again), _ = attend(cc, mlo.flip(2))
-    torch.testing.assert_close(found, again, **CLOSE)
+    torch.testing.assert_close(attended, again, **CLOSE)
 
 
 def test_a_view_without_a_caption_takes_that_of_the_other():
@@ -146,8 +146,8 @@ def test_what_is_empty_is_left_out_of_the_local_loss_in_chunks_too():
     batch = pixels_of_tissue(caption_batch("02", "13", "02", "0"), 40, 20)
     objective = GlamObjective(model, GlamObjectiveConfig(least_tissue=0.1)).eval()
     plain = GlamObjective(model, GlamObjectiveConfig()).eval()
-    found, without = objective(batch).parts["local"], plain(batch).parts["local"]
-    assert found != without
+    loss, without = objective(batch).parts["local"], plain(batch).parts["local"]
+    assert loss != without
     filled = model.tissue(batch.pixels) >= 0.1
     (remark,) = objective.remarks(batch)
     assert f"{100 * filled.float().mean():.0f} % of all" in remark and "left out" in remark
@@ -155,7 +155,7 @@ def test_what_is_empty_is_left_out_of_the_local_loss_in_chunks_too():
     torch.testing.assert_close(
         contrastive_backward(objective, batch, chunk=2).parts["local"], whole
     )
-    torch.testing.assert_close(whole, found)
+    torch.testing.assert_close(whole, loss)
 
 
 def test_a_place_counts_only_where_its_column_of_the_other_view_has_tissue():

@@ -121,15 +121,15 @@ def test_a_constant_map_does_not_decide_where_to_look():
 
 
 def test_of_equal_windows_the_first_is_taken_and_none_twice():
-    found = greedy_patches(torch.ones(1, 4, 4), (2, 2), 4)
-    assert found[0].tolist() == [[0, 0], [0, 2], [2, 0], [2, 2]]
+    corners = greedy_patches(torch.ones(1, 4, 4), (2, 2), 4)
+    assert corners[0].tolist() == [[0, 0], [0, 2], [2, 0], [2, 2]]
 
 
 def test_a_cut_beyond_the_image_is_put_at_the_lower_right():
     image = torch.arange(1.0, 13).reshape(1, 1, 3, 4)
-    found = cut(image, torch.tensor([[[1, 2], [0, 0]]]), 3)
-    assert found[0, 0].tolist() == [[1, 1, 1], [1, 7, 8], [1, 11, 12]]
-    assert found[0, 1].tolist() == [[1, 2, 3], [5, 6, 7], [9, 10, 11]]
+    patches = cut(image, torch.tensor([[[1, 2], [0, 0]]]), 3)
+    assert patches[0, 0].tolist() == [[1, 1, 1], [1, 7, 8], [1, 11, 12]]
+    assert patches[0, 1].tolist() == [[1, 2, 3], [5, 6, 7], [9, 10, 11]]
 
 
 def test_masked_maps_are_dark_outside_the_breast():
@@ -166,15 +166,15 @@ def test_the_loss_is_three_cross_entropies_and_the_mean_of_the_maps():
 
 
 def test_the_recipes_have_the_published_values():
-    found = [
+    settings = [
         (r.model.top, r.objective.sparsity_weight, r.optimizer.lr)
         for r in (getattr(recipes, f"published_{n}")() for n in range(1, 6))
     ]
-    assert found == [
+    assert settings == [
         (0.02, 3.259e-6, 4.134e-6),
         (0.03, 2.280e-4, 1.165e-5),
         (0.03, 1.416e-4, 3.224e-5),
         (0.05, 9.407e-6, 1.460e-5),
         (0.10, 4.278e-5, 3.525e-6),
     ]
-    assert [w.config.top for w in PUBLISHED] == [top for top, _, _ in found]
+    assert [w.config.top for w in PUBLISHED] == [top for top, _, _ in settings]

@@ -33,26 +33,26 @@ def maps_of(num: int = 3, context: int = 2) -> torch.Tensor:
 
 def test_embedding_maps_are_h_wherever_the_window_touches_a_cell_and_0_elsewhere():
     maps, h = maps_of(), torch.randn(3, 4, generator=GENERATOR)
-    found = input_maps(replace(TINY, inputs=("embedding",)), maps, h)
+    inputs = input_maps(replace(TINY, inputs=("embedding",)), maps, h)
     for p in range(3):
         for k in range(4):
             for r in range(5):
                 for c in range(4):
                     want = h[p, k].item() if maps[p, 0, r, c] > 0 else 0.0
-                    assert found[p, k, r, c].item() == want
+                    assert inputs[p, k, r, c].item() == want
 
 
 def test_coordinates_are_row_and_column_of_the_cells_that_the_window_touches():
     maps, h = maps_of(), torch.zeros(3, 4)
     config = replace(TINY, inputs=("coordinates",))
-    found = input_maps(config, maps, h)
-    assert found.shape == (3, config.num_maps, 5, 4)
+    inputs = input_maps(config, maps, h)
+    assert inputs.shape == (3, config.num_maps, 5, 4)
     for p in range(3):
         for r in range(5):
             for c in range(4):
                 touched = maps[p, 0, r, c] > 0
                 want = ((r + 0.5) / 2.5 - 1, (c + 0.5) / 2 - 1) if touched else (0, 0)
-                assert found[p, :, r, c].tolist() == pytest.approx(want, abs=1e-6)  # float32
+                assert inputs[p, :, r, c].tolist() == pytest.approx(want, abs=1e-6)  # float32
 
 
 def test_of_the_location_map_the_network_sees_only_how_near_the_edge_is():
@@ -159,8 +159,8 @@ def test_a_finding_without_windows_is_unknown():
         finding=torch.tensor([1]),
         num_findings=2,
     )
-    found = mean_by_finding(torch.tensor([0.3]), patches)
-    assert found[0].isnan() and found[1].item() == pytest.approx(0.3)
+    scores = mean_by_finding(torch.tensor([0.3]), patches)
+    assert scores[0].isnan() and scores[1].item() == pytest.approx(0.3)
 
 
 def test_without_maps_the_windows_own_outputs_decide():
@@ -237,8 +237,8 @@ def test_the_weighted_loss_is_its_sum_over_windows_and_mean_weight():
     log_p = logits.double().log_softmax(dim=1)
     known = [i for i in range(6) if not targets[i].isnan()]
     total = sum(-weights[int(targets[i])] * log_p[i, int(targets[i])] for i in known)
-    found = weighted_cross_entropy(logits, targets, weights, mean_weight=4.0)
-    assert found.item() == pytest.approx(total.item() / (5 * 4), rel=1e-6)
+    loss = weighted_cross_entropy(logits, targets, weights, mean_weight=4.0)
+    assert loss.item() == pytest.approx(total.item() / (5 * 4), rel=1e-6)
     torchs = weighted_cross_entropy(logits, targets, weights, mean_weight=4.0, reduction="torch")
     kept = ~targets.isnan()
     want = nn.functional.cross_entropy(

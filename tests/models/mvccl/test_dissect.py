@@ -74,9 +74,9 @@ WITH_ATTENTION = pytest.mark.parametrize(
 
 def test_strangers_are_of_another_patient_and_of_the_same_view():
     batch = exam_batch("0123", "0", "13", "0")
-    found = strangers(batch, ["a", "a", "b", "c"]).tolist()
+    others = strangers(batch, ["a", "a", "b", "c"]).tolist()
     # R-CC of exam 0: exam 1 is of the same patient, exam 2 has no R-CC, exam 3 has
-    assert found == [7, 5, 6, 6, 7, 1, 3, 0]
+    assert others == [7, 5, 6, 6, 7, 1, 3, 0]
     assert strangers(exam_batch("0", "2"), ["a", "b"]).tolist() == [0, 1]
     twice = exam_batch("02", "0022")
     assert strangers(twice, ["a", "b"]).tolist() == [2, 4, 0, 0, 1, 1]
@@ -192,14 +192,14 @@ def test_a_data_set_is_read_as_a_reader_reads_it_whatever_the_batch(kept):
     want = load_model(root / "run").predict_store(manifest, store)
     want = want.filter(pl.col("unit").is_in(["image", "breast"]))
     by_size = [dissect(network, manifest, store, batch_size=n) for n in (2, 100)]
-    for found in by_size:
-        got = found.tables[AS_IT_IS]
+    for rows in by_size:
+        got = rows.tables[AS_IT_IS]
         both = got.join(want, on=["unit", "image_id", "exam_id", "side"], nulls_equal=True)
         assert len(both) == len(want)
         np.testing.assert_allclose(both["score"], both["score_right"], **CLOSE)
-        assert found.without_stranger == 0
+        assert rows.without_stranger == 0
     keys = ["unit", "image_id", "exam_id", "side"]
-    constants = [found.tables["z constant"] for found in by_size]
+    constants = [rows.tables["z constant"] for rows in by_size]
     both = constants[0].join(constants[1], on=keys, nulls_equal=True)
     assert len(both) == len(want)
     # means over the same images, whose float32 scores come from batches of other sizes

@@ -86,8 +86,8 @@ def test_findings_lie_on_their_own_images(small_exam):
 def test_kinds_of_findings(small_exam):
     kinds = ["mass", "calcification", "calcification_cluster", "distortion", "region", "asymmetry"]
     (first, *_) = findings_of(small_exam)
-    found = [replace(first, finding_id=f"e/{k}", kind=k) for k in kinds]
-    prediction = prediction_of(small_exam, found)
+    findings = [replace(first, finding_id=f"e/{k}", kind=k) for k in kinds]
+    prediction = prediction_of(small_exam, findings)
     density, cluster = "129793001", "129769006"
     got = codes(named(report(small_exam, prediction), "111059"))[::2]
     assert got == [density, cluster, cluster, density, density, density]
@@ -200,13 +200,13 @@ def good(small_exam):
 
 def mandatory():
     """Concepts of which every parent has to have at least one, with value type."""
-    found, open_rows = {}, list(cad_template.CAD_REPORT)
+    rows, open_rows = {}, list(cad_template.CAD_REPORT)
     while open_rows:
         each = open_rows.pop()
         open_rows += each.rows
         if each.times in (cad_template.ONE, cad_template.SOME):
-            found[each.name] = each
-    return sorted(found)
+            rows[each.name] = each
+    return sorted(rows)
 
 
 @pytest.mark.parametrize("name", mandatory())

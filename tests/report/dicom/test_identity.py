@@ -46,13 +46,13 @@ def identifiers(exam, prediction=None, **options):
 
 
 def test_identifiers_are_valid_and_all_different(small_exam):
-    found = identifiers(small_exam)
-    assert len(set(found.values())) == len(found)
-    for uid in found.values():
+    uids = identifiers(small_exam)
+    assert len(set(uids.values())) == len(uids)
+    for uid in uids.values():
         assert uid.startswith("2.25.")
         assert len(uid) <= 44
         assert pydicom.uid.UID(uid).is_valid
-    assert not set(found.values()) & {i.image_id for i in small_exam.images}
+    assert not set(uids.values()) & {i.image_id for i in small_exam.images}
 
 
 @pytest.mark.parametrize(
@@ -204,10 +204,10 @@ def test_nothing_but_the_list_is_copied(tmp_path):
     exam = exam_in(tmp_path)
     for name, each in objects_of(exam).items():
         assert b"MarkPrivate" not in each.data
-        found = {keyword for value, keyword in filled.items() if value.encode() in each.data}
+        copied = {keyword for value, keyword in filled.items() if value.encode() in each.data}
         may = SECTION_3 | ({"RescaleType"} if name.startswith("gsps") else set())
-        assert found <= may, name
-        assert {"PatientName", "IssuerOfPatientID", "AccessionNumber", "StudyID"} <= found
+        assert copied <= may, name
+        assert {"PatientName", "IssuerOfPatientID", "AccessionNumber", "StudyID"} <= copied
     top = {e.keyword for e in parsed(objects_of(exam, kinds=("cad-sr",))["cad-sr"])}
     assert not {"InstitutionName", "OperatorsName", "StationName"} & top
 

@@ -186,11 +186,11 @@ def test_a_result_finds_its_study_among_others(small_exam, tmp_path):
 
     write_exam(tmp_path / "archive" / "other", edit=other)
     write_exam(tmp_path / "archive" / "this")
-    found, created = read_result(tmp_path / "out")
+    result, created = read_result(tmp_path / "out")
     assert created == datetime(2026, 11, 29, 7, 9, tzinfo=UTC)
-    exam = exam_of(found, [tmp_path / "archive"])
+    exam = exam_of(result, [tmp_path / "archive"])
     want = objects_of(small_exam, prediction, created=created)
-    got = objects_of(exam, found, created=created)
+    got = objects_of(exam, result, created=created)
     assert {n: o.data for n, o in got.items()} == {n: o.data for n, o in want.items()}
 
 

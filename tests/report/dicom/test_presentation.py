@@ -55,10 +55,10 @@ def stored_values(image):
 
 def test_every_vendor_is_shown_as_in_the_report(phantom_exam):
     """At most 0.6 grey levels: entries of 16 bits and 65,536 display levels both round."""
-    found = states(phantom_exam)
+    objects = states(phantom_exam)
     for image in phantom_exam.images:
         levels = to_levels(image.pixels, image.voi, invert=not image.bright_is_dense)
-        got = rendered(image.pixels, found[image.image_id])  # slope 1, intercept 0: stored values
+        got = rendered(image.pixels, objects[image.image_id])  # slope 1, intercept 0: stored values
         assert np.abs(got - levels / 65535 * 255).max() < 0.6
 
 
@@ -133,11 +133,11 @@ def test_marks_carry_number_and_score(small_exam):
         ),
         prediction.breasts[1],
     )
-    found = states(small_exam, replace(prediction, breasts=breasts))
+    objects = states(small_exam, replace(prediction, breasts=breasts))
     texts = {
         image.view.name: [
             t.UnformattedTextValue
-            for t in found[image.image_id].GraphicAnnotationSequence[0].TextObjectSequence
+            for t in objects[image.image_id].GraphicAnnotationSequence[0].TextObjectSequence
         ]
         for image in small_exam.images
     }

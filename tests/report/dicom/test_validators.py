@@ -30,8 +30,10 @@ def complaints(path):
     """Errors and warnings, and the IOD that the validator took the file for."""
     done = subprocess.run([DCIODVFY, str(path)], capture_output=True, text=True, check=False)
     lines = (done.stderr + done.stdout).splitlines()
-    found = [line for line in lines if line.startswith(("Error", "Warning"))]
-    return found, next((x for x in lines if not x.startswith(("Error", "Warning"))), "")
+    complaints_of_tool = [line for line in lines if line.startswith(("Error", "Warning"))]
+    return complaints_of_tool, next(
+        (x for x in lines if not x.startswith(("Error", "Warning"))), ""
+    )
 
 
 def check(made, tmp_path, *, allowed=frozenset()):
@@ -39,8 +41,8 @@ def check(made, tmp_path, *, allowed=frozenset()):
     for name, each in made.items():
         path = tmp_path / f"{name}.dcm"
         path.write_bytes(each.data)
-        found, iods[name] = complaints(path)
-        assert set(found) <= allowed, name
+        problems, iods[name] = complaints(path)
+        assert set(problems) <= allowed, name
     return iods
 
 

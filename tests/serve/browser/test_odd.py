@@ -108,13 +108,13 @@ def test_the_magnifier_shows_the_same_place_twice_as_large(page, room):
     box = page.locator("#stage").bounding_box()
     page.mouse.move(box["x"] + rect[0] + 90, box["y"] + rect[1] + 120)
     page.keyboard.down("m")
-    found = page.evaluate(
+    greys = page.evaluate(
         """() => { const { lensView } = room.state.wall, v = room.view('L-CC');
            const half = lensView.rect[2] / 2;
            return [lensView.toStored([half, half]), v.toStored([90, 120]),
                    lensView.pace[0] * 2, room.state.wall.views[1].pace[0]]; }"""
     )
-    assert found[0] == pytest.approx(found[1], abs=1) and found[2] == pytest.approx(found[3])
+    assert greys[0] == pytest.approx(greys[1], abs=1) and greys[2] == pytest.approx(greys[3])
     page.keyboard.up("m")
     assert page.evaluate("room.state.wall.lensView") is None
 

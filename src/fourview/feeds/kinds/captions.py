@@ -151,16 +151,16 @@ class CaptionFeed(Feed):
         anchor = anchors[0 if draw is None else draw.integers(len(anchors))]
         chosen = self._with_positive(exam, anchor, draw)
         sample = _part(exam, chosen)
-        told = [
+        places = [
             place
             for place, (number, image) in enumerate(zip(chosen, sample.images, strict=True))
             if image in self.captions and (self.settings.texts == "every" or number == anchor)
         ]
         if self.settings.texts == "anchor":
-            told = told[:1]  # where the anchor is there twice
+            places = places[:1]  # where the anchor is there twice
         captions = tuple(
             (place, self._caption(sample.images[place], draw))
-            for place in told
+            for place in places
             for _ in range(self.settings.num_texts)
         )
         return ReadPair(sample, self._levels.read(sample.images), captions)

@@ -83,7 +83,7 @@ class RegionFeed(CodedFeed):
         cache_bytes: Codes kept in memory once read, at most.
     """
 
-    code_type = np.float16  # a store has some hundred regions an image, nine times with the copies
+    code_type = np.float16  # an image has some hundred regions, nine times that with the copies
 
     def __init__(
         self,
@@ -102,12 +102,12 @@ class RegionFeed(CodedFeed):
         self._boxes = dict[str, np.ndarray]()
 
     def about(self) -> Mapping[str, Any]:
-        """The rule of the windows, the encoder's config, and how copies are drawn; not how many."""
-        windows = {**asdict(self.settings.windows), "revision": self.settings.windows.fingerprint}
+        """The rule of the regions, the encoder's config, and how copies are drawn; not how many."""
+        rule = {**asdict(self.settings.windows), "revision": self.settings.windows.fingerprint}
         copies = self.settings.copies
         return {
             "of": "regions of an image",
-            "windows": windows,
+            "windows": rule,
             "encoder": asdict(self.settings.encoder),
             "shift_px": copies.shift_px,
             "seed": copies.seed,
@@ -128,8 +128,8 @@ class RegionFeed(CodedFeed):
         slot, copy = asked.what
         boxes = self._boxes_of(asked.key, slot)
         move = move_of_copy(asked.key, copy, self.settings.copies)
-        windows = self._moved_regions(asked.key, boxes, move)
-        return {BOXES: boxes.astype(np.int32)}, from_levels_of(windows)
+        cut = self._moved_regions(asked.key, boxes, move)
+        return {BOXES: boxes.astype(np.int32)}, from_levels_of(cut)
 
     def order(self, *, seed: int, epoch: int) -> list[int]:
         """Images of every class as often as of the largest; of unknown ones none.

@@ -19,7 +19,7 @@ class ImageLogs(NamedTuple):
     Attributes:
         yes: log p(y_c = 1 | x).
         no: log p(y_c = 0 | x).
-        regions: d_c of every region in [0, 1]: how much it speaks for class c, over all regions.
+        regions: d_c of every region in [0, 1]: how much it counts for class c, over all regions.
         classes: Log of the classification branch of every region; None of ``max_region``.
         detection: Log of the detection branch over all regions of an image; None of ``max_region``.
     """

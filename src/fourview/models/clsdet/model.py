@@ -2,7 +2,7 @@
 
 Paper:    Bakalo, Ben-Ari, Goldberger 2019, Classification and Detection in Mammograms with Weak
           Supervision via Dual Branch Deep Neural Net, ISBI, arXiv:1904.12319.
-Reads:    ExamBatch.patches: the windows of every image, as codes of a frozen encoder (the paper's
+Reads:    ExamBatch.patches: the regions of every image, as codes of a frozen encoder (the paper's
           way) or, where the config has an encoder, as pixels. ExamBatch.pixels is not read.
 Returns:  image_scores p(y_c = 1 | x), breast_scores (the highest of its images), patch_scores d_c.
 Shapes:   P regions, I images, R places of a row of regions, C classes (cancer, benign).
@@ -132,14 +132,14 @@ class Clsdet(nn.Module):
     def _codes(self, batch: ExamBatch) -> Float[Tensor, "region dim"]:
         patches = batch.patches
         wanted = "codes" if self.encoder is None else "pixels"
-        found = None
+        inputs = None
         if patches is not None:
-            found = patches.codes if self.encoder is None else patches.pixels
-        if found is None:
+            inputs = patches.codes if self.encoder is None else patches.pixels
+        if inputs is None:
             raise RecipeError(
                 f"clsdet: the batch has no {wanted} of patches; set feed.reads={wanted}"
             )
-        codes: Tensor = found if self.encoder is None else self.encoder(found)
+        codes: Tensor = inputs if self.encoder is None else self.encoder(inputs)
         if codes.shape[1] != self.config.code_dim:
             raise RecipeError(
                 f"clsdet: codes have {codes.shape[1]} numbers, model.code_dim is "

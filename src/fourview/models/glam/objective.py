@@ -183,8 +183,8 @@ def _with_borrowed(encoded: Encoded) -> tuple[Int[Tensor, " row"], Int[Tensor, "
     """Images and the texts they are compared with: their own, else their breast's other view's."""
     own = encoded.text_image
     texts = torch.arange(len(own), device=own.device)
-    told = torch.zeros(len(encoded.exam), dtype=torch.bool, device=own.device)
-    told[own] = True
+    has_own = torch.zeros(len(encoded.exam), dtype=torch.bool, device=own.device)
+    has_own[own] = True
     partner = encoded.partner()[own]
-    borrows = (partner >= 0) & ~told[partner]
+    borrows = (partner >= 0) & ~has_own[partner]
     return torch.cat([own, partner[borrows]]), torch.cat([texts, texts[borrows]])

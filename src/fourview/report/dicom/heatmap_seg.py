@@ -49,10 +49,10 @@ def suspicion_heatmaps(subject: Subject, source: Source) -> tuple[Heatmap, ...]:
     Raises:
         ReportError: There are none; the message has the reason.
     """
-    said = next(i for i in subject.prediction.images if i.image_id == source.image_id)
-    heatmaps = tuple(h for h in said.heatmaps if h.class_name in SUSPICIONS)
+    predicted = next(i for i in subject.prediction.images if i.image_id == source.image_id)
+    heatmaps = tuple(h for h in predicted.heatmaps if h.class_name in SUSPICIONS)
     if not heatmaps:
-        others = ", ".join(h.class_name for h in said.heatmaps)
+        others = ", ".join(h.class_name for h in predicted.heatmaps)
         raise ReportError(
             f"the heatmaps ({plain(others, LONG_TEXT)}) say where, not how likely"
             if others

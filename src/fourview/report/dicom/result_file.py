@@ -34,9 +34,9 @@ def read_result(path: Path) -> tuple[ExamPrediction, datetime | None]:
     except ReportError as error:
         raise ReportError(f"{file}: {error}") from error
     report = document.get("report")
-    said = report.get("created") if isinstance(report, dict) else None
+    written = report.get("created") if isinstance(report, dict) else None
     try:
-        created = datetime.strptime(str(said), CREATED).replace(tzinfo=UTC)
+        created = datetime.strptime(str(written), CREATED).replace(tzinfo=UTC)
     except ValueError:
         return prediction, None
     return prediction, created

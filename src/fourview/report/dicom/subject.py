@@ -148,18 +148,18 @@ class Subject:
 
     def scores_text(self) -> str:
         """The breasts' scores in words, with the research mark."""
-        said = []
+        sentences = []
         for side, name in (("R", "Right"), ("L", "Left")):
             breast = next((b for b in self.prediction.breasts if b.side == side), None)
             score = None if breast is None else known(breast.score)
-            said.append(f"{name} breast {'not scored' if score is None else f'{score:.3f}'}.")
-        said.append("Scores of suspicion from 0 to 1, not probabilities.")
+            sentences.append(f"{name} breast {'not scored' if score is None else f'{score:.3f}'}.")
+        sentences.append("Scores of suspicion from 0 to 1, not probabilities.")
         for source in self.sources:
             if source.view is None or source.view.position not in codes.VIEWS:
-                said.append(f"Image {source.key}: its view has no code and is left out.")
+                sentences.append(f"Image {source.key}: its view has no code and is left out.")
         for source in self.failed:
-            said.append(f"Image {source.key} was not read by the model.")
-        return " ".join((*said, f"{RESEARCH[0].upper()}{RESEARCH[1:]}."))
+            sentences.append(f"Image {source.key} was not read by the model.")
+        return " ".join((*sentences, f"{RESEARCH[0].upper()}{RESEARCH[1:]}."))
 
 
 def known(score: float | None) -> float | None:
@@ -238,13 +238,13 @@ def _undecoded(out: LeftOut) -> Source | None:
 
 def _require_one_exam(exam: Exam, prediction: ExamPrediction) -> None:
     """As the reader joins files to exams; films that are named after their view are one patient."""
-    said = prediction.patient_id, prediction.exam_id
+    ids = prediction.patient_id, prediction.exam_id
     for image in exam.images:
         own = image.patient_id, image.exam_id
-        if own != said:
+        if own != ids:
             raise ReportError(
                 f"{image.path} is of patient {own[0]}, study {own[1]}; the prediction is of "
-                f"patient {said[0]}, study {said[1]}; name the files that were read for it"
+                f"patient {ids[0]}, study {ids[1]}; name the files that were read for it"
             )
 
 
@@ -294,9 +294,9 @@ def _goes_out(finding: Finding, options: DicomOptions) -> bool:
 
 def _tracking_id(name: str, number: int, prediction: ExamPrediction) -> str:
     """The finding's own name; its number where the name is not ASCII or holds an identifier."""
-    told = [prediction.patient_id, prediction.exam_id]
+    ids = [prediction.patient_id, prediction.exam_id]
     is_plain = name.isascii() and name.isprintable() and 0 < len(name) <= LONG_TEXT
-    return name if is_plain and not any(t and t in name for t in told) else f"finding {number}"
+    return name if is_plain and not any(t and t in name for t in ids) else f"finding {number}"
 
 
 def _tracking_uid(finding: Finding, prediction: ExamPrediction, algorithm: Algorithm) -> str:

@@ -1,8 +1,8 @@
-"""Figures of the source: rooms, circles, the way of an exam, lines that stand twice.
+"""Figures of the source: folders, circles, the way of an exam, lines that stand twice.
 
-    python -m benchmarks.house                    the working tree
-    python -m benchmarks.house --at 951fa4d^      another commit beside it
-    python -m benchmarks.house --way              also runs ``fourview read`` on a phantom exam
+    python -m benchmarks.structure                    the working tree
+    python -m benchmarks.structure --at 951fa4d^      another commit beside it
+    python -m benchmarks.structure --way              also runs ``fourview read`` on a phantom exam
 
 Lines are those of .py files below src/fourview, blank ones too. A circle is a set of modules that
 import each other, directly or not; imports for types alone do not count, those within functions are
@@ -46,11 +46,11 @@ print(len(files))
 
 def modules(source: Path) -> dict[str, str]:
     """Dotted names with their texts."""
-    found = {}
+    texts = {}
     for path in sorted(source.rglob("*.py")):
         parts = path.relative_to(source.parent).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text()
-    return found
+        texts[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text()
+    return texts
 
 
 def imports(name: str, text: str, known: set[str], *, late: bool) -> Iterator[str]:
@@ -83,7 +83,7 @@ def circles(texts: dict[str, str], *, late: bool) -> list[list[str]]:
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
-    found = []
+    circles = []
 
     def visit(name: str) -> None:
         index[name] = low[name] = len(index)
@@ -98,13 +98,13 @@ def circles(texts: dict[str, str], *, late: bool) -> list[list[str]]:
             group = stack[stack.index(name) :]
             del stack[stack.index(name) :]
             if len(group) > 1:
-                found.append(sorted(group))
+                circles.append(sorted(group))
 
     sys.setrecursionlimit(10_000)
     for name in graph:
         if name not in index:
             visit(name)
-    return found
+    return circles
 
 
 def twice(texts: dict[str, str]) -> int:
@@ -146,27 +146,27 @@ def way(source: Path, exam: Path, out: Path) -> str:
 def figures(source: Path) -> dict[str, str]:
     """What is printed of one tree."""
     texts = modules(source)
-    rooms = Counter()
+    folders = Counter()
     for name, text in texts.items():
         parts = name.split(".")
-        room = parts[1] if (source / parts[-1]).is_dir() or len(parts) > 2 else "no folder"
-        rooms[room] += len(text.splitlines())
-    total = sum(rooms.values())
-    (first, most), *_ = rooms.most_common(1)
+        folder = parts[1] if (source / parts[-1]).is_dir() or len(parts) > 2 else "no folder"
+        folders[folder] += len(text.splitlines())
+    total = sum(folders.values())
+    (first, most), *_ = folders.most_common(1)
     again = twice(texts)
     return {
         "lines": f"{total:,} in {len(texts)} files",
-        "largest room": f"{first}, {100 * most / total:.1f} % of the lines",
+        "largest folder": f"{first}, {100 * most / total:.1f} % of the lines",
         "circles": _named(circles(texts, late=False)),
         "circles with imports in functions": _named(circles(texts, late=True)),
-        "lines of predict": f"{rooms['predict']:,}",
+        "lines of predict": f"{folders['predict']:,}",
         "lines that stand twice": f"{again:,}, {100 * again / total:.2f} %",
     }
 
 
-def _named(found: list[list[str]]) -> str:
-    shown = "; ".join(", ".join(name.removeprefix("fourview.") for name in g[:4]) for g in found)
-    return f"{len(found)}" + (f" ({shown})" if found else "")
+def _named(circles: list[list[str]]) -> str:
+    shown = "; ".join(", ".join(name.removeprefix("fourview.") for name in g[:4]) for g in circles)
+    return f"{len(circles)}" + (f" ({shown})" if circles else "")
 
 
 def unpacked(commit: str, folder: Path) -> Path:
@@ -189,18 +189,18 @@ def main() -> None:
         trees = {"now": ROOT / "src" / "fourview"}
         if asked.at:
             trees = {asked.at: unpacked(asked.at, here)} | trees
-        found = {name: figures(tree) for name, tree in trees.items()}
+        columns = {name: figures(tree) for name, tree in trees.items()}
         if asked.way:
             from fourview.phantom.write import write_phantom  # noqa: PLC0415 - only for this
 
             write_phantom(here / "phantoms", preset="miniature", num_exams=1, seed=7)
             exam = next(path for path in (here / "phantoms" / "dicom").iterdir())
             for place, (name, tree) in enumerate(trees.items()):
-                found[name]["files an exam passes"] = way(tree, exam, here / f"page{place}")
-    print(f"| figure | {' | '.join(found)} |")
-    print("| --- |" + " --- |" * len(found))
-    for figure in next(iter(found.values())):
-        print(f"| {figure} | {' | '.join(each[figure] for each in found.values())} |")
+                columns[name]["files an exam passes"] = way(tree, exam, here / f"page{place}")
+    print(f"| figure | {' | '.join(columns)} |")
+    print("| --- |" + " --- |" * len(columns))
+    for figure in next(iter(columns.values())):
+        print(f"| {figure} | {' | '.join(each[figure] for each in columns.values())} |")
 
 
 if __name__ == "__main__":
