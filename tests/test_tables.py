@@ -18,5 +18,5 @@ def test_as_many_columns_as_may_be_pass_and_one_more_does_not(separator):
 
 def test_a_long_first_line_is_refused():
     require_narrow("a" * MAX_HEADER, Path("t"), ManifestError)
-    with pytest.raises(ManifestError, match="more than 1,048,576 bytes"):
+    with pytest.raises(ManifestError, match="more than 1,048,576 characters"):
         require_narrow("a" * (MAX_HEADER + 1), Path("t"), ManifestError)

@@ -59,6 +59,11 @@ def test_blank_is_unknown_and_numbers_come_in_any_form(tmp_path):
     assert not manifest.may_release_weights
 
 
+def test_an_empty_cancer_beside_a_known_one_does_not_hide_it(tmp_path):
+    write(tmp_path, [line(7, 1, cancer=""), line(7, 2, view="MLO", cancer=1)])
+    assert read_rsna(tmp_path).breasts["cancer"].to_list() == [1]
+
+
 def test_two_values_of_cancer_in_one_breast_are_refused(tmp_path):
     write(tmp_path, [line(7, 1, cancer=0), line(7, 2, cancer=1)])
     with pytest.raises(ManifestError, match=r"train.csv:2: breast L of patient 7 has two values"):

@@ -118,7 +118,7 @@ def _breasts(table: pl.DataFrame, path: Path) -> pl.DataFrame:
             " two values of cancer, need one; correct the table"
         )
     return groups.agg(
-        pl.col("cancer").first(),
+        pl.col("cancer").drop_nulls().first(),
         most_severe_birads(),
         *(one_value(c) for c in ("density", *EXTRAS)),
     ).with_columns(exam_id="patient_id")
