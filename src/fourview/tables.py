@@ -28,7 +28,11 @@ def require_narrow(text: str, path: Path, error: type[FourviewError]) -> None:
     # The separator is not known yet, so the one that gives most columns counts.
     columns = max(line.count(separator) for separator in SEPARATORS) + 1
     if columns > MAX_COLUMNS or len(line) > MAX_HEADER:
-        has = f"more than {MAX_HEADER:,} characters" if len(line) > MAX_HEADER else f"{columns:,} names"
+        has = (
+            f"more than {MAX_HEADER:,} characters"
+            if len(line) > MAX_HEADER
+            else f"{columns:,} names"
+        )
         raise error(
             f"{path}: its first line has {has}, need at most {MAX_COLUMNS:,} columns; keep those "
             "that are needed"
