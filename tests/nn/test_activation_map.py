@@ -6,6 +6,7 @@ import torch
 from fourview.contract import ModelOutput
 from fourview.nn.activation_map import FINER, with_activation_maps
 from fourview.nn.encoder import Encoder, EncoderConfig
+from fourview.predict.network import load_network
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,12 @@ def test_where_cells_look_is_not_decided_by_what_was_trained():
     before = {k: v.clone() for k, v in encoder.state_dict().items()}
     assert encoder.first_center == 0.5
     assert all(torch.equal(v, before[k]) for k, v in encoder.state_dict().items())
+
+
+def test_the_model_of_the_package_marks_where_it_was_taught():
+    """Its cells were taught by boxes as if they looked at their middles (8 of 16 pixels)."""
+    encoder = load_network(None).model.encoder
+    assert encoder.first_center == 8.0
 
 
 @pytest.mark.parametrize(("row", "col"), [(40, 32), (45, 27), (59, 36)])

@@ -96,8 +96,17 @@ class Encoder(nn.Module):
 
     @cached_property
     def first_center(self) -> float:
-        """Where cell 0 looks, in pixels from the edge; measured once, by gradients."""
-        own = first_center_of(_OwnCells(self), stride=self.own_stride)
+        """Where cell 0 looks, in pixels from the edge; measured once, by gradients.
+
+        A network of timm is asked with the weights that it has: trained ones can make up for
+        padding that is all on one side. ``small`` is asked with new ones: it pads evenly, and
+        filters that were trained from nothing may look to one side. Training by boxes
+        (``single_view.located``) and reading must agree, so this is the place for both.
+        """
+        cells: nn.Module = _OwnCells(self)
+        if isinstance(self.body, _Small):
+            cells = _with_new_weights(cells)
+        own = first_center_of(cells, stride=self.own_stride)
         return own + (self.merge - 1) * self.own_stride / 2
 
 
@@ -116,16 +125,15 @@ class _OwnCells(nn.Module):
 def first_center_of(network: nn.Module, *, stride: int) -> float:
     """Where cell 0 of a network's grid looks, in pixels from the edge; measured by gradients.
 
-    It is the network's kind that is measured, not its weights: a copy with new random ones is
-    asked, since trained filters may look to one side. Strided convolutions come in three kinds:
-    padded evenly (the cell looks at its first pixel), padded after as TensorFlow does (at its
-    last), or not at all (at its middle).
+    Strided convolutions come in three kinds: padded evenly (the cell looks at its first pixel),
+    padded after as TensorFlow does (at its last), or not at all (at its middle). Trained weights
+    can make one kind look where another does.
 
     Args:
         network: Maps images of one channel to a grid of features.
         stride: Pixels of a cell.
     """
-    center = _looks_at(_with_new_weights(network), stride=stride, cells=PROBE_CELLS)
+    center = _looks_at(network, stride=stride, cells=PROBE_CELLS)
     kinds = (0.5, stride / 2, stride - 0.5)
     return min(kinds, key=lambda kind: abs(kind - center))
 
