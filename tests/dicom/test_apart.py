@@ -81,7 +81,7 @@ REFUSED = CRASHING | {
 
 def apart(frame, seconds=20.0, num_bytes=300 << 20):
     return decode_apart(
-        decode_here, frame, HT_LOSSLESS, *SIZE, 0, limits=Limits(seconds, num_bytes)
+        decode_here, frame, HT_LOSSLESS, *SIZE, 0, 1, limits=Limits(seconds, num_bytes)
     )
 
 
@@ -118,7 +118,7 @@ def test_threads_and_forks_have_decoders_of_their_own():
     def right(syntax):
         detail = 2 if syntax == RLE else 0
         got = decode_apart(
-            decode_here, frames[syntax], syntax, *SIZE, detail, limits=limits_for(1360)
+            decode_here, frames[syntax], syntax, *SIZE, detail, 1, limits=limits_for(1360)
         )
         return np.array_equal(got, STORED)
 
