@@ -142,7 +142,7 @@ def served(words: list[str]) -> str:
     room.send_signal(signal.SIGINT)
     rest, errors = room.communicate()
     assert "http" in url, url + rest + errors
-    assert "Traceback" not in errors
+    assert "Traceback" not in errors, errors
     return url + rest
 
 

@@ -1,6 +1,8 @@
 """What a user may name, and what is refused in one line before anything listens."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 
 import polars as pl
@@ -136,6 +138,21 @@ def test_a_place_that_others_reach_needs_its_files(tmp_path, place, words):
         place = {"certificate": tmp_path / "c.pem"}
     with pytest.raises(ServeError, match=words):
         serve([], Place(**place), opened=lambda _: None)
+
+
+def test_it_ends_whole_by_a_signal_that_comes_with_the_url(capfd):
+    """The server itself listens to signals only some milliseconds later."""
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        before = signal.getsignal(kind)
+        urls = []
+
+        def opened(url, kind=kind, urls=urls):
+            urls.append(url)
+            os.kill(os.getpid(), kind)
+
+        serve([], Place(), opened=opened)
+        assert len(urls) == 1 and signal.getsignal(kind) is before
+    assert capfd.readouterr().err == ""
 
 
 def test_mistakes_are_one_line_and_exit_with_3(capsys, tmp_path):

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import socket
 import sqlite3
 import sys
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from fourview.errors import NodeError
+from fourview.jobs.ending import ended_by_signals
 from fourview.node.audit import Audit
 from fourview.node.deliver import Delivery
 from fourview.node.job import WORKER
@@ -69,7 +69,7 @@ def run_node(
     if settings.address is not None and not once:
         import_pynetdicom()
         _probe(settings)
-    with _private(), owned(settings.folder), _signals(ending):
+    with _private(), owned(settings.folder), ended_by_signals(ending.set):
         journal = Journal(settings.folder)
         audit = Audit(journal, show=show)
         try:
@@ -206,18 +206,3 @@ def _private() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-@contextlib.contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
-    """SIGTERM and Ctrl-C end the node; only a process's main thread hears them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    kinds = (signal.SIGTERM, signal.SIGINT)
-    before = {kind: signal.signal(kind, lambda *_: stop.set()) for kind in kinds}
-    try:
-        yield
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)

@@ -1,5 +1,6 @@
 """Open the room: a socket, one URL with a token, and a server until Ctrl-C."""
 
+import contextlib
 import secrets
 import socket
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ import uvicorn
 from starlette.routing import BaseRoute
 
 from fourview.errors import ServeError
+from fourview.jobs.ending import ended_by_signals
 from fourview.serve.app import make_app
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -42,12 +44,12 @@ class Place:
 
 
 def serve(routes: Sequence[BaseRoute], place: Place, *, opened: Callable[[str], None]) -> None:
-    """Serve until interrupted.
+    """Serve until Ctrl-C or SIGTERM, from the moment the URL is told.
 
     Args:
         routes: Below /api/.
         place: Where to listen.
-        opened: Called with the URL once requests are taken.
+        opened: Called with the URL once the socket takes requests.
 
     Raises:
         ServeError: The place is taken, or another host is asked for without its files.
@@ -69,13 +71,14 @@ def serve(routes: Sequence[BaseRoute], place: Place, *, opened: Callable[[str], 
     )
     scheme = "http" if place.certificate is None else "https"
     shown = f"[{place.host}]" if ":" in place.host else place.host
-    opened(f"{scheme}://{shown}:{port}/#token={token}")  # the fragment never leaves the browser
-    try:
-        uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass  # Ctrl-C is how it ends
-    finally:
-        listener.close()
+    server = uvicorn.Server(config)
+
+    def end() -> None:
+        server.should_exit = True
+
+    with contextlib.closing(listener), ended_by_signals(end):
+        opened(f"{scheme}://{shown}:{port}/#token={token}")  # a fragment stays in the browser
+        server.run(sockets=[listener])
 
 
 def _token(place: Place) -> str:
