@@ -12,6 +12,7 @@ from fourview.entities import Exam, ExamPrediction, Manifest, Result
 from fourview.errors import ExamError
 from fourview.evaluate.groups import DEFAULT_GROUPS
 from fourview.evaluate.protocols import Protocol
+from fourview.evaluate.resample import REPLICATES
 from fourview.evaluate.run import OF_PROTOCOL, evaluate, with_file_facts
 from fourview.evaluate.table import read_predictions
 from fourview.manifest.manifest import read_manifest
@@ -144,7 +145,7 @@ def measure(
     manifest: Manifest | Path | str,
     protocol: Protocol | str,
     *,
-    replicates: int = 2000,
+    replicates: int = REPLICATES,
     seed: int = 0,
     workers: int = 1,
     thresholds: Mapping[str, float] | None = None,

@@ -11,6 +11,7 @@ from fourview.evaluate.compare import compare as run_compare
 from fourview.evaluate.labels import counted
 from fourview.evaluate.metrics import label_of
 from fourview.evaluate.protocols import find_protocol
+from fourview.evaluate.resample import REPLICATES
 from fourview.evaluate.run import OF_PROTOCOL
 from fourview.evaluate.table import read_predictions
 from fourview.manifest.manifest import read_manifest
@@ -22,7 +23,7 @@ def compare(
     *,
     manifest: Path,
     protocol: str,
-    replicates: int = 2000,
+    replicates: int = REPLICATES,
     seed: int = 0,
     workers: int = 1,
     split: str = OF_PROTOCOL,

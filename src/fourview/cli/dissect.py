@@ -14,6 +14,7 @@ from fourview.cli.say import say
 from fourview.disk import write_table, write_text
 from fourview.evaluate.labels import counted
 from fourview.evaluate.protocols import find_protocol
+from fourview.evaluate.resample import REPLICATES
 from fourview.manifest.manifest import read_manifest
 from fourview.predict.engine import engine_on
 from fourview.store.store import Store
@@ -29,7 +30,7 @@ def dissect(
     protocol: str = PROTOCOL,
     metric: str = METRIC,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
-    replicates: int = 2000,
+    replicates: int = REPLICATES,
     device: str | None = None,
     batch: Some = 16,
     module: Modules = (),

@@ -18,6 +18,7 @@ from fourview.evaluate.metrics import label_of
 from fourview.evaluate.operating import read_thresholds
 from fourview.evaluate.own_labels import manifest_of_labels
 from fourview.evaluate.protocols import find_protocol
+from fourview.evaluate.resample import REPLICATES
 from fourview.evaluate.run import NOT_HELD_OUT, OF_PROTOCOL, with_file_facts
 from fourview.evaluate.run import evaluate as run_evaluate
 from fourview.evaluate.table import read_predictions
@@ -33,7 +34,7 @@ def evaluate(
     protocol: str,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     thresholds: Path | None = None,
-    replicates: int = 2000,
+    replicates: int = REPLICATES,
     seed: int = 0,
     workers: int = 1,
     split: str = OF_PROTOCOL,

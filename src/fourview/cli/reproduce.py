@@ -11,6 +11,7 @@ from fourview.cli.modules import Modules, use_modules
 from fourview.cli.say import say
 from fourview.errors import EvaluationError
 from fourview.evaluate.metrics import label_of
+from fourview.evaluate.resample import REPLICATES
 from fourview.manifest.manifest import read_manifest
 from fourview.report.result_html import metric_text
 from fourview.report.table_files import reproduction_to_json, write_reproduction
@@ -33,7 +34,7 @@ def reproduce(
     dataset: str | None = None,
     split: str = OF_COLUMN,
     device: str | None = None,
-    replicates: int = 2000,
+    replicates: int = REPLICATES,
     seed: int = 0,
     workers: int = 1,
     module: Modules = (),

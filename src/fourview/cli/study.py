@@ -13,6 +13,7 @@ from fourview.cli.numbers import Some
 from fourview.cli.progress import progress_bar
 from fourview.cli.say import say
 from fourview.errors import StudyError
+from fourview.evaluate.resample import REPLICATES
 from fourview.report.study_page import between
 from fourview.study.study import How, load_study, plan_lines, run_study
 from fourview.study.study_words import as_dict
@@ -31,7 +32,7 @@ def study(
     jobs: Some = 1,
     device: tuple[str, ...] = (),
     workers: Some = 2,
-    replicates: int = 2000,
+    replicates: int = REPLICATES,
     cache_gb: float = 4.0,
     module: Modules = (),
     json: bool = False,

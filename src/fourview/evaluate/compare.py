@@ -14,6 +14,7 @@ from fourview.evaluate.interval import interval
 from fourview.evaluate.measure import ARGMAX
 from fourview.evaluate.metrics import columns_of
 from fourview.evaluate.protocols import Protocol, find_protocol
+from fourview.evaluate.resample import REPLICATES
 from fourview.evaluate.run import OF_PROTOCOL, Draws, resampling_of
 from fourview.evaluate.table import OF_UNIT, completed
 from fourview.evaluate.units import Units, gather_units
@@ -57,7 +58,7 @@ def compare(
     manifest: Manifest,
     protocol: str | Protocol,
     *,
-    replicates: int = 2000,
+    replicates: int = REPLICATES,
     seed: int = 0,
     workers: int = 1,
     split: str | None = OF_PROTOCOL,

@@ -20,6 +20,8 @@ from jaxtyping import Float, Int, UInt16
 
 from fourview.compiled import compiled
 
+REPLICATES = 2000  # wherever no other number is asked for
+
 # Constants of splitmix64: Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)

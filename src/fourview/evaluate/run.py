@@ -18,7 +18,7 @@ from fourview.evaluate.metrics import columns_of, metric_record, with_thresholds
 from fourview.evaluate.operating import choose_threshold
 from fourview.evaluate.protocols import Protocol, find_protocol
 from fourview.evaluate.published import published_numbers
-from fourview.evaluate.resample import Resampling
+from fourview.evaluate.resample import REPLICATES, Resampling
 from fourview.evaluate.table import completed
 from fourview.evaluate.units import Units, gather_units
 from fourview.evaluate.worst import histograms_of, worst_errors
@@ -58,7 +58,7 @@ def evaluate(
     manifest: Manifest,
     protocol: str | Protocol,
     *,
-    replicates: int = 2000,
+    replicates: int = REPLICATES,
     seed: int = 0,
     workers: int = 1,
     thresholds: Mapping[str, float] | None = None,

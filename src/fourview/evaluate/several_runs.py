@@ -21,12 +21,11 @@ from fourview.evaluate.marks import marks_and_columns
 from fourview.evaluate.measure import Columns, rank_columns
 from fourview.evaluate.metrics import columns_of
 from fourview.evaluate.protocols import Protocol, find_protocol
-from fourview.evaluate.resample import Resampling, bootstrap
+from fourview.evaluate.resample import REPLICATES, Resampling, bootstrap
 from fourview.evaluate.table import OF_UNIT, completed
 from fourview.evaluate.units import Units, cluster_keys, gather_units
 from fourview.suggest import no_such
 
-REPLICATES = 2000
 Runs = Mapping[int, pl.DataFrame]  # a table for each seed
 Row = Float[np.ndarray, " row"]  # the table's own value, then one for each replicate
 Statistic = Literal["mean", "auroc"]

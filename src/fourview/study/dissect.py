@@ -12,6 +12,7 @@ from fourview.entities import Manifest, Metric
 from fourview.errors import CheckpointError
 from fourview.evaluate.metrics import label_of
 from fourview.evaluate.protocols import find_protocol
+from fourview.evaluate.resample import REPLICATES
 from fourview.evaluate.several_runs import WayResult, measure_runs
 from fourview.evaluate.units import gather_units
 from fourview.predict.dissect import AS_IT_IS, Dissected, dissect
@@ -102,7 +103,7 @@ def dissect_runs(  # noqa: PLR0913 - what is read, and how it is measured
     metric: str = METRIC,
     split: str | None = None,
     batch_size: int = 16,
-    replicates: int = 2000,
+    replicates: int = REPLICATES,
     engine: Engine = PLAIN,
     progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> DissectedRuns:

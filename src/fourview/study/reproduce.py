@@ -15,6 +15,7 @@ from fourview.captions.prompts import prompts_of_protocol
 from fourview.entities import Manifest, Result
 from fourview.errors import EvaluationError
 from fourview.evaluate.protocols import PROTOCOLS
+from fourview.evaluate.resample import REPLICATES
 from fourview.evaluate.run import evaluate, with_file_facts
 from fourview.evaluate.table import read_predictions
 from fourview.json_file import read_json_object
@@ -68,7 +69,7 @@ def reproduce(  # noqa: PLR0913 - what decides a table, and what belongs to the 
     dataset: str | None = None,
     split: str = OF_COLUMN,
     device: str | None = None,
-    replicates: int = 2000,
+    replicates: int = REPLICATES,
     seed: int = 0,
     workers: int = 1,
 ) -> Reproduction:
