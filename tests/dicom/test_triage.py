@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fourview.dicom.codes import MG_PRESENTATION, MG_PROCESSING
-from fourview.dicom.kinds import Told
+from fourview.dicom.kinds import SourcedKind
 from fourview.dicom.triage import Facts, why_left_out
 from fourview.dicom.views import ViewFacts
 from fourview.entities.reasons import Reason
@@ -50,8 +50,8 @@ def test_a_mammogram_has_no_reason():
         ({"samples": 3, "photometric": "RGB"}, Reason.COLOUR),
         ({"intent": "FOR PROCESSING"}, Reason.FOR_PROCESSING),
         ({"sop_class": MG_PROCESSING, "intent": ""}, Reason.FOR_PROCESSING),
-        ({"told": Told("cesm_subtracted", "ImageType")}, Reason.SUBTRACTED),
-        ({"told": Told("tomosynthesis", "words")}, Reason.TOMOSYNTHESIS),
+        ({"sourced_kind": SourcedKind("cesm_subtracted", "ImageType")}, Reason.SUBTRACTED),
+        ({"sourced_kind": SourcedKind("tomosynthesis", "words")}, Reason.TOMOSYNTHESIS),
         ({"is_capture": True, "words": "ImageChecker CAD"}, Reason.CAD),
         ({"image_type": ("DERIVED", "LOCALIZER")}, Reason.LOCALISATION),
         ({"image_type": ("ORIGINAL", "STEREO_LEFT")}, Reason.BIOPSY),

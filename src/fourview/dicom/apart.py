@@ -208,7 +208,7 @@ class _Decoder:
             try:
                 code = self.process.wait(timeout=1)
             except subprocess.TimeoutExpired:
-                code = -signal.SIGPROF  # it hangs: told like one that computed for too long
+                code = -signal.SIGPROF  # it hangs: reported like one that computed for too long
         if code == -signal.SIGPROF:
             return (
                 f"decoding the compressed pixels took longer than {limits.seconds:.0f} s and was "

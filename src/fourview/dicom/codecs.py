@@ -136,12 +136,12 @@ def halvings_for(size: Size, at_least: Size | None, decompositions: int) -> int:
     return halvings
 
 
-def true_syntax(data: bytes, told: str, size: Size, *, bytes_per_sample: int) -> str | None:
+def true_syntax(data: bytes, stated_uid: str, size: Size, *, bytes_per_sample: int) -> str | None:
     """The transfer syntax that a frame really has, by its first bytes.
 
     Args:
         data: The frame; see ``codestream.unwrapped``.
-        told: What the header says; returned where the frame has that syntax.
+        stated_uid: What the header says; returned where the frame has that syntax.
         size: Rows and columns that the header says.
         bytes_per_sample: 1 or 2, from Bits Allocated.
 
@@ -150,10 +150,10 @@ def true_syntax(data: bytes, told: str, size: Size, *, bytes_per_sample: int) ->
     """
     if data.startswith((SOI, SOC)):
         process = read_codestream(data).process
-        if told in HTJ2K and not process and data.find(_CAPABILITIES, 0, 512) < 0:
+        if stated_uid in HTJ2K and not process and data.find(_CAPABILITIES, 0, 512) < 0:
             return _PLAIN_JPEG_2000
-        if told in SUPPORTED - NATIVE - {RLE} and process in _PROCESSES.get(told, (0,)):
-            return told
+        if stated_uid in SUPPORTED - NATIVE - {RLE} and process in _PROCESSES.get(stated_uid, (0,)):
+            return stated_uid
         return f"1.2.840.10008.1.2.4.{_SYNTAX_OF[process]}" if process in _SYNTAX_OF else None
     # An RLE header: how many segments, then where each begins; the first follows its 64 bytes
     # (PS3.5 G.5).

@@ -75,12 +75,12 @@ def one_grey(
         ColourError: They are in colour, or of a palette that is not there.
         PageError: They show letters and lines, and nothing that could be a breast.
     """
-    told = photometric(elements)
-    if values.ndim == 2 and told != PALETTE:
-        if pixel_format.channels != 1 or told in COLOURS:
+    interpretation = photometric(elements)
+    if values.ndim == 2 and interpretation != PALETTE:
+        if pixel_format.channels != 1 or interpretation in COLOURS:
             notes.append(f"the header says {_said(elements)}; the pixels are one grey channel")
         return values, pixel_format
-    if told == PALETTE and values.ndim == 2:
+    if interpretation == PALETTE and values.ndim == 2:
         grey, bits = _through_palette(values, pixel_format, elements, notes)
     else:
         grey, bits = _of_channels(values, pixel_format, elements, notes), pixel_format.stored
@@ -98,26 +98,27 @@ def _of_channels(
     channels: Channels, pixel_format: PixelFormat, elements: Elements, notes: list[str]
 ) -> Pixels:
     """The grey channel of pixels that are RGB or YBR, whichever shows no colour."""
-    told = photometric(elements)
+    interpretation = photometric(elements)
     top = pixel_format.highest
-    most = NEARLY_GREY * top
-    says_ybr = told.startswith(_YBR) and told not in _BY_CODEC
+    tolerance = NEARLY_GREY * top
+    says_ybr = interpretation.startswith(_YBR) and interpretation not in _BY_CODEC
     apart = {False: channels_apart(channels), True: _colour_of_ybr(channels, pixel_format)}
-    is_ybr = says_ybr if apart[says_ybr] <= most else not says_ybr
-    if apart[is_ybr] > most:
+    is_ybr = says_ybr if apart[says_ybr] <= tolerance else not says_ybr
+    if apart[is_ybr] > tolerance:
         raise ColourError(
             f"its pixels are {_said(elements)} in colour, by up to {apart[says_ybr] / top:.0%} of "
             "the range; need grey"
         )
     if is_ybr != says_ybr:
         notes.append(f"the header says {_said(elements)}, the pixels are {_name(is_ybr)}")
-    what = "without colour" if is_ybr else "with three equal channels"
+    greyness = "without colour" if is_ybr else "with three equal channels"
     if apart[is_ybr]:
-        what = f"with channels that are nearly equal (up to {apart[is_ybr]:.0f} of {top} apart)"
-    notes.append(f"the pixels are {_name(is_ybr)} {what}, read as one grey")
+        greyness = f"with channels that are nearly equal (up to {apart[is_ybr]:.0f} of {top} apart)"
+    notes.append(f"the pixels are {_name(is_ybr)} {greyness}, read as one grey")
     if not is_ybr:
         return channels[..., 1]
-    if told.startswith("YBR_PARTIAL") and pixel_format.stored == 8:  # black is 16, white is 235
+    # Black is 16, white is 235.
+    if interpretation.startswith("YBR_PARTIAL") and pixel_format.stored == 8:
         scaled = (channels[..., 0].astype(np.float32) - 16) * np.float32(255 / 219)
         return np.asarray(np.rint(np.clip(scaled, 0, 255)))
     return channels[..., 0]
@@ -179,12 +180,12 @@ def _entries(elements: Elements, number: int) -> Shaped[np.ndarray, " entry"]:
 
     Where the descriptor says another number of entries than there are, those there are count.
     """
-    told = elements.integers(tags.PALETTE_DESCRIPTORS[number], signed=False)
+    descriptor = elements.integers(tags.PALETTE_DESCRIPTORS[number], signed=False)
     _, raw = elements.values.get(tags.PALETTES[number], ("", b""))
-    if len(told) < 3:
+    if len(descriptor) < 3:
         return np.empty(0, np.uint16)
-    count = told[0] or 65536  # 0 stands for it (PS3.3 C.7.6.3.1.5)
-    if told[2] == 8 and len(raw) < 2 * count:  # packed, one byte per entry
+    count = descriptor[0] or 65536  # 0 stands for it (PS3.3 C.7.6.3.1.5)
+    if descriptor[2] == 8 and len(raw) < 2 * count:  # packed, one byte per entry
         return np.frombuffer(raw, "u1", count=min(count, len(raw))).astype(np.uint16)
     words = np.frombuffer(raw, "<u2" if elements.little else ">u2", count=len(raw) // 2)
     return words[:count].astype(np.uint16)
@@ -208,26 +209,30 @@ def _is_page(grey: Pixels) -> bool:
 
 def _note_ignored(elements: Elements, notes: list[str]) -> None:
     """Tell what of the header belongs to other pixels than these."""
-    line = (elements.number(tags.RESCALE_SLOPE), elements.number(tags.RESCALE_INTERCEPT))
-    asked = {
+    rescale = (elements.number(tags.RESCALE_SLOPE), elements.number(tags.RESCALE_INTERCEPT))
+    attributes = {
         "Modality LUT": tags.MODALITY_LUTS in elements.items,
-        "Rescale Slope and Intercept": line not in ((None, None), (1.0, 0.0)),
+        "Rescale Slope and Intercept": rescale not in ((None, None), (1.0, 0.0)),
         "VOI LUT": tags.VOI_LUTS in elements.items,
         "Window Center and Width": bool(elements.numbers(tags.WINDOW_CENTER)),
         "Pixel Padding Value": tags.PADDING_VALUE in elements.values,
     }
-    found = [name for name, is_there in asked.items() if is_there]
-    if found:
+    ignored = [name for name, is_there in attributes.items() if is_there]
+    if ignored:
         notes.append(
-            f"{', '.join(found)}: for MONOCHROME pixels only, which these are not; ignored"
+            f"{', '.join(ignored)}: for MONOCHROME pixels only, which these are not; ignored"
         )
 
 
 def _said(elements: Elements) -> str:
     """What the header says of colours, for a message."""
-    told, samples = photometric(elements), elements.integer(tags.SAMPLES)
-    name = shown(told) if told else "pixels of no Photometric Interpretation"
-    return name if told in COLOURS and samples in (3, None) else f"{name} with {samples} samples"
+    interpretation, samples = photometric(elements), elements.integer(tags.SAMPLES)
+    name = shown(interpretation) if interpretation else "pixels of no Photometric Interpretation"
+    return (
+        name
+        if interpretation in COLOURS and samples in (3, None)
+        else f"{name} with {samples} samples"
+    )
 
 
 def _name(is_ybr: bool) -> str:

@@ -265,7 +265,7 @@ class Walker:
         self.count = 0
 
     def head(self, pos: int) -> tuple[int, str, int, int]:
-        """Tag, VR ("" where not told), length and start of the value of the element at ``pos``."""
+        """Tag, VR ("" for none), length and start of the value of the element at ``pos``."""
         at = pos - self.base
         if at < 0 or at + 12 > len(self.block):  # the longest head (PS3.5 7.1.2)
             self.block, self.base, at = self.source.read(pos, BLOCK), pos, 0

@@ -71,7 +71,7 @@ class Header:
         side: R or L; None where the file does not say.
         position: CC, MLO, ...; None where the file does not say.
         modifiers: Words such as spot, implant_displaced; sorted.
-        view_source: Which attributes told side and position.
+        view_source: The attributes that side and position were read from.
         kind: ffdm, film, synthetic, tomosynthesis, cesm_low_energy or cesm_subtracted; None where
             the file does not say.
         rows: Rows of the stored image; None where the file has no pixels.
@@ -256,12 +256,12 @@ def _image_id(file: OpenFile, facts: Facts, notes: list[str]) -> str:
         raise DamagedHeaderError(
             "SOP Instance UID (0008,0018) is missing, so the image has no name; correct the header"
         )
-    told = file.start.sop_instance
-    if told is not None and _is_uid(told):
+    media_storage_uid = file.start.sop_instance
+    if media_storage_uid is not None and _is_uid(media_storage_uid):
         notes.append("SOP Instance UID is missing; that of the meta information was taken")
-        return told
-    places = range(0, file.source.size, 1 << 20)
-    digest = digest_of_parts(file.source.read(pos, 1 << 20) for pos in places)
+        return media_storage_uid
+    starts = range(0, file.source.size, 1 << 20)
+    digest = digest_of_parts(file.source.read(pos, 1 << 20) for pos in starts)
     notes.append("SOP Instance UID is missing; the image is named by a hash of its file")
     return f"no-uid-{digest[:24]}"
 
@@ -273,18 +273,20 @@ def _facts(file: OpenFile, notes: list[str]) -> Facts:
     is_capture = sop_class.startswith(SECONDARY_CAPTURE)
     pairs = ((source, elements.text(tag)) for source, tag in tags.FREE_TEXT.items())
     texts = tuple((source, text) for source, text in pairs if text)
-    told = find_kind(
+    sourced_kind = find_kind(
         sop_class=sop_class,
         image_type=image_type,
         texts=texts,
         is_scanned=_is_scanned(elements, is_capture=is_capture),
     )
     # Imager Pixel Spacing is at a detector: a capture with it is of a digital mammogram.
-    if told is None and is_capture and (tags.IMAGER_SPACING in elements.values):
-        told = find_kind(sop_class=MG_PRESENTATION, image_type=(), texts=(), is_scanned=False)
-    if told is not None and told.text:
-        quoted = f"{told.source} '{shown(told.text)}'"
-        notes.append(f"the kind of the image ({told.kind}) was concluded from {quoted}")
+    if sourced_kind is None and is_capture and (tags.IMAGER_SPACING in elements.values):
+        sourced_kind = find_kind(
+            sop_class=MG_PRESENTATION, image_type=(), texts=(), is_scanned=False
+        )
+    if sourced_kind is not None and sourced_kind.text:
+        quoted = f"{sourced_kind.source} '{shown(sourced_kind.text)}'"
+        notes.append(f"the kind of the image ({sourced_kind.kind}) was concluded from {quoted}")
     words = [text for _, text in texts]
     if is_capture:  # of others nobody asks who made them
         words += [elements.text(tags.MANUFACTURER) or "", elements.text(tags.MODEL) or ""]
@@ -299,7 +301,7 @@ def _facts(file: OpenFile, notes: list[str]) -> Facts:
         has_pixels=elements.pixels is not None,
         words=" ".join(word for word in words if word),
         is_capture=is_capture,
-        told=told,
+        sourced_kind=sourced_kind,
     )
 
 

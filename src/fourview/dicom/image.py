@@ -77,15 +77,15 @@ def read_image(
         raise type(error)(f"{path}: {error}") from error
 
 
-def _image(file: OpenFile, header: Header, view: View | None, at_least: Size | None) -> Image:
+def _image(file: OpenFile, header: Header, table_view: View | None, at_least: Size | None) -> Image:
     notes = list(header.notes)
-    told = _view(header, view, notes)
+    view = _view(header, table_view, notes)
     pixel_format = read_format(file.elements, notes)
-    told_format = pixel_format
+    stated_format = pixel_format
     stored, pixel_format = read_stored(file, pixel_format, at_least, notes)
     rescale, padding, voi = Rescale(), None, None
     if not pixel_format.for_screen:
-        rescale = read_rescale(file.elements, told_format, notes)
+        rescale = read_rescale(file.elements, stated_format, notes)
         padding = find_padding(stored, file.elements, pixel_format, notes)
     pixels, value_range = to_modality(stored, rescale, pixel_format)
     if not pixel_format.for_screen:
@@ -98,7 +98,7 @@ def _image(file: OpenFile, header: Header, view: View | None, at_least: Size | N
         is_film=header.kind == "film",
         notes=notes,
     )
-    turn = read_turn(file.elements, told, notes)
+    turn = read_turn(file.elements, view, notes)
     notes += [oddity for oddity in file.elements.oddities if oddity not in notes]
     facts = {"kind": header.kind, "transfer_syntax": header.transfer_syntax}
     facts["acquired"] = header.acquired
@@ -106,7 +106,7 @@ def _image(file: OpenFile, header: Header, view: View | None, at_least: Size | N
         image_id=header.image_id,
         patient_id=header.patient_id,
         exam_id=header.exam_id,
-        view=told,
+        view=view,
         pixels=pixels,
         stored_size=pixel_format.size,
         bits=pixel_format.stored,

@@ -54,7 +54,7 @@ _DIGITISERS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SourcedKind:
     """A kind, and the attribute that it was read from."""
 
     kind: str
@@ -69,7 +69,7 @@ def find_kind(
     image_type: tuple[str, ...],
     texts: tuple[tuple[str, str], ...],
     is_scanned: bool,
-) -> Told | None:
+) -> SourcedKind | None:
     """How an image was made.
 
     Args:
@@ -90,26 +90,26 @@ def find_kind(
         ("cesm_low_energy", LOW_ENERGY),
         ("synthetic", SYNTHETIC),
     )
-    decided = next((Told(kind, "ImageType") for kind, known in kinds if words & known), None)
+    decided = next((SourcedKind(kind, "ImageType") for kind, known in kinds if words & known), None)
     decided = decided or _by_words((*texts, ("ImageType", " ".join(image_type))))
     if decided is None and words & TOMOSYNTHESIS:
-        decided = Told("tomosynthesis", "ImageType")
-    return decided or (Told("film", "") if is_scanned else by_class)
+        decided = SourcedKind("tomosynthesis", "ImageType")
+    return decided or (SourcedKind("film", "") if is_scanned else by_class)
 
 
-def _by_class(sop_class: str) -> Told | None:
+def _by_class(sop_class: str) -> SourcedKind | None:
     for start, word, _ in NO_MAMMOGRAM:
         if word == "tomosynthesis" and (sop_class == start or sop_class.startswith(start + ".")):
-            return Told(word, "SOPClassUID")
+            return SourcedKind(word, "SOPClassUID")
     is_digital = sop_class in (MG_PRESENTATION, MG_PROCESSING)
-    return Told("ffdm", "SOPClassUID") if is_digital else None
+    return SourcedKind("ffdm", "SOPClassUID") if is_digital else None
 
 
-def _by_words(texts: tuple[tuple[str, str], ...]) -> Told | None:
+def _by_words(texts: tuple[tuple[str, str], ...]) -> SourcedKind | None:
     for kind, pattern in _WORDS:
         for source, text in texts:
             if pattern.search(text):
-                return Told(kind, source, text)
+                return SourcedKind(kind, source, text)
     return None
 
 

@@ -202,7 +202,7 @@ def find_padding(
 ) -> Bool[np.ndarray, "row col"] | None:
     """Where the file says that a pixel is padding; None where it says nothing.
 
-    Padding is told in stored values, before the modality LUT (PS3.3 C.7.5.1.1.2), as one value or,
+    Padding is given in stored values, before the modality LUT (PS3.3 C.7.5.1.1.2), as one value or,
     with Pixel Padding Range Limit, as a range in either order.
     """
     value = elements.integer(tags.PADDING_VALUE, signed=pixel_format.signed)
@@ -257,7 +257,7 @@ def _line(elements: Elements) -> tuple[float | None, float | None]:
 def read_table(
     item: Elements, *, ends: tuple[float, float]
 ) -> tuple[Shaped[np.ndarray, " entry"], int, int]:
-    """Entries of a LUT, the input value of the first, and bits of an entry as they are told.
+    """Entries of a LUT, the input value of the first, and bits of an entry as stated.
 
     Where the descriptor says another number of entries than there are, all of them are taken.
 
@@ -269,14 +269,14 @@ def read_table(
     Raises:
         UnsupportedImageError: Descriptor or data are missing.
     """
-    told = item.integers(tags.LUT_DESCRIPTOR, signed=False)
+    descriptor = item.integers(tags.LUT_DESCRIPTOR, signed=False)
     _, raw = item.values.get(tags.LUT_DATA, ("", b""))
-    if len(told) < 2 or len(raw) < 2:
+    if len(descriptor) < 2 or len(raw) < 2:
         raise UnsupportedImageError(
-            f"LUT Descriptor (0028,3002) has {len(told)} values and the table {len(raw)} bytes, "
-            "need 3 and a table; correct the header"
+            f"LUT Descriptor (0028,3002) has {len(descriptor)} values and the table {len(raw)} "
+            "bytes, need 3 and a table; correct the header"
         )
-    count, first, bits = (*told, 0)[:3]
+    count, first, bits = (*descriptor, 0)[:3]
     count = count or 65536  # 0 stands for it (PS3.3 C.11.1.1)
     is_signed = item.values[tags.LUT_DESCRIPTOR][0] == "SS"
     if first > 32767 and (is_signed or (ends[0] < 0 and first > ends[1])):
@@ -295,20 +295,22 @@ def read_table(
     return entries.astype(np.uint16), first, bits
 
 
-def true_bits(item: Elements, entries: Shaped[np.ndarray, " entry"], told: int) -> int:
-    """Bits of an entry of a VOI LUT: as told, unless the entries show that it is not true.
+def true_bits(item: Elements, entries: Shaped[np.ndarray, " entry"], stated_bits: int) -> int:
+    """Bits of an entry of a VOI LUT: as stated, unless the entries show another number.
 
-    No table uses a quarter of its range or less on purpose: such a writer told how many bits an
-    entry is kept in. Entries that reach far beyond the range have more bits than told; those that
+    No table uses a quarter of its range or less on purpose: such a writer stated how many bits an
+    entry is kept in. Entries that reach far beyond the range have more bits than stated; those that
     are an eighth beyond it at most overshoot.
     """
     reach = int(entries.max()) + 1
-    if 1 <= told <= 16 and (reach == 1 or (1 << told < 4 * reach and 8 * reach <= 9 << told)):
-        return told
+    if 1 <= stated_bits <= 16 and (
+        reach == 1 or (1 << stated_bits < 4 * reach and 8 * reach <= 9 << stated_bits)
+    ):
+        return stated_bits
     needed = max(1, (reach - 1).bit_length())
     item.oddities.append(
-        f"LUT Descriptor (0028,3002) says {told} bits an entry, the entries reach {reach - 1:,}: "
-        f"taken as {needed} bits"
+        f"LUT Descriptor (0028,3002) says {stated_bits} bits an entry, the entries reach "
+        f"{reach - 1:,}: taken as {needed} bits"
     )
     return needed
 

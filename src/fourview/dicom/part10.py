@@ -27,8 +27,8 @@ from fourview.dicom.start import (
     Coding,
     Start,
     coding_at,
+    coding_of_syntax,
     find_start,
-    told_coding,
     what_it_is,
 )
 from fourview.errors import DamagedHeaderError, HostileFileError, NotDicomError
@@ -154,7 +154,7 @@ def _data_set(
     file: FileSource, start: Start, seen: Coding | None
 ) -> tuple[Source, int, Coding, tuple[str, ...]]:
     """Where the data set is read from: the file, or memory where it is deflated."""
-    coding = told_coding(start.syntax)
+    coding = coding_of_syntax(start.syntax)
     if start.syntax == DEFLATED:
         try:
             return MemorySource(_inflated(file, start.pos)), 0, coding, _wrapping(file, start.pos)
@@ -196,7 +196,7 @@ def _elements(source: Source, pos: int, coding: Coding, start: Start) -> Element
 
 
 def _preamble_notes(preamble: bytes) -> tuple[str, ...]:
-    """The preamble may make the same file a program; that is told, and never run."""
+    """The preamble may make the same file a program; a note says so, and it is never run."""
     for magic, what in _PROGRAMS.items():
         if preamble.startswith(magic):
             return (f"the preamble looks like {what}: do not execute this file",)

@@ -50,21 +50,23 @@ def is_bright_dense(
     shape = (elements.text(tags.LUT_SHAPE) or "").upper()
     if photometric not in ("MONOCHROME1", "MONOCHROME2", ""):  # colours and palettes have none
         shape = ""
-    told = photometric != "MONOCHROME1"
-    by_shape = _SHAPES.get(shape, told)
+    by_photometric = photometric != "MONOCHROME1"
+    by_shape = _SHAPES.get(shape, by_photometric)
     falls = voi is not None and voi.falls
-    is_torn = by_shape != told or not photometric
-    seen = None if is_film and not (is_torn or falls) else air_is_dark(pixels, padding)
-    taken = by_shape != falls if seen is None else seen
-    if is_torn or taken != (told != falls):
-        said = f"Photometric Interpretation is {shown(photometric) or 'missing'}"
-        said += f", Presentation LUT Shape is {shown(shape)}" if shape else ""
-        said += ", the VOI LUT falls" if falls else ""
+    is_unclear = by_shape != by_photometric or not photometric
+    by_air = None if is_film and not (is_unclear or falls) else air_is_dark(pixels, padding)
+    large_is_dense = by_shape != falls if by_air is None else by_air
+    if is_unclear or large_is_dense != (by_photometric != falls):
+        header_words = f"Photometric Interpretation is {shown(photometric) or 'missing'}"
+        header_words += f", Presentation LUT Shape is {shown(shape)}" if shape else ""
+        header_words += ", the VOI LUT falls" if falls else ""
         why = "contradicted; the air around the breast shows that"
-        if seen is None:
+        if by_air is None:
             why = "contradicted, and the air does not tell which is right; taken as if"
-        notes.append(f"{said}: {why} {'large' if taken else 'small'} values are dense")
-    return taken
+        notes.append(
+            f"{header_words}: {why} {'large' if large_is_dense else 'small'} values are dense"
+        )
+    return large_is_dense
 
 
 def air_is_dark(

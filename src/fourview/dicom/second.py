@@ -319,7 +319,7 @@ def other_texts(source: Source, pos: int, coding: Coding) -> list[tuple[str, str
                 stop_when=lambda tag, _vr, _length: tag in _PIXELS,
             )
             texts = list(_texts(dataset))
-    except Exception:  # noqa: BLE001 - pydicom raises whatever it likes; then nothing more is told
+    except Exception:  # noqa: BLE001 - pydicom raises whatever it likes; then there are no more
         return []
     return sorted(texts, key=lambda pair: pair[0] in _LAST)
 

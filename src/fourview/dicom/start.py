@@ -2,7 +2,7 @@
 
 Reads:   the first kilobytes. PS3.10 7.1 asks for 128 bytes, ``DICM`` and the file meta information;
          exports of older systems lack them, have them twice, or have others before them.
-Coding:  explicit or implicit VR and the order of bytes are told by the first elements themselves;
+Coding:  explicit or implicit VR and the order of bytes are seen from the first elements themselves;
          they win over the transfer syntax, and a note says so.
 """
 
@@ -130,7 +130,7 @@ def coding_at(read: Read, pos: int, size: int) -> Coding | None:
     return Coding(False, little) if (group, element) < next_tag <= (0x7FE0, 0x10) else None
 
 
-def told_coding(syntax: str | None) -> Coding:
+def coding_of_syntax(syntax: str | None) -> Coding:
     """The coding that a transfer syntax has; all that are not listed are explicit and little."""
     return Coding(explicit=syntax != IMPLICIT_LITTLE, little=syntax != EXPLICIT_BIG)
 

@@ -105,20 +105,20 @@ def _as_stored(
 
 
 def _decoded(
-    data: bytes, told: str, pixel_format: PixelFormat, at_least: Size | None, notes: list[str]
+    data: bytes, stated_uid: str, pixel_format: PixelFormat, at_least: Size | None, notes: list[str]
 ) -> tuple[Values, PixelFormat]:
     """A compressed frame's values, by what it is."""
     size, width = pixel_format.size, pixel_format.allocated // 8
-    if told != RLE:
+    if stated_uid != RLE:
         data = unwrapped(data, notes)
-    syntax = true_syntax(data, told, size, bytes_per_sample=width)
+    syntax = true_syntax(data, stated_uid, size, bytes_per_sample=width)
     if syntax is None:
-        if told not in SUPPORTED:
-            raise _unknown(told)
-        syntax = told
-    if syntax != told:
+        if stated_uid not in SUPPORTED:
+            raise _unknown(stated_uid)
+        syntax = stated_uid
+    if syntax != stated_uid:
         notes.append(
-            f"transfer syntax is {shown(told) or 'missing'}, the frame is coded as {syntax}"
+            f"transfer syntax is {shown(stated_uid) or 'missing'}, the frame is coded as {syntax}"
         )
     if data.startswith((SOI, SOC)):
         data = whole_stream(
@@ -163,8 +163,10 @@ def _samples(
     size, width = pixel_format.size, pixel_format.allocated // 8
     is_odd = False
     if at_least is not None and data.startswith(SOC):
-        told = read_codestream(data)
-        is_odd = told.precision > pixel_format.stored or told.signed != pixel_format.signed
+        codestream = read_codestream(data)
+        is_odd = (
+            codestream.precision > pixel_format.stored or codestream.signed != pixel_format.signed
+        )
     if is_odd:
         samples, stream = decode(data, syntax, size, bytes_per_sample=width)
         low, high = int(samples.min()), int(samples.max())
@@ -176,7 +178,7 @@ def _samples(
 
 
 def _hides_a_frame(file: OpenFile, element: PixelElement, pixel_format: PixelFormat) -> bool:
-    """Whether pixel data of a told length hold a compressed frame and not plain pixels."""
+    """Whether pixel data of explicit length hold a compressed frame and not plain pixels."""
     if element.length is not None and element.length >= pixel_format.num_bytes:
         return False
     head = file.source.read(element.start, 8)
@@ -184,7 +186,7 @@ def _hides_a_frame(file: OpenFile, element: PixelElement, pixel_format: PixelFor
 
 
 def _hidden_frame(file: OpenFile, element: PixelElement, notes: list[str]) -> bytes:
-    """A compressed frame in pixel data of a told length: in items, or bare."""
+    """A compressed frame in pixel data of explicit length: in items, or bare."""
     notes.append("the pixel data are a compressed frame, not plain pixels")
     if file.source.read(element.start, 4) == _ITEM:
         return encapsulated_frame(file.source, file.elements, element, notes)
@@ -202,21 +204,26 @@ def _native(
 ) -> tuple[Values, PixelFormat]:
     """Plain pixel data, of as many channels as there are bytes for."""
     rows, cols = pixel_format.size
-    told = photometric(file.elements)
-    one = rows * cols * pixel_format.allocated // 8  # bytes of one channel
-    length, is_colour = element.length or 0, pixel_format.channels == 3 or told in COLOURS
+    interpretation = photometric(file.elements)
+    channel_bytes = rows * cols * pixel_format.allocated // 8
+    length, is_colour = element.length or 0, pixel_format.channels == 3 or interpretation in COLOURS
 
     def plain(channels: int) -> Any:
         return _plain(file, element, pixel_format, channels * rows * cols, notes)
 
-    if pixel_format.channels == 3 and one <= length < 2 * one:
+    if pixel_format.channels == 3 and channel_bytes <= length < 2 * channel_bytes:
         return _whole(plain(1).reshape(rows, cols), pixel_format, notes)
-    if is_colour and told.endswith("_422") and 2 * one <= length < 3 * one and cols % 2 == 0:
+    if (
+        is_colour
+        and interpretation.endswith("_422")
+        and 2 * channel_bytes <= length < 3 * channel_bytes
+        and cols % 2 == 0
+    ):
         return _whole(_from_422(plain(2).reshape(rows, -1, 4)), pixel_format, notes)
-    if pixel_format.channels == 3 or (is_colour and length >= 3 * one):
+    if pixel_format.channels == 3 or (is_colour and length >= 3 * channel_bytes):
         channels = _arranged(plain(3), file, pixel_format, notes)
         return _whole(channels, pixel_format, notes)
-    if length in (3 * one, 3 * one + 1):
+    if length in (3 * channel_bytes, 3 * channel_bytes + 1):
         channels = plain(3).reshape(rows, cols, 3)
         if channels.any() and not channels_apart(channels):
             return _whole(channels, pixel_format, notes)
@@ -248,11 +255,14 @@ def _arranged(
     rows, cols = pixel_format.size
     by_pixel: Values = flat.reshape(rows, cols, 3)
     by_plane: Values = flat.reshape(3, rows, cols).transpose(1, 2, 0)
-    told = file.elements.integer(tags.PLANAR) == 1
-    first, other = (by_plane, by_pixel) if told else (by_pixel, by_plane)
+    is_by_plane = file.elements.integer(tags.PLANAR) == 1
+    first, other = (by_plane, by_pixel) if is_by_plane else (by_pixel, by_plane)
     if not shows_grey(first, pixel_format) and shows_grey(other, pixel_format):
         order = ("pixel by pixel", "plane by plane")
-        notes.append(f"Planar Configuration says {order[told]}, the pixels are {order[not told]}")
+        notes.append(
+            f"Planar Configuration says {order[is_by_plane]}, "
+            f"the pixels are {order[not is_by_plane]}"
+        )
         return other
     return first
 

@@ -15,7 +15,7 @@ from fourview.dicom.codes import (
     PLAIN_MODALITIES,
 )
 from fourview.dicom.colours import COLOURS
-from fourview.dicom.kinds import Told
+from fourview.dicom.kinds import SourcedKind
 from fourview.dicom.views import ViewFacts
 from fourview.entities.reasons import Reason
 from fourview.text import shown
@@ -41,7 +41,7 @@ class Facts:
     has_pixels: bool
     words: str
     is_capture: bool
-    told: Told | None = None
+    sourced_kind: SourcedKind | None = None
 
     @property
     def is_for_processing(self) -> bool:
@@ -51,7 +51,7 @@ class Facts:
     @property
     def kind(self) -> str | None:
         """How the image was made, in a manifest's words; None where the file does not say."""
-        return self.told.kind if self.told is not None else None
+        return self.sourced_kind.kind if self.sourced_kind is not None else None
 
 
 def as_if_grey(facts: Facts) -> Facts | None:
@@ -126,7 +126,7 @@ def _wrong_view(facts: Facts, view: ViewFacts) -> Why | None:
 
 def _no_view(facts: Facts, view: ViewFacts) -> Why:
     missing = [
-        word for word, told in (("side", view.side), ("view", view.position)) if told is None
+        word for word, value in (("side", view.side), ("view", view.position)) if value is None
     ]
     if facts.modality != "MG":
         modality = (

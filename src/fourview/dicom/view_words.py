@@ -67,7 +67,7 @@ _NOTHING: frozenset[str] = frozenset()
 
 @lru_cache(maxsize=4096)  # the files of an archive say the same few things
 def views_in(text: str) -> tuple[frozenset[str], frozenset[str]]:
-    """All sides (R, L) and all positions that a text names; each is told where there is one."""
+    """All sides (R, L) and all positions that a text names; either may be empty."""
     word = text.strip().upper()
     if _ANY.search(word) is None:
         return _NOTHING, _NOTHING

@@ -65,8 +65,8 @@ class ViewFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """One attribute's word on a question."""
+class _SourcedValue:
+    """A side or position, and the attribute that it was read from."""
 
     source: str
     value: str
@@ -120,35 +120,35 @@ def functional_groups(elements: Elements, tag: int) -> Iterator[Elements]:
             yield from group.items.get(tag, [])
 
 
-def _sides(elements: Elements, notes: list[str]) -> Iterator[_Told]:
+def _sides(elements: Elements, notes: list[str]) -> Iterator[_SourcedValue]:
     values = [
-        _Told("FrameLaterality", item.text(tags.FRAME_LATERALITY) or "")
+        _SourcedValue("FrameLaterality", item.text(tags.FRAME_LATERALITY) or "")
         for item in functional_groups(elements, tags.FRAME_ANATOMY)
     ]
-    values.append(_Told("ImageLaterality", elements.text(tags.IMAGE_LATERALITY) or ""))
-    values.append(_Told("Laterality", elements.text(tags.LATERALITY) or ""))
+    values.append(_SourcedValue("ImageLaterality", elements.text(tags.IMAGE_LATERALITY) or ""))
+    values.append(_SourcedValue("Laterality", elements.text(tags.LATERALITY) or ""))
     for word in values:
         side = side_in(word.value)
         if side is not None:
-            yield _Told(word.source, side)
+            yield _SourcedValue(word.source, side)
         elif word.value:
             notes.append(f"{word.source} is '{shown(word.value)}', which is neither R nor L")
     position = views_in(elements.text(tags.VIEW_POSITION) or "")[0]
     if len(position) == 1:
-        yield _Told("ViewPosition", next(iter(position)))
+        yield _SourcedValue("ViewPosition", next(iter(position)))
     for region in elements.items.get(tags.ANATOMIC_REGION, []):
         holders = (region, *region.items.get(tags.ANATOMIC_MODIFIERS, []))
         sides = {SIDE_CODES[_code(h)] for h in holders if _code(h) in SIDE_CODES}
         sides = sides or {s for h in holders if (s := side_in(h.text(tags.CODE_MEANING) or ""))}
         if len(sides) == 1:
-            yield _Told("AnatomicRegionSequence", sides.pop())
+            yield _SourcedValue("AnatomicRegionSequence", sides.pop())
 
 
-def _positions(elements: Elements, notes: list[str]) -> Iterator[_Told]:
+def _positions(elements: Elements, notes: list[str]) -> Iterator[_SourcedValue]:
     for item in _view_items(elements):
         code = _code(item)
         if code in VIEW_CODES:
-            yield _Told("ViewCodeSequence", VIEW_CODES[code])
+            yield _SourcedValue("ViewCodeSequence", VIEW_CODES[code])
             continue
         meant = views_in(item.text(tags.CODE_MEANING) or "")[1]
         if code:
@@ -157,24 +157,24 @@ def _positions(elements: Elements, notes: list[str]) -> Iterator[_Told]:
                 f"ViewCodeSequence has the code '{shown(code)}', which is no known view{taken}"
             )
         if len(meant) == 1:
-            yield _Told("ViewCodeSequence", next(iter(meant)))
+            yield _SourcedValue("ViewCodeSequence", next(iter(meant)))
     word = (elements.text(tags.VIEW_POSITION) or "").upper()
     if word in VIEW_WORDS:
-        yield _Told("ViewPosition", VIEW_WORDS[word])
+        yield _SourcedValue("ViewPosition", VIEW_WORDS[word])
     elif word:
         named = views_in(word)[1]
         if len(named) == 1:
-            yield _Told("ViewPosition", next(iter(named)))
+            yield _SourcedValue("ViewPosition", next(iter(named)))
         else:
             notes.append(f"ViewPosition is '{shown(word)}', which is no known view")
     orientation = (elements.text(tags.PATIENT_ORIENTATION) or "").upper()
     if orientation in VIEW_WORDS:  # CBIS-DDSM
-        yield _Told("PatientOrientation", VIEW_WORDS[orientation])
+        yield _SourcedValue("PatientOrientation", VIEW_WORDS[orientation])
 
 
 def _in_words(
     elements: Elements, more: Sequence[tuple[str, str]]
-) -> Iterator[tuple[_Told | None, _Told | None]]:
+) -> Iterator[tuple[_SourcedValue | None, _SourcedValue | None]]:
     """Side and position from free text, each where a text names exactly one."""
     usual = [(source, elements.text(tag)) for source, tag in tags.FREE_TEXT.items()]
     for source, text in (*usual, *more, ("PatientID", elements.text(tags.PATIENT_ID))):
@@ -182,12 +182,12 @@ def _in_words(
             continue
         sides, positions = views_in(text)
         yield (
-            _Told(source, next(iter(sides))) if len(sides) == 1 else None,
-            _Told(source, next(iter(positions))) if len(positions) == 1 else None,
+            _SourcedValue(source, next(iter(sides))) if len(sides) == 1 else None,
+            _SourcedValue(source, next(iter(positions))) if len(positions) == 1 else None,
         )
 
 
-def _from_orientation(elements: Elements) -> tuple[_Told | None, _Told | None]:
+def _from_orientation(elements: Elements) -> tuple[_SourcedValue | None, _SourcedValue | None]:
     """Side and position from the directions of rows and columns, as films are hung.
 
     The lateral half of a CC view is up, so its columns run to the left of a right breast; oblique
@@ -206,12 +206,12 @@ def _from_orientation(elements: Elements) -> tuple[_Told | None, _Told | None]:
     side = {"R": "L", "FR": "L", "L": "R", "FL": "R"}.get(down)
     source = "PatientOrientation"
     return (
-        _Told(source, side) if side else None,
-        _Told(source, position) if position else None,
+        _SourcedValue(source, side) if side else None,
+        _SourcedValue(source, position) if position else None,
     )
 
 
-def _with_note(guess: _Told | None, notes: list[str]) -> _Told | None:
+def _with_note(guess: _SourcedValue | None, notes: list[str]) -> _SourcedValue | None:
     if guess is not None:
         notes.append(f"{guess.value} was concluded from PatientOrientation alone")
     return guess
@@ -257,7 +257,7 @@ def _code(item: Elements) -> str:
     return item.text(tags.CODE_VALUE) or item.text(tags.LONG_CODE_VALUE) or ""
 
 
-def _first(what: str, values: list[_Told], notes: list[str]) -> _Told | None:
+def _first(what: str, values: list[_SourcedValue], notes: list[str]) -> _SourcedValue | None:
     """The first word on a question; others that differ become a note."""
     if not values:
         return None

@@ -171,13 +171,13 @@ def _context(
     if processes.writes:
         checkpoint = _kept(run, folder)
     processes.wait()
-    told = None if common.progress is None else partial(common.progress, "context maps")
+    progress = None if common.progress is None else partial(common.progress, "context maps")
     said = context_of(
         load_network(checkpoint, engine=Engine(device=str(processes.device))),
         common.manifest,
         common.store,
         images=images,
-        progress=told if processes.writes else None,
+        progress=progress if processes.writes else None,
         share=processes.share,
     )
     processes.wait()

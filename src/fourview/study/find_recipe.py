@@ -36,8 +36,8 @@ def find_recipe(name: str) -> Recipe:
     recipe = function()
     if module is not None and getattr(recipe, "name", None) != name:
         raise ModuleError(
-            f"module '{module}': '{name}' in RECIPES gives {_told(recipe)}, need a Recipe named "
-            f"'{name}'"
+            f"module '{module}': '{name}' in RECIPES gives {_description(recipe)}, need a Recipe "
+            f"named '{name}'"
         )
     return recipe
 
@@ -62,7 +62,7 @@ def _outside(name: str, ours: list[str]) -> Outside | None:
     return find_outside("recipes", name, ours, what="recipe", error=RecipeError)
 
 
-def _told(recipe: object) -> str:
+def _description(recipe: object) -> str:
     return f"one named '{recipe.name}'" if isinstance(recipe, Recipe) else type(recipe).__name__
 
 

@@ -37,7 +37,7 @@ def read_study(path: Path) -> tuple[Study, str]:
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{path}: no TOML: {error}") from error
     except ValidationError as error:
-        raise StudyError(f"{path}: {_told(error)}") from error
+        raise StudyError(f"{path}: {_mistake_words(error)}") from error
     for mistake in _mistakes(study):
         raise StudyError(f"{path}: {mistake}")
     folder = path.parent
@@ -199,7 +199,7 @@ _PARTS: Mapping[str, type[BaseModel]] = {
 }
 
 
-def _told(error: ValidationError) -> str:
+def _mistake_words(error: ValidationError) -> str:
     """The first mistake as one sentence, an unknown key with the nearest name."""
     errors = error.errors()
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])

@@ -72,8 +72,8 @@ def _figures(out: Path) -> str:
         return ""
     result = read_json_object(path)
     metrics = [m for m in result["metrics"] if m["value"] is not None][:WORST]
-    told = ", ".join(f"{m['name']} {m['value']:.3f}" for m in metrics)
-    return f"Test part by {result['protocol']['name']}: {told}" if told else ""
+    values = ", ".join(f"{m['name']} {m['value']:.3f}" for m in metrics)
+    return f"Test part by {result['protocol']['name']}: {values}" if values else ""
 
 
 def _facts(out: Path, lines: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -35,9 +35,9 @@ def trained_patients(run: Path, manifest: Manifest) -> frozenset[str] | None:
     """
     members = members_of(run)
     if members != (run,):
-        known = [trained_patients(member, manifest) for member in members]
-        told = [patients for patients in known if patients is not None]
-        return frozenset().union(*told) if told else None
+        by_member = [trained_patients(member, manifest) for member in members]
+        known = [patients for patients in by_member if patients is not None]
+        return frozenset().union(*known) if known else None
     path = _run_of(run) / SPLIT
     if path.exists():
         try:

@@ -183,11 +183,11 @@ def plan_lines(study: Study, out: Path, how: How) -> list[str]:
         left = len(own) - len(done)
         each = sum(done) / len(done) if done else None
         todo = todo + left * each if each is not None else float("nan") if left else todo
-        told = "" if each is None else f", {each:.0f} s each"
-        lines.append(f"row {row}: {recipe_words(study, row)}; {len(done)} of {len(own)} done{told}")
-    known = f", about {todo / max(how.jobs, 1) / 60:.0f} min" if not math.isnan(todo) else ""
+        pace = "" if each is None else f", {each:.0f} s each"
+        lines.append(f"row {row}: {recipe_words(study, row)}; {len(done)} of {len(own)} done{pace}")
+    duration = f", about {todo / max(how.jobs, 1) / 60:.0f} min" if not math.isnan(todo) else ""
     left = sum(not run.is_done for run in runs)
-    lines.append(f"{left} of {len(runs)} runs to do{known}")
+    lines.append(f"{left} of {len(runs)} runs to do{duration}")
     lines.append(
         f"{counted(len(study.measures), 'measure')}, {len(study.claims)} claims and controls"
     )
@@ -219,12 +219,12 @@ def _declare(study: Study, text: str, out: Path) -> list[tuple[str, Any, Any]]:
 
 def _deciding(study: Study) -> dict[str, Any]:
     """What decides numbers and answers; measures and claims by their names, paths left out."""
-    told = json.loads(study.model_dump_json(exclude=set(LATER)))
-    told["measures"] = {each["name"]: each for each in told["measures"]}
-    told["claims"] = {each["text"]: each for each in told["claims"]}
-    for each in told["data"].values():
+    declaration = json.loads(study.model_dump_json(exclude=set(LATER)))
+    declaration["measures"] = {each["name"]: each for each in declaration["measures"]}
+    declaration["claims"] = {each["text"]: each for each in declaration["claims"]}
+    for each in declaration["data"].values():
         each.pop("manifest"), each.pop("store")
-    return told  # type: ignore[no-any-return]
+    return declaration  # type: ignore[no-any-return]
 
 
 def _remarks(

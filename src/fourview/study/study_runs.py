@@ -57,8 +57,8 @@ class Run:
     @property
     def seconds(self) -> tuple[float, float]:
         """Seconds of processor and by the clock, of the calls that trained it."""
-        told = read_json_object(self.marker)
-        return float(told["cpu_seconds"]), float(told["seconds"])
+        record = read_json_object(self.marker)
+        return float(record["cpu_seconds"]), float(record["seconds"])
 
 
 def runs_of(study: Study, out: Path, row: str) -> list[Run]:

@@ -95,12 +95,12 @@ def train_job(
     )
     spent = time.process_time() - began[0], time.monotonic() - began[1]
     shutil.rmtree(job.run.measured, ignore_errors=True)  # of a run that was here before
-    told = {
+    record = {
         "cpu_seconds": round(spent[0], 1),
         "seconds": round(spent[1], 1),
         "declared": dict(job.declared),
     }
-    write_text(job.run.marker, json.dumps(told) + "\n")
+    write_text(job.run.marker, json.dumps(record) + "\n")
     return job.run
 
 

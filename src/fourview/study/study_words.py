@@ -56,8 +56,8 @@ def as_dict(
 
 
 def _numbers(metric: Metric) -> dict[str, float | None]:
-    told = asdict(metric)
-    return {key: told[key] for key in ("value", "low", "high")}
+    fields = asdict(metric)
+    return {key: fields[key] for key in ("value", "low", "high")}
 
 
 def page_of(
@@ -157,23 +157,23 @@ def data_words(study: Study, name: str) -> str:
     """One line about a data set."""
     data = study.data[name]
     if data.like is not None:
-        told = f"the exams of '{data.like}'"
+        words = f"the exams of '{data.like}'"
     elif data.phantom is None:
-        told = "no manifest yet" if data.manifest is None else f"the manifest {data.manifest.name}"
+        words = "no manifest yet" if data.manifest is None else f"the manifest {data.manifest.name}"
     else:
         p = data.phantom
         changed = "".join(f", {k} = {v}" for k, v in p.change.items())
         rows = "" if p.rows is None else f", {p.rows} rows"
-        told = (
+        words = (
             f"{p.exams} phantom exams of preset {p.preset}{changed}, seed {p.seed}{rows}, "
             f"machines {', '.join(p.vendors)}"
         )
     if data.choose is not None:
-        told += f"; {data.choose}"
+        words += f"; {data.choose}"
     if data.split is not None:
         s = data.split
-        told += f"; patients {s.train:g} / {s.validation:g} / {s.test:g}, seed {s.seed}"
-    return told
+        words += f"; patients {s.train:g} / {s.validation:g} / {s.test:g}, seed {s.seed}"
+    return words
 
 
 def recipe_words(study: Study, row: str) -> str:
