@@ -13,8 +13,9 @@ PAGE = Path(__file__).with_name("files.md")
 SOURCE = Path(__file__).parents[1] / "src" / "fourview"
 HEAD = """# Every file of the source
 
-Search this page for a word, such as "pseudonym" or "CRC", to find the file that decides it. Each line is a file,
-the first sentence of its docstring and its public names. `architecture.md` says what to open first in each folder.
+Search this page for a word, such as "pseudonym" or "checksum", to find the file that decides it.
+Each line is a file, the first sentence of its docstring and its public names. `architecture.md`
+says what to open first in each folder.
 
 Written by `python docs/make_files.py`.
 """

@@ -26,4 +26,4 @@ def test_every_file_stands_on_it_once():
     files = [p for p in source.rglob("*.py") if not p.name.startswith("__")]
     named = [line.split("`")[1] for line in lines]
     assert sorted(n for n in named if not n.startswith("__")) == sorted(p.name for p in files)
-    assert all(len(line.split(" | ")[1]) > 15 for line in lines), "a docstring says what a file is"
+    assert all(len(line.split(" | ")[1]) > 10 for line in lines), "a docstring says what a file is"

@@ -15,7 +15,7 @@ from typing import Any
 from fourview.disk import write_bytes, write_text
 from fourview.errors import StudyError
 from fourview.evaluate.labels import counted
-from fourview.evaluate.several_runs import REPLICATES
+from fourview.evaluate.resample import REPLICATES
 from fourview.outside import use_module
 from fourview.report.study_page import (
     FOREST,

@@ -13,8 +13,8 @@ import polars as pl
 from fourview.disk import write_table
 from fourview.entities import Manifest, Metric
 from fourview.errors import StudyError
+from fourview.evaluate.resample import REPLICATES
 from fourview.evaluate.several_runs import (
-    REPLICATES,
     Row,
     Runs,
     WayResult,
