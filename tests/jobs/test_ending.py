@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 
+import pytest
+
 from fourview.jobs.ending import SIGNALS, ended_by_signals
 
 
@@ -20,11 +22,8 @@ def test_each_signal_asks_to_end_and_raises_nothing():
 
 def test_signals_are_as_before_after_an_error():
     before = [signal.getsignal(kind) for kind in SIGNALS]
-    try:
-        with ended_by_signals(lambda: None):
-            raise RuntimeError
-    except RuntimeError:
-        pass
+    with pytest.raises(RuntimeError), ended_by_signals(lambda: None):
+        raise RuntimeError
     assert [signal.getsignal(kind) for kind in SIGNALS] == before
 
 
