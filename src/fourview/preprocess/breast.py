@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from fourview.entities import Image
 from fourview.errors import NoBreastError, PixelError
+from fourview.preprocess.air import air_is_flat, air_is_noisy, disc, holds_label, is_even
 from fourview.preprocess.film import certainty_of, find_on_film
 from fourview.preprocess.film_seed import breast_like
 
@@ -34,11 +35,7 @@ HAZE_LENGTH = 1.0  # a run of narrow rows that is longer than this times its wid
 HAZE_LEVEL = 0.8  # of the breast's level on the root scale: haze is darker
 
 UNSURE = 0.52  # a side that is less certain is not told by the pixels
-FLAT = 26  # of 255 on the root scale, 1 % of the level: as much as codecs leave in black air
-EVEN = 1.25  # brightest and darkest of what fills a frame; tissue and a film's air differ by more
 LIKE_A_BREAST = 0.15  # by ``breast_like``; a rectangle has less than 0.05
-MOST_LABELS = (0.06, 0.03)  # of what is beyond the breast, or of the image: films have more
-LONGEST_LABEL = 0.35  # of the long side; a film's edge is longer
 
 Mask = Bool[np.ndarray, "row col"]
 
@@ -120,10 +117,14 @@ def _on_small_copy(
     shown = _root_scale(small)
     plain = _small_mask(shown)
     wall = None if plain is None else chest_wall_side(plain > 0)
-    if plain is not None and _air_is_flat(shown, plain):
+    if plain is not None and air_is_flat(shown, plain):
         score, other = (breast_like(m)[0] for m in _both_ways(plain, wall or "left"))
         whole = wall is not None and score >= LIKE_A_BREAST  # a film's rectangle on a bed is not
-        if whole or _is_even(shown, plain):
+        if whole and air_is_noisy(shown, plain):
+            traced = find_on_film(small)
+            if traced is not None and holds_label(plain, _rounded(traced.mask)):
+                return _rounded(traced.mask), traced.wall, traced.certainty, True
+        if whole or is_even(shown, plain):
             return plain, wall, certainty_of(score, other), False
     traced = find_on_film(small)
     if traced is None or traced.mask.sum() < LEAST_AREA * shown.size:
@@ -136,32 +137,12 @@ def _on_small_copy(
     return _rounded(traced.mask), traced.wall, traced.certainty, True
 
 
-def _is_even(shown: UInt8[np.ndarray, "row col"], breast: UInt8[np.ndarray, "row col"]) -> bool:
-    """Whether a mask holds one kind of thing alone, and no air to trace an outline against."""
-    low, high = np.percentile(shown[breast > 0], (5, 95))
-    return bool(high <= EVEN * low)
-
-
 def _both_ways(
     mask: UInt8[np.ndarray, "row col"], wall: str
 ) -> tuple[UInt8[np.ndarray, "row col"], UInt8[np.ndarray, "row col"]]:
     """The mask with that side at the left, and with the other."""
     flipped = np.ascontiguousarray(mask[:, ::-1])
     return (mask, flipped) if wall == "left" else (flipped, mask)
-
-
-def _air_is_flat(shown: UInt8[np.ndarray, "row col"], breast: UInt8[np.ndarray, "row col"]) -> bool:
-    """Whether all beyond the breast is one level, as on a digital image, but for small labels."""
-    beyond = cv2.dilate(breast, _disc(9)) == 0
-    if not beyond.any():
-        return True
-    level = int(np.bincount(shown[beyond], minlength=256).argmax())
-    other = (beyond & (np.abs(shown.astype(np.int16) - level) > FLAT)).astype(np.uint8)
-    if other.sum() > max(MOST_LABELS[0] * beyond.sum(), MOST_LABELS[1] * shown.size):
-        return False
-    _, _, stats, _ = cv2.connectedComponentsWithStats(other, connectivity=8)
-    longest = stats[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(initial=0)
-    return bool(longest < LONGEST_LABEL * max(shown.shape))
 
 
 def _small_copy(image: Image) -> Float[np.ndarray, "row col"]:
@@ -246,13 +227,8 @@ def _threshold(inner: UInt8[np.ndarray, "row col"]) -> float:
     return float(min(otsu, level + max(SKIN * (otsu - level), 5 * noise)))
 
 
-def _disc(diameter: float) -> UInt8[np.ndarray, "row col"]:
-    size = max(3, round(diameter) | 1)
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), dtype=np.uint8)
-
-
 def _opened(mask: UInt8[np.ndarray, "row col"], long_side: int) -> UInt8[np.ndarray, "row col"]:
-    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(OPENING * long_side)))
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc(OPENING * long_side)))
 
 
 def _largest(mask: UInt8[np.ndarray, "row col"]) -> UInt8[np.ndarray, "row col"] | None:
@@ -289,14 +265,14 @@ def _markers(
     elif wall == "right":
         marker &= stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] < columns[-1] + 1 - near
     blobs = marker[labels].astype(np.uint8)
-    return np.asarray(cv2.dilate(blobs, _disc(5)) > 0)
+    return np.asarray(cv2.dilate(blobs, disc(5)) > 0)
 
 
 def _regrown(
     breast: UInt8[np.ndarray, "row col"], kept: UInt8[np.ndarray, "row col"], long_side: int
 ) -> UInt8[np.ndarray, "row col"]:
     """Give back the corners and the nipple that the opening took, and fill holes."""
-    near = cv2.dilate(breast, _disc(OPENING * long_side))
+    near = cv2.dilate(breast, disc(OPENING * long_side))
     grown = _largest(near & kept)
     grown = breast if grown is None else grown
     contours, _ = cv2.findContours(grown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -309,8 +285,8 @@ def _rounded(mask: UInt8[np.ndarray, "row col"]) -> UInt8[np.ndarray, "row col"]
     """Smooth the outline; beyond the image it goes on, so that edges are not rounded off."""
     reach = 6
     wide = cv2.copyMakeBorder(mask, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
-    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, _disc(7))
-    smooth = cv2.morphologyEx(closed, cv2.MORPH_OPEN, _disc(5))
+    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, disc(7))
+    smooth = cv2.morphologyEx(closed, cv2.MORPH_OPEN, disc(5))
     return np.asarray(smooth[reach:-reach, reach:-reach])
 
 

@@ -2,19 +2,30 @@
 
 How: ``film_area`` says what is film at all, ``film_seed`` which component looks most like a breast,
      ``film_outline`` what the outline of that breast is; ``film_over`` keeps it away from labels.
+     The component may hold air, too. So the outline is also looked for from components cut at
+     higher levels, and the clearest one is taken, at which the level falls most.
 """
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from fourview.preprocess.film_area import film_area, margin_at_wall
-from fourview.preprocess.film_outline import trace
-from fourview.preprocess.film_seed import find_seed
+from fourview.preprocess.film_outline import Traced, trace
+from fourview.preprocess.film_seed import Seed, find_seeds
 
 SEED_SIDE = 192  # long side of the copy that the seed is looked for on
+CLEARER = 0.04  # so much clearer an outline from a higher seed must be to be taken
+SAME = 0.97  # intersection over union
+SMALLER, MUCH_CLEARER = (
+    0.7,
+    0.25,
+)  # of the first one's area: then so much, as a muscle is clear, too
+
+Plane = Float32[np.ndarray, "row col"]
+Mask = Bool[np.ndarray, "row col"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +54,42 @@ def find_on_film(small: Float32[np.ndarray, "row col"]) -> FilmBreast | None:
     size = (max(8, round(small.shape[1] * scale)), max(8, round(small.shape[0] * scale)))
     tiny = np.asarray(cv2.resize(shown, size, interpolation=cv2.INTER_AREA))
     area = film_area(tiny)
-    seed = find_seed(tiny, area)
-    if seed is None:
+    seeds = find_seeds(tiny, area)
+    if not seeds:
         return None
     rows, cols = shown.shape
     valid = cv2.resize(area.view(np.uint8), (cols, rows), interpolation=cv2.INTER_NEAREST) > 0
+    best = first = _traced(shown, valid, seeds[0])
+    for seed in seeds[1:]:
+        if best.clear + CLEARER > 1:
+            break
+        other = _traced(shown, valid, seed)
+        both = (other.mask & first.mask).sum()
+        if both > SAME * (other.mask | first.mask).sum():
+            break  # from a still higher level it would be the same outline again
+        smaller = other.mask.sum() < SMALLER * first.mask.sum()
+        enough = first.clear + (MUCH_CLEARER if smaller else CLEARER)
+        if other.clear > max(best.clear, enough):
+            best = other
+    return FilmBreast(
+        best.mask * valid, seeds[0].wall, certainty_of(seeds[0].score, seeds[0].other)
+    )
+
+
+def _traced(shown: Plane, valid: Mask, seed: Seed) -> Traced:
+    """The breast that a seed grows to, in the frame of the small copy."""
+    rows, cols = shown.shape
     component = cv2.resize(seed.component, (cols, rows), interpolation=cv2.INTER_NEAREST)
-    across, down = cols / size[0], rows / size[1]
+    across, down = cols / seed.component.shape[1], rows / seed.component.shape[0]
     line = (seed.line[0] * across, seed.line[1] * across / down)
     flip = np.s_[:, ::-1] if seed.wall == "right" else np.s_[:, :]
     if seed.wall == "right":
         line = (cols - line[0], -line[1])
     seen, film = np.ascontiguousarray(shown[flip]), np.ascontiguousarray(valid[flip])
     traced = trace(seen, film, np.ascontiguousarray(component[flip]), line)
-    traced[margin_at_wall(seen, film, traced)] = 0
-    mask = np.ascontiguousarray(traced[flip]) * valid
-    return FilmBreast(
-        np.asarray(mask, dtype=np.uint8), seed.wall, certainty_of(seed.score, seed.other)
-    )
+    mask = traced.mask.copy()
+    mask[margin_at_wall(seen, film, mask)] = 0
+    return Traced(np.ascontiguousarray(mask[flip]), traced.clear)
 
 
 def certainty_of(score: float, other: float) -> float:

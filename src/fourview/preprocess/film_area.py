@@ -25,6 +25,9 @@ BRIGHT = 0.9  # of the brightest film: where no light fell, nothing on the film 
 CLEAR = 0.25  # of a steep edge all along: fainter lines are tissue
 WIDEST = 0.045  # of the long side: a ragged margin at the chest wall, or one that runs out
 MOST_ROWS = 0.6  # of the rows above and below the breast that must show it
+BED_REACH, BED_SUPPORT, BED_EVEN = 0.15, 0.85, 0.08  # of the width; of the rows; levels
+AIR = 0.6  # of the least level of a margin: darker is air
+LEAST_AIR = 0.03  # of the rows, to tell a margin from light
 PLACES = 12  # of the clearest columns of each tilt that are tried
 UNEXPOSED = 0.97  # of the brightest film: tissue, and light that fell on the film, is darker
 MOST_TAPE = 0.4  # of a margin's length that one dark piece may hide
@@ -52,6 +55,8 @@ def film_area(shown: Plane) -> Mask:
             rows, cols = sides[k].shape
             column = line.start + line.tilt * np.arange(rows)
             within[k] &= np.arange(cols)[None, :] >= column[:, None]
+    for k in (0, 2):  # a chest wall may be there
+        within[k] &= ~_bed(sides[k])
     valid = np.ones(shown.shape, bool)
     for turns, inside in enumerate(within):
         valid &= np.rot90(inside, -turns)
@@ -114,6 +119,9 @@ def _line(side: Plane, inside: Mask, white: float, *, at_end: bool) -> "_Line | 
                 break
             ok = there[:, place]
             level = outer[np.flatnonzero(ok), safe[ok, place] - 1]
+            within = soft[np.flatnonzero(ok), safe[ok, place] + 2]
+            if not at_end and _is_light(level, within, white):
+                continue
             if _is_margin(level, white) or (at_end and _is_unexposed(level)):
                 best = float(clear[place])
                 whole = bool(ok.mean() > WHOLE)
@@ -125,12 +133,57 @@ def _line(side: Plane, inside: Mask, white: float, *, at_end: bool) -> "_Line | 
     return clearest
 
 
+def _bed(side: Plane) -> Mask:
+    """A bed of one grey at the left, in all rows: brighter than the film's air, darker than breast.
+
+    Its edge is a straight line at which the level changes, up or down, nearly all along.
+    """
+    rows, cols = side.shape
+    reach = int(BED_REACH * cols)
+    soft = cv2.GaussianBlur(side, (0, 0), 0.7)
+    step = np.zeros((rows, reach), np.float32)
+    step[:, 1:] = np.abs(soft[:, 2 : reach + 1] - soft[:, : reach - 1])
+    middle = np.arange(rows) - rows / 2
+    best, bed = BED_SUPPORT, np.zeros(side.shape, bool)
+    for tilt in TILTS:
+        shift = np.rint(tilt * middle).astype(np.intp)
+        column = np.arange(reach)[None, :] + shift[:, None]
+        there = (column >= 2) & (column < reach)
+        safe = np.clip(column, 2, reach - 1)
+        edge = np.take_along_axis(step, safe, 1) > EDGE
+        support = (edge & there).sum(axis=0) / rows
+        for place in np.flatnonzero(support > best):
+            level = soft[np.arange(rows), safe[:, place] - 2]
+            low, high = np.percentile(level, (5, 95))
+            outside = np.arange(cols)[None, :] < safe[:, [place]] - 1
+            spread = np.percentile(side[outside], (5, 95))
+            if high - low < BED_EVEN and spread[1] - spread[0] < BED_EVEN:
+                best, bed = float(support[place]), outside
+    return bed
+
+
 def _is_margin(level: Float32[np.ndarray, " place"], white: float) -> bool:
     """Whether a line along a margin would have these levels: bright and even."""
     if not len(level):
         return False
     low, high = np.percentile(level, (20, 90))
     return bool(high - low < EVEN and low > white)
+
+
+def _is_light(
+    level: Float32[np.ndarray, " place"], within: Float32[np.ndarray, " place"], white: float
+) -> bool:
+    """Whether a strip is light that fell on the film: white over tissue, grey over air.
+
+    Args:
+        level: Along the strip.
+        within: The same rows, just within the film.
+        white: Least level of a margin.
+    """
+    air = (within < AIR * white) & (level > within + EDGE)  # the bed beyond the film is as dark
+    if air.sum() < LEAST_AIR * len(level):
+        return False
+    return bool((level[air] > white - EVEN).mean() < MOST_ROWS)
 
 
 def _is_unexposed(level: Float32[np.ndarray, " place"]) -> bool:

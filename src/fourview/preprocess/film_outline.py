@@ -10,12 +10,14 @@ How:    each pixel speaks for tissue or for air by its level, compared with the 
         radii are found again, now with a cost for differing from that course.
 """
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from fourview.preprocess.film_fan import RAYS, Fan, Mask, Plane, Radii, Rays, quantile
-from fourview.preprocess.film_over import GAP, skin_of
+from fourview.preprocess.film_over import GAP, clearness, skin_of
 
 COST = (
     3.0  # of a pixel by which neighbouring radii differ; a pixel of tissue or air gives 1 at most
@@ -31,8 +33,22 @@ LEFT = 0.008  # of the long side: a ray that saw so much air has left the breast
 LEAST_RADIUS = 0.02  # of the long side: nearer the chest wall a mask need not be whole
 LEAP = 0.05  # of the long side, over two rays: from the skin into haze
 TAIL = 21  # rays, from the chest wall, that may run in haze
+LAST = 2  # times more, until nothing more lies over it
 AGAIN = 3  # times the skin is looked at, as one label can lie beside another
 DIM = 0.87  # of the level within the skin: haze beyond it is darker
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A breast and its outline.
+
+    Attributes:
+        mask: 0 or 1.
+        clear: How clearly the outline is one, by ``clearness``.
+    """
+
+    mask: UInt8[np.ndarray, "row col"]
+    clear: float
 
 
 def trace(
@@ -40,8 +56,8 @@ def trace(
     valid: Mask,
     component: UInt8[np.ndarray, "row col"],
     line: tuple[float, float],
-) -> UInt8[np.ndarray, "row col"]:
-    """The breast, 0 or 1.
+) -> Traced:
+    """The breast.
 
     Args:
         shown: Levels in [0, 1], bright for dense tissue, chest wall at the left.
@@ -69,8 +85,15 @@ def trace(
         held = np.minimum(_without_tails(fan, radii, limits), held)
         radii = _best(fan, speaks, least, held, around)
         speaks = _speaks(fan, _threshold(fan, radii), least)
+    for _ in range(LAST):
+        radii = _best(fan, speaks, least, held, around)
+        skin = skin_of(fan, radii, valid, over)
+        if not (skin.over & ~over).any():
+            break
+        around, over = skin.course, skin.over
+        held = np.minimum(held, np.where(over, np.rint(around), held)).astype(np.intp)
     radii = _best(fan, speaks, least, held, around)
-    return fan.mask(radii, (shown.shape[0], shown.shape[1]))
+    return Traced(fan.mask(radii, (shown.shape[0], shown.shape[1])), clearness(fan, radii))
 
 
 def _speaks(fan: Fan, threshold: Float[np.ndarray, " ray"], least: Radii) -> Rays:

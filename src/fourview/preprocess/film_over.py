@@ -1,9 +1,10 @@
 """What lies over or at the skin of a traced breast: labels, and the course of the skin under them.
 
-Four signs, each enough: the outline falls off much more steeply than skin does elsewhere; just
-beyond it is not dark yet, but further out; it jumps out and back again; a disc much larger than a
-nipple does not fit into what sticks out. Rays that end where the film ends, and rays on which the
-level hardly falls, show no skin. The course of the skin goes through the others.
+Five signs, each enough: the outline falls off much more steeply than skin does elsewhere; just
+beyond it is not dark yet, but further out; it is darker within than beyond; it jumps out and back
+again; a disc much larger than a nipple does not fit into what sticks out. Rays that end where the
+film ends, and rays on which the level hardly falls, show no skin. The course of the skin goes
+through the others.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ BED = 0.10  # levels under the air: no film is there
 BRIGHTER = (0.5, 0.06)  # times the usual step, and levels, over the air: a label
 BEYOND = 0.15  # of the long side: how far out it is looked for air beyond a label
 SHOWS = 0.4  # of the usual step: a ray on which the level falls less shows no skin
+RISE = (0.25, 0.02)  # of the usual step, and levels: so much brighter beyond, it is no skin
+CLEAR = 0.12  # levels: an outline at which the level falls so far is clear
 FAINT = 0.02  # how much such a ray counts for the skin's course
 STIFF = (3e4, 10.0)  # of the skin's course: change of bending, bending
 STICKS_OUT, COUNTS, ROUNDS = 2.0, 0.1, 6  # pixels beyond the course; how much such a ray counts
@@ -60,7 +63,7 @@ def skin_of(fan: Fan, radii: Radii, valid: Mask, over: Bool[np.ndarray, " ray"])
     """
     rim = _rim(fan, radii)
     steep = _steeper(rim, STEEP)
-    marked = steep | _bright_beyond(fan, radii, rim)
+    marked = steep | _bright_beyond(fan, radii, rim) | _rises(rim)
     marked |= _bulges(radii, steep, fan.long_side) & ~rim.ended
     over = over | (np.convolve(marked, np.ones(7), "same") > 0)
     film = fan.inside.sum(axis=1)
@@ -171,6 +174,22 @@ def _plane(
         )
         fitted = basis @ plane
     return np.asarray(fitted)
+
+
+def _rises(rim: _Rim) -> Bool[np.ndarray, " ray"]:
+    """Rays on which it is brighter beyond the outline than within: tape darker than the air."""
+    rises = np.nan_to_num(rim.step, nan=1.0) < -max(RISE[0] * rim.usual, RISE[1])
+    return np.asarray(rises & ~rim.ended)
+
+
+def clearness(fan: Fan, radii: Radii) -> float:
+    """How clearly an outline is one, from -0.5 to 1: the mean of how far the level falls at it.
+
+    A ray counts 1 where the level falls by ``CLEAR`` or more, and 0 where it ends with the film.
+    """
+    rim = _rim(fan, radii)
+    falls = np.clip(np.nan_to_num(rim.step) / CLEAR, -0.5, 1.0)
+    return float(np.where(rim.ended, 0.0, falls).mean())
 
 
 def _steeper(rim: _Rim, than: tuple[float, float]) -> Bool[np.ndarray, " ray"]:

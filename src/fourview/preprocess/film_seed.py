@@ -22,6 +22,7 @@ TILTS = np.tan(np.radians(np.arange(-8.0, 8.5, 1.0)))  # of the chest wall's lin
 TILT_COST = 0.15  # of the share of touching rows, for a slope of 1
 WALL_TOLERANCE = 0.008  # of the long side: rows that begin no further from the line touch it
 LOW_SHARE = 0.85  # of the best score: the lowest level with as much is taken, as skin is dark
+HIGHER = (2, 3)  # levels above the lowest: the breast alone, where that one holds more
 EDGE_HALF = 0.02  # a slope of the outline (levels per pixel of the small copy) that counts half
 
 Plane = Float32[np.ndarray, "row col"]
@@ -50,8 +51,8 @@ class Seed:
     other: float
 
 
-def find_seed(shown: Plane, valid: Mask) -> Seed | None:
-    """The most breast-like component; None where there is none at all.
+def find_seeds(shown: Plane, valid: Mask) -> list[Seed]:
+    """The most breast-like component, then those some levels higher; none where there is none.
 
     Args:
         shown: Levels in [0, 1], bright for dense tissue, about 200 pixels high.
@@ -80,11 +81,20 @@ def find_seed(shown: Plane, valid: Mask) -> Seed | None:
                     line = (shown.shape[1] - line[0], -line[1])
                 candidates.append((score, level, component, wall, line))
     if not candidates or max(best.values()) <= 0:
-        return None
+        return []
     enough = LOW_SHARE * max(best.values())
-    score, level, component, wall, line = next(f for f in candidates if f[0] >= enough)
-    other = best["right" if wall == "left" else "left"]
-    return Seed(component, wall, line, level, score, other)
+    lowest = next(f for f in candidates if f[0] >= enough)
+    wall, other = lowest[3], best["right" if lowest[3] == "left" else "left"]
+    step = (high - low) / LEVELS
+    chosen = [lowest]
+    for up in HIGHER:
+        level = lowest[1] + up * step
+        there = [c for c in candidates if c[3] == wall and abs(c[1] - level) < step / 2]
+        chosen += [max(there, key=lambda c: c[0])] if there else []
+    return [
+        Seed(component, wall, line, level, score, other)
+        for score, level, component, _, line in chosen
+    ]
 
 
 def _components(opened: Bytes) -> list[Bytes]:
