@@ -64,3 +64,29 @@ def test_a_thin_margin_that_leaves_the_picture_is_no_film_and_a_muscle_is(tilt):
     shown[:] = 0.4
     shown[y < 20 + 12 * inner] = 1.0  # a wide one of the same kind: nothing says what it is
     assert film_area(shown).all()
+
+
+def half_disc(level):
+    y, x = np.mgrid[0:192, 0:144]
+    shown = np.full((192, 144), 0.25, np.float32)
+    shown[(((x - 10) / 80) ** 2 + ((y - 96) / 70) ** 2) < 1] = level
+    return shown
+
+
+@pytest.mark.parametrize("grey", [0.45, 0.05])
+def test_a_grey_bed_at_the_chest_wall_is_no_film(grey):
+    shown = half_disc(0.7)
+    shown[:, :10] = grey
+    area = film_area(shown)
+    assert area[:, 11:].all()
+    assert not area[:, :8].any()
+
+
+def test_light_at_the_chest_wall_is_film_and_a_margin_as_white_is_none():
+    """Light adds to what is under it: white over tissue, grey over air. A margin is white."""
+    light = half_disc(0.75)
+    light[:, :10] = np.minimum(half_disc(0.75)[:, 10:11] + 0.3, 1.0)
+    assert film_area(light).all()
+    margin = half_disc(0.75)
+    margin[:, :10] = 1.0
+    assert not film_area(margin)[:, :9].any()

@@ -1,12 +1,14 @@
 """Labels over the skin: on grey film, on black film and on digital images."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from fourview.preprocess.breast import find_breast, mask_without_film
-from fourview.preprocess.film_fan import FAN, RAYS
-from fourview.preprocess.film_over import _course, _plane
+from fourview.preprocess.film_fan import FAN, RAYS, Fan
+from fourview.preprocess.film_over import CLEAR, _course, _plane, _rim, _rises, clearness
 from mammogram_examples import breast_pixels, image_of, overlap
 
 ANGLE = np.linspace(-0.5, 0.5, RAYS) * np.pi * FAN
@@ -91,3 +93,35 @@ def test_a_nipple_is_no_label():
     pixels = np.where((nipple > 0) & ~truth, 1500, pixels).astype(np.uint16)
     image = image_of(pixels)
     np.testing.assert_array_equal(find_breast(image).mask, mask_without_film(image))
+
+
+def disc_on(air, tape=None):
+    """A half disc of 0.7 on air, its fan and its true radii; perhaps with tape over its corner."""
+    y, x = np.mgrid[0:400, 0:300]
+    inside = (x**2 + (y - 200) ** 2) < 120**2
+    shown = np.where(inside, 0.7, air).astype(np.float32)
+    if tape is not None:
+        shown[60:110, :80] = np.where(inside[60:110, :80], 0.7, tape)
+    fan = Fan.of(shown, np.ones(shown.shape, bool), (0.0, 0.0), 200.0)
+    return fan, np.full(RAYS, 120, np.intp)
+
+
+def test_an_outline_is_clear_where_the_level_falls_at_it_and_nowhere_else():
+    fan, radii = disc_on(0.2)
+    assert clearness(fan, radii) == pytest.approx(1.0)
+    assert clearness(fan, radii - 40) == pytest.approx(0.0, abs=0.01)  # in the tissue
+    assert clearness(fan, radii + 40) == pytest.approx(0.0, abs=0.01)  # in the air
+    fan, radii = disc_on(0.64)
+    assert clearness(fan, radii) == pytest.approx(0.06 / CLEAR, abs=0.02)
+
+
+def test_tape_darker_than_the_air_is_not_followed():
+    fan, radii = disc_on(0.4, tape=0.3)
+    radii[20:40] = 150  # along the tape's edge
+    edge = disc_on(0.4)[0].level.copy()
+    edge[20:40, :120], edge[20:40, 120:150], edge[20:40, 150:] = 0.7, 0.3, 0.4
+    fan = replace(fan, level=edge)
+    rises = _rises(_rim(fan, radii))
+    assert rises[20:40].all() and rises.sum() == 20
+    edge[20:40, 150:] = 1.0  # beyond it is a margin
+    assert not _rises(_rim(replace(fan, level=edge), radii)).any()

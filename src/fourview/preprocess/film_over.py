@@ -28,7 +28,7 @@ BED = 0.10  # levels under the air: no film is there
 BRIGHTER = (0.5, 0.06)  # times the usual step, and levels, over the air: a label
 BEYOND = 0.15  # of the long side: how far out it is looked for air beyond a label
 SHOWS = 0.4  # of the usual step: a ray on which the level falls less shows no skin
-RISE = (0.25, 0.02)  # of the usual step, and levels: so much brighter beyond, it is no skin
+RISE = (0.25, 0.02, 0.5)  # of the usual step, and levels: brighter beyond; of it: still air
 CLEAR = 0.12  # levels: an outline at which the level falls so far is clear
 FAINT = 0.02  # how much such a ray counts for the skin's course
 STIFF = (3e4, 10.0)  # of the skin's course: change of bending, bending
@@ -177,9 +177,13 @@ def _plane(
 
 
 def _rises(rim: _Rim) -> Bool[np.ndarray, " ray"]:
-    """Rays on which it is brighter beyond the outline than within: tape darker than the air."""
+    """Rays on which it is brighter beyond the outline than within: tape darker than the air.
+
+    What is much brighter than air beyond it is a margin, not air.
+    """
     rises = np.nan_to_num(rim.step, nan=1.0) < -max(RISE[0] * rim.usual, RISE[1])
-    return np.asarray(rises & ~rim.ended)
+    air = np.nan_to_num(rim.outer - rim.air, nan=1.0) < RISE[2] * rim.usual
+    return np.asarray(rises & air & ~rim.ended)
 
 
 def clearness(fan: Fan, radii: Radii) -> float:
