@@ -66,10 +66,10 @@ def test_a_thin_margin_that_leaves_the_picture_is_no_film_and_a_muscle_is(tilt):
     assert film_area(shown).all()
 
 
-def half_disc(level):
+def half_disc(level, height=70):
     y, x = np.mgrid[0:192, 0:144]
     shown = np.full((192, 144), 0.25, np.float32)
-    shown[(((x - 10) / 80) ** 2 + ((y - 96) / 70) ** 2) < 1] = level
+    shown[(((x - 10) / 80) ** 2 + ((y - 96) / height) ** 2) < 1] = level
     return shown
 
 
@@ -84,9 +84,9 @@ def test_a_grey_bed_at_the_chest_wall_is_no_film(grey):
 
 def test_light_at_the_chest_wall_is_film_and_a_margin_as_white_is_none():
     """Light adds to what is under it: white over tissue, grey over air. A margin is white."""
-    light = half_disc(0.75)
-    light[:, :10] = np.minimum(half_disc(0.75)[:, 10:11] + 0.3, 1.0)
+    light = half_disc(0.75, height=88)
+    light[:, :10] = np.minimum(light[:, 10:11] + 0.3, 1.0)
     assert film_area(light).all()
-    margin = half_disc(0.75)
+    margin = half_disc(0.75, height=88)
     margin[:, :10] = 1.0
     assert not film_area(margin)[:, :9].any()

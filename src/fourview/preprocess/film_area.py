@@ -101,7 +101,7 @@ def _line(side: Plane, inside: Mask, white: float, *, at_end: bool) -> "_Line | 
     step[:, 1:] = soft[:, : reach - 1] - soft[:, 2 : reach + 1]
     outer = cv2.dilate(side[:, :reach], np.ones((1, STRIP), np.uint8), anchor=(STRIP - 1, 0))
     first = inside[:, :reach].argmax(axis=1)
-    best = CLEAR
+    best, light = CLEAR, 0.0
     clearest: _Line | None = None
     middle = np.arange(rows) - rows / 2
     for tilt in TILTS:
@@ -121,6 +121,7 @@ def _line(side: Plane, inside: Mask, white: float, *, at_end: bool) -> "_Line | 
             level = outer[np.flatnonzero(ok), safe[ok, place] - 1]
             within = soft[np.flatnonzero(ok), safe[ok, place] + 2]
             if not at_end and _is_light(level, within, white):
+                light = max(light, float(clear[place]))
                 continue
             if _is_margin(level, white) or (at_end and _is_unexposed(level)):
                 best = float(clear[place])
@@ -130,7 +131,7 @@ def _line(side: Plane, inside: Mask, white: float, *, at_end: bool) -> "_Line | 
                 thin = at_end and bool(widest <= WIDEST * max(rows, cols))
                 thin = thin and _is_unexposed(level)
                 clearest = _Line(start, float(tilt), whole, thin)
-    return clearest
+    return clearest if best > light else None  # beside light a tilted line may look like one
 
 
 def _bed(side: Plane) -> Mask:
