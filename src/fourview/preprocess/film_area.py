@@ -135,7 +135,7 @@ def _line(side: Plane, inside: Mask, white: float, *, at_end: bool) -> "_Line | 
 
 
 def _bed(side: Plane) -> Mask:
-    """A bed of one grey at the left, in all rows: brighter than the film's air, darker than breast.
+    """A bed of one grey at the left, in all rows, as the film lay on or was padded with.
 
     Its edge is a straight line at which the level changes, up or down, nearly all along.
     """
