@@ -11,11 +11,13 @@ from pathlib import Path
 
 PAGE = Path(__file__).with_name("files.md")
 SOURCE = Path(__file__).parents[1] / "src" / "fourview"
+COMMENT = re.compile(r"\A(?:\"use strict\";\s*)?/\*\*(.*?)\*/", re.DOTALL)
+EXPORTED = re.compile(r"^export (?:async )?(?:function|class|const) (\w+)", re.MULTILINE)
 HEAD = """# Every file of the source
 
 Search this page for a word, such as "pseudonym" or "checksum", to find the file that decides it.
-Each line is a file, the first sentence of its docstring and its public names. `architecture.md`
-says what to open first in each folder.
+Each line is a file of Python or JavaScript, the first sentence in it and its public names.
+`architecture.md` says what to open first in each folder.
 
 Written by `python docs/make_files.py`.
 """
@@ -23,7 +25,7 @@ Written by `python docs/make_files.py`.
 
 def page() -> str:
     """The whole page."""
-    folders = sorted({path.parent for path in SOURCE.rglob("*.py")})
+    folders = sorted({path.parent for end in ("py", "js") for path in SOURCE.rglob(f"*.{end}")})
     return HEAD + "".join(part(folder) for folder in folders if list(rows(folder)))
 
 
@@ -41,6 +43,15 @@ def rows(folder: Path) -> Iterator[tuple[str, str, str]]:
         names = [f"`{name}`" for name in public_names(tree)]
         if names or path.name not in ("__init__.py", "__main__.py"):
             yield f"`{path.name}`", first_sentence(tree), ", ".join(names)
+    for path in sorted(folder.glob("*.js")):
+        text = path.read_text(encoding="utf-8")
+        comment = COMMENT.search(text)
+        names = [f"`{name}`" for name in EXPORTED.findall(text)]
+        yield (
+            f"`{path.name}`",
+            one_line(comment[1] if comment else f"The script of ``{path.stem}.html``."),
+            ", ".join(names),
+        )
 
 
 def public_names(tree: ast.Module) -> list[str]:
@@ -51,9 +62,12 @@ def public_names(tree: ast.Module) -> list[str]:
 
 def first_sentence(tree: ast.Module) -> str:
     """Of the docstring, as one line of a table."""
-    paragraph = (ast.get_docstring(tree) or "").split("\n\n")[0]
-    line = " ".join(paragraph.split()).replace("|", "\\|")
-    return re.sub(r"``(.*?)``", r"`\1`", line)
+    return one_line((ast.get_docstring(tree) or "").split("\n\n")[0])
+
+
+def one_line(text: str) -> str:
+    """Fit for a cell of a table."""
+    return re.sub(r"``(.*?)``", r"`\1`", " ".join(text.split()).replace("|", "\\|"))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def test_every_file_stands_on_it_once():
     lines = [line for line in page.splitlines() if line.startswith("| `")]
     source = DOCS.parent / "src" / "fourview"
     files = [p for p in source.rglob("*.py") if not p.name.startswith("__")]
+    files += source.rglob("*.js")
     named = [line.split("`")[1] for line in lines]
     assert sorted(n for n in named if not n.startswith("__")) == sorted(p.name for p in files)
     assert all(len(line.split(" | ")[1]) > 10 for line in lines), "a docstring says what a file is"

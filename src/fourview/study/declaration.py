@@ -100,7 +100,7 @@ class Measure(_Part):
     Attributes:
         name: Name on the page and in claims.
         protocol: Protocol by which ``metric`` is measured.
-        function: ``module:function``; see ``study.units``.
+        function: ``module:function``; what it gets and returns is in docs/studies.md.
         on: The data set that is measured; a row's own where nothing is said.
         part: Part of that data set, by the split of the run; by default ``test`` where it has the
             exams that the row was trained on, and all of another.

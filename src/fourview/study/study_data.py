@@ -1,4 +1,4 @@
-"""Data sets of a study: phantoms that are made, or a manifest that is given; a store for each spec.
+"""Data sets of a study: made or given, their patients divided; and a store for each spec.
 
 OUT/data/NAME/phantom      the exams, where they are made here
 OUT/data/NAME/manifest     the manifest that is used
