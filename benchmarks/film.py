@@ -6,10 +6,10 @@
     python -m benchmarks.film --sheets docs/images    contact sheets instead
 
 Truth is the phantom's. ``today`` is the way for digital images alone, as every image was done
-before. Seeds 0 to 399, 1000 to 1159, 3000 to 3159, 5000 to 5399 and 30000 to 30999 of the usual
-films were looked at while constants were chosen. Of the default ones only the 18 on the contact
-sheets were seen, and no constant was chosen on them or on odd films. Odd films have other shapes of
-labels, other light, larger turns and another tone (``phantom.film_draws``).
+before. Seeds 0 to 399, 1000 to 1159, 3000 to 3159, 5000 to 5399, 30000 to 31304 and 50000 to 53799
+of the usual films, and 40000 to 40299 of the odd ones, were looked at while constants were chosen.
+Of the default ones the 18 on the contact sheets were seen, and four that held a label. Odd films
+have other shapes of labels, other light, larger turns and another tone (``phantom.film_draws``).
 """
 
 import argparse
