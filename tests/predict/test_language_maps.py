@@ -256,6 +256,29 @@ def test_the_patch_of_a_finding_is_a_patch_of_the_grid(box, place):
     assert _query(seen, np.zeros((8, 4, 5), np.float32), prediction(finding)) == place
 
 
+def test_of_two_findings_the_one_with_a_score_is_looked_up():
+    seen = ProcessedImage(
+        image_id="R-CC",
+        view=View(side="R", position="CC"),
+        pixels=np.zeros(SIZE, np.float32),
+        mask=np.ones(SIZE, dtype=bool),
+        geometry=Geometry(SIZE),
+        spec="s",
+        fingerprint="f",
+    )
+    boxes = {None: Box(0.0, 0.0, 30.0, 48.0), 0.4: Box(210.0, 336.0, 240.0, 384.0)}
+    findings = [
+        Finding(
+            finding_id=f"{score}",
+            side="R",
+            score=score,
+            regions=(Region(image_id="R-CC", box=box),),
+        )
+        for score, box in boxes.items()
+    ]
+    assert _query(seen, np.zeros((8, 4, 5), np.float32), prediction(*findings)) == (7, 3)
+
+
 def test_a_map_over_the_other_view_is_1_at_its_best_place():
     agreement = np.array([0.2, 0.6, 0.5], np.float32)
     rows = torch.tensor([[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]])

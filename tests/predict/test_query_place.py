@@ -1,9 +1,13 @@
 """A place that a person names, looked up in the other view."""
 
+import numpy as np
 import pytest
 
+from fourview.entities import View
 from fourview.errors import ReportError
+from fourview.geometry import Geometry
 from fourview.predict.query_place import parse_place
+from fourview.preprocess.pipeline import ProcessedImage
 
 
 @pytest.mark.parametrize(
@@ -12,3 +16,32 @@ from fourview.predict.query_place import parse_place
 def test_a_place_that_cannot_be_read_is_told_with_an_example(text):
     with pytest.raises(ReportError, match="--at"):
         parse_place(text)
+
+
+@pytest.mark.parametrize(
+    ("at", "cells"),
+    [
+        ("0,0", [(0, 0)]),
+        ("99,199", [(3, 1)]),
+        ("49.5,150", [(3, 0)]),
+        ("100,0", None),  # the image's columns are 0 to 99
+        ("0,200", None),
+        ("0,0,10,10", [(0, 0)]),  # it holds no cell's centre: the cell of its own
+        ("0,0,50,100", [(0, 0), (1, 0)]),
+        ("20,60,90,90", [(1, 0), (1, 1)]),
+    ],
+)
+def test_a_place_names_the_cells_whose_centre_is_in_it_and_its_own(at, cells):
+    """A grid of 4 x 2 over 200 x 100 pixels: cells of 50, centres at 25, 75, ..."""
+    size = (200, 100)
+    image = ProcessedImage(
+        image_id="1",
+        view=View(side="L", position="CC"),
+        pixels=np.zeros(size, np.float32),
+        mask=np.ones(size, dtype=bool),
+        geometry=Geometry(size),
+        spec="s",
+        fingerprint="f",
+    )
+    chosen = parse_place(f"L-CC:{at}").cells(image, (4, 2))
+    assert (None if chosen is None else [tuple(map(int, c)) for c in np.argwhere(chosen)]) == cells

@@ -79,6 +79,13 @@ def test_a_mean_of_tables_is_joined_by_ids_and_keeps_what_one_alone_scores():
     assert mean == {e: pytest.approx(s, abs=1e-6) for e, s in (("a", 0.2), ("b", 0.5), ("c", 0.9))}
 
 
+def test_a_mean_of_tables_keeps_the_first_ones_order_of_rows():
+    """The same command writes the same file."""
+    exams = [f"exam-{n * 37 % 101}" for n in range(101)]
+    table = table_of(iter(rows_of([sample(e, 0) for e in exams], breasts(*np.ones(101)))))
+    assert mean_of_tables([table, table.reverse()])["exam_id"].to_list() == exams
+
+
 def breasts(*scores: float) -> ModelOutput:
     """The same score for both breasts of an exam."""
     both = np.repeat(np.array(scores, dtype=np.float32)[:, None], 2, axis=1)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fourview.train.gather import buckets
+from fourview.train.gather import buckets, pad_to
 
 KINDS = (torch.float32, torch.bfloat16)
 
@@ -27,3 +27,11 @@ def test_as_few_buckets_as_the_order_allows():
     tensors = [torch.zeros(n) for n in (2, 2, 1, 3, 4)]  # 8, 8, 4, 12 and 16 bytes
     groups = [[len(t) for t in group] for group in buckets(tensors, limit=16)]
     assert groups == [[2, 2], [1, 3], [4]]
+
+
+def test_rows_grow_by_zeros_after_the_end_of_each_axis():
+    values = torch.arange(1.0, 7.0).reshape(2, 3)
+    grown = pad_to(values, [3, 5])
+    assert grown.shape == (3, 5)
+    assert torch.equal(grown[:2, :3], values) and grown.sum() == values.sum()
+    assert pad_to(values, [2, 3]) is values
