@@ -111,3 +111,20 @@ def test_a_film_on_a_black_bed_is_not_taken_for_the_breast():
     breast = find_breast(image_of(bed))
     assert breast.chest_wall == "left"
     assert overlap(breast.mask[60:892, 60:700], truth) > 0.93
+
+
+def test_a_small_breast_on_film_as_even_as_one_is_traced():
+    """The film's rectangle holds nearly one level; a frame that a breast fills has no outline."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:448, 0:360]
+    breast = ((x - 20) ** 2 + (y - 220) ** 2 < 75**2) & (x >= 20)
+    levels = np.full((448, 360), 100.0)
+    levels[20:430, 20:340] = 2600
+    levels[breast] = 3600
+    pixels = np.clip(levels + rng.normal(0, 20, levels.shape), 0, 4095).astype(np.uint16)
+    traced = find_breast(image_of(pixels))
+    assert traced.on_film and traced.chest_wall == "left"
+    assert overlap(traced.mask, breast) > 0.85
+    filled = np.clip(2600 + rng.normal(0, 20, levels.shape), 0, 4095).astype(np.uint16)
+    filled[:2] = filled[-2:] = 0
+    assert not find_breast(image_of(filled)).on_film

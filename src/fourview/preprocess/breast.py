@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from fourview.entities import Image
 from fourview.errors import NoBreastError, PixelError
 from fourview.preprocess.air import air_is_flat, air_is_noisy, disc, holds_label, is_even
-from fourview.preprocess.film import certainty_of, find_on_film
+from fourview.preprocess.film import FilmBreast, certainty_of, find_on_film
 from fourview.preprocess.film_seed import breast_like
 
 SMALL_LONG_SIDE = 448  # pixels of the long side of the copy the mask is found on
@@ -34,6 +34,7 @@ NARROW = 0.35  # of the breast's width: rows that are narrower may be haze along
 HAZE_LENGTH = 1.0  # a run of narrow rows that is longer than this times its width may be haze
 HAZE_LEVEL = 0.8  # of the breast's level on the root scale: haze is darker
 
+CLEAR = 0.3  # an outline in a mask that holds one kind of thing, to be believed
 UNSURE = 0.52  # a side that is less certain is not told by the pixels
 LIKE_A_BREAST = 0.15  # by ``breast_like``; a rectangle has less than 0.05
 
@@ -120,11 +121,11 @@ def _on_small_copy(
     if plain is not None and air_is_flat(shown, plain):
         score, other = (breast_like(m)[0] for m in _both_ways(plain, wall or "left"))
         whole = wall is not None and score >= LIKE_A_BREAST  # a film's rectangle on a bed is not
-        if whole and air_is_noisy(shown, plain):
-            traced = find_on_film(small)
-            if traced is not None and holds_label(plain, _rounded(traced.mask)):
-                return _rounded(traced.mask), traced.wall, traced.certainty, True
-        if whole or is_even(shown, plain):
+        even = not whole and is_even(shown, plain)
+        traced = find_on_film(small) if even or (whole and air_is_noisy(shown, plain)) else None
+        if traced is not None and _is_clearer(traced, plain, even=even):
+            return _rounded(traced.mask), traced.wall, traced.certainty, True
+        if whole or even:
             return plain, wall, certainty_of(score, other), False
     traced = find_on_film(small)
     if traced is None or traced.mask.sum() < LEAST_AREA * shown.size:
@@ -135,6 +136,20 @@ def _on_small_copy(
         )
         return plain, wall, certainty_of(score, other), False
     return _rounded(traced.mask), traced.wall, traced.certainty, True
+
+
+def _is_clearer(traced: FilmBreast, plain: UInt8[np.ndarray, "row col"], *, even: bool) -> bool:
+    """Whether a traced outline is taken in place of a mask drawn as for digital images.
+
+    Args:
+        traced: The outline.
+        plain: The mask.
+        even: The mask holds one kind of thing: a breast that fills the frame, in which no outline
+            is clear, or a small one on film whose air is as even.
+    """
+    if even:
+        return bool(traced.clear > CLEAR and traced.mask.sum() >= LEAST_AREA * plain.size)
+    return holds_label(plain, _rounded(traced.mask))
 
 
 def _both_ways(

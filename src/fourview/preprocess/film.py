@@ -36,11 +36,13 @@ class FilmBreast:
         mask: 0 or 1.
         wall: The side of the chest wall.
         certainty: How sure that is, 0 to 1; see ``certainty_of``.
+        clear: How clearly its outline is one; see ``film_over.clearness``.
     """
 
     mask: UInt8[np.ndarray, "row col"]
     wall: str
     certainty: float
+    clear: float
 
 
 def find_on_film(small: Float32[np.ndarray, "row col"]) -> FilmBreast | None:
@@ -71,9 +73,8 @@ def find_on_film(small: Float32[np.ndarray, "row col"]) -> FilmBreast | None:
         enough = first.clear + (MUCH_CLEARER if smaller else CLEARER)
         if other.clear > max(best.clear, enough):
             best = other
-    return FilmBreast(
-        best.mask * valid, seeds[0].wall, certainty_of(seeds[0].score, seeds[0].other)
-    )
+    certainty = certainty_of(seeds[0].score, seeds[0].other)
+    return FilmBreast(best.mask * valid, seeds[0].wall, certainty, best.clear)
 
 
 def _traced(shown: Plane, valid: Mask, seed: Seed) -> Traced:
