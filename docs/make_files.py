@@ -55,9 +55,16 @@ def rows(folder: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def public_names(tree: ast.Module) -> list[str]:
-    """Functions and classes, in the order of the file."""
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return [n.name for n in tree.body if isinstance(n, kinds) and not n.name.startswith("_")]
+    """Functions, classes and constants, in the order of the file."""
+    names: list[str] = []
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.append(node.name)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            words = [word.id for t in targets for word in ast.walk(t) if isinstance(word, ast.Name)]
+            names += [word for word in words if word.isupper()]
+    return [name for name in names if not name.startswith("_")]
 
 
 def first_sentence(tree: ast.Module) -> str:
