@@ -10,6 +10,7 @@ from fourview.entities import (
     Image,
     ImagePrediction,
     LeftOut,
+    ProcessedImage,
     Region,
     View,
     Voi,
@@ -53,6 +54,19 @@ def image(name, *, wall=None, image_id=None, size=SIZE, **more):
         pixels=pixels,
         stored_size=pixels.shape,
         **{**values, **more},
+    )
+
+
+def processed_whole(name, size):
+    """A view that is all breast, in the frame of its file; its id is its name."""
+    return ProcessedImage(
+        image_id=name,
+        view=view(name),
+        pixels=np.zeros(size, np.float32),
+        mask=np.ones(size, dtype=bool),
+        geometry=Geometry(size),
+        spec="s",
+        fingerprint="f",
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from exam_examples import processed_whole
 from factory import drawn_mammogram
 from fourview.checkpoint.card import save_checkpoint
 from fourview.entities import (
@@ -15,12 +16,11 @@ from fourview.entities import (
     Finding,
     Image,
     ImagePrediction,
-    ProcessedImage,
     Region,
     View,
 )
 from fourview.errors import CheckpointError
-from fourview.geometry import Box, Geometry
+from fourview.geometry import Box
 from fourview.models.find import find_family
 from fourview.predict.language import load_language_model
 from fourview.predict.language_maps import (
@@ -242,30 +242,14 @@ def test_a_model_without_local_alignment_is_refused_by_name(tmp_path):
     ],
 )
 def test_the_patch_of_a_finding_is_a_patch_of_the_grid(box, place):
-    seen = ProcessedImage(
-        image_id="R-CC",
-        view=View(side="R", position="CC"),
-        pixels=np.zeros(SIZE, np.float32),
-        mask=np.ones(SIZE, dtype=bool),
-        geometry=Geometry(SIZE),
-        spec="s",
-        fingerprint="f",
-    )
+    seen = processed_whole("R-CC", SIZE)
     region = Region(image_id="R-CC", box=Box(*map(float, box)))
     finding = Finding(finding_id="f", side="R", score=0.9, regions=(region,))
     assert _query(seen, np.zeros((8, 4, 5), np.float32), prediction(finding)) == place
 
 
 def test_of_two_findings_the_one_with_a_score_is_looked_up():
-    seen = ProcessedImage(
-        image_id="R-CC",
-        view=View(side="R", position="CC"),
-        pixels=np.zeros(SIZE, np.float32),
-        mask=np.ones(SIZE, dtype=bool),
-        geometry=Geometry(SIZE),
-        spec="s",
-        fingerprint="f",
-    )
+    seen = processed_whole("R-CC", SIZE)
     boxes = {None: Box(0.0, 0.0, 30.0, 48.0), 0.4: Box(210.0, 336.0, 240.0, 384.0)}
     findings = [
         Finding(

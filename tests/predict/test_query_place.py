@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from fourview.entities import View
+from exam_examples import processed_whole
 from fourview.errors import ReportError
-from fourview.geometry import Geometry
 from fourview.predict.query_place import parse_place
-from fourview.preprocess.pipeline import ProcessedImage
 
 
 @pytest.mark.parametrize(
@@ -33,15 +31,6 @@ def test_a_place_that_cannot_be_read_is_told_with_an_example(text):
 )
 def test_a_place_names_the_cells_whose_centre_is_in_it_and_its_own(at, cells):
     """A grid of 4 x 2 over 200 x 100 pixels: cells of 50, centres at 25, 75, ..."""
-    size = (200, 100)
-    image = ProcessedImage(
-        image_id="1",
-        view=View(side="L", position="CC"),
-        pixels=np.zeros(size, np.float32),
-        mask=np.ones(size, dtype=bool),
-        geometry=Geometry(size),
-        spec="s",
-        fingerprint="f",
-    )
+    image = processed_whole("L-CC", (200, 100))
     chosen = parse_place(f"L-CC:{at}").cells(image, (4, 2))
     assert (None if chosen is None else [tuple(map(int, c)) for c in np.argwhere(chosen)]) == cells

@@ -5,7 +5,7 @@ Reads:   the small copy on the root scale, 0 to 255, and a mask drawn as for dig
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 FLAT = 26  # of 255 on the root scale, 1 % of the level: as much as codecs leave in black air
 EVEN = 1.25  # brightest and darkest of what fills a frame; tissue and a film's air differ by more
@@ -20,10 +20,10 @@ Bytes = UInt8[np.ndarray, "row col"]
 
 def air_is_flat(shown: Bytes, breast: Bytes) -> bool:
     """Whether all beyond the breast is one level, as on a digital image, but for small labels."""
-    beyond = cv2.dilate(breast, disc(9)) == 0
+    beyond = _beyond(breast)
     if not beyond.any():
         return True
-    level = int(np.bincount(shown[beyond], minlength=256).argmax())
+    level = _usual_level(shown[beyond])
     other = (beyond & (np.abs(shown.astype(np.int16) - level) > FLAT)).astype(np.uint8)
     if other.sum() > max(MOST_LABELS[0] * beyond.sum(), MOST_LABELS[1] * shown.size):
         return False
@@ -34,10 +34,21 @@ def air_is_flat(shown: Bytes, breast: Bytes) -> bool:
 
 def air_is_noisy(shown: Bytes, breast: Bytes) -> bool:
     """Whether even air is that of a dark film, which has a scanner's noise."""
-    beyond = shown[cv2.dilate(breast, disc(9)) == 0].astype(np.int16)
-    level = int(np.bincount(beyond, minlength=256).argmax()) if len(beyond) else 0
-    near = beyond[np.abs(beyond - level) <= FLAT]
-    return len(near) > 0 and float(near.std()) > NOISE
+    air = shown[_beyond(breast)]
+    if not len(air):
+        return False
+    near = air[np.abs(air.astype(np.int16) - _usual_level(air)) <= FLAT]
+    return float(near.std()) > NOISE
+
+
+def _beyond(breast: Bytes) -> Bool[np.ndarray, "row col"]:
+    """What is beyond a mask and its soft rim."""
+    return np.asarray(cv2.dilate(breast, disc(9)) == 0)
+
+
+def _usual_level(levels: UInt8[np.ndarray, " pixel"]) -> int:
+    """The level that most pixels have."""
+    return int(np.bincount(levels, minlength=256).argmax())
 
 
 def is_even(shown: Bytes, breast: Bytes) -> bool:

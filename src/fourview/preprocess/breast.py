@@ -34,7 +34,7 @@ NARROW = 0.35  # of the breast's width: rows that are narrower may be haze along
 HAZE_LENGTH = 1.0  # a run of narrow rows that is longer than this times its width may be haze
 HAZE_LEVEL = 0.8  # of the breast's level on the root scale: haze is darker
 
-CLEAR = 0.3  # an outline in a mask that holds one kind of thing, to be believed
+LEAST_CLEAR = 0.3  # an outline in a mask that holds one kind of thing, to be believed
 UNSURE = 0.52  # a side that is less certain is not told by the pixels
 LIKE_A_BREAST = 0.15  # by ``breast_like``; a rectangle has less than 0.05
 
@@ -148,7 +148,7 @@ def _is_clearer(traced: FilmBreast, plain: UInt8[np.ndarray, "row col"], *, even
             is clear, or a small one on film whose air is as even.
     """
     if even:
-        return bool(traced.clear > CLEAR and traced.mask.sum() >= LEAST_AREA * plain.size)
+        return bool(traced.clear > LEAST_CLEAR and traced.mask.sum() >= LEAST_AREA * plain.size)
     return holds_label(plain, _rounded(traced.mask))
 
 

@@ -19,10 +19,8 @@ from fourview.preprocess.film_seed import Seed, find_seeds
 SEED_SIDE = 192  # long side of the copy that the seed is looked for on
 CLEARER = 0.04  # so much clearer an outline from a higher seed must be to be taken
 SAME = 0.97  # intersection over union
-SMALLER, MUCH_CLEARER = (
-    0.7,
-    0.25,
-)  # of the first one's area: then so much, as a muscle is clear, too
+SMALLER = 0.7  # of the first one's area: it may be a muscle, whose edge is clear, too
+MUCH_CLEARER = 0.25  # the same for a smaller one
 
 Plane = Float32[np.ndarray, "row col"]
 Mask = Bool[np.ndarray, "row col"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Int, UInt8
 
 REACH = 0.20  # of a side: how far in a line may lie
 TILTS = np.tan(np.radians(np.arange(-7.0, 7.5, 1.0)))
@@ -103,10 +103,8 @@ def _line(side: Plane, inside: Mask, white: float, *, at_end: bool) -> "_Line | 
     first = inside[:, :reach].argmax(axis=1)
     best, light = CLEAR, 0.0
     clearest: _Line | None = None
-    middle = np.arange(rows) - rows / 2
     for tilt in TILTS:
-        shift = np.rint(tilt * middle).astype(np.intp)
-        column = np.arange(reach)[None, :] + shift[:, None]
+        column = _tilted(float(tilt), rows, reach)
         there = (column >= 2 + first[:, None]) & (column < reach)
         safe = np.clip(column, 0, reach - 1)
         edge = np.take_along_axis(step, safe, 1) * there
@@ -134,6 +132,12 @@ def _line(side: Plane, inside: Mask, white: float, *, at_end: bool) -> "_Line | 
     return clearest if best > light else None  # beside light a tilted line may look like one
 
 
+def _tilted(tilt: float, rows: int, reach: int) -> Int[np.ndarray, "row place"]:
+    """The column in each row of lines of one tilt, by their column in the middle row."""
+    shift = np.rint(tilt * (np.arange(rows) - rows / 2)).astype(np.intp)
+    return np.asarray(np.arange(reach)[None, :] + shift[:, None])
+
+
 def _bed(side: Plane) -> Mask:
     """A bed of one grey at the left, in all rows, as the film lay on or was padded with.
 
@@ -144,11 +148,9 @@ def _bed(side: Plane) -> Mask:
     soft = cv2.GaussianBlur(side, (0, 0), 0.7)
     step = np.zeros((rows, reach), np.float32)
     step[:, 1:] = np.abs(soft[:, 2 : reach + 1] - soft[:, : reach - 1])
-    middle = np.arange(rows) - rows / 2
     best, bed = BED_SUPPORT, np.zeros(side.shape, bool)
     for tilt in TILTS:
-        shift = np.rint(tilt * middle).astype(np.intp)
-        column = np.arange(reach)[None, :] + shift[:, None]
+        column = _tilted(float(tilt), rows, reach)
         there = (column >= 2) & (column < reach)
         safe = np.clip(column, 2, reach - 1)
         edge = np.take_along_axis(step, safe, 1) > EDGE

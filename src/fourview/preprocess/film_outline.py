@@ -85,14 +85,14 @@ def trace(
         held = np.minimum(_without_tails(fan, radii, limits), held)
         radii = _best(fan, speaks, least, held, around)
         speaks = _speaks(fan, _threshold(fan, radii), least)
+    radii = _best(fan, speaks, least, held, around)
     for _ in range(LAST):
-        radii = _best(fan, speaks, least, held, around)
         skin = skin_of(fan, radii, valid, over)
         if not (skin.over & ~over).any():
             break
         around, over = skin.course, skin.over
         held = np.minimum(held, np.where(over, np.rint(around), held)).astype(np.intp)
-    radii = _best(fan, speaks, least, held, around)
+        radii = _best(fan, speaks, least, held, around)
     return Traced(fan.mask(radii, (shown.shape[0], shown.shape[1])), clearness(fan, radii))
 
 
